@@ -1,0 +1,91 @@
+//! Tells the programs who they are: git revision, a fingerprint of the sources (so that `fathom`
+//! can tell a worker of another build), and, for the worker, where libtorch lies.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The libtorch that `tch` 0.24 is written for.
+const LIBTORCH_VERSION: &str = "2.11.0";
+
+fn main() {
+    println!("cargo:rerun-if-changed=src");
+    println!("cargo:rerun-if-changed=Cargo.toml");
+    println!("cargo:rerun-if-changed=Cargo.lock");
+    if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {
+        println!("cargo:rerun-if-changed={head}");
+    }
+    if let Some(branch) =
+        git(&["symbolic-ref", "HEAD"]).and_then(|name| git(&["rev-parse", "--git-path", &name]))
+        && Path::new(&branch).exists()
+    {
+        println!("cargo:rerun-if-changed={branch}");
+    }
+    let revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".into());
+    let dirty =
+        git(&["status", "--porcelain", "--", "src", "Cargo.toml", "Cargo.lock", "build.rs"])
+            .is_some_and(|changes| !changes.is_empty());
+    println!("cargo:rustc-env=FATHOM_GIT_REVISION={revision}");
+    println!("cargo:rustc-env=FATHOM_GIT_DIRTY={dirty}");
+    println!("cargo:rustc-env=FATHOM_SOURCES={:016x}", fingerprint());
+    println!("cargo:rustc-env=FATHOM_LIBTORCH_VERSION={LIBTORCH_VERSION}");
+
+    if std::env::var_os("CARGO_FEATURE_TRAIN").is_some() {
+        link_libtorch();
+    }
+}
+
+/// Points the worker's run path at the libtorch it was linked against, after checking its version.
+fn link_libtorch() {
+    let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
+        return;
+    };
+    // A symbolic link to a system-wide folder is followed, so that the link may be changed later
+    // without pulling the library from under a program that was built before.
+    let lib = lib.canonicalize().unwrap_or(lib);
+    let header = lib.with_file_name("include").join("torch/headeronly/version.h");
+    if let Ok(text) = std::fs::read_to_string(&header) {
+        let part = |name: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(&format!("#define TORCH_VERSION_{name} ")))
+                .unwrap_or("?")
+                .trim()
+                .to_owned()
+        };
+        let found = format!("{}.{}.{}", part("MAJOR"), part("MINOR"), part("PATCH"));
+        assert!(
+            found == LIBTORCH_VERSION,
+            "{} is libtorch {found}, but fathom needs libtorch {LIBTORCH_VERSION}: run scripts/setup",
+            lib.display()
+        );
+    }
+    println!("cargo:rustc-link-arg-bin=fathom-train=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-link-arg-tests=-Wl,-rpath,{}", lib.display());
+    println!("cargo:rustc-env=FATHOM_LIBTORCH={}", lib.display());
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// FNV-1a over the names and bytes of everything that the programs are compiled from.
+fn fingerprint() -> u64 {
+    let mut files = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
+    collect(Path::new("src"), &mut files);
+    files.sort();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        for byte in file.as_os_str().as_encoded_bytes().iter().chain(&bytes) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { collect(&path, files) } else { files.push(path) }
+    }
+}

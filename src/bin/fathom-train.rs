@@ -1,0 +1,3 @@
+fn main() {
+    println!("{}", fathom::train::probe());
+}

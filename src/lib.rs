@@ -1,0 +1,9 @@
+//! fathom
+pub mod cli;
+pub mod data;
+pub mod plot;
+pub mod random;
+pub mod record;
+pub mod stats;
+#[cfg(feature = "train")]
+pub mod train;

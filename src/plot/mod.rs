@@ -1,0 +1,1 @@
+//! Figures from CSV: SVG and PNG, one file per figure.

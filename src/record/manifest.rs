@@ -1,0 +1,175 @@
+//! `run.json`, written before training, and `status.json`, written when a run ends.
+
+use super::{SCHEMA, columns::check_schema, write_atomically};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a run is and how it was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format.
+    pub schema: u32,
+    /// The run's name, which is also that of its folder.
+    pub id: String,
+    /// The arm that it belongs to, when the experiment has arms.
+    pub arm: Option<String>,
+    /// The keys that distinguish the experiment's runs, seed last.
+    pub axes: Vec<String>,
+    /// The resolved configuration by dotted key; with the schema it decides the run's identity.
+    pub config: BTreeMap<String, serde_json::Value>,
+    /// How it was run, which does not change what it is.
+    pub execution: Execution,
+    /// The program that ran it.
+    pub revision: Revision,
+    /// The data that it saw.
+    pub data: DataRecord,
+    /// Number of trained parameters.
+    pub parameters: u64,
+    /// Multiply-adds of one image's forward pass in convolutions and fully connected layers.
+    pub macs: u64,
+}
+
+/// Device, threads and libraries. Equal execution gives equal bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    /// `cpu`, `cuda:0`, …
+    pub device: String,
+    /// Threads of one operation.
+    pub threads: usize,
+    /// Memory layout of activations: `nchw`.
+    pub layout: String,
+    /// libtorch's version.
+    pub libtorch: String,
+    /// Instruction set that libtorch chose (`AVX2`, …), or the GPU's name.
+    pub capability: String,
+    /// Name of the machine.
+    pub host: String,
+}
+
+/// The sources that the program was built from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Revision {
+    /// Version of fathom.
+    pub version: String,
+    /// Commit.
+    pub git: String,
+    /// Whether the sources differed from that commit.
+    pub dirty: bool,
+}
+
+impl Revision {
+    /// The revision of this very program.
+    pub fn of_this_build() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            git: env!("FATHOM_GIT_REVISION").into(),
+            dirty: env!("FATHOM_GIT_DIRTY") == "true",
+        }
+    }
+}
+
+/// The data that a run saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// SHA-256 over shapes, pixels and labels.
+    pub sha256: String,
+    /// Training images.
+    pub train: usize,
+    /// Images held out of the training set.
+    pub validation: usize,
+    /// Test images.
+    pub test: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels, rows, columns.
+    pub shape: [usize; 3],
+    /// How pixels were standardised, with the figures where they are few.
+    pub standardised: String,
+    /// What a reader should know of the data.
+    pub notes: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not begun, or never heard of again.
+    Pending,
+    /// All steps were made.
+    Done,
+    /// The loss became NaN or infinite: an outcome, not a failure.
+    Diverged,
+    /// Memory of the machine or the device ran out.
+    OutOfMemory,
+    /// Stopped by a signal.
+    Interrupted,
+    /// Anything else.
+    Failed,
+}
+
+impl State {
+    /// Whether there is nothing left to run.
+    pub fn is_final(self) -> bool {
+        matches!(self, State::Done | State::Diverged)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            State::Pending => "pending",
+            State::Done => "done",
+            State::Diverged => "diverged",
+            State::OutOfMemory => "out-of-memory",
+            State::Interrupted => "interrupted",
+            State::Failed => "failed",
+        })
+    }
+}
+
+/// `status.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this format.
+    pub schema: u32,
+    /// How the run ended.
+    pub state: State,
+    /// The last step made.
+    pub step: u64,
+    /// Why, where that needs saying.
+    pub message: String,
+    /// Wall-clock time of the run.
+    pub seconds: f64,
+    /// Most memory that the process held at once, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+impl Status {
+    /// A status of the present schema.
+    pub fn new(state: State, step: u64, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { schema: SCHEMA, state, step, message, seconds: 0.0, peak_memory_bytes: 0 }
+    }
+}
+
+/// Writes a value as indented JSON with a final line end.
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)?;
+    bytes.push(b'\n');
+    write_atomically(path, &bytes)
+}
+
+/// Reads JSON that carries a `schema`.
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema: u32,
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let context = || format!("{} is damaged", path.display());
+    let version: Versioned = serde_json::from_slice(&bytes).with_context(context)?;
+    check_schema(path, version.schema)?;
+    serde_json::from_slice(&bytes).with_context(context)
+}

@@ -1,0 +1,26 @@
+//! The one owner of every file in a results directory: which files there are, which columns they
+//! have, and how they are written so that none is ever half there under its final name.
+//!
+//! ```text
+//! results/<name>/
+//!   experiment.toml  resolved.json
+//!   runs/<run id>/run.json curve.csv status.json log.txt
+//!   curves.csv  figures/
+//! ```
+//!
+//! `runs/` is primary; all else can be made again from it.
+
+mod atomic;
+mod columns;
+mod curves;
+mod manifest;
+mod sweep_dir;
+
+pub use atomic::write_atomically;
+pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
+pub use curves::{RunCurve, SweepCurves};
+pub use manifest::{DataRecord, Execution, Manifest, Revision, State, Status};
+pub use sweep_dir::{RunDir, SweepDir};
+
+/// Version of every file format here; a file of a later version is refused.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,201 @@
+//! Where things lie in a results directory.
+
+use super::manifest::{read_json, write_json};
+use super::{CurveReader, CurveRow, CurveWriter, Manifest, SCHEMA, State, Status};
+use super::{RunCurve, SweepCurves, write_atomically};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+
+/// `results/<name>`.
+#[derive(Clone, Debug)]
+pub struct SweepDir {
+    root: PathBuf,
+}
+
+impl SweepDir {
+    /// The directory of a sweep, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Creates the directory and its `runs` folder, and finds out whether it can be written.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn create(&self) -> Result<()> {
+        let runs = self.root.join("runs");
+        std::fs::create_dir_all(&runs)
+            .and_then(|()| tempfile::tempfile_in(&runs).map(drop))
+            .with_context(|| format!("cannot write to {}", self.root.display()))
+    }
+
+    /// The experiment as given.
+    pub fn experiment(&self) -> PathBuf {
+        self.root.join("experiment.toml")
+    }
+
+    /// The joined curves of all runs.
+    pub fn curves(&self) -> PathBuf {
+        self.root.join("curves.csv")
+    }
+
+    /// The folder of the figures.
+    pub fn figures(&self) -> PathBuf {
+        self.root.join("figures")
+    }
+
+    /// The directory of one run.
+    pub fn run(&self, id: &str) -> RunDir {
+        RunDir { root: self.root.join("runs").join(id) }
+    }
+
+    /// Writes the experiment file beside its results.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_experiment(&self, text: &str) -> Result<()> {
+        write_atomically(&self.experiment(), text.as_bytes())
+    }
+
+    /// All runs that have begun, by name.
+    ///
+    /// # Errors
+    /// When the directory is not one of results.
+    pub fn runs(&self) -> Result<Vec<RunDir>> {
+        let folder = self.root.join("runs");
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("{} holds no runs", self.root.display()))?;
+        let mut runs = Vec::new();
+        for entry in entries {
+            let root = entry?.path();
+            if root.join("run.json").exists() {
+                runs.push(RunDir { root });
+            }
+        }
+        runs.sort_by(|a, b| a.root.cmp(&b.root));
+        Ok(runs)
+    }
+
+    /// The curves of all runs: from `runs/` where it is there, else from `curves.csv`.
+    ///
+    /// # Errors
+    /// When neither is there, or a file is damaged.
+    pub fn load(&self) -> Result<SweepCurves> {
+        if !self.root.join("runs").is_dir() {
+            return SweepCurves::read(&self.curves());
+        }
+        let runs = self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?;
+        Ok(SweepCurves { runs })
+    }
+}
+
+/// `results/<name>/runs/<run id>`.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// The directory of a run by its path.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> String {
+        self.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// What the worker said on its standard error.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.txt")
+    }
+
+    /// Creates the directory.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.root)
+            .with_context(|| format!("cannot create {}", self.root.display()))
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        write_json(&self.root.join("run.json"), manifest)
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or of a later schema.
+    pub fn manifest(&self) -> Result<Manifest> {
+        read_json(&self.root.join("run.json"))
+    }
+
+    /// Writes `status.json`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_status(&self, status: &Status) -> Result<()> {
+        write_json(&self.root.join("status.json"), status)
+    }
+
+    /// Removes `status.json`: the run begins anew.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn clear_status(&self) -> Result<()> {
+        match std::fs::remove_file(self.root.join("status.json")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot write to {}", self.root.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads `status.json`; [`State::Pending`] where there is none.
+    ///
+    /// # Errors
+    /// When it is damaged or of a later schema.
+    pub fn status(&self) -> Result<Status> {
+        let path = self.root.join("status.json");
+        if path.exists() { read_json(&path) } else { Ok(Status::new(State::Pending, 0, "")) }
+    }
+
+    /// Starts `curve.csv` anew.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn curve_writer(&self) -> Result<CurveWriter> {
+        CurveWriter::create(&self.root.join("curve.csv"))
+    }
+
+    /// Reads `curve.csv`; no rows where there is none.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn curve(&self) -> Result<Vec<CurveRow>> {
+        let path = self.root.join("curve.csv");
+        if path.exists() { CurveReader::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    fn load(&self) -> Result<RunCurve> {
+        let manifest = self.manifest()?;
+        debug_assert!(manifest.schema <= SCHEMA);
+        Ok(RunCurve::new(&manifest, self.status()?.state, self.curve()?))
+    }
+}
