@@ -105,7 +105,7 @@ mod tests {
     }
 
     // Printed once and frozen: a change here would change every result under an old seed.
-    const FIRST_WORD: u32 = 0;
+    const FIRST_WORD: u32 = 455_822_997;
 
     #[test]
     fn normal_numbers_have_mean_0_and_deviation_1() {
