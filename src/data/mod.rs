@@ -2,6 +2,23 @@
 //! Fashion-MNIST, folders of images, and the built-in `shapes`; their checksums, and the batches
 //! with augmentation that training takes from them. Nothing here knows libtorch.
 
+pub mod catalogue;
+mod catalogue_names;
+pub mod choose;
+pub mod cifar;
+pub mod fault;
+pub mod files;
+pub mod idx;
+pub mod keyed;
+mod load;
+pub mod locate;
+pub mod official;
+mod resize;
+
+pub use load::{load, read_whole};
+pub use locate::{locate, search_folders};
+pub use resize::resize;
+
 /// Channels, rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -55,11 +72,10 @@ impl Images {
 
     /// The images at `indices`, in that order.
     pub fn select(&self, indices: &[u32]) -> Images {
-        Images {
-            shape: self.shape,
-            pixels: indices.iter().flat_map(|i| self.image(*i as usize)).copied().collect(),
-            labels: indices.iter().map(|i| self.labels[*i as usize]).collect(),
-        }
+        let mut pixels = Vec::with_capacity(indices.len() * self.shape.len());
+        indices.iter().for_each(|i| pixels.extend_from_slice(self.image(*i as usize)));
+        let labels = indices.iter().map(|i| self.labels[*i as usize]).collect();
+        Images { shape: self.shape, pixels, labels }
     }
 }
 
