@@ -4,8 +4,10 @@ pub mod cli;
 pub mod data;
 pub mod key;
 pub mod plot;
+pub mod protocol;
 pub mod random;
 pub mod record;
+pub mod spec;
 pub mod stats;
 #[cfg(feature = "train")]
 pub mod train;

@@ -2,6 +2,10 @@
 //! Fashion-MNIST, folders of images, and the built-in `shapes`; their checksums, and the batches
 //! with augmentation that training takes from them. Nothing here knows libtorch.
 
+mod batch;
+
+pub use batch::{Augment, Order, Sample, Standardise, Standardiser};
+
 /// Channels, rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -115,4 +119,30 @@ pub struct Request {
     pub colour: bool,
     /// The folder of `images`.
     pub path: Option<std::path::PathBuf>,
+}
+
+/// Shape of the images that a request gives, and the number of classes, without reading the data
+/// set (but for `images`, whose folders are listed).
+///
+/// # Errors
+/// For `images`, when the folder is missing or `size` is not given.
+pub fn describe(request: &Request) -> anyhow::Result<(Shape, usize)> {
+    use anyhow::{Context, ensure};
+    let (channels, side, classes) = match request.source {
+        Source::Shapes => (if request.colour { 3 } else { 1 }, 16, 10),
+        Source::Cifar10 => (3, 32, 10),
+        Source::Cifar100 => (3, 32, 100),
+        Source::Mnist | Source::FashionMnist => (1, 28, 10),
+        Source::Images => {
+            let folder = request.path.as_deref().context("data.path is missing")?;
+            let folder = folder.join("train");
+            let entries = std::fs::read_dir(&folder)
+                .with_context(|| format!("cannot read {}", folder.display()))?;
+            let classes = entries.flatten().filter(|entry| entry.path().is_dir()).count();
+            ensure!(classes > 0, "{} holds no class folders", folder.display());
+            (3, request.size.context("data.size must be given for images")?, classes)
+        }
+    };
+    let side = request.size.unwrap_or(side);
+    Ok((Shape { channels, height: side, width: side }, classes))
 }
