@@ -225,6 +225,27 @@ impl Order {
     }
 }
 
+/// A fixed choice of at most `n` images with equally many of each class, as far as there are:
+/// ascending indices, the same for every run on the same data.
+pub fn balanced(labels: &[u16], n: usize) -> Vec<u32> {
+    let mut stream = Stream::new(0, Purpose::Subset, 0, 0);
+    let mut seen = std::collections::BTreeMap::new();
+    let mut ranked: Vec<(usize, u16, u32)> = stream
+        .permutation(labels.len())
+        .into_iter()
+        .map(|index| {
+            let label = labels[index as usize];
+            let rank = seen.entry(label).or_insert(0);
+            *rank += 1;
+            (*rank, label, index)
+        })
+        .collect();
+    ranked.sort_unstable();
+    let mut chosen: Vec<u32> = ranked.into_iter().take(n).map(|(_, _, index)| index).collect();
+    chosen.sort_unstable();
+    chosen
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +309,16 @@ mod tests {
         }
         assert_eq!(seen.len(), 9, "all places occur");
         assert!((60..140).contains(&mirrored), "{mirrored}");
+    }
+
+    #[test]
+    fn a_balanced_choice_has_equally_many_of_each_class() {
+        let labels: Vec<u16> = (0..1000).map(|i| if i < 700 { 0 } else { 1 + i % 3 }).collect();
+        let chosen = balanced(&labels, 40);
+        let count = |class| chosen.iter().filter(|i| labels[**i as usize] == class).count();
+        assert_eq!([count(0), count(1), count(2), count(3)], [10; 4]);
+        assert!(chosen.is_sorted());
+        assert_eq!(balanced(&labels, 5000).len(), 1000);
     }
 
     #[test]
