@@ -9,5 +9,4 @@ pub mod random;
 pub mod record;
 pub mod spec;
 pub mod stats;
-#[cfg(feature = "train")]
-pub mod train;
+pub mod sweep;

@@ -1,6 +1,7 @@
 //! What `fathom` and its worker say to each other: one [`Job`] as JSON on the worker's standard
 //! input, [`Event`]s as lines of JSON on its standard output.
 
+use crate::arch::Network;
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -21,6 +22,9 @@ pub struct Job {
     pub axes: Vec<String>,
     /// Its complete configuration.
     pub config: Config,
+    /// The net that the configuration describes. The worker builds what stands here, so it needs
+    /// to know layers, not families.
+    pub network: Network,
     /// Where its files go.
     pub directory: PathBuf,
     /// Where data sets lie, when the user said so.

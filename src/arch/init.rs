@@ -5,7 +5,7 @@ use crate::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
 
 /// How the weights of convolutions are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Init {
     /// Normal with deviation √(2 / (k² · outputs)): He et al. 1502.01852, backward case; the
     /// choice of fb.resnet.torch.

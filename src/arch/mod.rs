@@ -12,11 +12,13 @@ pub use audit::{Audit, AuditRow};
 pub use family::{FAMILIES, Family, FamilyKeys, InvalidKey, family, network};
 pub use init::{Init, Initial};
 
+use serde::{Deserialize, Serialize};
+
 /// Channels, rows and columns of one image's activations.
 pub type Dims = [usize; 3];
 
 /// A network: layers in the order in which they are applied.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Network {
     /// Shape of an input image.
     pub input: Dims,
@@ -29,7 +31,7 @@ pub struct Network {
 }
 
 /// One layer. Names are those of torchvision's models, so that weights travel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Layer {
     /// Square convolution.
     Conv {
@@ -82,7 +84,7 @@ pub enum Layer {
 }
 
 /// Non-linearities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {
     /// max(x, 0).
     Relu,
@@ -91,7 +93,7 @@ pub enum Activation {
 }
 
 /// The way around a residual branch. Neither has parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shortcut {
     /// The input as it is.
     Identity,

@@ -1,10 +1,14 @@
 //! The worker of `fathom`, and the only program that links libtorch. It reads one job from its
 //! standard input, trains it, and tells of it on its standard output; see `fathom::protocol`.
 
+// The room of libtorch belongs to this program and not to the library: what `fathom` links must
+// not reach it.
+#[path = "../train/mod.rs"]
+mod train;
+
 use anyhow::{Context, Result, bail, ensure};
 use fathom::protocol::{BUILD, Event, Job};
 use fathom::record::{RunDir, State, Status};
-use fathom::train;
 use std::io::Write;
 use std::process::ExitCode;
 

@@ -44,6 +44,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Multiply-adds of the whole training, which its time is roughly proportional to.
+    pub fn work(&self) -> u64 {
+        let images = self.settings.training.iterations * self.settings.training.batch as u64;
+        self.audit.macs.saturating_mul(images)
+    }
+
     /// Text of a key's value; empty where the key does nothing in this run.
     pub fn text(&self, key: &str) -> String {
         self.config.get(key).map(text).unwrap_or_default()

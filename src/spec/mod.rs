@@ -9,11 +9,13 @@ mod file;
 mod keys;
 mod resolve;
 mod settings;
+mod smoke;
 
 pub use expand::{Experiment, Run};
 pub use keys::KEYS;
 pub use resolve::Config;
 pub use settings::{Decay, Evaluate, Every, Optimiser, Schedule, Settings, Training, Warmup};
+pub use smoke::smoke;
 
 /// A fault in an experiment file, with its place; the program ends with exit code 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Devices, and what libtorch says of itself.
 
-use crate::protocol::{BUILD, Probe};
-use crate::record::Execution;
 use anyhow::{Context, Result, anyhow, ensure};
+use fathom::protocol::{BUILD, Probe};
+use fathom::record::Execution;
 use tch::{Cuda, Device};
 
 /// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:

@@ -2,7 +2,7 @@
 
 use super::net::{Mode, Net};
 use super::step::wrong;
-use crate::data::{Images, Standardiser};
+use fathom::data::{Images, Standardiser};
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Images of one forward pass: large enough to be fast, small enough for memory.
@@ -63,7 +63,8 @@ impl<'a> Evaluator<'a> {
         let saved = net.statistics();
         for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
             let (pixels, _) = self.batch(images, part);
-            net.forward(&pixels, Mode::Refresh { batches });
+            // Only the averages are wanted.
+            let _ = net.forward(&pixels, Mode::Refresh { batches });
         }
         let errors = self.errors(net, images, indices);
         net.restore_statistics(&saved);

@@ -13,4 +13,4 @@ mod schedule;
 mod step;
 
 pub use device::{load_cuda, probe};
-pub use run::{Feedback, run};
+pub use run::run;

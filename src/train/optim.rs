@@ -1,7 +1,7 @@
 //! SGD, Adam and RMSprop over flat parameters. Own ones, since their state must be saved.
 
 use super::parameters::Parameters;
-use crate::spec::Optimiser;
+use fathom::spec::Optimiser;
 use tch::Tensor;
 
 const EPSILON: f64 = 1e-8;
@@ -58,8 +58,8 @@ impl Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Initial;
-    use crate::spec::Decay;
+    use fathom::arch::Initial;
+    use fathom::spec::Decay;
     use tch::Device;
 
     fn parameters(decay: Decay) -> Parameters {

@@ -1,8 +1,8 @@
 //! All parameters of a net in one flat tensor, so that an update is a handful of operations
 //! whatever the depth, and saving or restoring is one copy.
 
-use crate::arch::Initial;
-use crate::spec::Decay;
+use fathom::arch::Initial;
+use fathom::spec::Decay;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 

@@ -4,14 +4,13 @@ use super::evaluate::{Evaluator, to_device};
 use super::schedule::Rate;
 use super::step::Trainer;
 use super::{device, net};
-use crate::arch::network;
-use crate::data::{self, Dataset, Order, Standardiser};
-use crate::protocol::{Event, Job};
-use crate::record::{
+use anyhow::{Result, anyhow, ensure};
+use fathom::data::{self, Dataset, Order, Standardiser};
+use fathom::protocol::{Event, Job};
+use fathom::record::{
     CurveRow, CurveWriter, DataRecord, Manifest, Revision, RunDir, SCHEMA, State, Status,
 };
-use crate::spec::{Every, Settings};
-use anyhow::{Result, anyhow, ensure};
+use fathom::spec::{Every, Settings};
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
@@ -42,9 +41,16 @@ pub fn run(job: &Job, feedback: Feedback) -> Result<Status> {
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let shape = dataset.train.shape;
     let dims = [shape.channels, shape.height, shape.width];
-    let network = network(&job.config, dims, dataset.classes.len())?;
+    let network = &job.network;
+    ensure!(
+        network.input == dims && network.classes == dataset.classes.len(),
+        "the net is for {:?} and {} classes, the data set has {dims:?} and {}",
+        network.input,
+        network.classes,
+        dataset.classes.len()
+    );
     tch::manual_seed(settings.seed as i64);
-    let trainer = Trainer::new(&network, &settings, device);
+    let trainer = Trainer::new(network, &settings, device);
 
     let directory = RunDir::new(&job.directory);
     directory.create()?;

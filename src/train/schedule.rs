@@ -1,6 +1,6 @@
 //! The learning rate of every update.
 
-use crate::spec::{Schedule, Training, Warmup};
+use fathom::spec::{Schedule, Training, Warmup};
 use std::collections::VecDeque;
 
 /// Batches over which the error is averaged that ends a warm-up "until the error falls".
@@ -66,7 +66,7 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Decay, Optimiser};
+    use fathom::spec::{Decay, Optimiser};
 
     fn training(schedule: Schedule, warmup: Warmup) -> Training {
         Training {

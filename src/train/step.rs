@@ -3,8 +3,8 @@
 use super::net::{Mode, Net};
 use super::optim::Update;
 use super::parameters::Parameters;
-use crate::arch::Network;
-use crate::spec::{Settings, Training};
+use fathom::arch::Network;
+use fathom::spec::{Settings, Training};
 use tch::{Device, Kind, Tensor};
 
 /// A net in training.

@@ -3,7 +3,7 @@
 mod norm;
 
 use super::parameters::Parameters;
-use crate::arch::{Activation, Layer, Network, Shortcut};
+use fathom::arch::{Activation, Layer, Network, Shortcut};
 use norm::BatchNorm;
 use tch::{Device, Tensor};
 
