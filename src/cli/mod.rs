@@ -1,5 +1,7 @@
 //! The command line: one file per sub-command, each only glue.
 
+mod plot;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -13,7 +15,9 @@ pub struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Plot(plot::Args),
+}
 
 /// Runs one command line; the result is the exit code of the program.
 pub fn run(cli: Cli) -> ExitCode {
@@ -27,5 +31,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Plot(args) => plot::run(&args),
+    }
 }
