@@ -3,6 +3,7 @@
 mod doctor;
 mod inspect;
 mod plan;
+mod plot;
 mod progress;
 mod run;
 mod status;
@@ -29,6 +30,8 @@ enum Command {
     Plan(plan::Args),
     /// Show the state of every run of a results directory
     Status(status::Args),
+    /// Draw the figures of a results directory from its CSV
+    Plot(plot::Args),
     /// Print a network layer by layer
     Inspect(inspect::Args),
     /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
@@ -55,6 +58,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }
