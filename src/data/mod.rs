@@ -3,8 +3,23 @@
 //! with augmentation that training takes from them. Nothing here knows libtorch.
 
 mod batch;
+pub mod catalogue;
+mod catalogue_names;
+pub mod choose;
+pub mod cifar;
+pub mod fault;
+pub mod files;
+pub mod idx;
+pub mod keyed;
+mod load;
+pub mod locate;
+pub mod official;
+mod resize;
 
 pub use batch::{Augment, Order, Sample, Standardise, Standardiser, balanced};
+pub use load::{load, read_whole};
+pub use locate::{locate, search_folders};
+pub use resize::resize;
 
 /// Channels, rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,11 +160,6 @@ pub fn describe(request: &Request) -> anyhow::Result<(Shape, usize)> {
     };
     let side = request.size.unwrap_or(side);
     Ok((Shape { channels, height: side, width: side }, classes))
-}
-
-/// Temporary.
-pub fn load(request: &Request, _data_dir: Option<&std::path::Path>) -> anyhow::Result<Dataset> {
-    stand_in(request)
 }
 
 /// Temporary.

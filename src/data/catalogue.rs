@@ -1,0 +1,280 @@
+//! The data sets that come as official files: their files, sums, classes and addresses.
+
+use super::Source;
+use super::catalogue_names::{CIFAR10, CIFAR100, DIGITS, FASHION};
+use super::cifar::Record;
+
+/// A data set distributed as files of fixed size.
+pub struct Set {
+    /// Which one.
+    pub source: Source,
+    /// Its name in an experiment and on the command line.
+    pub name: &'static str,
+    /// Its name in print.
+    pub title: &'static str,
+    /// Folders under a data folder that may hold it; the first is where `fetch` puts it.
+    pub folders: &'static [&'static str],
+    /// The files it consists of.
+    pub files: &'static [DataFile],
+    /// Class names in the order of the labels.
+    pub classes: &'static [&'static str],
+    /// What is downloaded or imported.
+    pub downloads: &'static [Download],
+    /// Where from: the official place first. A download's name is appended.
+    pub bases: &'static [&'static str],
+    /// Known contents; absent where only the files' own sums are known.
+    pub content: Option<Content>,
+}
+
+/// One file of a set as it is read.
+pub struct DataFile {
+    /// Name; an IDX file may also be there with `.gz` appended.
+    pub name: &'static str,
+    /// Whether its images are for training (else for testing).
+    pub train: bool,
+    /// How to read it.
+    pub format: Format,
+    /// Number of images or labels in it.
+    pub count: usize,
+    /// Published MD5: of the file itself for CIFAR, of the official `.gz` for IDX.
+    pub md5: &'static str,
+}
+
+/// The format of a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// CIFAR records.
+    Cifar(Record),
+    /// 28×28 images in IDX.
+    IdxImages,
+    /// Labels in IDX.
+    IdxLabels,
+}
+
+/// Rows and columns of the images in the known IDX sets.
+pub const IDX_SIDE: usize = 28;
+
+impl DataFile {
+    /// Bytes of the file, unzipped.
+    pub fn size(&self) -> u64 {
+        let bytes = match self.format {
+            Format::Cifar(record) => self.count * record.len(),
+            Format::IdxImages => super::idx::IMAGE_HEADER + self.count * IDX_SIDE * IDX_SIDE,
+            Format::IdxLabels => super::idx::LABEL_HEADER + self.count,
+        };
+        bytes as u64
+    }
+
+    /// Whether the published sum is that of the gzipped file.
+    pub fn is_idx(&self) -> bool {
+        !matches!(self.format, Format::Cifar(_))
+    }
+}
+
+/// A file to download, with the sums its authors or their torchvision port publish.
+pub struct Download {
+    /// File name, in the address and on disk.
+    pub name: &'static str,
+    /// Bytes, where published.
+    pub size: Option<u64>,
+    /// MD5.
+    pub md5: &'static str,
+    /// SHA-256, where published.
+    pub sha256: Option<&'static str>,
+}
+
+/// What a set's images and labels are, in whatever order and files they come.
+pub struct Content {
+    /// Sums of the keys (see `keyed`) of training and test images, checked at every load.
+    pub sums: [u64; 2],
+    /// SHA-256 of training and test images in the order of their keys, checked by `verify`.
+    pub sha256: [&'static str; 2],
+}
+
+impl Set {
+    /// The set of `source`, unless that is built in or a folder of images.
+    pub fn of(source: Source) -> Option<&'static Set> {
+        SETS.iter().find(|set| set.source == source)
+    }
+
+    /// The set of that name.
+    pub fn named(name: &str) -> Option<&'static Set> {
+        SETS.iter().find(|set| set.name == name)
+    }
+
+    /// Number of training (or test) images.
+    pub fn count(&self, train: bool) -> usize {
+        let counted = |f: &&DataFile| f.train == train && f.format != Format::IdxLabels;
+        self.files.iter().filter(counted).map(|f| f.count).sum()
+    }
+}
+
+const fn cifar(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
+    DataFile { name, train, format: Format::Cifar(Record::One), count, md5 }
+}
+
+const fn cifar100(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
+    DataFile { name, train, format: Format::Cifar(Record::CoarseFine), count, md5 }
+}
+
+const fn idx(
+    name: &'static str,
+    train: bool,
+    format: Format,
+    count: usize,
+    md5: &'static str,
+) -> DataFile {
+    DataFile { name, train, format, count, md5 }
+}
+
+const fn zipped(name: &'static str, size: u64, md5: &'static str) -> Download {
+    Download { name, size: Some(size), md5, sha256: None }
+}
+
+/// Every set there is.
+pub static SETS: [Set; 4] = [
+    Set {
+        source: Source::Cifar10,
+        name: "cifar10",
+        title: "CIFAR-10",
+        folders: &["cifar-10-batches-bin"],
+        files: &[
+            cifar("data_batch_1.bin", true, 10_000, "5dd7e06a14cb22eb9f671a540d1b7c25"),
+            cifar("data_batch_2.bin", true, 10_000, "5ea93a67294ea407fff1d09f752e9692"),
+            cifar("data_batch_3.bin", true, 10_000, "942cd6a4bcdd0dd3c604fbe906cb4421"),
+            cifar("data_batch_4.bin", true, 10_000, "ae636b3ba5c66a11e91e8cb52e771fcb"),
+            cifar("data_batch_5.bin", true, 10_000, "53f37980c15c3d472c316c40844f3f0d"),
+            cifar("test_batch.bin", false, 10_000, "803d5f7f4d78ea53de84dbe85f74fb6d"),
+        ],
+        classes: &CIFAR10,
+        downloads: &[Download {
+            name: "cifar-10-binary.tar.gz",
+            size: Some(170_052_171),
+            md5: "c32a1d4ab5d03f1284b67883e8d87530",
+            sha256: Some("c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
+        }],
+        bases: &["https://www.cs.toronto.edu/~kriz/"],
+        content: Some(Content {
+            sums: [0x4d74_f1d4_199a_8e18, 0x7678_de7b_3371_6d02],
+            sha256: [
+                "3551c73cd506cc5043b0d4760865ea8b10423095eb20a3fc387e9d294330aec3",
+                "f69eb9cc839ce4a2d704b04584d9ae3a6a7c5c85d7cbf13c932d54530f57f4ee",
+            ],
+        }),
+    },
+    Set {
+        source: Source::Cifar100,
+        name: "cifar100",
+        title: "CIFAR-100",
+        folders: &["cifar-100-binary"],
+        files: &[
+            cifar100("train.bin", true, 50_000, "6172c7755cfe09b2fe270c85cebc1b15"),
+            cifar100("test.bin", false, 10_000, "4499cfba6c016c1be1438163640a0898"),
+        ],
+        classes: &CIFAR100,
+        downloads: &[Download {
+            name: "cifar-100-binary.tar.gz",
+            size: None,
+            md5: "03b5dce01913d631647c71ecec9e9cb8",
+            sha256: None,
+        }],
+        bases: &["https://www.cs.toronto.edu/~kriz/"],
+        content: None,
+    },
+    Set {
+        source: Source::Mnist,
+        name: "mnist",
+        title: "MNIST",
+        folders: &["mnist", "MNIST/raw", "MNIST"],
+        files: &[
+            idx(TRAIN_IMAGES, true, Format::IdxImages, 60_000, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            idx(TRAIN_LABELS, true, Format::IdxLabels, 60_000, "d53e105ee54ea40749a09fcbcd1e9432"),
+            idx(TEST_IMAGES, false, Format::IdxImages, 10_000, "9fb629c4189551a2d022fa330f9573f3"),
+            idx(TEST_LABELS, false, Format::IdxLabels, 10_000, "ec29112dd5afa0611ce80d1b7f02629c"),
+        ],
+        classes: &DIGITS,
+        downloads: &[
+            zipped(TRAIN_IMAGES_GZ, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            zipped(TRAIN_LABELS_GZ, 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            zipped(TEST_IMAGES_GZ, 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            zipped(TEST_LABELS_GZ, 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+        ],
+        bases: &[
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ],
+        content: Some(Content {
+            sums: [0x9e8a_53e2_5638_3d6f, 0xbe79_9321_59d9_b620],
+            sha256: [
+                "814f320f4445388a3177908f73c65e3fa606105558102669c71f53a1609ee001",
+                "b7a6b82ba9296f1556a0724585f9ee69aff0836c0a16b18a550f51ec9775e219",
+            ],
+        }),
+    },
+    Set {
+        source: Source::FashionMnist,
+        name: "fashion-mnist",
+        title: "Fashion-MNIST",
+        folders: &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST"],
+        files: &[
+            idx(TRAIN_IMAGES, true, Format::IdxImages, 60_000, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            idx(TRAIN_LABELS, true, Format::IdxLabels, 60_000, "25c81989df183df01b3e8a0aad5dffbe"),
+            idx(TEST_IMAGES, false, Format::IdxImages, 10_000, "bef4ecab320f06d8554ea6380940ec79"),
+            idx(TEST_LABELS, false, Format::IdxLabels, 10_000, "bb300cfdad3c16e7a12a480ee83cd310"),
+        ],
+        classes: &FASHION,
+        downloads: &[
+            zipped(TRAIN_IMAGES_GZ, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            zipped(TRAIN_LABELS_GZ, 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            zipped(TEST_IMAGES_GZ, 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            zipped(TEST_LABELS_GZ, 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+        ],
+        bases: &[
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ],
+        content: Some(Content {
+            sums: [0x8073_4bff_7a23_81bf, 0x1968_e403_6a9e_02dd],
+            sha256: [
+                "0780007172c99a7acaf806e0a8c16c165657a944ee0fd22f2c962ca1510f2bea",
+                "e63e1ec3d0b54094187ed4e7b7de61b9096dcf586a2a63da0c1174a026fa749d",
+            ],
+        }),
+    },
+];
+
+const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
+const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
+const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
+const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
+const TRAIN_IMAGES_GZ: &str = "train-images-idx3-ubyte.gz";
+const TRAIN_LABELS_GZ: &str = "train-labels-idx1-ubyte.gz";
+const TEST_IMAGES_GZ: &str = "t10k-images-idx3-ubyte.gz";
+const TEST_LABELS_GZ: &str = "t10k-labels-idx1-ubyte.gz";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_follow_from_the_formats() {
+        let size = |set: &str, file: usize| Set::named(set).unwrap().files[file].size();
+        assert_eq!((size("cifar10", 0), size("cifar100", 0)), (30_730_000, 153_700_000));
+        assert_eq!((size("mnist", 0), size("mnist", 3)), (47_040_016, 10_008));
+        let counts = SETS.each_ref().map(|set| (set.count(true), set.count(false)));
+        assert_eq!(
+            counts,
+            [(50_000, 10_000), (50_000, 10_000), (60_000, 10_000), (60_000, 10_000)]
+        );
+    }
+
+    #[test]
+    fn class_names_are_complete_and_unlike() {
+        for set in &SETS {
+            let expected = if set.source == Source::Cifar100 { 100 } else { 10 };
+            let names: std::collections::BTreeSet<_> = set.classes.iter().collect();
+            assert_eq!((set.classes.len(), names.len()), (expected, expected));
+        }
+        assert!(CIFAR100.is_sorted());
+    }
+}

@@ -1,0 +1,148 @@
+//! Where data sets are looked for, and where they are put.
+
+use super::catalogue::{DataFile, Set};
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Folders to search, in order: the one given (`--data-dir`), `FATHOM_DATA`, and the cache folder.
+pub fn search_folders(data_dir: Option<&Path>) -> Vec<PathBuf> {
+    let from_environment = std::env::var_os("FATHOM_DATA").filter(|f| !f.is_empty());
+    let given = data_dir.map(Path::to_owned);
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in [given, from_environment.map(PathBuf::from), cache_folder()].into_iter().flatten()
+    {
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// `$XDG_CACHE_HOME/fathom`, or `~/.cache/fathom`; none without a home.
+pub fn cache_folder() -> Option<PathBuf> {
+    // The XDG specification tells programs to ignore relative paths.
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(cache.join("fathom"))
+}
+
+/// Where new files go: the first of the searched folders.
+///
+/// # Errors
+/// When no folder is given and there is no home to have a cache in.
+pub fn target_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
+    match search_folders(data_dir).into_iter().next() {
+        Some(folder) => Ok(folder),
+        None => bail!("no folder for data: give --data-dir DIR, or set FATHOM_DATA or HOME"),
+    }
+}
+
+/// What was found of a set.
+pub enum Found {
+    /// All files, in this folder.
+    Whole(PathBuf),
+    /// Some files, in this folder; the names are those that are missing.
+    Part(PathBuf, Vec<&'static str>),
+    /// No file anywhere.
+    Nothing,
+}
+
+/// Looks for the files of `set` in the searched folders; a folder with all wins over one with some.
+pub fn find(set: &'static Set, data_dir: Option<&Path>) -> Found {
+    let mut part = None;
+    for folder in search_folders(data_dir) {
+        // The folder given may itself hold the files.
+        let inside = set.folders.iter().map(|name| folder.join(name));
+        for candidate in inside.chain([folder.clone()]) {
+            let is_missing = |f: &&DataFile| path_of(f, &candidate).is_none();
+            let missing: Vec<_> = set.files.iter().filter(is_missing).map(|f| f.name).collect();
+            if missing.is_empty() {
+                return Found::Whole(candidate);
+            }
+            if missing.len() < set.files.len() && part.is_none() {
+                part = Some((candidate, missing));
+            }
+        }
+    }
+    part.map_or(Found::Nothing, |(folder, missing)| Found::Part(folder, missing))
+}
+
+/// The file as it lies in `folder`, plain before zipped.
+pub fn path_of(file: &DataFile, folder: &Path) -> Option<PathBuf> {
+    let plain = folder.join(file.name);
+    let zipped = folder.join(format!("{}.gz", file.name));
+    if plain.is_file() {
+        Some(plain)
+    } else {
+        (file.is_idx() && zipped.is_file()).then_some(zipped)
+    }
+}
+
+/// The folder that holds all files of `set`.
+///
+/// # Errors
+/// When there is none: names what is missing, where was searched, and the commands to get it.
+pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
+    let what = match find(set, data_dir) {
+        Found::Whole(folder) => return Ok(folder),
+        Found::Part(folder, missing) => {
+            format!(
+                "{} is incomplete: {} lacks {}",
+                set.title,
+                folder.display(),
+                missing.join(", ")
+            )
+        }
+        Found::Nothing => format!("{} is not here", set.title),
+    };
+    let searched = search_folders(data_dir);
+    let searched: Vec<_> = searched.iter().map(|f| f.display().to_string()).collect();
+    let files: Vec<_> = set.downloads.iter().map(|d| d.name).collect();
+    bail!(
+        "{what}\n  searched: {}\n  to download it:    fathom data fetch {}\n  \
+         if you have it:    fathom data import {}\n  \
+         if it is unpacked: give its folder with --data-dir or FATHOM_DATA",
+        if searched.is_empty() {
+            "nowhere, as there is no home folder".into()
+        } else {
+            searched.join(", ")
+        },
+        set.name,
+        files.join(" ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_set_names_folders_and_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = Set::named("cifar10").unwrap();
+        let message = locate(set, Some(folder.path())).unwrap_err().to_string();
+        assert!(message.contains(&folder.path().display().to_string()), "{message}");
+        assert!(message.contains("fathom data fetch cifar10"), "{message}");
+        assert!(message.contains("fathom data import cifar-10-binary.tar.gz"), "{message}");
+    }
+
+    #[test]
+    fn sets_are_found_in_every_layout_and_gaps_are_named() {
+        let set = Set::named("mnist").unwrap();
+        for (inside, ending) in [("mnist", ".gz"), ("MNIST/raw", ""), ("", "")] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = folder.path().join(inside);
+            std::fs::create_dir_all(&at).unwrap();
+            for file in &set.files[1..] {
+                std::fs::write(at.join(format!("{}{ending}", file.name)), "").unwrap();
+            }
+            let message = locate(set, Some(folder.path())).unwrap_err().to_string();
+            assert!(message.contains("lacks train-images-idx3-ubyte"), "{message}");
+            std::fs::write(at.join(set.files[0].name), "").unwrap();
+            assert_eq!(
+                locate(set, Some(folder.path())).unwrap(),
+                at.components().collect::<PathBuf>()
+            );
+        }
+    }
+}
