@@ -1,5 +1,15 @@
 //! The command line: one file per sub-command, each only glue.
 
+mod doctor;
+mod inspect;
+mod plan;
+mod plot;
+mod progress;
+mod run;
+mod status;
+mod table;
+
+use crate::spec::SpecError;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -13,19 +23,51 @@ pub struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Run an experiment; the same command again resumes it
+    Run(run::Args),
+    /// Show the runs of an experiment: parameters, multiply-adds, memory, disk
+    Plan(plan::Args),
+    /// Show the state of every run of a results directory
+    Status(status::Args),
+    /// Draw the figures of a results directory from its CSV
+    Plot(plot::Args),
+    /// Print a network layer by layer
+    Inspect(inspect::Args),
+    /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
+    Doctor(doctor::Args),
+}
+
+/// Ended without fault, but some runs failed.
+const SOME_FAILED: u8 = 3;
 
 /// Runs one command line; the result is the exit code of the program.
 pub fn run(cli: Cli) -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => code,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<SpecError>() { 2 } else { 1 })
         }
     }
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
-    match command {}
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Plot(args) => plot::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+    }
+}
+
+/// Whoever read our output has seen enough (`fathom status | head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

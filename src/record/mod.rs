@@ -13,12 +13,14 @@
 mod atomic;
 mod columns;
 mod curves;
+mod grouping;
 mod manifest;
 mod sweep_dir;
 
 pub use atomic::write_atomically;
 pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
+pub use grouping::{RunGroup, group, natural_order};
 pub use manifest::{DataRecord, Execution, Manifest, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 

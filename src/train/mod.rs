@@ -1,4 +1,16 @@
-//! train
-pub fn probe() -> i64 {
-    tch::Tensor::from_slice(&[1i64, 2]).sum(tch::Kind::Int64).int64_value(&[])
-}
+//! The only code that knows libtorch: networks as modules, the optimiser, training, evaluation.
+//!
+//! One process trains one run: libtorch's default generator, thread counts and flags belong to the
+//! process.
+
+mod device;
+mod evaluate;
+mod net;
+mod optim;
+mod parameters;
+mod run;
+mod schedule;
+mod step;
+
+pub use device::{load_cuda, probe};
+pub use run::run;

@@ -1,1 +1,6 @@
+//! The programs as a user meets them, each test in a folder of its own.
 
+mod command_line;
+mod support;
+#[cfg(feature = "train")]
+mod training;

@@ -1,0 +1,58 @@
+//! Families of networks: their keys, and how keys become a [`Network`].
+
+use super::{Dims, Network, residual};
+use crate::key::Key;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The values of a network's keys, complete and each of its kind, by full name.
+pub type FamilyKeys = BTreeMap<String, Value>;
+
+/// A family of networks.
+pub trait Family: Sync {
+    /// The value of `network.family`.
+    fn name(&self) -> &'static str;
+
+    /// One line on what it is, with the paper.
+    fn help(&self) -> &'static str;
+
+    /// Its keys, with their defaults.
+    fn keys(&self) -> &'static [Key];
+
+    /// The network of these keys for images of this shape.
+    ///
+    /// # Errors
+    /// When the values do not go together, such as a depth that is not in the family.
+    fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey>;
+}
+
+/// A value that is of its kind but does not give a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct InvalidKey {
+    /// Full name of the key.
+    pub key: String,
+    /// What is wrong, and what would be valid.
+    pub message: String,
+}
+
+/// All families.
+pub static FAMILIES: &[&dyn Family] = &[&residual::PLAIN, &residual::RESIDUAL];
+
+/// The family of this name.
+pub fn family(name: &str) -> Option<&'static dyn Family> {
+    FAMILIES.iter().copied().find(|family| family.name() == name)
+}
+
+/// The network that complete keys (`network.family` among them) describe.
+///
+/// # Errors
+/// When there is no such family, or the values do not go together.
+pub fn network(keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
+    let name = keys.get("network.family").and_then(Value::as_str).unwrap_or_default();
+    let family = family(name).ok_or_else(|| InvalidKey {
+        key: "network.family".into(),
+        message: format!("there is no family \"{name}\""),
+    })?;
+    family.build(keys, input, classes)
+}

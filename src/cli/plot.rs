@@ -1,0 +1,154 @@
+//! `fathom plot`: figures from CSV.
+
+use crate::plot::{self, Figure, Metric, Options};
+use crate::record::{SweepDir, write_atomically};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Draw the figures of a results directory, from its CSV alone
+#[derive(clap::Args)]
+pub struct Args {
+    /// Results directory, with `runs/` or `curves.csv`
+    dir: PathBuf,
+    /// Where the figures go [default: DIR/figures]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Which figures to draw; may be repeated [default: all]
+    #[arg(long, value_enum)]
+    figure: Vec<FigureName>,
+    /// Column of the training curve: train_err_pct, train_err_running_pct, train_err_fresh_pct,
+    /// train_loss or train_loss_running; the test curve follows
+    #[arg(long, default_value = "train_err_pct")]
+    metric: Metric,
+    /// Logarithmic iterations and depths
+    #[arg(long)]
+    log_x: bool,
+    /// Logarithmic errors
+    #[arg(long)]
+    log_y: bool,
+    /// Average curves over N evaluations
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    smooth: usize,
+    /// Upper end of the vertical axis of the curves
+    #[arg(long, value_name = "VALUE", value_parser = positive)]
+    y_max: Option<f64>,
+    /// File formats
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "svg,png")]
+    format: Vec<Format>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FigureName {
+    /// Error against iteration
+    Curves,
+    /// Final error against depth
+    Depth,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Svg,
+    Png,
+}
+
+fn positive(text: &str) -> Result<f64> {
+    let value: f64 = text.parse()?;
+    if value > 0.0 && value.is_finite() { Ok(value) } else { bail!("must be above 0") }
+}
+
+/// Draws the figures and prints the path of each.
+///
+/// # Errors
+/// When the results cannot be read, a figure that was asked for cannot be drawn, or none can.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let dir = SweepDir::new(&args.dir);
+    let curves = dir.load()?;
+    let out = args.out.clone().unwrap_or_else(|| dir.figures());
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let options = options(args, &dir);
+    let mut drawn = 0;
+    for figure in Figure::ALL {
+        let asked = args.figure.iter().any(|name| Figure::from(*name) == figure);
+        if !asked && !args.figure.is_empty() {
+            continue;
+        }
+        for format in &args.format {
+            match draw(&curves, figure, *format, &options) {
+                Ok((ending, bytes)) => {
+                    let path = out.join(format!("{}.{ending}", figure.name()));
+                    write_atomically(&path, &bytes)?;
+                    println!("{}", path.display());
+                    drawn += 1;
+                }
+                Err(error) if asked => return Err(error.context(unable(figure, &args.dir))),
+                Err(error) => {
+                    eprintln!("note: {}: {error:#}", unable(figure, &args.dir));
+                    break;
+                }
+            }
+        }
+    }
+    if drawn == 0 {
+        bail!("no figure could be drawn");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unable(figure: Figure, dir: &Path) -> String {
+    format!("no figure `{}` of {}", figure.name(), dir.display())
+}
+
+fn draw(
+    curves: &crate::record::SweepCurves,
+    figure: Figure,
+    format: Format,
+    options: &Options,
+) -> Result<(&'static str, Vec<u8>)> {
+    Ok(match format {
+        Format::Svg => ("svg", plot::svg(curves, figure, options)?.into_bytes()),
+        Format::Png => ("png", plot::png(curves, figure, options)?),
+    })
+}
+
+impl From<FigureName> for Figure {
+    fn from(name: FigureName) -> Self {
+        match name {
+            FigureName::Curves => Figure::Curves,
+            FigureName::Depth => Figure::Depth,
+        }
+    }
+}
+
+fn options(args: &Args, dir: &SweepDir) -> Options {
+    let runs = dir.root().join("runs");
+    let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
+    Options {
+        metric: args.metric,
+        log_x: args.log_x,
+        log_y: args.log_y,
+        smooth: args.smooth,
+        y_max: args.y_max,
+        note: note(&dir.experiment()).unwrap_or_else(|error| {
+            eprintln!("note: the figures are drawn without the experiment's note: {error:#}");
+            None
+        }),
+        source: source.display().to_string(),
+    }
+}
+
+/// The experiment's `note`, if there is an experiment and it has one.
+fn note(experiment: &Path) -> Result<Option<String>> {
+    if !experiment.exists() {
+        return Ok(None);
+    }
+    let context = || format!("in {}", experiment.display());
+    let text = std::fs::read_to_string(experiment).with_context(context)?;
+    let table: toml::Table = text.parse().with_context(context)?;
+    match table.get("note") {
+        None => Ok(None),
+        Some(toml::Value::String(note)) => Ok(Some(note.clone())),
+        Some(_) => bail!("in {}: `note` is not a string", experiment.display()),
+    }
+}

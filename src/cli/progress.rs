@@ -1,0 +1,135 @@
+//! What a person sees while a sweep runs: bars on a terminal, one line per evaluation elsewhere.
+
+use crate::protocol::Event;
+use crate::record::{State, Status, SweepDir};
+use crate::spec::Run;
+use crate::sweep::Observer;
+use anyhow::Result;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::{BTreeMap, HashMap};
+use std::io::IsTerminal;
+use std::sync::Mutex;
+
+/// Multiply-adds per unit of the total bar, so that its numbers stay far from overflowing.
+const UNIT: u64 = 1_000_000;
+
+pub struct Progress {
+    bars: Option<MultiProgress>,
+    total: ProgressBar,
+    runs: Mutex<HashMap<String, ProgressBar>>,
+    count: usize,
+    finished: Mutex<usize>,
+}
+
+impl Progress {
+    /// Bars for the runs that are left.
+    pub fn new(runs: &[Run], before: &BTreeMap<State, usize>, dir: &SweepDir) -> Result<Self> {
+        let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum();
+        let mut left = 0;
+        for run in runs {
+            if !dir.run(&run.id).status()?.state.is_final() {
+                left += run.work() / UNIT;
+            }
+        }
+        let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
+        let total = match &bars {
+            Some(bars) => bars.add(ProgressBar::new(left.max(1))),
+            None => ProgressBar::hidden(),
+        };
+        total.set_style(style("{prefix:>24} {wide_bar} {percent:>3}% {elapsed} left {eta}"));
+        total.set_prefix(format!("{done} of {} runs", runs.len()));
+        Ok(Self {
+            bars,
+            total,
+            runs: Mutex::default(),
+            count: runs.len(),
+            finished: Mutex::new(done),
+        })
+    }
+
+    /// Takes the bars away.
+    pub fn close(&self) {
+        self.total.finish_and_clear();
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.println(line)),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn bar(&self, run: &Run) -> Option<ProgressBar> {
+        self.runs.lock().ok()?.get(&run.id).cloned()
+    }
+
+    /// Moves a run's bar, and the total by as much work.
+    fn advance(&self, run: &Run, step: u64) {
+        if let Some(bar) = self.bar(run) {
+            let per_step = run.work() / run.settings.training.iterations.max(1) / UNIT;
+            self.total.inc(step.saturating_sub(bar.position()) * per_step);
+            bar.set_position(step);
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
+}
+
+fn pct(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".into(), |value| format!("{value:.2}%"))
+}
+
+impl Observer for Progress {
+    fn started(&self, run: &Run) {
+        let bar = match &self.bars {
+            Some(bars) => {
+                bars.insert_from_back(1, ProgressBar::new(run.settings.training.iterations))
+            }
+            None => ProgressBar::hidden(),
+        };
+        bar.set_style(style("{prefix:>24} {wide_bar} {pos}/{len} {msg}"));
+        bar.set_prefix(run.id.rsplit_once('-').map_or(run.id.clone(), |(name, _)| name.into()));
+        if let Ok(mut runs) = self.runs.lock() {
+            runs.insert(run.id.clone(), bar);
+        }
+    }
+
+    fn event(&self, run: &Run, event: &Event) {
+        match event {
+            Event::Progress { step } => self.advance(run, *step),
+            Event::Row { step, train_err_pct, test_err_pct } => {
+                let errors = format!("train {} test {}", pct(*train_err_pct), pct(*test_err_pct));
+                if self.bars.is_none() {
+                    let of = run.settings.training.iterations;
+                    self.say(&format!("{} step {step}/{of} {errors}", run.id));
+                }
+                if let Some(bar) = self.bar(run) {
+                    bar.set_message(errors);
+                }
+                self.advance(run, *step);
+            }
+            Event::Remark { text } => self.say(&format!("{}: {text}", run.id)),
+            Event::Ended => {}
+        }
+    }
+
+    fn finished(&self, run: &Run, status: &Status) {
+        self.advance(run, run.settings.training.iterations);
+        if let Ok(mut runs) = self.runs.lock()
+            && let Some(bar) = runs.remove(&run.id)
+        {
+            bar.finish_and_clear();
+        }
+        if let Ok(mut finished) = self.finished.lock() {
+            *finished += 1;
+            self.total.set_prefix(format!("{finished} of {} runs", self.count));
+        }
+        if status.state != State::Done {
+            self.say(&format!("{} {}: {}", run.id, status.state, status.message));
+        }
+    }
+}

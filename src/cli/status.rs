@@ -1,0 +1,59 @@
+//! `fathom status`.
+
+use super::table::{Format, Table};
+use crate::record::SweepDir;
+use crate::spec::Experiment;
+use crate::stats;
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Results directory
+    dir: PathBuf,
+    /// Mean, deviation and n over seeds instead of single runs
+    #[arg(long)]
+    summary: bool,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let directory = SweepDir::new(&args.dir);
+    if args.summary {
+        Table::summary(&stats::table(&directory.load()?)).print(args.format)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut ids: BTreeSet<String> = directory.runs()?.iter().map(|run| run.id()).collect();
+    if directory.experiment().exists() {
+        // Runs that have not begun are known from the experiment alone; one that was run with
+        // --set or --only shows those that began.
+        if let Ok(experiment) = Experiment::load(&directory.experiment(), &[])
+            && ids.iter().all(|id| experiment.runs.iter().any(|run| run.id == *id))
+        {
+            ids.extend(experiment.runs.into_iter().map(|run| run.id));
+        }
+    }
+    let columns = ["run", "state", "step", "train_err_pct", "test_err_pct", "seconds", "message"];
+    let mut table = Table::new(&columns);
+    for id in &ids {
+        let run = directory.run(id);
+        let status = run.status()?;
+        let last = run.curve()?.pop().unwrap_or_default();
+        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        table.row(vec![
+            id.clone(),
+            status.state.to_string(),
+            last.step.max(status.step).to_string(),
+            number(last.train_err_pct),
+            number(last.test_err_pct),
+            format!("{:.1}", if status.seconds > 0.0 { status.seconds } else { last.seconds }),
+            status.message,
+        ]);
+    }
+    table.print(args.format)?;
+    Ok(ExitCode::SUCCESS)
+}

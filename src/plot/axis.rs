@@ -1,0 +1,181 @@
+//! One axis: its ends, its ticks and their labels, linear or logarithmic.
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use std::ops::Range;
+
+/// An axis for plotters with ticks of our own choosing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// From 0 to at least `high`, ending on a tick.
+    pub(super) fn from_zero(high: f64) -> Self {
+        let high = if high > 0.0 && high.is_finite() { high } else { 1.0 };
+        let step = nice_step(high / 5.0);
+        let count = (high / step - 1e-9).ceil().max(1.0);
+        let ticks = (0..=count as usize).map(|tick| tick as f64 * step).collect();
+        Self { low: 0.0, high: count * step, log: false, ticks }
+    }
+
+    /// From 0 to exactly `high`: for iterations, which end where training ends.
+    pub(super) fn up_to(high: f64) -> Self {
+        let mut axis = Self::from_zero(high);
+        if high > 0.0 && high.is_finite() {
+            axis.high = high;
+            axis.ticks.retain(|tick| *tick <= high * (1.0 + 1e-9));
+        }
+        axis
+    }
+
+    /// Logarithmic from `low` to `high`, both positive.
+    pub(super) fn log(low: f64, high: f64) -> Self {
+        let low = if low > 0.0 && low.is_finite() { low } else { 1.0 };
+        let high = if high > low && high.is_finite() { high } else { low * 10.0 };
+        let decades = (high / low).log10();
+        let steps: &[f64] = if decades > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let all = (first..=last).flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
+        let inside = |tick: &f64| *tick >= low * (1.0 - 1e-9) && *tick <= high * (1.0 + 1e-9);
+        Self { low, high, log: true, ticks: all.filter(inside).collect() }
+    }
+
+    /// The axis of values that each deserve a tick (depths), with room at both ends.
+    pub(super) fn at_values(values: &[f64], log: bool) -> Self {
+        let (low, high) = ends(values).unwrap_or((0.0, 1.0));
+        let mut axis = if log && low > 0.0 {
+            let room = (high / low).powf(0.08).max(1.1);
+            Self { low: low / room, high: high * room, log, ticks: Vec::new() }
+        } else {
+            let room = ((high - low) * 0.08).max(1.0);
+            Self { low: low - room, high: high + room, log: false, ticks: Vec::new() }
+        };
+        for &value in values {
+            // Labels closer than this would touch.
+            let far = |tick: &f64| axis.share(value) - axis.share(*tick) >= 0.07;
+            if axis.ticks.last().is_none_or(far) {
+                axis.ticks.push(value);
+            }
+        }
+        axis
+    }
+
+    /// The upper end.
+    pub(super) fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// The lower end.
+    pub(super) fn low(&self) -> f64 {
+        self.low
+    }
+
+    /// Whether it is logarithmic.
+    pub(super) fn is_log(&self) -> bool {
+        self.log
+    }
+
+    /// Where a value lies between the ends (0 to 1); what lies below the axis is put on its end.
+    pub(super) fn share(&self, value: f64) -> f64 {
+        if self.log {
+            (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        }
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        from + (self.share(*value) * f64::from(to - from)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format_ext(&self, value: &f64) -> String {
+        short_number(*value)
+    }
+}
+
+/// `32000` is `32k`, `2500000` is `2.5M`, `0.05` stays.
+pub(super) fn short_number(value: f64) -> String {
+    let (scaled, unit) = match value.abs() {
+        size if size >= 1e6 => (value / 1e6, "M"),
+        size if size >= 1e3 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let text = format!("{scaled:.6}");
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// The smallest of 1, 2, 2.5 and 5 times a power of ten that is no smaller than `least`.
+fn nice_step(least: f64) -> f64 {
+    let decade = 10f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
+    let fits = |step: &&f64| **step * decade >= least * (1.0 - 1e-9);
+    steps.iter().find(fits).unwrap_or(&10.0) * decade
+}
+
+/// Smallest and largest of the finite values.
+pub(super) fn ends(values: &[f64]) -> Option<(f64, f64)> {
+    let finite = values.iter().filter(|value| value.is_finite());
+    finite.fold(None, |ends, &value| match ends {
+        None => Some((value, value)),
+        Some((low, high)) => Some((low.min(value), high.max(value))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linear_axes_start_at_zero_and_end_on_a_round_number() {
+        let axis = Axis::from_zero(48.7);
+        assert_eq!((axis.low, axis.high), (0.0, 50.0));
+        assert_eq!(axis.ticks, [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]);
+        assert_eq!(Axis::up_to(64000.0).ticks, [0.0, 20e3, 40e3, 60e3]);
+        assert_eq!(Axis::from_zero(0.0).high, 1.0);
+        assert_eq!(Axis::from_zero(f64::NAN).high, 1.0);
+    }
+
+    #[test]
+    fn logarithmic_axes_put_zero_on_their_lower_end() {
+        let axis = Axis::log(0.5, 100.0);
+        assert_eq!(axis.ticks, [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
+        assert_eq!(axis.map(&0.0, (0, 100)), 0);
+        assert_eq!(axis.map(&100.0, (0, 100)), 100);
+        assert!(Axis::log(0.0, 0.0).high > 1.0);
+    }
+
+    #[test]
+    fn depths_get_a_tick_each_unless_labels_would_touch() {
+        assert_eq!(Axis::at_values(&[8.0, 20.0, 32.0, 44.0], false).ticks.len(), 4);
+        assert_eq!(Axis::at_values(&[8.0, 9.0, 1000.0], false).ticks, [8.0, 1000.0]);
+        assert_eq!(Axis::at_values(&[8.0], true).ticks, [8.0]);
+        assert!(Axis::at_values(&[], false).ticks.is_empty());
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [(0.0, "0"), (500.0, "500"), (32e3, "32k"), (2500.0, "2.5k"), (0.05, "0.05")];
+        for (value, text) in cases {
+            assert_eq!(short_number(value), text);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What both figures draw with: the embedded font, lines, bands and marks, in pixels.
+
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::element::{DashedPathElement, Drawable, PointCollection};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+use std::sync::OnceLock;
+
+/// The name under which the font is registered. An SVG carries it as a CSS list, so that a browser
+/// without DejaVu falls back to Verdana, which has the same widths.
+pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+/// Text and axes.
+pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+/// Grid lines.
+pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
+
+/// A place on the sheet, in pixels of the backend.
+pub(super) type Place = (i32, i32);
+
+/// Makes the embedded font known to plotters.
+///
+/// # Errors
+/// When the font's bytes are damaged, which would be a damaged build.
+pub(super) fn load_font() -> Result<()> {
+    static LOADED: OnceLock<bool> = OnceLock::new();
+    let bytes = include_bytes!("font/DejaVuSans.ttf");
+    let loaded = LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, bytes).is_ok());
+    loaded.then_some(()).ok_or_else(|| anyhow!("the embedded font is damaged"))
+}
+
+/// Width of a line of text, in the unit of `size`.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    // Measured large, as plotters rounds to whole pixels.
+    let font = FontDesc::new(FontFamily::Name(FONT), 100.0, FontStyle::Normal);
+    font.box_size(text).map_or(0.0, |(width, _)| f64::from(width)) * size / 100.0
+}
+
+/// Breaks text into lines no wider than `width`, at spaces.
+pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// How a line is drawn: test error solid and bold, training error dashed and thin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stroke {
+    Bold,
+    Dashed,
+}
+
+/// A shape that tells curves apart where colours do not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mark {
+    Circle,
+    Square,
+    Triangle,
+    Diamond,
+    Wedge,
+    /// Only for runs that diverged.
+    Cross,
+}
+
+impl Mark {
+    /// The mark of the `index`-th curve.
+    pub(super) fn nth(index: usize) -> Self {
+        let marks = [Mark::Circle, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Wedge];
+        marks[index % marks.len()]
+    }
+
+    /// Corners around the origin for a mark of radius 1.
+    fn corners(self) -> &'static [(f64, f64)] {
+        match self {
+            Mark::Circle | Mark::Cross => &[],
+            Mark::Square => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+            Mark::Triangle => &[(0.0, -1.15), (1.05, 0.75), (-1.05, 0.75)],
+            Mark::Diamond => &[(0.0, -1.2), (1.2, 0.0), (0.0, 1.2), (-1.2, 0.0)],
+            Mark::Wedge => &[(0.0, 1.15), (1.05, -0.75), (-1.05, -0.75)],
+        }
+    }
+}
+
+/// A drawing area with the factor from units of the sheet to pixels.
+pub(super) struct Canvas<DB: DrawingBackend> {
+    pub(super) area: DrawingArea<DB, Shift>,
+    pub(super) scale: f64,
+}
+
+impl<DB: DrawingBackend> Canvas<DB>
+where
+    DB::ErrorType: 'static,
+{
+    /// Units of the sheet in pixels.
+    pub(super) fn px(&self, units: f64) -> i32 {
+        (units * self.scale).round() as i32
+    }
+
+    fn width(&self, units: f64) -> u32 {
+        self.px(units).max(1).unsigned_abs()
+    }
+
+    fn draw<E>(&self, element: &E) -> Result<()>
+    where
+        for<'b> &'b E: PointCollection<'b, Place>,
+        E: Drawable<DB>,
+    {
+        Ok(self.area.draw(element)?)
+    }
+
+    /// The style of text of a size in units of the sheet.
+    pub(super) fn font(&self, size: f64) -> TextStyle<'static> {
+        (FONT, size * self.scale).into_font().color(&INK)
+    }
+
+    /// Writes one line, its left end at `place` and vertically centred on it.
+    pub(super) fn text(&self, text: &str, size: f64, place: Place) -> Result<()> {
+        let style = self.font(size).pos(Pos::new(HPos::Left, VPos::Center));
+        self.draw(&Text::new(text.to_owned(), place, style))
+    }
+
+    /// Draws a line through `points`.
+    pub(super) fn line(&self, points: &[Place], colour: RGBColor, stroke: Stroke) -> Result<()> {
+        match stroke {
+            Stroke::Bold => {
+                self.draw(&PathElement::new(points.to_vec(), colour.stroke_width(self.width(3.5))))
+            }
+            Stroke::Dashed => self.draw(&DashedPathElement::new(
+                points.to_vec(),
+                self.px(11.0),
+                self.px(7.0),
+                colour.stroke_width(self.width(2.0)),
+            )),
+        }
+    }
+
+    /// Fills an outline, faintly.
+    pub(super) fn band(&self, outline: Vec<Place>, colour: RGBColor) -> Result<()> {
+        if outline.len() < 3 { Ok(()) } else { self.draw(&Polygon::new(outline, colour.mix(0.14))) }
+    }
+
+    /// Draws a small dot: one seed.
+    pub(super) fn dot(&self, place: Place, colour: RGBColor, filled: bool) -> Result<()> {
+        let style = if filled { colour.filled() } else { colour.stroke_width(self.width(1.5)) };
+        self.draw(&Circle::new(place, self.px(4.0), style))
+    }
+
+    /// Draws a mark, hollow ones with a white inside.
+    pub(super) fn mark(
+        &self,
+        mark: Mark,
+        (x, y): Place,
+        colour: RGBColor,
+        filled: bool,
+    ) -> Result<()> {
+        let radius = 7.0;
+        let at = |(dx, dy): (f64, f64)| (x + self.px(dx * radius), y + self.px(dy * radius));
+        let thin = colour.stroke_width(self.width(2.0));
+        let inside = if filled { colour.filled() } else { WHITE.filled() };
+        match mark {
+            Mark::Cross => {
+                let thick = colour.stroke_width(self.width(4.0));
+                let (a, b) = (at((-1.2, -1.2)), at((1.2, 1.2)));
+                self.draw(&PathElement::new(vec![a, b], thick))?;
+                self.draw(&PathElement::new(vec![(a.0, b.1), (b.0, a.1)], thick))
+            }
+            Mark::Circle => {
+                self.draw(&Circle::new((x, y), self.px(radius), inside))?;
+                self.draw(&Circle::new((x, y), self.px(radius), thin))
+            }
+            _ => {
+                let mut corners: Vec<Place> = mark.corners().iter().map(|&c| at(c)).collect();
+                self.draw(&Polygon::new(corners.clone(), inside))?;
+                corners.extend_from_within(..2);
+                self.draw(&PathElement::new(corners, thin))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_measured_with_the_embedded_font_and_wrapped_at_spaces() {
+        load_font().unwrap();
+        assert!(text_width("iteration", 20.0) > 60.0);
+        let lines = wrap("one two three four", 20.0, text_width("one two", 20.0));
+        assert_eq!(lines, ["one two", "three", "four"]);
+        assert!(wrap("", 20.0, 10.0).is_empty());
+    }
+}

@@ -1,0 +1,247 @@
+//! Final error against depth: training error on the left, test error on the right, one colour per
+//! family.
+
+use super::axis::{Axis, ends, short_number};
+use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::chart::Frame;
+use super::panels::{label, split_axes};
+use super::series::Finals;
+use super::sheet::{Entry, Sample, Sheet};
+use super::words::{self, Trend, capital, seeds, trend};
+use super::{Metric, Options, Picture, palette};
+use crate::record::{RunCurve, SweepCurves, group};
+use anyhow::{Result, bail, ensure};
+use plotters::prelude::*;
+
+/// Pixels of the sheet between the dots of two seeds.
+const JITTER: f64 = 9.0;
+
+/// The runs of one configuration at all depths.
+struct Series {
+    label: String,
+    /// Depth with the final training and test values, shallowest first.
+    depths: Vec<(f64, [Finals; 2])>,
+}
+
+/// The figure, laid out.
+pub(super) struct DepthFigure {
+    sheet: Sheet,
+    metric: Metric,
+    x: Axis,
+    y: Axis,
+    series: Vec<Series>,
+}
+
+impl DepthFigure {
+    /// Lays the figure out.
+    ///
+    /// # Errors
+    /// When no run has a depth, or none has ended.
+    pub(super) fn new(curves: &SweepCurves, options: &Options) -> Result<Self> {
+        ensure!(!curves.runs.is_empty(), "there are no runs to draw");
+        let metric = options.metric;
+        let (series, shared) = all_series(curves, metric);
+        ensure!(series.iter().any(|s| !s.depths.is_empty()), "no run has a depth to draw against");
+        let finals: Vec<&Finals> =
+            series.iter().flat_map(|s| &s.depths).flat_map(|(_, finals)| finals).collect();
+        if finals.iter().all(|f| f.values.is_empty() && f.diverged == 0) {
+            bail!("no run has finished with a finite {} or {} yet", metric.train, metric.test);
+        }
+        let mut depths: Vec<f64> =
+            series.iter().flat_map(|s| &s.depths).map(|(depth, _)| *depth).collect();
+        depths.sort_by(f64::total_cmp);
+        depths.dedup();
+        let x = Axis::at_values(&depths, options.log_x);
+        let y = y_axis(&finals, options.log_y);
+        let titles = [0, 1].map(|panel| title(&series, panel, metric));
+        let caption = caption(&series, &shared, &y, options);
+        let legend = legend(&series, metric);
+        let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
+        Ok(Self { sheet, metric, x, y, series })
+    }
+}
+
+impl Picture for DepthFigure {
+    fn size(&self) -> (f64, f64) {
+        self.sheet.size()
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
+    where
+        DB::ErrorType: 'static,
+    {
+        self.sheet.draw(canvas)?;
+        for (panel, rect) in self.sheet.panels.iter().enumerate() {
+            let frame =
+                Frame::draw(canvas, *rect, (&self.x, "depth"), (&self.y, self.metric.axis))?;
+            for place in 0..self.series.len() {
+                self.draw_series(canvas, &frame, panel, place)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DepthFigure {
+    /// Mean line, a dot for every seed beside it, and crosses for what diverged.
+    fn draw_series<DB: DrawingBackend>(
+        &self,
+        canvas: &Canvas<DB>,
+        frame: &Frame,
+        panel: usize,
+        place: usize,
+    ) -> Result<()>
+    where
+        DB::ErrorType: 'static,
+    {
+        let (colour, mark) = (palette::of_word(place), Mark::nth(place));
+        let (stroke, filled) =
+            if panel == 0 { (Stroke::Dashed, false) } else { (Stroke::Bold, true) };
+        let depths = &self.series[place].depths;
+        let mean =
+            |(depth, finals): &(f64, [Finals; 2])| Some(frame.place(*depth, finals[panel].mean()?));
+        let line: Vec<Place> = depths.iter().filter_map(mean).collect();
+        if line.len() > 1 {
+            canvas.line(&line, colour, stroke)?;
+        }
+        for (depth, finals) in depths {
+            let finals = &finals[panel];
+            let all = finals.values.len() + finals.diverged;
+            let beside = |number: usize, spread: f64, (x, y): Place| {
+                let offset = (number as f64 - (all as f64 - 1.0) / 2.0) * spread;
+                // Series stand beside one another too, so that none hides another's dots.
+                let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 5.0;
+                (x + canvas.px(offset + shift), y)
+            };
+            for (number, &value) in finals.values.iter().enumerate() {
+                canvas.dot(beside(number, JITTER, frame.place(*depth, value)), colour, filled)?;
+            }
+            for number in finals.values.len()..all {
+                let top = frame.place(*depth, self.y.high());
+                canvas.mark(Mark::Cross, beside(number, 2.0 * JITTER, top), colour, true)?;
+            }
+        }
+        for place in line {
+            canvas.mark(mark, place, colour, filled)?;
+        }
+        Ok(())
+    }
+}
+
+/// One series for each combination of the axes other than depth; with what all runs share.
+fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>) {
+    let (varying, shared) = split_axes(curves);
+    let mut axes: Vec<String> = varying.into_iter().filter(|axis| axis != "depth").collect();
+    let depth = ["depth".to_owned()];
+    let arms = curves.groups(&["arm".to_owned()]);
+    if axes.len() > 1 && arms.iter().all(|arm| group(&arm.runs, &depth).len() == 1) {
+        // Each arm is one depth: joined by arm, no series would have two points.
+        axes.retain(|axis| axis != "arm");
+    }
+    let series = curves.groups(&axes).into_iter().map(|same| Series {
+        label: label(&axes, &same.values),
+        depths: group(&same.runs, &depth)
+            .into_iter()
+            .filter_map(|at| {
+                let depth = at.runs.first().and_then(|run: &&RunCurve| run.number("depth"))?;
+                let finals = [metric.train, metric.test].map(|m| Finals::of(&at.runs, m));
+                Some((depth, finals))
+            })
+            .collect(),
+    });
+    let shared = shared.into_iter().filter(|text| !text.starts_with("depth "));
+    (series.collect(), shared.collect())
+}
+
+/// From zero, with room above for the crosses of diverged runs.
+fn y_axis(finals: &[&Finals], log: bool) -> Axis {
+    let values: Vec<f64> = finals.iter().flat_map(|f| f.values.iter().copied()).collect();
+    let diverged = finals.iter().any(|f| f.diverged > 0);
+    let high = ends(&values).map_or(100.0, |(_, high)| high);
+    let room = if diverged { 1.1 } else { 1.0 };
+    let positive: Vec<f64> = values.into_iter().filter(|value| *value > 0.0).collect();
+    match ends(&positive) {
+        Some((low, _)) if log => Axis::log(low * 0.8, high * 1.25 * room),
+        _ => Axis::from_zero(high * room),
+    }
+}
+
+/// "Training error: plain rises with depth; residual falls with depth", as far as it is clear.
+fn title(series: &[Series], panel: usize, metric: Metric) -> String {
+    let words = capital([metric.train_words, metric.test_words][panel]);
+    let phrase = |s: &Series| {
+        let finals: Vec<&Finals> = s.depths.iter().map(|(_, finals)| &finals[panel]).collect();
+        let (low, high) = (s.depths.first()?.0, s.depths.last()?.0);
+        let (low, high) = (short_number(low), short_number(high));
+        let text = match trend(&finals) {
+            Trend::Rises => "rises with depth".to_owned(),
+            Trend::Falls => "falls with depth".to_owned(),
+            Trend::HigherAtDeepest => format!("higher at {high} than at {low}"),
+            Trend::LowerAtDeepest => format!("lower at {high} than at {low}"),
+            Trend::Unclear => return None,
+        };
+        Some(format!("{} {text}", s.label.to_lowercase()).trim().to_owned())
+    };
+    let phrases: Option<Vec<String>> = series.iter().map(phrase).collect();
+    match phrases {
+        Some(phrases) if phrases.len() <= 3 => format!("{words}: {}", phrases.join(", ")),
+        _ => format!("{words} at the end of training"),
+    }
+}
+
+fn legend(series: &[Series], metric: Metric) -> Vec<Vec<Entry>> {
+    let mut rows = Vec::new();
+    if series.len() > 1 {
+        let entry = |(place, s): (usize, &Series)| {
+            let line = Sample::Line(palette::of_word(place), Some(Mark::nth(place)), Stroke::Bold);
+            Entry::new(line, s.label.as_str())
+        };
+        rows.push(series.iter().enumerate().map(entry).collect());
+    }
+    let mut styles = vec![
+        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
+        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
+        Entry::new(Sample::Dot, "one seed"),
+    ];
+    if series.iter().flat_map(|s| &s.depths).any(|(_, finals)| finals[0].diverged > 0) {
+        styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
+    }
+    rows.push(styles);
+    rows
+}
+
+fn caption(series: &[Series], shared: &[String], y: &Axis, options: &Options) -> String {
+    let metric = options.metric;
+    let all = || series.iter().flat_map(|s| s.depths.iter().map(move |at| (s, at)));
+    let counts = all().map(|(_, (_, f))| f[0].values.len() + f[0].diverged + f[0].unfinished);
+    let counts = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+    let mut parts = vec![
+        match counts {
+            (_, 1) => "One seed (n = 1) for each depth, so no spread.".to_owned(),
+            counts => format!("Lines: mean over n = {}; every seed is a dot.", seeds(counts)),
+        },
+        format!(
+            "{}: {}, {}. {}: {}. Both of the last row.",
+            capital(metric.train_words),
+            metric.train,
+            metric.definition,
+            capital(metric.test_words),
+            metric.test
+        ),
+    ];
+    let name = |s: &Series, depth: f64| {
+        format!("{} {}", s.label.to_lowercase(), short_number(depth)).trim().to_owned()
+    };
+    let groups: Vec<(String, Finals)> =
+        all().map(|(s, (depth, finals))| (name(s, *depth), finals[0].clone())).collect();
+    parts.extend(words::losses(&groups, "crosses at the upper end of the axis, not in the mean"));
+    let zero = |finals: &[Finals; 2]| finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
+    if y.is_log() && all().any(|(_, (_, finals))| zero(finals)) {
+        parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
+    }
+    if !shared.is_empty() {
+        parts.push(format!("All runs: {}.", shared.join(", ")));
+    }
+    parts.push(format!("Source: {}.", options.source));
+    parts.join(" ")
+}

@@ -1,0 +1,49 @@
+//! Small results for the tests of this module.
+
+use crate::record::{CurveRow, RunCurve, State};
+
+/// A run whose training error is given by step; test error is 5 points higher.
+pub(super) fn run(
+    family: &str,
+    depth: &str,
+    seed: u64,
+    state: State,
+    errors: &[(u64, f64)],
+) -> RunCurve {
+    let axes = [("family", family), ("depth", depth)];
+    RunCurve {
+        id: format!("{family}-{depth}-s{seed}"),
+        axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        seed,
+        state,
+        rows: errors
+            .iter()
+            .map(|&(step, error)| CurveRow {
+                schema: 1,
+                step,
+                train_err_pct: Some(error),
+                test_err_pct: Some(error + 5.0),
+                train_images: 2000,
+                ..CurveRow::default()
+            })
+            .collect(),
+    }
+}
+
+/// Two families, two depths, three seeds; plain gets worse with depth, residual better.
+pub(super) fn sweep() -> crate::record::SweepCurves {
+    let mut runs = Vec::new();
+    for (family, depth, end) in [
+        ("plain", "8", 12.0),
+        ("plain", "44", 40.0),
+        ("residual", "8", 11.0),
+        ("residual", "44", 7.0),
+    ] {
+        for seed in 0..3 {
+            let last = end + seed as f64 * 0.5;
+            let errors = [(0, 90.0), (100, last + 20.0), (200, last + 5.0), (300, last)];
+            runs.push(run(family, depth, seed, State::Done, &errors));
+        }
+    }
+    crate::record::SweepCurves { runs }
+}

@@ -1,0 +1,123 @@
+//! Runs to points: curves over seeds, joined on exact steps, and final values.
+
+use crate::record::{CurveRow, RunCurve, State};
+use std::collections::BTreeMap;
+
+/// The runs of one curve at one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub(super) step: u64,
+    pub(super) mean: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    /// How many runs have a finite value there.
+    pub(super) n: usize,
+}
+
+/// Steps and values of one run, as far as they are finite; with `smooth`, each value is the mean
+/// of up to that many values ending with it.
+pub(super) fn finite(run: &RunCurve, metric: &str, smooth: usize) -> Vec<(u64, f64)> {
+    let rows = run.rows.iter().take_while(|row| is_sound(row));
+    let raw: Vec<(u64, f64)> = rows
+        .filter_map(|row| Some((row.step, row.metric(metric)?)))
+        .filter(|(_, value)| value.is_finite())
+        .collect();
+    let mean = |end: usize| {
+        let window = &raw[(end + 1).saturating_sub(smooth.max(1))..=end];
+        window.iter().map(|(_, value)| value).sum::<f64>() / window.len() as f64
+    };
+    raw.iter().enumerate().map(|(place, (step, _))| (*step, mean(place))).collect()
+}
+
+/// Whether the net still computed numbers: the error of a net whose loss is NaN is that of always
+/// answering the first class, and says nothing.
+fn is_sound(row: &CurveRow) -> bool {
+    let losses = [row.train_loss, row.train_loss_running, row.test_loss];
+    losses.iter().flatten().all(|loss| loss.is_finite())
+}
+
+/// Mean and extent over runs at every step that any of them has.
+pub(super) fn over_seeds(runs: &[&RunCurve], metric: &str, smooth: usize) -> Vec<Point> {
+    let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for run in runs {
+        for (step, value) in finite(run, metric, smooth) {
+            at.entry(step).or_default().push(value);
+        }
+    }
+    let point = |(step, values): (u64, Vec<f64>)| Point {
+        step,
+        mean: values.iter().sum::<f64>() / values.len() as f64,
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        n: values.len(),
+    };
+    at.into_iter().map(point).collect()
+}
+
+/// How the runs of one configuration ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Finals {
+    /// Final values of the runs that made all their steps, by seed.
+    pub(super) values: Vec<f64>,
+    /// How many diverged.
+    pub(super) diverged: usize,
+    /// How many stopped early or have not yet finished, or lack the metric.
+    pub(super) unfinished: usize,
+}
+
+impl Finals {
+    pub(super) fn of(runs: &[&RunCurve], metric: &str) -> Self {
+        let values: Vec<f64> = runs.iter().filter_map(|run| run.final_metric(metric)).collect();
+        let diverged = runs.iter().filter(|run| run.state == State::Diverged).count();
+        let unfinished = runs.len() - values.len() - diverged;
+        Self { values, diverged, unfinished }
+    }
+
+    /// The mean of the final values.
+    pub(super) fn mean(&self) -> Option<f64> {
+        let sum: f64 = self.values.iter().sum();
+        (!self.values.is_empty()).then(|| sum / self.values.len() as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::run;
+    use super::*;
+
+    #[test]
+    fn seeds_are_joined_on_exact_steps_and_never_interpolated() {
+        let mut late = run("plain", "8", 1, State::Done, &[(100, 30.0), (200, 10.0)]);
+        late.rows[0].step = 150;
+        let early = run("plain", "8", 0, State::Done, &[(100, 40.0), (200, 20.0)]);
+        let points = over_seeds(&[&early, &late], "train_err_pct", 1);
+        let brief: Vec<_> = points.iter().map(|p| (p.step, p.mean, p.min, p.max, p.n)).collect();
+        let want =
+            [(100, 40.0, 40.0, 40.0, 1), (150, 30.0, 30.0, 30.0, 1), (200, 15.0, 10.0, 20.0, 2)];
+        assert_eq!(brief, want);
+    }
+
+    #[test]
+    fn a_curve_ends_where_the_loss_is_no_number() {
+        let mut gone = run("plain", "8", 0, State::Diverged, &[(0, 90.0), (50, 80.0), (100, 90.0)]);
+        gone.rows[2].train_loss = Some(f64::NAN);
+        assert_eq!(finite(&gone, "train_err_pct", 1), [(0, 90.0), (50, 80.0)]);
+    }
+
+    #[test]
+    fn smoothing_is_a_trailing_mean() {
+        let curve = run("plain", "8", 0, State::Done, &[(0, 9.0), (1, 6.0), (2, 3.0)]);
+        assert_eq!(finite(&curve, "train_err_pct", 2), [(0, 9.0), (1, 7.5), (2, 4.5)]);
+    }
+
+    #[test]
+    fn diverged_and_unfinished_runs_are_counted_apart() {
+        let runs = [
+            run("plain", "8", 0, State::Done, &[(100, 30.0)]),
+            run("plain", "8", 1, State::Diverged, &[(100, 50.0)]),
+            run("plain", "8", 2, State::Interrupted, &[(50, 60.0)]),
+        ];
+        let finals = Finals::of(&runs.iter().collect::<Vec<_>>(), "train_err_pct");
+        assert_eq!(finals, Finals { values: vec![30.0], diverged: 1, unfinished: 1 });
+    }
+}

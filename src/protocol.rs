@@ -1,0 +1,84 @@
+//! What `fathom` and its worker say to each other: one [`Job`] as JSON on the worker's standard
+//! input, [`Event`]s as lines of JSON on its standard output.
+
+use crate::arch::Network;
+use crate::spec::Config;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Fingerprint of the sources: a worker of another build is refused.
+pub const BUILD: &str = env!("FATHOM_SOURCES");
+
+/// One run for the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// [`BUILD`] of the program that asks.
+    pub build: String,
+    /// The run's id.
+    pub id: String,
+    /// Its arm.
+    pub arm: Option<String>,
+    /// Keys that tell the sweep's runs apart.
+    pub axes: Vec<String>,
+    /// Its complete configuration.
+    pub config: Config,
+    /// The net that the configuration describes. The worker builds what stands here, so it needs
+    /// to know layers, not families.
+    pub network: Network,
+    /// Where its files go.
+    pub directory: PathBuf,
+    /// Where data sets lie, when the user said so.
+    pub data_dir: Option<PathBuf>,
+    /// Whether generated images may stand in for a data set that is absent.
+    pub stand_in: bool,
+    /// `cpu`, `cuda:0`, …
+    pub device: String,
+    /// Threads of one operation.
+    pub threads: usize,
+}
+
+/// What a worker tells of its run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Updates made so far.
+    Progress {
+        /// Updates.
+        step: u64,
+    },
+    /// An evaluation was written to the curve.
+    Row {
+        /// Updates.
+        step: u64,
+        /// Training error.
+        train_err_pct: Option<f64>,
+        /// Test error.
+        test_err_pct: Option<f64>,
+    },
+    /// Something that the user should know.
+    Remark {
+        /// What.
+        text: String,
+    },
+    /// The run is over, and its status is written.
+    Ended,
+}
+
+/// What `fathom-train probe` says of itself and of its libtorch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// [`BUILD`] of the worker.
+    pub build: String,
+    /// Version that it is written for.
+    pub libtorch: String,
+    /// The library that is loaded.
+    pub library: String,
+    /// Instruction set that libtorch chose.
+    pub capability: String,
+    /// Threads that libtorch would use.
+    pub threads: usize,
+    /// Whether `libtorch_cuda.so` could be loaded, else why not.
+    pub cuda_library: Result<(), String>,
+    /// Number of CUDA devices that can be used.
+    pub cuda_devices: i64,
+}

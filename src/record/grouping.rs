@@ -1,0 +1,96 @@
+//! Runs gathered by what they share: the seeds of one configuration, the depths of one family.
+
+use super::{RunCurve, State, SweepCurves};
+use std::cmp::Ordering;
+
+/// The runs of one group with the values that they share, in the order of the axes asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunGroup<'a> {
+    /// One value for each axis; empty where a run does not have the axis.
+    pub values: Vec<String>,
+    /// In order of seeds.
+    pub runs: Vec<&'a RunCurve>,
+}
+
+impl SweepCurves {
+    /// Gathers the runs that agree on all of `axes`; groups and seeds are in their natural order.
+    pub fn groups(&self, axes: &[String]) -> Vec<RunGroup<'_>> {
+        group(&self.runs.iter().collect::<Vec<_>>(), axes)
+    }
+}
+
+/// Gathers those of `runs` that agree on all of `axes`; groups and seeds are in their natural order.
+pub fn group<'a>(runs: &[&'a RunCurve], axes: &[String]) -> Vec<RunGroup<'a>> {
+    let mut groups: Vec<RunGroup> = Vec::new();
+    for &run in runs {
+        let values: Vec<String> =
+            axes.iter().map(|axis| run.axes.get(axis).cloned().unwrap_or_default()).collect();
+        match groups.iter_mut().find(|group| group.values == values) {
+            Some(group) => group.runs.push(run),
+            None => groups.push(RunGroup { values, runs: vec![run] }),
+        }
+    }
+    for group in &mut groups {
+        group.runs.sort_by(|a, b| (a.seed, &a.id).cmp(&(b.seed, &b.id)));
+    }
+    groups.sort_by(|a, b| {
+        let pairs = a.values.iter().zip(&b.values);
+        pairs.map(|(a, b)| natural_order(a, b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    });
+    groups
+}
+
+/// Numbers by size and before words; families from the plain to the elaborate; other words by
+/// letter.
+pub fn natural_order(a: &str, b: &str) -> Ordering {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|value| !value.is_nan());
+    match (number(a), number(b)) {
+        (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => (family_rank(a), a).cmp(&(family_rank(b), b)),
+    }
+}
+
+fn family_rank(text: &str) -> usize {
+    let order = ["plain", "residual", "preact", "dense"];
+    order.iter().position(|family| *family == text).unwrap_or(order.len())
+}
+
+impl RunCurve {
+    /// A metric in the last row of a run that made all its steps; absent for every other run, and
+    /// where the number is missing or not finite.
+    pub fn final_metric(&self, column: &str) -> Option<f64> {
+        let last = self.rows.last().filter(|_| self.state == State::Done)?;
+        last.metric(column).filter(|value| value.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_sort_as_people_would_sort_them() {
+        let mut values = ["residual", "44", "group", "plain", "8", "0.1", "arm"];
+        values.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(values, ["0.1", "8", "44", "plain", "residual", "arm", "group"]);
+    }
+
+    #[test]
+    fn groups_hold_the_seeds_of_one_configuration_in_order() {
+        let run = |depth: &str, seed| RunCurve {
+            id: format!("{depth}-{seed}"),
+            axes: [("depth".to_owned(), depth.to_owned())].into(),
+            seed,
+            state: State::Done,
+            rows: Vec::new(),
+        };
+        let curves = SweepCurves { runs: vec![run("44", 1), run("8", 0), run("44", 0)] };
+        let groups = curves.groups(&["depth".to_owned()]);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(groups[0].values, ["8"]);
+        assert_eq!(groups[1].runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(curves.groups(&[]).len(), 1);
+    }
+}

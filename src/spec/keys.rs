@@ -1,0 +1,96 @@
+//! The keys of every experiment but those of the network's family.
+
+use crate::key::{Condition, Default, Key, Kind};
+
+const ANY: u64 = u64::MAX >> 1;
+const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
+const FRACTION: Kind = Kind::Number(0.0, 1.0);
+
+const ALWAYS: &[Condition] = &[];
+const GIVEN: &[Condition] = &[("data.standardise", &["given"])];
+const CROPPED: &[Condition] = &[("data.augment", &["crop", "crop-flip"])];
+const BY_STEPS: &[Condition] = &[("training.schedule.kind", &["step"])];
+const SGD: &[Condition] = &[("training.optimiser", &["sgd"])];
+const ADAM: &[Condition] = &[("training.optimiser", &["adam"])];
+const RMSPROP: &[Condition] = &[("training.optimiser", &["rmsprop"])];
+const WARM_FOR: &[Condition] = &[("training.warmup.kind", &["constant", "linear"])];
+const WARM_UNTIL: &[Condition] = &[("training.warmup.kind", &["until-error"])];
+const WARM: &[Condition] = &[("training.warmup.kind", &["constant", "linear", "until-error"])];
+const BATCH_NORM: &[Condition] = &[("network.norm", &["batch"])];
+
+const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Default,
+    only_if: &'static [Condition],
+    help: &'static str,
+) -> Key {
+    Key { name, kind, default, only_if, help }
+}
+
+/// Names, kinds, defaults. A key that is at its default does not enter a run's id, so a default
+/// never changes within a schema.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    key("data.source", Kind::Choice(&["shapes", "cifar10", "cifar100", "mnist", "fashion-mnist", "images"]),
+        Default::Required, ALWAYS, "the data set"),
+    key("data.train", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+        "training images, a fixed class-balanced choice; all when absent"),
+    key("data.test", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+        "test images, likewise"),
+    key("data.validation", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
+        "images held out of the training set"),
+    key("data.size", Kind::Count(8, 4096), Default::Absent, ALWAYS,
+        "rows and columns to which images are resized; as they are when absent"),
+    key("data.colour", Kind::Flag, Default::Flag(true), &[("data.source", &["shapes"])],
+        "whether shapes are drawn in colour"),
+    key("data.path", Kind::Text, Default::Required, &[("data.source", &["images"])],
+        "folder with train/CLASS/ and test/CLASS/"),
+    key("data.augment", Kind::Choice(&["none", "crop", "crop-flip"]), Default::Word("none"), ALWAYS,
+        "random crops of the padded image, and mirrored"),
+    key("data.pad", Kind::Count(1, 4096), Default::Count(4), CROPPED,
+        "pixels of zero (after standardising) on every side before a crop"),
+    key("data.standardise", Kind::Choice(&["channel", "per-feature", "per-pixel-mean", "given", "none"]),
+        Default::Word("channel"), ALWAYS,
+        "what is subtracted and divided by, measured on the training images; none: pixels/255"),
+    key("data.mean", Kind::Numbers, Default::Required, GIVEN, "mean per channel, pixels in 0..1"),
+    key("data.std", Kind::Numbers, Default::Required, GIVEN, "deviation per channel, pixels in 0..1"),
+
+    key("network.family", Kind::Text, Default::Required, ALWAYS, "family of networks"),
+
+    key("training.iterations", Kind::Count(1, ANY), Default::Required, ALWAYS, "updates"),
+    key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS, "images of one update"),
+    key("training.optimiser", Kind::Choice(&["sgd", "adam", "rmsprop"]), Default::Word("sgd"), ALWAYS,
+        "rule of the update"),
+    key("training.lr", POSITIVE, Default::Number(0.1), ALWAYS, "learning rate before schedule and warm-up"),
+    key("training.momentum", FRACTION, Default::Number(0.9), SGD, "momentum of SGD"),
+    key("training.nesterov", Kind::Flag, Default::Flag(false), SGD, "Nesterov's variant of momentum"),
+    key("training.beta1", FRACTION, Default::Number(0.9), ADAM, "decay of Adam's first moment"),
+    key("training.beta2", FRACTION, Default::Number(0.999), ADAM, "decay of Adam's second moment"),
+    key("training.alpha", FRACTION, Default::Number(0.99), RMSPROP, "decay of RMSprop's second moment"),
+    key("training.weight_decay", POSITIVE, Default::Number(1e-4), ALWAYS,
+        "times the parameter, added to its gradient"),
+    key("training.decay", Kind::Choice(&["all", "weights"]), Default::Word("all"), ALWAYS,
+        "which parameters decay: all of them (as in fb.resnet.torch), or not biases and normalisation's"),
+    key("training.schedule.kind", Kind::Choice(&["constant", "step", "cosine"]), Default::Word("constant"), ALWAYS,
+        "how the learning rate falls"),
+    key("training.schedule.at", Kind::Counts, Default::Required, BY_STEPS, "updates after which it is multiplied"),
+    key("training.schedule.factor", POSITIVE, Default::Number(0.1), BY_STEPS, "by what it is multiplied"),
+    key("training.warmup.kind", Kind::Choice(&["none", "constant", "linear", "until-error"]),
+        Default::Word("none"), ALWAYS, "a lower rate at the start"),
+    key("training.warmup.iterations", Kind::Count(1, ANY), Default::Required, WARM_FOR, "updates of warm-up"),
+    key("training.warmup.lr", POSITIVE, Default::Number(0.01), WARM,
+        "rate of warm-up, or where a linear one starts"),
+    key("training.warmup.error_pct", Kind::Number(0.0, 100.0), Default::Number(80.0), WARM_UNTIL,
+        "running training error at which warm-up ends"),
+    key("training.norm_batch", Kind::Count(2, ANY), Default::Absent, BATCH_NORM,
+        "images over which BatchNorm's statistics are taken (the papers' 64 of 128); the batch when absent"),
+
+    key("evaluate.every", Kind::CountOr(&["epoch"]), Default::Word("epoch"), ALWAYS,
+        "updates between evaluations"),
+    key("evaluate.train_images", Kind::Count(1, ANY), Default::Count(10_000), ALWAYS,
+        "fixed, class-balanced choice for the curve's training error; all at the end"),
+
+    key("seed", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
+        "of initial weights, order and augmentation"),
+];

@@ -1,0 +1,28 @@
+//! An experiment file becomes a checked, resolved list of runs.
+//!
+//! The file is read into flat dotted keys with their lines ([`file`]), every combination of arms
+//! and swept values is resolved against the table of keys ([`keys`], [`expand`]), and a resolved
+//! configuration becomes typed settings for the worker ([`Settings`]).
+
+mod expand;
+mod file;
+mod keys;
+mod resolve;
+mod settings;
+mod smoke;
+
+pub use expand::{Experiment, Run};
+pub use keys::KEYS;
+pub use resolve::Config;
+pub use settings::{Decay, Evaluate, Every, Optimiser, Schedule, Settings, Training, Warmup};
+pub use smoke::smoke;
+
+/// A fault in an experiment file, with its place; the program ends with exit code 2.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{place}: {message}")]
+pub struct SpecError {
+    /// `file:line`, the file alone, or `--set`.
+    pub place: String,
+    /// What is wrong, and what would be valid.
+    pub message: String,
+}

@@ -1,0 +1,79 @@
+//! One combination of values becomes a complete configuration, or a reason why it cannot.
+
+use super::SpecError;
+use super::file::Values;
+use super::keys::KEYS;
+use crate::arch::family;
+use crate::key::{Default, Key};
+use crate::record::SCHEMA;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A complete configuration: the value of every key that does something, by full name.
+pub type Config = BTreeMap<String, Value>;
+
+/// A configuration and the given keys that do nothing in it.
+pub(super) struct Resolved {
+    pub config: Config,
+    pub idle: BTreeSet<String>,
+}
+
+/// The keys of a run of this family: those of every experiment, and the family's own.
+fn keys_of(family_name: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(family(family_name).map_or(&[][..], |family| family.keys()))
+}
+
+/// Fills in defaults and drops what does nothing.
+pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError> {
+    let family_name =
+        given.get("network.family").and_then(|given| given.value.as_str()).unwrap_or_default();
+    let mut config = Config::new();
+    for key in keys_of(family_name) {
+        let value = given.get(key.name).map(|given| given.value.clone());
+        if let Some(value) = value.or_else(|| key.default.value()) {
+            config.insert(key.name.into(), value);
+        }
+    }
+    // A condition may hang on a key that is dropped itself, so repeat until nothing changes.
+    loop {
+        let before = config.len();
+        for key in keys_of(family_name) {
+            if !holds(key, &config) {
+                config.remove(key.name);
+            }
+        }
+        if config.len() == before {
+            break;
+        }
+    }
+    for key in keys_of(family_name) {
+        if key.default == Default::Required && holds(key, &config) && !config.contains_key(key.name)
+        {
+            return Err(SpecError {
+                place: file.into(),
+                message: format!("{} must be given: {} ({})", key.name, key.kind, key.help),
+            });
+        }
+    }
+    let idle = given.keys().filter(|name| !config.contains_key(*name)).cloned().collect();
+    Ok(Resolved { config, idle })
+}
+
+fn holds(key: &Key, config: &Config) -> bool {
+    key.only_if.iter().all(|(name, values)| {
+        config.get(*name).and_then(Value::as_str).is_some_and(|word| values.contains(&word))
+    })
+}
+
+/// The identity of a run: the first 8 digits of SHA-256 over the schema and every key that is not
+/// at its default, so that a key added in a later version does not rename old runs.
+pub(super) fn fingerprint(config: &Config) -> String {
+    let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
+    let defaults: BTreeMap<&str, Value> =
+        keys_of(family_name).filter_map(|key| Some((key.name, key.default.value()?))).collect();
+    let telling: BTreeMap<_, _> =
+        config.iter().filter(|(name, value)| defaults.get(name.as_str()) != Some(*value)).collect();
+    let text = serde_json::json!({ "schema": SCHEMA, "config": telling }).to_string();
+    Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,191 @@
+//! Which run goes where and when: slots that take runs from a queue, one process per run. What
+//! happens inside a run is the worker's business; this room knows its files and its protocol.
+
+mod worker;
+
+pub use worker::Worker;
+
+use crate::protocol::{BUILD, Event, Job};
+use crate::record::{State, Status, SweepDir};
+use crate::spec::Run;
+use anyhow::{Result, ensure};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Runs one job to its end; a real worker, or a fake one in tests.
+pub trait Executor: Sync {
+    /// Returns when the run is over; its files say how it ended.
+    ///
+    /// # Errors
+    /// The cause, when the run ended without a word.
+    fn run(&self, job: &Job, on_event: &mut dyn FnMut(Event)) -> Result<(), String>;
+}
+
+/// Told of what happens in a sweep, from several threads.
+pub trait Observer: Sync {
+    /// A run begins.
+    fn started(&self, run: &Run);
+    /// The worker of a run says something.
+    fn event(&self, run: &Run, event: &Event);
+    /// A run is over.
+    fn finished(&self, run: &Run, status: &Status);
+}
+
+/// How a sweep is run, the same for all of its runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `cpu`, `cuda:0`, …: runs are dealt out to these in turn.
+    pub devices: Vec<String>,
+    /// Runs side by side on each device.
+    pub jobs: usize,
+    /// Threads of one operation.
+    pub threads: usize,
+    /// Where data sets lie, when the user said so.
+    pub data_dir: Option<PathBuf>,
+    /// Whether generated images may stand in for a data set that is absent.
+    pub stand_in: bool,
+}
+
+/// Time between two renewals of `curves.csv` while a sweep runs.
+const JOIN_EVERY: Duration = Duration::from_secs(10);
+
+/// Runs what is not finished yet.
+///
+/// # Errors
+/// When the directory holds runs of another experiment, or cannot be written. Runs that fail are
+/// no error here: their status says so.
+pub fn sweep(
+    runs: &[Run],
+    directory: &SweepDir,
+    options: &Options,
+    executor: &dyn Executor,
+    observer: &dyn Observer,
+) -> Result<()> {
+    refuse_strangers(runs, directory)?;
+    let queue = Mutex::new(queue(runs, directory)?);
+    let joined = Mutex::new(Instant::now());
+    let failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for slot in 0..options.jobs * options.devices.len() {
+            let device = &options.devices[slot % options.devices.len()];
+            let (queue, joined, failure) = (&queue, &joined, &failure);
+            scope.spawn(move || {
+                while let Some(run) = locked(queue).pop_front() {
+                    let outcome = one(run, directory, options, device, executor, observer)
+                        .and_then(|()| join(directory, joined));
+                    if let Err(error) = outcome {
+                        locked(queue).clear();
+                        locked(failure).get_or_insert(error);
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = locked(&failure).take() {
+        return Err(error);
+    }
+    directory.load()?.write(&directory.curves())
+}
+
+/// A lock whose holder panicked still guards plain data.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Results of another experiment must not mix with these.
+fn refuse_strangers(runs: &[Run], directory: &SweepDir) -> Result<()> {
+    let known: BTreeSet<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+    let strangers: Vec<String> = directory
+        .runs()?
+        .iter()
+        .map(crate::record::RunDir::id)
+        .filter(|id| !known.contains(id.as_str()))
+        .collect();
+    ensure!(
+        strangers.is_empty(),
+        "{} holds {} runs that this experiment does not have ({}{}): give another --out, or remove \
+         them",
+        directory.root().display(),
+        strangers.len(),
+        strangers[..strangers.len().min(3)].join(", "),
+        if strangers.len() > 3 { ", …" } else { "" }
+    );
+    Ok(())
+}
+
+/// Unfinished runs: seed by seed, so that every arm has its first seed early, and within a seed
+/// the longest first, so that no slot is idle at the end.
+fn queue<'a>(runs: &'a [Run], directory: &SweepDir) -> Result<VecDeque<&'a Run>> {
+    let mut unfinished = Vec::new();
+    for run in runs {
+        if !directory.run(&run.id).status()?.state.is_final() {
+            unfinished.push(run);
+        }
+    }
+    unfinished.sort_by_key(|run| (run.settings.seed, std::cmp::Reverse(run.work())));
+    Ok(unfinished.into())
+}
+
+fn one(
+    run: &Run,
+    directory: &SweepDir,
+    options: &Options,
+    device: &str,
+    executor: &dyn Executor,
+    observer: &dyn Observer,
+) -> Result<()> {
+    let files = directory.run(&run.id);
+    files.create()?;
+    files.clear_status()?;
+    let job = Job {
+        build: BUILD.into(),
+        id: run.id.clone(),
+        arm: run.arm.clone(),
+        axes: run.axes.clone(),
+        config: run.config.clone(),
+        network: run.network.clone(),
+        directory: files.root().into(),
+        data_dir: options.data_dir.clone(),
+        stand_in: options.stand_in,
+        device: device.into(),
+        threads: options.threads,
+    };
+    observer.started(run);
+    let mut step = 0;
+    let ended = executor.run(&job, &mut |event| {
+        if let Event::Progress { step: now } | Event::Row { step: now, .. } = event {
+            step = now;
+        }
+        observer.event(run, &event);
+    });
+    if let Err(cause) = ended
+        && files.status()?.state == State::Pending
+    {
+        files.write_status(&Status::new(State::Failed, step, cause))?;
+    }
+    observer.finished(run, &files.status()?);
+    Ok(())
+}
+
+fn join(directory: &SweepDir, joined: &Mutex<Instant>) -> Result<()> {
+    let mut last = locked(joined);
+    if last.elapsed() >= JOIN_EVERY {
+        directory.load()?.write(&directory.curves())?;
+        *last = Instant::now();
+    }
+    Ok(())
+}
+
+/// How many of these runs are in each state.
+///
+/// # Errors
+/// When a status is damaged.
+pub fn tally(runs: &[Run], directory: &SweepDir) -> Result<BTreeMap<State, usize>> {
+    let mut counts = BTreeMap::new();
+    for run in runs {
+        *counts.entry(directory.run(&run.id).status()?.state).or_insert(0) += 1;
+    }
+    Ok(counts)
+}

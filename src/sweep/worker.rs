@@ -1,0 +1,135 @@
+//! `fathom-train` as a child process.
+
+use super::Executor;
+use crate::protocol::{BUILD, Event, Job, Probe};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+/// The worker beside this program.
+pub struct Worker {
+    program: PathBuf,
+}
+
+impl Worker {
+    /// Finds it; it need not start.
+    ///
+    /// # Errors
+    /// When it is not there, with the command that builds it.
+    pub fn find() -> Result<Self> {
+        let here = std::env::current_exe().context("where is this program?")?;
+        let program = here.with_file_name("fathom-train");
+        ensure!(
+            program.exists(),
+            "the worker {} is missing: {}",
+            program.display(),
+            remedy(&program)
+        );
+        Ok(Self { program })
+    }
+
+    /// Finds the worker, and makes sure that it starts and is of this build.
+    ///
+    /// # Errors
+    /// When it does not, with the command that mends it.
+    pub fn ready() -> Result<Self> {
+        let worker = Self::find()?;
+        let probe = worker.probe()?;
+        ensure!(
+            probe.build == BUILD,
+            "the worker {} is of another build than this program: {}",
+            worker.program.display(),
+            remedy(&worker.program)
+        );
+        Ok(worker)
+    }
+
+    /// What the worker says of itself and of its libtorch.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn probe(&self) -> Result<Probe> {
+        let output = Command::new(&self.program)
+            .arg("probe")
+            .output()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "the worker {} does not start: {}; {}",
+                self.program.display(),
+                told.trim(),
+                remedy(&self.program)
+            );
+        }
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!("{} is of another build: {}", self.program.display(), remedy(&self.program))
+        })
+    }
+
+    /// Its path.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+}
+
+/// How to build the worker that lies here.
+fn remedy(program: &Path) -> &'static str {
+    if program.parent().is_some_and(|folder| folder.ends_with("debug")) {
+        "run scripts/setup, then cargo build"
+    } else {
+        "run scripts/setup, then cargo build --release"
+    }
+}
+
+impl Executor for Worker {
+    fn run(&self, job: &Job, on_event: &mut dyn FnMut(Event)) -> Result<(), String> {
+        let log = job.directory.join("log.txt");
+        let mut attempt = || -> Result<(bool, ExitStatus)> {
+            let errors =
+                File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+            let mut child = Command::new(&self.program)
+                .arg("run")
+                .env("OMP_NUM_THREADS", job.threads.to_string())
+                // f32 is f32: the shorter mantissa of TF32 is not used behind its back.
+                .env("NVIDIA_TF32_OVERRIDE", "0")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(errors)
+                .spawn()
+                .with_context(|| format!("cannot start {}", self.program.display()))?;
+            let mut input = child.stdin.take().context("the worker has no input")?;
+            // A worker that dies at once is told by its exit status, not by a broken pipe.
+            let _ = input.write_all(&serde_json::to_vec(job)?);
+            drop(input);
+            let output = BufReader::new(child.stdout.take().context("the worker has no output")?);
+            let mut ended = false;
+            for line in output.lines() {
+                if let Ok(event) = serde_json::from_str(&line?) {
+                    ended |= event == Event::Ended;
+                    on_event(event);
+                }
+            }
+            Ok((ended, child.wait()?))
+        };
+        match attempt() {
+            Ok((true, _)) => Ok(()),
+            Ok((false, status)) => Err(cause(status, &log)),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }
+}
+
+/// Why a worker ended without a word.
+fn cause(status: ExitStatus, log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    match status.signal() {
+        Some(signal) => format!("killed by signal {signal}"),
+        None if last.is_empty() => format!("ended with {status}"),
+        None => last.trim_start_matches("error: ").to_owned(),
+    }
+}

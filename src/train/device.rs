@@ -1,0 +1,101 @@
+//! Devices, and what libtorch says of itself.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use fathom::protocol::{BUILD, Probe};
+use fathom::record::Execution;
+use tch::{Cuda, Device};
+
+/// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:
+/// whether there is CUDA is asked once, at the first operation, and remembered for the life of the
+/// process.
+///
+/// # Errors
+/// When the library or one that it needs is not there.
+pub fn load_cuda() -> Result<()> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: loading runs the library's initialisers, which register CUDA with libtorch; nothing
+    // of it is called from here, and it is never unloaded.
+    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    let library = library.map_err(|error| {
+        anyhow!(
+            "this libtorch has no CUDA that works here ({error}); scripts/setup --cuda fetches one"
+        )
+    })?;
+    std::mem::forget(library);
+    Ok(())
+}
+
+/// The device of this name, ready to be used.
+///
+/// # Errors
+/// When the name is not one of a device, or CUDA cannot be used: never a silent CPU run.
+pub(super) fn open(name: &str) -> Result<Device> {
+    if name == "cpu" {
+        return Ok(Device::Cpu);
+    }
+    let index = match name.strip_prefix("cuda") {
+        Some("") => 0,
+        Some(rest) => rest
+            .strip_prefix(':')
+            .and_then(|index| index.parse().ok())
+            .with_context(|| format!("{name} is no device; valid: cpu, cuda, cuda:0"))?,
+        None => return Err(anyhow!("{name} is no device; valid: cpu, cuda, cuda:0")),
+    };
+    let devices = Cuda::device_count();
+    ensure!(
+        Cuda::is_available() && (index as i64) < devices,
+        "{name} was asked for, but libtorch sees {devices} CUDA devices; `fathom doctor` says more"
+    );
+    Ok(Device::Cuda(index))
+}
+
+/// What goes into a manifest about how a run is executed.
+pub(super) fn execution(device: Device, threads: usize) -> Execution {
+    Execution {
+        device: match device {
+            Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".into(),
+        },
+        threads,
+        layout: "nchw".into(),
+        libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
+        capability: capability(),
+        host: std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| name.trim().to_owned())
+            .unwrap_or_default(),
+    }
+}
+
+/// The widest vector instructions of this processor that libtorch has kernels for.
+fn capability() -> String {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            return "AVX512".into();
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return "AVX2".into();
+        }
+    }
+    "default".into()
+}
+
+/// What `fathom doctor` asks.
+pub fn probe(cuda_library: Result<()>) -> Probe {
+    Probe {
+        build: BUILD.into(),
+        libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
+        library: mapped_library().unwrap_or_else(|| "statically linked".into()),
+        capability: capability(),
+        threads: tch::get_num_threads().max(0) as usize,
+        cuda_library: cuda_library.map_err(|error| format!("{error:#}")),
+        cuda_devices: Cuda::device_count(),
+    }
+}
+
+/// The file of libtorch that this process runs with.
+fn mapped_library() -> Option<String> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let line = maps.lines().find(|line| line.ends_with("libtorch_cpu.so"))?;
+    line.find('/').map(|start| line[start..].to_owned())
+}

@@ -1,0 +1,87 @@
+//! Loss and error on images, without augmentation.
+
+use super::net::{Mode, Net};
+use super::step::wrong;
+use fathom::data::{Images, Standardiser};
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// Images of one forward pass: large enough to be fast, small enough for memory.
+const BATCH: usize = 250;
+
+/// What a net makes of images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Top-1 error in per cent.
+    pub err_pct: f64,
+    /// How many images.
+    pub images: usize,
+}
+
+/// Feeds images to nets.
+pub struct Evaluator<'a> {
+    standardiser: &'a Standardiser,
+    device: Device,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Images are standardised as in training.
+    pub fn new(standardiser: &'a Standardiser, device: Device) -> Self {
+        Self { standardiser, device }
+    }
+
+    /// Images and labels of these indices on the device.
+    pub fn batch(&self, images: &Images, indices: &[u32]) -> (Tensor, Tensor) {
+        let mut pixels = Vec::new();
+        self.standardiser.fill(images, indices, &mut pixels);
+        to_device(images, &pixels, indices.iter().copied(), self.device)
+    }
+
+    /// Loss and error at prediction, on the images at `indices`.
+    pub fn errors(&self, net: &Net, images: &Images, indices: &[u32]) -> Errors {
+        let _guard = tch::no_grad_guard();
+        let (mut loss, mut mistakes) = (0.0, 0);
+        for part in indices.chunks(BATCH) {
+            let (pixels, labels) = self.batch(images, part);
+            let logits = net.forward(&pixels, Mode::Predict);
+            loss += logits
+                .log_softmax(-1, Kind::Float)
+                .nll_loss_nd::<Tensor>(&labels, None, Reduction::Sum, -100)
+                .double_value(&[]);
+            mistakes += wrong(&logits, &labels).int64_value(&[]);
+        }
+        let images = indices.len();
+        let n = images.max(1) as f64;
+        Errors { loss: loss / n, err_pct: 100.0 * mistakes as f64 / n, images }
+    }
+
+    /// Error at prediction with the normalisations' averages taken anew over the same images, of
+    /// which each batch has `batch`; the moving averages are put back afterwards.
+    pub fn fresh_error(&self, net: &Net, images: &Images, indices: &[u32], batch: usize) -> f64 {
+        let _guard = tch::no_grad_guard();
+        let saved = net.statistics();
+        for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
+            let (pixels, _) = self.batch(images, part);
+            // Only the averages are wanted.
+            let _ = net.forward(&pixels, Mode::Refresh { batches });
+        }
+        let errors = self.errors(net, images, indices);
+        net.restore_statistics(&saved);
+        errors.err_pct
+    }
+}
+
+/// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
+pub fn to_device(
+    images: &Images,
+    pixels: &[f32],
+    indices: impl Iterator<Item = u32>,
+    device: Device,
+) -> (Tensor, Tensor) {
+    let labels: Vec<i64> = indices.map(|i| i64::from(images.labels[i as usize])).collect();
+    let shape = images.shape;
+    let dims = [labels.len(), shape.channels, shape.height, shape.width].map(|n| n as i64);
+    let pixels = Tensor::from_slice(pixels).view(dims).to_device(device);
+    (pixels, Tensor::from_slice(&labels).to_device(device))
+}

@@ -1,0 +1,168 @@
+//! A network's description as libtorch operations.
+
+mod norm;
+
+use super::parameters::Parameters;
+use fathom::arch::{Activation, Layer, Network, Shortcut};
+use norm::BatchNorm;
+use tch::{Device, Tensor};
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, over sub-batches of this many images where given; moving averages follow.
+    Train {
+        /// Images over which statistics are taken.
+        norm_batch: Option<usize>,
+    },
+    /// Moving averages; one image's output does not depend on its batch.
+    Predict,
+    /// Batch statistics, and moving averages become the mean over the batches since this count
+    /// was 0.
+    Refresh {
+        /// Batches before this one.
+        batches: usize,
+    },
+}
+
+/// A net on a device.
+pub struct Net {
+    modules: Vec<Module>,
+}
+
+enum Module {
+    Conv { weight: Tensor, bias: Option<Tensor>, stride: i64, padding: i64 },
+    BatchNorm(BatchNorm),
+    Activation(Activation),
+    Residual { branch: Vec<Module>, shortcut: Shortcut, scale: f64 },
+    GlobalAvgPool,
+    Linear { weight: Tensor, bias: Tensor },
+}
+
+impl Net {
+    /// Builds the modules around the leaves of `parameters`.
+    pub fn new(network: &Network, parameters: &Parameters, device: Device) -> Self {
+        Self { modules: build(&network.layers, parameters, device) }
+    }
+
+    /// Logits (images × classes) of a batch (images × channels × rows × columns).
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
+        chain(&self.modules, images, mode)
+    }
+
+    /// Moving averages of all normalisations, to be put back by [`Net::restore_statistics`].
+    pub fn statistics(&self) -> Vec<Tensor> {
+        let mut all = Vec::new();
+        visit_norms(&self.modules, &mut |norm| all.extend(norm.averages().map(Tensor::copy)));
+        all
+    }
+
+    /// Puts moving averages back.
+    pub fn restore_statistics(&self, saved: &[Tensor]) {
+        let mut saved = saved.iter();
+        visit_norms(&self.modules, &mut |norm| {
+            for (average, saved) in norm.averages().into_iter().zip(&mut saved) {
+                average.shallow_clone().copy_(saved);
+            }
+        });
+    }
+}
+
+fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Module> {
+    let module = |layer: &Layer| match layer {
+        Layer::Conv { name, kernel, stride, bias, .. } => Module::Conv {
+            weight: parameters.leaf(&format!("{name}.weight")),
+            bias: bias.then(|| parameters.leaf(&format!("{name}.bias"))),
+            stride: *stride as i64,
+            padding: (*kernel / 2) as i64,
+        },
+        Layer::BatchNorm { name, channels, eps, momentum } => Module::BatchNorm(BatchNorm::new(
+            parameters.leaf(&format!("{name}.weight")),
+            parameters.leaf(&format!("{name}.bias")),
+            (*channels, *eps, *momentum),
+            device,
+        )),
+        Layer::Activation(activation) => Module::Activation(*activation),
+        Layer::Residual { branch, shortcut, scale } => Module::Residual {
+            branch: build(branch, parameters, device),
+            shortcut: *shortcut,
+            scale: *scale,
+        },
+        Layer::GlobalAvgPool => Module::GlobalAvgPool,
+        Layer::Linear { name, .. } => Module::Linear {
+            weight: parameters.leaf(&format!("{name}.weight")),
+            bias: parameters.leaf(&format!("{name}.bias")),
+        },
+    };
+    layers.iter().map(module).collect()
+}
+
+fn chain(modules: &[Module], input: &Tensor, mode: Mode) -> Tensor {
+    let mut x = input.shallow_clone();
+    for (place, module) in modules.iter().enumerate() {
+        // An input from outside is somebody else's; the results of the modules before are not
+        // needed by their own backward passes, except by that of an activation.
+        let own = place > 0 && !matches!(modules[place - 1], Module::Activation(_));
+        x = module.forward(x, own, mode);
+    }
+    x
+}
+
+impl Module {
+    /// `own`: whether `x` may be overwritten.
+    fn forward(&self, mut x: Tensor, own: bool, mode: Mode) -> Tensor {
+        match self {
+            Module::Conv { weight, bias, stride, padding } => {
+                x.conv2d(weight, bias.as_ref(), [*stride, *stride], [*padding, *padding], [1, 1], 1)
+            }
+            Module::BatchNorm(norm) => norm.forward(&x, mode),
+            Module::Activation(Activation::Relu) => {
+                if own {
+                    x.relu_()
+                } else {
+                    x.relu()
+                }
+            }
+            Module::Activation(Activation::Sigmoid) => {
+                if own {
+                    x.sigmoid_()
+                } else {
+                    x.sigmoid()
+                }
+            }
+            Module::Residual { branch, shortcut, scale } => {
+                let around = around(&x, *shortcut);
+                let around = if *scale == 1.0 { around } else { around * *scale };
+                let mut through = chain(branch, &x, mode);
+                if matches!(branch.last(), Some(Module::Conv { .. } | Module::BatchNorm(_))) {
+                    through.g_add_(&around)
+                } else {
+                    through + around
+                }
+            }
+            Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
+            Module::Linear { weight, bias } => x.linear(weight, Some(bias)),
+        }
+    }
+}
+
+fn around(x: &Tensor, shortcut: Shortcut) -> Tensor {
+    match shortcut {
+        Shortcut::Identity => x.shallow_clone(),
+        Shortcut::Pad { stride, inputs, outputs } => {
+            let stride = stride as i64;
+            let kept = x.slice(2, None, None, stride).slice(3, None, None, stride);
+            kept.constant_pad_nd([0, 0, 0, 0, 0, (outputs - inputs) as i64])
+        }
+    }
+}
+
+fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&BatchNorm)) {
+    for module in modules {
+        match module {
+            Module::BatchNorm(norm) => visit(norm),
+            Module::Residual { branch, .. } => visit_norms(branch, visit),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! SGD, Adam and RMSprop over flat parameters. Own ones, since their state must be saved.
+
+use super::parameters::Parameters;
+use fathom::spec::Optimiser;
+use tch::Tensor;
+
+const EPSILON: f64 = 1e-8;
+
+/// A rule of the update with its state.
+pub struct Update {
+    rule: Optimiser,
+    weight_decay: f64,
+    /// Velocity of SGD, first moment of Adam.
+    first: Tensor,
+    /// Second moment of Adam and RMSprop.
+    second: Tensor,
+    steps: i32,
+}
+
+impl Update {
+    /// Fresh state for these parameters.
+    pub fn new(rule: Optimiser, weight_decay: f64, parameters: &Parameters) -> Self {
+        let (first, second) = (parameters.zeros(), parameters.zeros());
+        Self { rule, weight_decay, first, second, steps: 0 }
+    }
+
+    /// One update by flat gradients.
+    pub fn step(&mut self, parameters: &mut Parameters, mut gradients: Tensor, lr: f64) {
+        let _guard = tch::no_grad_guard();
+        self.steps += 1;
+        parameters.add_decay(&mut gradients, self.weight_decay);
+        let change = match self.rule {
+            Optimiser::Sgd { momentum, nesterov } => {
+                self.first *= momentum;
+                self.first += &gradients;
+                if nesterov {
+                    gradients + &self.first * momentum
+                } else {
+                    self.first.shallow_clone()
+                }
+            }
+            Optimiser::Adam { beta1, beta2 } => {
+                self.first = &self.first * beta1 + &gradients * (1.0 - beta1);
+                self.second = &self.second * beta2 + gradients.square() * (1.0 - beta2);
+                let first = &self.first / (1.0 - beta1.powi(self.steps));
+                let second = &self.second / (1.0 - beta2.powi(self.steps));
+                first / (second.sqrt() + EPSILON)
+            }
+            Optimiser::RmsProp { alpha } => {
+                self.second = &self.second * alpha + gradients.square() * (1.0 - alpha);
+                gradients / (self.second.sqrt() + EPSILON)
+            }
+        };
+        *parameters.flat() -= change * lr;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fathom::arch::Initial;
+    use fathom::spec::Decay;
+    use tch::Device;
+
+    fn parameters(decay: Decay) -> Parameters {
+        let initial = |name: &str, is_weight, value| Initial {
+            name: name.into(),
+            shape: vec![1],
+            values: vec![value],
+            is_weight,
+        };
+        let all = [initial("w", true, 1.0), initial("b", false, 2.0)];
+        Parameters::new(&all, decay, Device::Cpu)
+    }
+
+    /// Values after updates whose gradient is always (1, 1).
+    fn after(steps: usize, rule: Optimiser, weight_decay: f64, decay: Decay) -> Vec<f64> {
+        let mut parameters = parameters(decay);
+        let mut update = Update::new(rule, weight_decay, &parameters);
+        for _ in 0..steps {
+            let gradients = Tensor::from_slice(&[1.0f32, 1.0]);
+            update.step(&mut parameters, gradients, 0.1);
+        }
+        Vec::<f64>::try_from(parameters.flat().shallow_clone()).unwrap()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} against {expected:?}");
+        }
+    }
+
+    #[test]
+    fn sgd_follows_its_formula() {
+        let sgd = |nesterov| Optimiser::Sgd { momentum: 0.9, nesterov };
+        // Velocities 1 and 1.9.
+        close(&after(2, sgd(false), 0.0, Decay::All), &[1.0 - 0.29, 2.0 - 0.29]);
+        // Steps g + 0.9 v = 1.9 and 2.71.
+        close(&after(2, sgd(true), 0.0, Decay::All), &[1.0 - 0.461, 2.0 - 0.461]);
+    }
+
+    #[test]
+    fn decay_reaches_all_parameters_or_only_weights() {
+        let sgd = Optimiser::Sgd { momentum: 0.0, nesterov: false };
+        close(&after(1, sgd, 0.5, Decay::All), &[1.0 - 0.1 * 1.5, 2.0 - 0.1 * 2.0]);
+        close(&after(1, sgd, 0.5, Decay::Weights), &[1.0 - 0.1 * 1.5, 2.0 - 0.1]);
+    }
+
+    #[test]
+    fn adam_and_rmsprop_follow_their_formulas() {
+        let adam = Optimiser::Adam { beta1: 0.9, beta2: 0.999 };
+        // With a constant gradient both corrected moments are 1.
+        close(&after(3, adam, 0.0, Decay::All), &[0.7, 1.7]);
+        let rms = Optimiser::RmsProp { alpha: 0.99 };
+        close(&after(1, rms, 0.0, Decay::All), &[1.0 - 0.1 / 0.1, 2.0 - 0.1 / 0.1]);
+    }
+
+    #[test]
+    fn leaves_share_memory_with_the_flat_tensor() {
+        let mut parameters = parameters(Decay::All);
+        let loss = parameters.leaf("w") * 3.0 + parameters.leaf("b") * 5.0;
+        let gradients = parameters.gradients(&loss.sum(tch::Kind::Float));
+        assert_eq!(Vec::<f32>::try_from(&gradients).unwrap(), [3.0, 5.0]);
+        let sgd = Optimiser::Sgd { momentum: 0.0, nesterov: false };
+        Update::new(sgd, 0.0, &parameters).step(&mut parameters, gradients, 0.1);
+        assert!((parameters.leaf("b").double_value(&[0]) - 1.5).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,101 @@
+//! What needs no worker.
+
+use crate::support::{fail, succeed, with_experiment};
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
+    let folder = with_experiment("[sweep]\n\"training.bach\" = [1, 2]\n");
+    let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);
+    assert!(errors.contains("tiny.toml:23: unknown key training.bach"), "{errors}");
+    assert!(errors.contains("did you mean training.batch?"), "{errors}");
+}
+
+#[test]
+fn a_depth_outside_the_family_is_refused_with_the_nearest_ones() {
+    let folder = with_experiment("[sweep]\n\"network.depth\" = [8, 45]\n");
+    let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);
+    assert!(errors.contains("tiny.toml:23: network.depth: 45 is not 6n+2"), "{errors}");
+    assert!(errors.contains("44 and 50"), "{errors}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_says_what_is_valid() {
+    let folder = with_experiment("");
+    let errors = fail(folder.path(), 2, &["plan", "tiny.toml", "--set", "training.lr=fast"]);
+    assert!(errors.contains("--set training.lr=fast: "), "{errors}");
+    assert!(errors.contains("expected a number of at least 0"), "{errors}");
+}
+
+#[test]
+fn a_key_that_does_nothing_in_any_run_is_refused() {
+    let folder = with_experiment("");
+    let idle = ["plan", "tiny.toml", "--set", "training.schedule.factor=0.5"];
+    let errors = fail(folder.path(), 2, &idle);
+    assert!(errors.contains("training.schedule.factor does nothing in any run"), "{errors}");
+}
+
+#[test]
+fn a_key_that_does_nothing_in_some_runs_merges_them_and_the_plan_says_so() {
+    let folder = with_experiment(
+        "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\
+         \"network.shortcut_scale\" = [0.5, 1.0]\n",
+    );
+    let output = crate::support::fathom(folder.path())
+        .args(["plan", "tiny.toml", "--format", "csv"])
+        .output()
+        .expect("the program starts");
+    let (table, told) = (
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert_eq!(table.lines().count(), 1 + 3, "{table}");
+    assert!(told.contains("1 combinations equal others"), "{told}");
+    assert!(told.contains("network.shortcut_scale does nothing in 2"), "{told}");
+}
+
+#[test]
+fn set_replaces_a_swept_axis_and_a_list_makes_one() {
+    let folder = with_experiment("[sweep]\n\"network.depth\" = [8, 14]\nseed = [0, 1, 2]\n");
+    let count = |sets: &[&str]| {
+        let mut arguments = vec!["plan", "tiny.toml", "--format", "csv"];
+        arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+        succeed(folder.path(), &arguments).lines().count() - 1
+    };
+    assert_eq!(count(&[]), 6);
+    assert_eq!(count(&["seed=7"]), 2);
+    assert_eq!(count(&["network.depth=[8, 14, 20, 26]", "seed=0"]), 4);
+}
+
+#[test]
+fn an_override_reaches_only_the_runs_it_names() {
+    let folder = with_experiment(
+        "[sweep]\n\"network.depth\" = [8, 14]\n[[override]]\nwhen = { depth = 14 }\n\
+         set = { \"training.iterations\" = 99 }\n",
+    );
+    let table = succeed(folder.path(), &["plan", "tiny.toml", "--format", "csv"]);
+    let iterations = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).expect("planned");
+        line.split(',').nth(1).map(str::to_owned)
+    };
+    assert_eq!(iterations("plain-8-").as_deref(), Some("8"));
+    assert_eq!(iterations("plain-14-").as_deref(), Some("99"));
+}
+
+#[test]
+fn inspect_counts_what_the_paper_counts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text =
+        succeed(folder.path(), &["inspect", "residual", "--depth", "56", "--format", "json"]);
+    let audit: serde_json::Value = serde_json::from_str(&text).expect("json");
+    assert_eq!(audit["parameters"], 853_018);
+    assert_eq!(audit["macs"], 125_485_696);
+    let errors = fail(folder.path(), 1, &["inspect", "residul"]);
+    assert!(errors.contains("known: plain, residual"), "{errors}");
+}
+
+#[test]
+fn the_program_that_people_type_is_not_linked_to_libtorch() {
+    let program = std::fs::read(assert_cmd::cargo::cargo_bin!("fathom")).expect("built");
+    let library = b"libtorch_cpu.so";
+    assert!(!program.windows(library.len()).any(|window| window == library));
+}

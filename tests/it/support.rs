@@ -1,0 +1,59 @@
+//! What the tests share.
+
+use assert_cmd::Command;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// The program, started in `folder` with an environment that holds nothing of the tester's.
+pub fn fathom(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
+    command.current_dir(folder).env("HOME", folder).env_remove("FATHOM_DATA");
+    command.env_remove("XDG_CACHE_HOME").env_remove("OMP_NUM_THREADS");
+    command
+}
+
+/// A folder with an experiment of tiny nets in `tiny.toml`; `more` is appended to it.
+pub fn with_experiment(more: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("tiny.toml"), format!("{TINY}{more}")).expect("writable");
+    folder
+}
+
+const TINY: &str = r#"name = "tiny"
+
+[data]
+source = "shapes"
+train = 200
+test = 50
+size = 8
+
+[network]
+family = "plain"
+depth = 8
+width = 2
+
+[training]
+iterations = 8
+batch = 20
+schedule = { kind = "cosine" }
+
+[evaluate]
+every = 4
+train_images = 50
+"#;
+
+/// Runs a command line that should succeed, and returns its standard output.
+pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
+    let output = fathom(folder).args(arguments).output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Runs a command line that should fail with this exit code, and returns its standard error.
+pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
+    let output = fathom(folder).args(arguments).output().expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    errors
+}

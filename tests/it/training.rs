@@ -1,0 +1,176 @@
+//! What the worker does.
+
+use crate::support::{fail, fathom, succeed, with_experiment};
+use std::path::{Path, PathBuf};
+
+/// The run directories of a results directory.
+fn runs(results: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(results.join("runs")).expect("results");
+    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    runs.sort();
+    runs
+}
+
+/// A curve without its last column, the clock.
+fn without_clock(run: &Path) -> String {
+    let text = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+    text.lines().map(|line| format!("{}\n", line.rsplit_once(',').expect("columns").0)).collect()
+}
+
+#[test]
+fn a_run_leaves_its_files_and_the_same_command_does_nothing_twice() {
+    let folder = with_experiment("[sweep]\nseed = [0, 1]\n");
+    let run = ["run", "tiny.toml", "--device", "cpu"];
+    let table = succeed(folder.path(), &run);
+    assert!(table.contains("plain"), "{table}");
+    let results = folder.path().join("results/tiny");
+    assert_eq!(runs(&results).len(), 2);
+    for run in runs(&results) {
+        for file in ["run.json", "curve.csv", "status.json", "log.txt"] {
+            assert!(run.join(file).exists(), "{file} is missing");
+        }
+        let curve = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+        let steps: Vec<&str> =
+            curve.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
+        assert_eq!(steps, ["0", "4", "8"]);
+    }
+    assert!(results.join("curves.csv").exists());
+    let before = std::fs::metadata(runs(&results)[0].join("curve.csv")).expect("a curve");
+    succeed(folder.path(), &run);
+    let after = std::fs::metadata(runs(&results)[0].join("curve.csv")).expect("a curve");
+    assert_eq!(before.modified().ok(), after.modified().ok());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_runs_beside_it() {
+    let folder =
+        with_experiment("[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\nseed = [0, 1]\n");
+    let run = |out: &str, jobs: &str| {
+        let arguments =
+            ["run", "tiny.toml", "--device", "cpu", "--threads", "1", "--out", out, "--jobs", jobs];
+        succeed(folder.path(), &arguments);
+        runs(&folder.path().join(out)).iter().map(|run| without_clock(run)).collect::<Vec<_>>()
+    };
+    let (alone, beside) = (run("a", "1"), run("b", "3"));
+    assert_eq!(alone, beside);
+    assert_ne!(alone[0], alone[1], "another seed gives another curve");
+}
+
+#[test]
+fn a_residual_net_with_its_shortcuts_scaled_by_zero_repeats_the_plain_net() {
+    let folder = with_experiment("");
+    let curve = |out: &str, sets: &[&str]| {
+        let mut arguments = vec!["run", "tiny.toml", "--device", "cpu", "--out", out];
+        arguments.extend(["--set", "network.depth=14"]);
+        arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+        succeed(folder.path(), &arguments);
+        without_clock(&runs(&folder.path().join(out))[0])
+    };
+    let plain = curve("plain", &[]);
+    let residual = ["network.family=residual"];
+    let zero = ["network.family=residual", "network.shortcut_scale=0"];
+    assert_eq!(plain, curve("zero", &zero));
+    assert_ne!(plain, curve("residual", &residual));
+}
+
+#[test]
+fn a_run_that_diverges_is_an_outcome_with_a_row() {
+    let folder = with_experiment("");
+    let table = succeed(
+        folder.path(),
+        &[
+            "run",
+            "tiny.toml",
+            "--device",
+            "cpu",
+            "--set",
+            "training.lr=1e30",
+            "--set",
+            "network.norm=none",
+        ],
+    );
+    let run = &runs(&folder.path().join("results/tiny"))[0];
+    let status = std::fs::read_to_string(run.join("status.json")).expect("a status");
+    assert!(status.contains("\"diverged\""), "{status}");
+    let curve = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+    let last = curve.lines().last().expect("rows");
+    assert!(last.contains("NaN") || last.contains("inf"), "{last}");
+    assert!(!table.is_empty());
+}
+
+#[test]
+fn statistics_over_sub_batches_change_training_and_must_divide_the_batch() {
+    let folder = with_experiment("");
+    let curve = |out: &str, sets: &[&str]| {
+        let mut arguments = vec!["run", "tiny.toml", "--device", "cpu", "--out", out];
+        arguments.extend(sets.iter().flat_map(|set| ["--set", set]));
+        succeed(folder.path(), &arguments);
+        without_clock(&runs(&folder.path().join(out))[0])
+    };
+    let whole = curve("whole", &[]);
+    assert_eq!(whole, curve("all", &["training.norm_batch=20"]));
+    assert_ne!(whole, curve("half", &["training.norm_batch=10"]));
+    let errors = fail(folder.path(), 2, &["run", "tiny.toml", "--set", "training.norm_batch=7"]);
+    assert!(errors.contains("training.norm_batch: 7 does not divide training.batch = 20"));
+}
+
+#[test]
+fn every_optimiser_learns() {
+    for optimiser in ["sgd", "adam", "rmsprop"] {
+        let folder = with_experiment("");
+        let set = format!("training.optimiser={optimiser}");
+        let lr = if optimiser == "sgd" { "training.lr=0.1" } else { "training.lr=0.003" };
+        let arguments = ["run", "tiny.toml", "--device", "cpu", "--set", &set, "--set", lr];
+        let longer = ["--set", "training.iterations=60", "--set", "evaluate.every=60"];
+        succeed(folder.path(), &[&arguments[..], &longer[..]].concat());
+        let run = &runs(&folder.path().join("results/tiny"))[0];
+        let curve = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+        let loss = |line: &str| line.split(',').nth(4).and_then(|x| x.parse::<f64>().ok());
+        let losses: Vec<f64> = curve.lines().skip(1).filter_map(loss).collect();
+        assert!(losses[1] < losses[0], "{optimiser}: {losses:?}");
+    }
+}
+
+#[test]
+fn results_of_another_experiment_are_not_mixed_in() {
+    let folder = with_experiment("");
+    succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu"]);
+    let other = ["run", "tiny.toml", "--device", "cpu", "--set", "training.lr=0.2"];
+    let errors = fail(folder.path(), 1, &other);
+    assert!(errors.contains("holds 1 runs that this experiment does not have"), "{errors}");
+}
+
+#[test]
+fn a_missing_data_set_is_told_before_anything_is_computed() {
+    let folder = with_experiment("");
+    let arguments = ["run", "tiny.toml", "--device", "cpu", "--set", "data.source=cifar10"];
+    let errors = fail(folder.path(), 1, &arguments);
+    assert!(errors.contains("fathom data fetch cifar10"), "{errors}");
+}
+
+#[test]
+fn cuda_without_cuda_is_an_error_and_never_a_silent_cpu_run() {
+    let folder = with_experiment("");
+    let output = fathom(folder.path()).args(["doctor"]).output().expect("the program starts");
+    if String::from_utf8_lossy(&output.stdout).contains("--device cuda uses the first") {
+        return;
+    }
+    let errors = fail(folder.path(), 1, &["run", "tiny.toml", "--device", "cuda"]);
+    assert!(errors.contains("--device cuda: "), "{errors}");
+}
+
+#[test]
+fn every_experiment_runs_with_smoke_without_the_real_data() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let mut count = 0;
+    for entry in std::fs::read_dir(experiments).expect("experiments") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let path = path.to_str().expect("text");
+            succeed(folder.path(), &["run", path, "--smoke", "--device", "cpu"]);
+            count += 1;
+        }
+    }
+    assert!(count >= 3, "{count} experiments");
+}
