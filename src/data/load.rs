@@ -5,8 +5,8 @@ use super::choose::choose;
 use super::keyed::digest;
 use super::official::{self, Whole};
 use super::resize::resize;
-use super::{Dataset, Images, Request, Source, locate};
-use anyhow::{Context, Result, bail, ensure};
+use super::{Dataset, Images, Request, Source, folder, locate};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// Loads, checks, chooses and resizes what `request` asks for. Files are looked for in `data_dir`,
@@ -33,7 +33,13 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
 pub fn read_whole(request: &Request, data_dir: Option<&Path>) -> Result<Whole> {
     match Set::of(request.source) {
         Some(set) => official::read(set, &locate::locate(set, data_dir)?),
-        None => bail!("{:?} is not a set of files", request.source),
+        None => {
+            let path = request.path.as_deref();
+            let path =
+                path.context("data.path is missing: `images` needs the folder they are in")?;
+            let cache = locate::cache_folder();
+            folder::read(&locate::image_folder(path, data_dir)?, request.size, cache.as_deref())
+        }
     }
 }
 

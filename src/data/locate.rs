@@ -112,6 +112,24 @@ pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
     )
 }
 
+/// The folder of `images`: as given, or under one of the searched folders.
+///
+/// # Errors
+/// When it is in none of them.
+pub fn image_folder(path: &Path, data_dir: Option<&Path>) -> Result<PathBuf> {
+    let mut candidates = vec![path.to_owned()];
+    if path.is_relative() {
+        candidates.extend(search_folders(data_dir).into_iter().map(|folder| folder.join(path)));
+    }
+    match candidates.iter().find(|folder| folder.is_dir()) {
+        Some(folder) => Ok(folder.clone()),
+        None => {
+            let names: Vec<_> = candidates.iter().map(|f| f.display().to_string()).collect();
+            bail!("no folder of images; looked for {}", names.join(", "))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,119 @@
+use super::*;
+use image::{DynamicImage, GrayImage, RgbImage};
+
+fn save(root: &Path, name: &str, image: impl Into<DynamicImage>) {
+    let path = root.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image.into().save(path).unwrap();
+}
+
+fn colour(width: u32, height: u32, value: u8) -> RgbImage {
+    RgbImage::from_pixel(width, height, image::Rgb([value, 10, 200]))
+}
+
+/// Two classes, three training images and one test image each, 6×4 pixels.
+fn sample() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, base) in [("bee", 0), ("ant", 100)] {
+        for number in 0..3 {
+            let name = format!("train/{class}/{number}.png");
+            save(folder.path(), &name, colour(6, 4, base + number));
+        }
+        save(folder.path(), &format!("test/{class}/one.png"), colour(6, 4, base + 50));
+    }
+    folder
+}
+
+fn fails(root: &Path, size: Option<usize>) -> String {
+    format!("{:#}", read(root, size, None).err().unwrap())
+}
+
+#[test]
+fn a_folder_is_read_with_its_classes_in_alphabetical_order() {
+    let folder = sample();
+    std::fs::write(folder.path().join("train/ant/notes.txt"), "mine").unwrap();
+    std::fs::write(folder.path().join("train/ant/.hidden.png"), "").unwrap();
+    let whole = read(folder.path(), None, None).unwrap();
+    assert_eq!(whole.classes, ["ant", "bee"]);
+    assert_eq!(whole.train.images.labels, [0, 0, 0, 1, 1, 1]);
+    assert_eq!(whole.train.images.shape, Shape { channels: 3, height: 4, width: 6 });
+    assert_eq!(whole.train.images.image(1)[0], 101);
+    assert_eq!(whole.train.images.image(1)[24], 10);
+    assert!(whole.notes[0].contains("1 files"), "{:?}", whole.notes);
+    let small = read(folder.path(), Some(2), None).unwrap();
+    assert_eq!(
+        small.test.images.image(0),
+        [150, 150, 150, 150, 10, 10, 10, 10, 200, 200, 200, 200]
+    );
+    assert_eq!(small.train.keys, whole.train.keys);
+}
+
+#[test]
+fn grey_stays_grey_only_if_all_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["train/a/1.png", "train/b/1.jpg", "test/a/1.png", "test/b/1.png"] {
+        save(folder.path(), name, GrayImage::from_pixel(5, 5, image::Luma([77])));
+    }
+    let whole = read(folder.path(), None, None).unwrap();
+    assert_eq!((whole.train.images.shape.channels, channels(folder.path()).unwrap()), (1, 1));
+    assert_eq!(whole.train.images.image(0), [77; 25]);
+    save(folder.path(), "test/b/2.png", colour(5, 5, 0));
+    assert_eq!(read(folder.path(), None, None).unwrap().train.images.shape.channels, 3);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = sample();
+    let root = folder.path();
+    save(root, "train/bee/wide.png", colour(7, 4, 0));
+    assert!(fails(root, None).contains("wide.png has 7×4 pixels, but"), "{}", fails(root, None));
+    std::fs::remove_file(root.join("train/bee/wide.png")).unwrap();
+
+    std::fs::write(root.join("test/bee/two.png"), "no image at all").unwrap();
+    assert!(fails(root, None).contains("two.png: byte 0: neither PNG"), "{}", fails(root, None));
+    let whole = std::fs::read(root.join("test/bee/one.png")).unwrap();
+    std::fs::write(root.join("test/bee/two.png"), &whole[..whole.len() - 20]).unwrap();
+    assert!(fails(root, Some(2)).contains("two.png cannot be decoded"), "{}", fails(root, Some(2)));
+    std::fs::write(root.join("test/bee/two.png"), "").unwrap();
+    assert!(fails(root, Some(2)).contains("two.png: byte 0: the file is empty"));
+    std::fs::remove_file(root.join("test/bee/two.png")).unwrap();
+
+    std::fs::create_dir(root.join("train/cat")).unwrap();
+    assert!(fails(root, None).contains("class `cat` of train/ has no folder in test/"));
+    std::fs::create_dir(root.join("test/cat")).unwrap();
+    assert!(fails(root, None).contains("train/cat holds no image"), "{}", fails(root, None));
+    std::fs::remove_dir_all(root.join("test")).unwrap();
+    assert!(fails(root, None).contains("cannot read the folder"));
+}
+
+#[test]
+fn the_cache_is_used_until_a_file_changes_and_made_again_when_damaged() {
+    let (folder, cache) = (sample(), tempfile::tempdir().unwrap());
+    let read = || super::read(folder.path(), Some(3), Some(cache.path())).unwrap();
+    let files =
+        || std::fs::read_dir(cache.path()).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let fresh = read();
+    let path = files().pop().unwrap();
+    let key = folder_cache::key(&list(folder.path()).unwrap(), Some(3)).unwrap();
+    let kept = folder_cache::read(&path, &key).unwrap();
+    assert_eq!(kept.train.images.pixels, fresh.train.images.pixels);
+    assert_eq!((&kept.train.keys, &kept.classes), (&fresh.train.keys, &fresh.classes));
+    assert_eq!(kept.test.images.labels, fresh.test.images.labels);
+
+    let sound = std::fs::read(&path).unwrap();
+    for at in 0..sound.len() {
+        let mut damaged = sound.clone();
+        damaged[at] ^= 0x40;
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(folder_cache::read(&path, &key).is_none(), "byte {at} is not guarded");
+        std::fs::write(&path, &sound[..at]).unwrap();
+        assert!(folder_cache::read(&path, &key).is_none(), "a cut at {at} is not noticed");
+    }
+    assert_eq!(read().train.images.pixels, fresh.train.images.pixels);
+    assert_eq!(std::fs::read(&path).unwrap(), sound);
+
+    save(folder.path(), "train/ant/0.png", colour(6, 4, 9));
+    save(folder.path(), "train/ant/9.png", colour(6, 4, 9));
+    assert_eq!(read().train.images.len(), 7);
+    assert_eq!(files().len(), 2);
+}
