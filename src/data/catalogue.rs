@@ -38,6 +38,8 @@ pub struct DataFile {
     pub count: usize,
     /// Published MD5: of the file itself for CIFAR, of the official `.gz` for IDX.
     pub md5: &'static str,
+    /// MD5 of an IDX file once unzipped. It may be zipped again by anybody, to other bytes.
+    pub unzipped_md5: Option<&'static str>,
 }
 
 /// The format of a data file.
@@ -65,7 +67,7 @@ impl DataFile {
         bytes as u64
     }
 
-    /// Whether the published sum is that of the gzipped file.
+    /// Whether it is IDX: it may lie there gzipped, and the published sum is that of the gzip.
     pub fn is_idx(&self) -> bool {
         !matches!(self.format, Format::Cifar(_))
     }
@@ -110,22 +112,32 @@ impl Set {
 }
 
 const fn cifar(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
-    DataFile { name, train, format: Format::Cifar(Record::One), count, md5 }
+    DataFile { name, train, format: Format::Cifar(Record::One), count, md5, unzipped_md5: None }
 }
 
 const fn cifar100(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
-    DataFile { name, train, format: Format::Cifar(Record::CoarseFine), count, md5 }
+    DataFile {
+        name,
+        train,
+        format: Format::Cifar(Record::CoarseFine),
+        count,
+        md5,
+        unzipped_md5: None,
+    }
 }
 
-const fn idx(
-    name: &'static str,
-    train: bool,
-    format: Format,
-    count: usize,
-    md5: &'static str,
-) -> DataFile {
-    DataFile { name, train, format, count, md5 }
+const fn idx(at: usize, md5: &'static str, unzipped: &'static str) -> DataFile {
+    let (name, train, format, count) = IDX_FILES[at];
+    DataFile { name, train, format, count, md5, unzipped_md5: Some(unzipped) }
 }
+
+/// The files of MNIST, and of the sets made in its likeness.
+const IDX_FILES: [(&str, bool, Format, usize); 4] = [
+    ("train-images-idx3-ubyte", true, Format::IdxImages, 60_000),
+    ("train-labels-idx1-ubyte", true, Format::IdxLabels, 60_000),
+    ("t10k-images-idx3-ubyte", false, Format::IdxImages, 10_000),
+    ("t10k-labels-idx1-ubyte", false, Format::IdxLabels, 10_000),
+];
 
 const fn zipped(name: &'static str, size: u64, md5: &'static str) -> Download {
     Download { name, size: Some(size), md5, sha256: None }
@@ -187,10 +199,10 @@ pub static SETS: [Set; 4] = [
         title: "MNIST",
         folders: &["mnist", "MNIST/raw", "MNIST"],
         files: &[
-            idx(TRAIN_IMAGES, true, Format::IdxImages, 60_000, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            idx(TRAIN_LABELS, true, Format::IdxLabels, 60_000, "d53e105ee54ea40749a09fcbcd1e9432"),
-            idx(TEST_IMAGES, false, Format::IdxImages, 10_000, "9fb629c4189551a2d022fa330f9573f3"),
-            idx(TEST_LABELS, false, Format::IdxLabels, 10_000, "ec29112dd5afa0611ce80d1b7f02629c"),
+            idx(0, "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+            idx(1, "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+            idx(2, "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+            idx(3, "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
         ],
         classes: &DIGITS,
         downloads: &[
@@ -217,10 +229,10 @@ pub static SETS: [Set; 4] = [
         title: "Fashion-MNIST",
         folders: &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST"],
         files: &[
-            idx(TRAIN_IMAGES, true, Format::IdxImages, 60_000, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-            idx(TRAIN_LABELS, true, Format::IdxLabels, 60_000, "25c81989df183df01b3e8a0aad5dffbe"),
-            idx(TEST_IMAGES, false, Format::IdxImages, 10_000, "bef4ecab320f06d8554ea6380940ec79"),
-            idx(TEST_LABELS, false, Format::IdxLabels, 10_000, "bb300cfdad3c16e7a12a480ee83cd310"),
+            idx(0, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+            idx(1, "25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
+            idx(2, "bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
+            idx(3, "bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
         ],
         classes: &FASHION,
         downloads: &[
@@ -243,10 +255,6 @@ pub static SETS: [Set; 4] = [
     },
 ];
 
-const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
-const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
-const TEST_IMAGES: &str = "t10k-images-idx3-ubyte";
-const TEST_LABELS: &str = "t10k-labels-idx1-ubyte";
 const TRAIN_IMAGES_GZ: &str = "train-images-idx3-ubyte.gz";
 const TRAIN_LABELS_GZ: &str = "train-labels-idx1-ubyte.gz";
 const TEST_IMAGES_GZ: &str = "t10k-images-idx3-ubyte.gz";

@@ -9,15 +9,18 @@ pub mod choose;
 pub mod cifar;
 mod decode;
 pub mod fault;
+pub mod fetch;
 pub mod files;
 pub mod folder;
 mod folder_cache;
 pub mod idx;
+pub mod install;
 pub mod keyed;
 mod load;
 pub mod locate;
 pub mod official;
 mod resize;
+pub mod verify;
 
 pub use batch::{Augment, Order, Sample, Standardise, Standardiser, balanced};
 pub use load::{load, read_whole};

@@ -1,0 +1,212 @@
+//! Downloads the official files: from mirrors in turn, continuing what was begun, and believing
+//! only the published sums.
+
+use super::catalogue::{Download, Set};
+use super::install::{import, make_folder};
+use super::keyed::hex;
+use super::verify;
+use anyhow::{Context, Result, bail, ensure};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Told of progress: name of the file, bytes so far, bytes in all where known.
+pub type Watch<'a> = &'a dyn Fn(&str, u64, Option<u64>);
+
+/// Where the size is not published, no more than this is taken.
+const LARGEST: u64 = 1 << 30;
+
+/// Downloads `set` into its folder under `target`, from `from` if given, else from the places in
+/// the catalogue. Returns the folder; nothing is downloaded when the set is there and right.
+///
+/// # Errors
+/// When no place gives a file with the published sums, naming each place and what was wrong there.
+pub fn fetch(set: &Set, target: &Path, from: Option<&str>, watch: Watch) -> Result<PathBuf> {
+    let bases: Vec<&str> = from.map_or(set.bases.to_vec(), |base| vec![base]);
+    let folder = target.join(set.folders[0]);
+    if verify::ensure_right(set, &folder).is_ok() {
+        return Ok(folder);
+    }
+    make_folder(&folder)?;
+    for file in set.downloads {
+        let whole = folder.join(file.name);
+        if whole.is_file() && check_sums(file, &whole).is_ok() {
+            continue;
+        }
+        let path = download(file, &bases, &folder, watch)?;
+        if file.name.ends_with(".tar.gz") {
+            import(&path, target)?;
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// Downloads one file into `folder`; until its sums are right it is called `NAME.part`.
+///
+/// # Errors
+/// As for [`fetch`]. A part that was not refuted stays, and the next call goes on from there.
+pub fn download(file: &Download, bases: &[&str], folder: &Path, watch: Watch) -> Result<PathBuf> {
+    let part = folder.join(format!("{}.part", file.name));
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .build()
+        .into();
+    let mut failures = Vec::new();
+    for base in bases {
+        let url = format!("{}/{}", base.trim_end_matches('/'), file.name);
+        let attempt = transfer(&agent, &url, file, &part, watch);
+        match attempt.and_then(|()| accept(file, &part)) {
+            Ok(()) => {
+                let whole = folder.join(file.name);
+                std::fs::rename(&part, &whole)
+                    .with_context(|| format!("cannot write {}", whole.display()))?;
+                return Ok(whole);
+            }
+            Err(error) => failures.push(format!("\n  {url}: {error:#}")),
+        }
+    }
+    let kept =
+        if length(&part) > 0 { "\n  the same command goes on from what is there" } else { "" };
+    bail!("{} could not be downloaded:{}{kept}", file.name, failures.concat())
+}
+
+fn length(path: &Path) -> u64 {
+    path.metadata().map_or(0, |about| about.len())
+}
+
+/// Appends to `part` what is missing. If what was there before turns out to be no beginning of
+/// the file, one more attempt is made from nothing.
+fn transfer(
+    agent: &ureq::Agent,
+    url: &str,
+    file: &Download,
+    part: &Path,
+    watch: Watch,
+) -> Result<()> {
+    let begun = length(part);
+    if begun > 0 && file.size.is_none_or(|size| size == begun) && check_sums(file, part).is_ok() {
+        return Ok(());
+    }
+    if begun > 0 && file.size.is_none_or(|size| begun < size) {
+        let continued = receive(agent, url, file, part, begun, watch);
+        // A refusal (another status) may be the mirror's fault; what is there may still be good.
+        if continued? && check_sums(file, part).is_ok() {
+            return Ok(());
+        }
+    }
+    receive(agent, url, file, part, 0, watch)?;
+    Ok(())
+}
+
+/// Asks for the bytes from `begun` on and writes them; false when the server has none there.
+fn receive(
+    agent: &ureq::Agent,
+    url: &str,
+    file: &Download,
+    part: &Path,
+    begun: u64,
+    watch: Watch,
+) -> Result<bool> {
+    // The bytes as they are: a `.gz` must not be unzipped on the way.
+    let mut request = agent.get(url).header("Accept-Encoding", "identity");
+    if begun > 0 {
+        request = request.header("Range", format!("bytes={begun}-"));
+    }
+    let response = request.call()?;
+    let status = response.status().as_u16();
+    let start = match status {
+        200 => 0,
+        206 => {
+            let range = response.headers().get("Content-Range").and_then(|r| r.to_str().ok());
+            let expected = format!("bytes {begun}-");
+            ensure!(
+                begun > 0 && range.is_some_and(|range| range.starts_with(&expected)),
+                "the server sends another part than the one asked for"
+            );
+            begun
+        }
+        416 if begun > 0 => return Ok(false),
+        _ => bail!("the server answers with status {status}"),
+    };
+    let writing = || format!("cannot write {}", part.display());
+    let mut out = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .append(start > 0)
+        .truncate(start == 0)
+        .open(part)
+        .with_context(writing)?;
+    let most = file.size.unwrap_or(LARGEST);
+    let mut body = response.into_body().into_reader();
+    let mut piece = vec![0; 1 << 16];
+    let mut done = start;
+    loop {
+        let received = body.read(&mut piece).with_context(|| ended(done, file.size))?;
+        if received == 0 {
+            break;
+        }
+        done += received as u64;
+        if done > most {
+            drop(out);
+            std::fs::remove_file(part).with_context(writing)?;
+            bail!("the server sends more than the {most} bytes that belong in the file");
+        }
+        out.write_all(&piece[..received]).with_context(writing)?;
+        watch(file.name, done, file.size);
+    }
+    out.sync_all().with_context(writing)?;
+    ensure!(file.size.is_none_or(|size| done == size), ended(done, file.size));
+    Ok(true)
+}
+
+fn ended(done: u64, size: Option<u64>) -> String {
+    match size {
+        Some(size) => format!("the connection ended after {done} of {size} bytes"),
+        None => format!("the connection ended after {done} bytes"),
+    }
+}
+
+/// Checks the whole part; a wrong one is removed, as nothing good can come of it.
+fn accept(file: &Download, part: &Path) -> Result<()> {
+    let outcome = check_sums(file, part);
+    if outcome.is_err() {
+        std::fs::remove_file(part).with_context(|| format!("cannot remove {}", part.display()))?;
+    }
+    outcome
+}
+
+fn check_sums(file: &Download, path: &Path) -> Result<()> {
+    let reading = || format!("cannot read {}", path.display());
+    let (mut md5, mut sha256) = (Md5::new(), Sha256::new());
+    let mut opened = File::open(path).with_context(reading)?;
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        let read = opened.read(&mut piece).with_context(reading)?;
+        if read == 0 {
+            break;
+        }
+        md5.update(&piece[..read]);
+        if file.sha256.is_some() {
+            sha256.update(&piece[..read]);
+        }
+    }
+    let found = hex(&md5.finalize());
+    ensure!(found == file.md5, "the MD5 is {found}, but the published one is {}", file.md5);
+    if let Some(expected) = file.sha256 {
+        let found = hex(&sha256.finalize());
+        ensure!(found == expected, "the SHA-256 is {found}, but the published one is {expected}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;
