@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command, each only glue.
 
 mod plot;
+pub mod table;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,1 +1,5 @@
 //! Runs to summaries over seeds.
+
+mod summary;
+
+pub use summary::{METRICS, Summary, SummaryRow, SummaryTable, table};

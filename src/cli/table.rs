@@ -1,0 +1,209 @@
+//! Tables on standard output, for whatever command prints one: for people, CSV or JSON.
+
+use crate::stats::{METRICS, Summary, SummaryTable};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use serde_json::Value;
+
+/// How a table is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns, for people
+    #[default]
+    Table,
+    /// Comma-separated values with a header
+    Csv,
+    /// An array with one object for each row
+    Json,
+}
+
+/// Headers and rows; every row has one cell for each header. Cells are text, numbers or null.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Names of the columns.
+    pub headers: Vec<String>,
+    /// Rows of cells.
+    pub rows: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new(headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { headers: headers.into_iter().map(Into::into).collect(), rows: Vec::new() }
+    }
+
+    /// The table as text, with a line end after the last line.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn render(&self, format: Format) -> Result<String> {
+        match format {
+            Format::Table => Ok(self.aligned()),
+            Format::Csv => self.csv(),
+            Format::Json => self.json(),
+        }
+    }
+
+    /// Numbers to the right, words to the left; no colour, and never wider than its contents.
+    fn aligned(&self) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.force_no_tty();
+        table.set_header(&self.headers);
+        for row in &self.rows {
+            table.add_row(row.iter().map(text));
+        }
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, 2));
+            let number = |cell: &Value| cell.is_number() || cell.is_null();
+            if !self.rows.is_empty()
+                && self.rows.iter().all(|row| row.get(place).is_some_and(number))
+            {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines.join("\n") + "\n"
+    }
+
+    fn csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.headers)?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(text))?;
+        }
+        String::from_utf8(writer.into_inner().context("in memory")?).context("in memory")
+    }
+
+    fn json(&self) -> Result<String> {
+        let object = |row: &Vec<Value>| -> serde_json::Map<String, Value> {
+            self.headers.iter().cloned().zip(row.iter().cloned()).collect()
+        };
+        let rows: Vec<_> = self.rows.iter().map(object).collect();
+        Ok(serde_json::to_string_pretty(&rows)? + "\n")
+    }
+}
+
+/// A cell as text; absent is empty.
+fn text(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The final table: for people with mean and deviation in one cell, else with a column for each
+/// number.
+pub fn summary(table: &SummaryTable, format: Format) -> Table {
+    let people = format == Format::Table;
+    let mut headers = table.axes.clone();
+    for metric in METRICS {
+        if people {
+            headers.push(metric.to_owned());
+        } else {
+            let numbers = ["mean", "sd", "min", "max", "n"];
+            headers.extend(numbers.map(|number| format!("{metric}_{number}")));
+        }
+    }
+    let counts = ["n", "diverged", "unfinished"];
+    headers.extend(counts.map(str::to_owned));
+    let mut out = Table::new(headers);
+    for row in &table.rows {
+        let mut cells: Vec<Value> = row.axes.iter().map(|value| axis_cell(value)).collect();
+        for metric in &row.metrics {
+            if people {
+                cells.push(metric.map_or(Value::Null, |summary| summary.to_string().into()));
+            } else {
+                cells.extend(numbers(metric.as_ref()));
+            }
+        }
+        if people {
+            // A part of the whole is said, so that a mean over survivors is not taken for all.
+            let part = |count: usize| match count {
+                0 => "0".into(),
+                count => format!("{count} of {}", row.runs).into(),
+            };
+            let n = if row.done == row.runs { row.done.to_string().into() } else { part(row.done) };
+            cells.extend([n, part(row.diverged), part(row.unfinished)]);
+        } else {
+            cells.extend([row.done, row.diverged, row.unfinished].map(Value::from));
+        }
+        out.rows.push(cells);
+    }
+    out
+}
+
+/// Mean, deviation, ends and count of one metric.
+fn numbers(summary: Option<&Summary>) -> [Value; 5] {
+    let Some(summary) = summary else {
+        return [Value::Null, Value::Null, Value::Null, Value::Null, 0.into()];
+    };
+    let sd = summary.sd.map_or(Value::Null, Value::from);
+    [summary.mean.into(), sd, summary.min.into(), summary.max.into(), summary.n.into()]
+}
+
+/// A whole number (a depth) as a number; everything else as it is written.
+fn axis_cell(value: &str) -> Value {
+    value.parse::<i64>().map_or_else(|_| value.into(), Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::SummaryRow;
+
+    fn two_rows() -> SummaryTable {
+        let error = Summary::of(&[12.0, 14.0]);
+        let row = SummaryRow {
+            axes: vec!["plain".into(), "8".into()],
+            runs: 2,
+            done: 2,
+            diverged: 0,
+            unfinished: 0,
+            metrics: [error, None, None, error],
+        };
+        let lost = SummaryRow {
+            axes: vec!["plain".into(), "44".into()],
+            done: 1,
+            diverged: 1,
+            metrics: [Summary::of(&[40.0]), None, None, None],
+            ..row.clone()
+        };
+        SummaryTable { axes: vec!["family".into(), "depth".into()], rows: vec![row, lost] }
+    }
+
+    #[test]
+    fn people_read_mean_and_deviation_and_every_loss() {
+        let text = summary(&two_rows(), Format::Table).render(Format::Table).unwrap();
+        assert!(text.contains("13.00 ± 1.41"), "{text}");
+        assert!(text.contains("1 of 2"), "{text}");
+        assert!(!text.contains('\u{1b}'), "no colour: {text}");
+        assert!(text.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn programs_read_plain_numbers() {
+        let csv = summary(&two_rows(), Format::Csv).render(Format::Csv).unwrap();
+        let mut lines = csv.lines();
+        assert!(
+            lines.next().unwrap().starts_with("family,depth,train_err_pct_mean,train_err_pct_sd")
+        );
+        assert!(lines.next().unwrap().starts_with("plain,8,13.0,1.4142135623730951,12.0,14.0,2,"));
+        let json = summary(&two_rows(), Format::Json).render(Format::Json).unwrap();
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value[1]["depth"], 44);
+        assert_eq!(value[1]["train_err_pct_sd"], Value::Null);
+        assert_eq!(value[1]["diverged"], 1);
+    }
+
+    #[test]
+    fn an_empty_table_is_its_header() {
+        let table = Table::new(["a", "b"]);
+        assert_eq!(table.render(Format::Csv).unwrap(), "a,b\n");
+        assert_eq!(table.render(Format::Json).unwrap(), "[]\n");
+        assert!(table.render(Format::Table).unwrap().contains('a'));
+    }
+}
