@@ -55,11 +55,13 @@ impl Table {
         for row in &self.rows {
             table.add_row(row.iter().map(text));
         }
+        let digit = |letter: char| letter.is_ascii_digit();
         for (place, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
-            let number = |cell: &Value| cell.is_number() || cell.is_null();
-            if !self.rows.is_empty()
-                && self.rows.iter().all(|row| row.get(place).is_some_and(number))
+            let mut cells = self.rows.iter().filter_map(|row| row.get(place));
+            // A mean with its deviation, or "1 of 3", is a number to its readers.
+            if cells
+                .all(|cell| text(cell).trim_start_matches('-').starts_with(digit) || cell.is_null())
             {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -115,7 +117,7 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
         let mut cells: Vec<Value> = row.axes.iter().map(|value| axis_cell(value)).collect();
         for metric in &row.metrics {
             if people {
-                cells.push(metric.map_or(Value::Null, |summary| summary.to_string().into()));
+                cells.push(metric.map_or(Value::Null, |summary| mean(&summary, row.done).into()));
             } else {
                 cells.extend(numbers(metric.as_ref()));
             }
@@ -134,6 +136,11 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
         out.rows.push(cells);
     }
     out
+}
+
+/// Mean and deviation; where some runs that are done lack the metric, with how many have it.
+fn mean(summary: &Summary, done: usize) -> String {
+    if summary.n == done { summary.to_string() } else { format!("{summary} (n = {})", summary.n) }
 }
 
 /// Mean, deviation, ends and count of one metric.
@@ -163,7 +170,7 @@ mod tests {
             done: 2,
             diverged: 0,
             unfinished: 0,
-            metrics: [error, None, None, error],
+            metrics: [error, None, None, Summary::of(&[20.0])],
         };
         let lost = SummaryRow {
             axes: vec!["plain".into(), "44".into()],
@@ -180,6 +187,7 @@ mod tests {
         let text = summary(&two_rows(), Format::Table).render(Format::Table).unwrap();
         assert!(text.contains("13.00 ± 1.41"), "{text}");
         assert!(text.contains("1 of 2"), "{text}");
+        assert!(text.contains("20.00 (n = 1)"), "{text}");
         assert!(!text.contains('\u{1b}'), "no colour: {text}");
         assert!(text.lines().all(|line| line == line.trim_end()));
     }
