@@ -4,12 +4,12 @@
 use super::axis::{Axis, ends, short_number};
 use super::canvas::{Canvas, INK, Mark, Place, Stroke};
 use super::chart::Frame;
-use super::panels::{label, split_axes};
+use super::panels::{label, split_axes, without_implied};
 use super::series::Finals;
 use super::sheet::{Entry, Sample, Sheet};
 use super::words::{self, Trend, capital, seeds, trend};
 use super::{Metric, Options, Picture, palette};
-use crate::record::{RunCurve, SweepCurves, group};
+use crate::record::{RunCurve, RunGroup, SweepCurves, group};
 use anyhow::{Result, bail, ensure};
 use plotters::prelude::*;
 
@@ -135,13 +135,14 @@ impl DepthFigure {
 /// One series for each combination of the axes other than depth; with what all runs share.
 fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>) {
     let (varying, shared) = split_axes(curves);
-    let mut axes: Vec<String> = varying.into_iter().filter(|axis| axis != "depth").collect();
+    let (told, left_out): (_, &[&str]) = if arms_are_depths(curves, &varying) {
+        (varying, &["depth", "arm"])
+    } else {
+        (without_implied(curves, varying), &["depth"])
+    };
+    let kept = |axis: &String| !left_out.contains(&axis.as_str());
+    let axes: Vec<String> = told.into_iter().filter(kept).collect();
     let depth = ["depth".to_owned()];
-    let arms = curves.groups(&["arm".to_owned()]);
-    if axes.len() > 1 && arms.iter().all(|arm| group(&arm.runs, &depth).len() == 1) {
-        // Each arm is one depth: joined by arm, no series would have two points.
-        axes.retain(|axis| axis != "arm");
-    }
     let series = curves.groups(&axes).into_iter().map(|same| Series {
         label: label(&axes, &same.values),
         depths: group(&same.runs, &depth)
@@ -155,6 +156,17 @@ fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>
     });
     let shared = shared.into_iter().filter(|text| !text.starts_with("depth "));
     (series.collect(), shared.collect())
+}
+
+/// Whether each arm is one depth of something that the other axes tell apart: joined by arm, no
+/// series would have two points; and no two arms would pass for seeds of one another without it.
+fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
+    let (arm, depth) = (["arm".to_owned()], ["depth".to_owned()]);
+    let others: Vec<String> = varying.iter().filter(|axis| **axis != arm[0]).cloned().collect();
+    let single = |groups: Vec<RunGroup>, axis: &[String]| {
+        groups.iter().all(|same| group(&same.runs, axis).len() == 1)
+    };
+    single(curves.groups(&arm), &depth) && single(curves.groups(&others), &arm)
 }
 
 /// From zero, with room above for the crosses of diverged runs.

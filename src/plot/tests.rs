@@ -77,6 +77,22 @@ fn depth_says_which_family_gets_worse_and_shows_every_seed() {
 }
 
 #[test]
+fn arms_are_never_taken_for_seeds_of_one_another() {
+    let mut curves = sweep();
+    for run in &mut curves.runs {
+        let depth = run.axes["depth"].clone();
+        run.axes.insert("arm".into(), format!("{} {depth}", run.axes["family"]));
+    }
+    let drawn = words(&svg(&curves, Figure::Depth, &options()).unwrap());
+    assert!(drawn.contains("plain rises with depth"), "an arm for each depth: {drawn}");
+    for run in &mut curves.runs {
+        run.axes.insert("depth".into(), "8".into());
+    }
+    let drawn = words(&svg(&curves, Figure::Depth, &options()).unwrap());
+    assert!(drawn.contains("n = 3 seeds"), "four arms of one depth: {drawn}");
+}
+
+#[test]
 fn the_same_numbers_give_the_same_bytes() {
     for figure in Figure::ALL {
         let draw = || svg(&sweep(), figure, &options()).unwrap();
