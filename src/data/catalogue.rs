@@ -58,7 +58,7 @@ impl DataFile {
     /// Bytes of the file, unzipped.
     pub fn size(&self) -> u64 {
         let bytes = match self.format {
-            Format::Cifar(record) => self.count * record.len(),
+            Format::Cifar(record) => self.count * record.size(),
             Format::IdxImages => super::idx::IMAGE_HEADER + self.count * IDX_SIDE * IDX_SIDE,
             Format::IdxLabels => super::idx::LABEL_HEADER + self.count,
         };

@@ -32,7 +32,7 @@ impl Record {
     }
 
     /// Bytes of a record.
-    pub fn len(self) -> usize {
+    pub fn size(self) -> usize {
         self.labels() + PIXELS
     }
 }
@@ -49,7 +49,7 @@ pub fn append(
     classes: u8,
     images: &mut Images,
 ) -> Result<(), Fault> {
-    let size = record.len();
+    let size = record.size();
     if bytes.is_empty() {
         return Err(Fault::new(file, 0, Kind::Empty));
     }
@@ -119,7 +119,7 @@ mod tests {
             records in 0usize..4, more in 0usize..3, byte in any::<u8>(), two in any::<bool>(),
         ) {
             let record = if two { Record::CoarseFine } else { Record::One };
-            let bytes = vec![byte; records * record.len() + more];
+            let bytes = vec![byte; records * record.size() + more];
             let mut images = empty();
             let outcome = append(Path::new("f"), &bytes, record, 10, &mut images);
             prop_assert!(images.pixels.capacity() <= bytes.len());

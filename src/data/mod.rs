@@ -74,11 +74,10 @@ impl Images {
 
     /// The images at `indices`, in that order.
     pub fn select(&self, indices: &[u32]) -> Images {
-        Images {
-            shape: self.shape,
-            pixels: indices.iter().flat_map(|i| self.image(*i as usize)).copied().collect(),
-            labels: indices.iter().map(|i| self.labels[*i as usize]).collect(),
-        }
+        let mut pixels = Vec::with_capacity(indices.len() * self.shape.len());
+        indices.iter().for_each(|i| pixels.extend_from_slice(self.image(*i as usize)));
+        let labels = indices.iter().map(|i| self.labels[*i as usize]).collect();
+        Images { shape: self.shape, pixels, labels }
     }
 }
 
