@@ -1,4 +1,21 @@
-//! fathom
+//! fathom answers, with evidence, whether adding layers to a net helps, and what makes it help.
+//!
+//! The map of the house, in the order of who may know whom:
+//!
+//! - [`random`], [`key`]: counter-based randomness; the keys of experiments as data
+//! - [`arch`]: networks as plain data
+//! - [`data`]: data sets as bytes, batches, augmentation
+//! - [`spec`]: an experiment file becomes a checked, resolved list of runs
+//! - [`record`]: the one owner of every file in a results directory
+//! - [`protocol`]: what the supervisor and its worker say to each other
+//! - [`sweep`]: which run goes where and when; starts the worker, knows nothing of its inside
+//! - [`stats`], [`plot`]: summaries over seeds and figures, from the files alone
+//! - [`cli`]: the command line, which knows everybody and is known by nobody
+//!
+//! The worker `fathom-train` has a room of its own, `src/train`: the only code that knows libtorch.
+//! It belongs to that program and not to this library, so that nothing that links the library can
+//! reach libtorch.
+
 pub mod arch;
 pub mod cli;
 pub mod data;

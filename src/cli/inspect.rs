@@ -36,15 +36,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut table =
-        Table::new(&["layer", "kind", "output", "parameters", "macs", "receptive_field"]);
+        Table::new(["layer", "kind", "output", "parameters", "macs", "receptive_field"]);
     for row in &audit.layers {
-        table.row(vec![
-            row.name.clone(),
-            row.kind.clone(),
-            row.output.map(|side| side.to_string()).join("×"),
-            row.parameters.to_string(),
-            row.macs.to_string(),
-            row.receptive_field.to_string(),
+        table.row([
+            row.name.as_str().into(),
+            row.kind.as_str().into(),
+            row.output.map(|side| side.to_string()).join("×").into(),
+            row.parameters.into(),
+            row.macs.into(),
+            row.receptive_field.into(),
         ]);
     }
     table.print(options.format)?;

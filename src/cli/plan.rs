@@ -36,15 +36,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// One line per run.
 pub fn table(runs: &[Run]) -> Table {
     let mut table =
-        Table::new(&["run", "iterations", "parameters", "macs", "memory_bytes", "disk_bytes"]);
+        Table::new(["run", "iterations", "parameters", "macs", "memory_bytes", "disk_bytes"]);
     for run in runs {
-        table.row(vec![
-            run.id.clone(),
-            run.settings.training.iterations.to_string(),
-            run.audit.parameters.to_string(),
-            run.audit.macs.to_string(),
-            memory(run).to_string(),
-            disk(run).to_string(),
+        table.row([
+            run.id.as_str().into(),
+            run.settings.training.iterations.into(),
+            run.audit.parameters.into(),
+            run.audit.macs.into(),
+            memory(run).into(),
+            disk(run).into(),
         ]);
     }
     table

@@ -1,7 +1,7 @@
 //! `fathom run`.
 
 use super::progress::Progress;
-use super::table::{Format, Table};
+use super::table::{self, Format};
 use super::{SOME_FAILED, plan};
 use crate::record::{State, SweepDir};
 use crate::spec::{Experiment, Run, SpecError};
@@ -184,7 +184,7 @@ fn report(experiment: &Experiment, directory: &SweepDir, format: Format) -> Resu
     if let Some(note) = &experiment.note {
         eprintln!("note: {note}");
     }
-    Table::summary(&stats::table(&directory.load()?)).print(format)?;
+    table::summary(&stats::table(&directory.load()?), format).print(format)?;
     let counts = tally(&experiment.runs, directory)?;
     let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
     eprintln!("{}: {}", directory.root().display(), told.join(", "));

@@ -1,6 +1,6 @@
 //! `fathom status`.
 
-use super::table::{Format, Table};
+use super::table::{self, Format, Table};
 use crate::record::SweepDir;
 use crate::spec::Experiment;
 use crate::stats;
@@ -24,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     if args.summary {
-        Table::summary(&stats::table(&directory.load()?)).print(args.format)?;
+        table::summary(&stats::table(&directory.load()?), args.format).print(args.format)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut ids: BTreeSet<String> = directory.runs()?.iter().map(|run| run.id()).collect();
@@ -38,20 +38,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     let columns = ["run", "state", "step", "train_err_pct", "test_err_pct", "seconds", "message"];
-    let mut table = Table::new(&columns);
+    let mut table = Table::new(columns);
     for id in &ids {
         let run = directory.run(id);
         let status = run.status()?;
         let last = run.curve()?.pop().unwrap_or_default();
-        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-        table.row(vec![
-            id.clone(),
-            status.state.to_string(),
-            last.step.max(status.step).to_string(),
-            number(last.train_err_pct),
-            number(last.test_err_pct),
-            format!("{:.1}", if status.seconds > 0.0 { status.seconds } else { last.seconds }),
-            status.message,
+        let seconds = if status.seconds > 0.0 { status.seconds } else { last.seconds };
+        table.row([
+            id.as_str().into(),
+            status.state.to_string().into(),
+            last.step.max(status.step).into(),
+            last.train_err_pct.into(),
+            last.test_err_pct.into(),
+            ((seconds * 10.0).round() / 10.0).into(),
+            status.message.into(),
         ]);
     }
     table.print(args.format)?;

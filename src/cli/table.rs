@@ -1,93 +1,109 @@
-//! Tables on standard output: for people, as CSV, as JSON.
+//! Tables on standard output, for whatever command prints one: for people, CSV or JSON.
 
-use anyhow::Result;
-use comfy_table::{CellAlignment, presets};
-use serde_json::{Map, Value};
+use crate::stats::{METRICS, Summary, SummaryTable};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, presets};
+use serde_json::Value;
 use std::io::Write;
 
 /// How a table is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Aligned columns.
+    /// Aligned columns, for people
     #[default]
     Table,
-    /// Comma-separated values.
+    /// Comma-separated values with a header
     Csv,
-    /// A list of objects.
+    /// An array with one object for each row
     Json,
 }
 
-/// Rows of text under column names; numbers are plain.
+/// Headers and rows; every row has one cell for each header. Cells are text, numbers or null.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    columns: Vec<String>,
-    rows: Vec<Vec<String>>,
+    /// Names of the columns.
+    pub headers: Vec<String>,
+    /// Rows of cells.
+    pub rows: Vec<Vec<Value>>,
 }
 
 impl Table {
     /// An empty table.
-    pub fn new(columns: &[&str]) -> Self {
-        Self { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows: Vec::new() }
+    pub fn new(headers: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { headers: headers.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
 
     /// Appends a row.
-    pub fn row(&mut self, cells: Vec<String>) {
-        debug_assert_eq!(cells.len(), self.columns.len());
-        self.rows.push(cells);
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Value>) {
+        self.rows.push(cells.into_iter().collect());
     }
 
-    /// Prints it on standard output.
+    /// Prints the table on standard output.
     ///
     /// # Errors
     /// When nobody reads.
     pub fn print(&self, format: Format) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        match format {
-            Format::Table => writeln!(out, "{}", self.aligned())?,
-            Format::Csv => {
-                let mut writer = csv::Writer::from_writer(Vec::new());
-                writer.write_record(&self.columns)?;
-                for row in &self.rows {
-                    writer.write_record(row)?;
-                }
-                out.write_all(&writer.into_inner()?)?;
-            }
-            Format::Json => {
-                let rows: Vec<Value> = self.rows.iter().map(|row| self.object(row)).collect();
-                writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
-            }
-        }
+        std::io::stdout().lock().write_all(self.render(format)?.as_bytes())?;
         Ok(())
     }
 
+    /// The table as text, with a line end after the last line.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn render(&self, format: Format) -> Result<String> {
+        match format {
+            Format::Table => Ok(self.aligned()),
+            Format::Csv => self.csv(),
+            Format::Json => self.json(),
+        }
+    }
+
+    /// Numbers to the right, words to the left; no colour, and never wider than its contents.
     fn aligned(&self) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(&self.columns);
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.force_no_tty();
+        table.set_header(&self.headers);
         for row in &self.rows {
-            table.add_row(row);
+            table.add_row(row.iter().map(text));
         }
+        let digit = |letter: char| letter.is_ascii_digit();
         for (place, column) in table.column_iter_mut().enumerate() {
-            let numeric = self.rows.iter().all(|row| {
-                row[place].is_empty() || row[place].starts_with(|c: char| c.is_ascii_digit())
-            });
-            if numeric {
+            column.set_padding((0, 2));
+            let mut cells = self.rows.iter().filter_map(|row| row.get(place));
+            // A mean with its deviation, or "1 of 3", is a number to its readers.
+            if cells
+                .all(|cell| text(cell).trim_start_matches('-').starts_with(digit) || cell.is_null())
+            {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        table.to_string()
+        let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        lines.join("\n") + "\n"
     }
 
-    fn object(&self, row: &[String]) -> Value {
-        let cell = |text: &String| match text.parse::<serde_json::Number>() {
-            Ok(number) => Value::Number(number),
-            Err(_) if text.is_empty() => Value::Null,
-            Err(_) => Value::from(text.as_str()),
+    fn csv(&self) -> Result<String> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.headers)?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(text))?;
+        }
+        String::from_utf8(writer.into_inner().context("in memory")?).context("in memory")
+    }
+
+    fn json(&self) -> Result<String> {
+        let object = |row: &Vec<Value>| -> serde_json::Map<String, Value> {
+            self.headers.iter().cloned().zip(row.iter().cloned()).collect()
         };
-        let pairs = self.columns.iter().cloned().zip(row.iter().map(cell));
-        Value::Object(pairs.collect::<Map<_, _>>())
+        let rows: Vec<_> = self.rows.iter().map(object).collect();
+        Ok(serde_json::to_string_pretty(&rows)? + "\n")
     }
 }
 
-/// `1234567` as `1.23 M`.
+/// `1234567` as `1.235 M`.
 pub fn count(value: u64) -> String {
     let mut scaled = value as f64;
     for unit in ["", " k", " M", " G", " T", " P"] {
@@ -98,8 +114,131 @@ pub fn count(value: u64) -> String {
     }
     format!("{scaled:.3} E")
 }
-impl Table {
-    pub fn summary(_rows: &[()]) -> Table {
-        Table::new(&["temporary"])
+
+/// A cell as text; absent is empty.
+fn text(cell: &Value) -> String {
+    match cell {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// The final table: for people with mean and deviation in one cell, else with a column for each
+/// number.
+pub fn summary(table: &SummaryTable, format: Format) -> Table {
+    let people = format == Format::Table;
+    let mut headers = table.axes.clone();
+    for metric in METRICS {
+        if people {
+            headers.push(metric.to_owned());
+        } else {
+            let numbers = ["mean", "sd", "min", "max", "n"];
+            headers.extend(numbers.map(|number| format!("{metric}_{number}")));
+        }
+    }
+    let counts = ["n", "diverged", "unfinished"];
+    headers.extend(counts.map(str::to_owned));
+    let mut out = Table::new(headers);
+    for row in &table.rows {
+        let mut cells: Vec<Value> = row.axes.iter().map(|value| axis_cell(value)).collect();
+        for metric in &row.metrics {
+            if people {
+                cells.push(metric.map_or(Value::Null, |summary| mean(&summary, row.done).into()));
+            } else {
+                cells.extend(numbers(metric.as_ref()));
+            }
+        }
+        if people {
+            // A part of the whole is said, so that a mean over survivors is not taken for all.
+            let part = |count: usize| match count {
+                0 => "0".into(),
+                count => format!("{count} of {}", row.runs).into(),
+            };
+            let n = if row.done == row.runs { row.done.to_string().into() } else { part(row.done) };
+            cells.extend([n, part(row.diverged), part(row.unfinished)]);
+        } else {
+            cells.extend([row.done, row.diverged, row.unfinished].map(Value::from));
+        }
+        out.rows.push(cells);
+    }
+    out
+}
+
+/// Mean and deviation; where some runs that are done lack the metric, with how many have it.
+fn mean(summary: &Summary, done: usize) -> String {
+    if summary.n == done { summary.to_string() } else { format!("{summary} (n = {})", summary.n) }
+}
+
+/// Mean, deviation, ends and count of one metric.
+fn numbers(summary: Option<&Summary>) -> [Value; 5] {
+    let Some(summary) = summary else {
+        return [Value::Null, Value::Null, Value::Null, Value::Null, 0.into()];
+    };
+    let sd = summary.sd.map_or(Value::Null, Value::from);
+    [summary.mean.into(), sd, summary.min.into(), summary.max.into(), summary.n.into()]
+}
+
+/// A whole number (a depth) as a number; everything else as it is written.
+fn axis_cell(value: &str) -> Value {
+    value.parse::<i64>().map_or_else(|_| value.into(), Value::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::SummaryRow;
+
+    fn two_rows() -> SummaryTable {
+        let error = Summary::of(&[12.0, 14.0]);
+        let row = SummaryRow {
+            axes: vec!["plain".into(), "8".into()],
+            runs: 2,
+            done: 2,
+            diverged: 0,
+            unfinished: 0,
+            metrics: [error, None, None, Summary::of(&[20.0])],
+        };
+        let lost = SummaryRow {
+            axes: vec!["plain".into(), "44".into()],
+            done: 1,
+            diverged: 1,
+            metrics: [Summary::of(&[40.0]), None, None, None],
+            ..row.clone()
+        };
+        SummaryTable { axes: vec!["family".into(), "depth".into()], rows: vec![row, lost] }
+    }
+
+    #[test]
+    fn people_read_mean_and_deviation_and_every_loss() {
+        let text = summary(&two_rows(), Format::Table).render(Format::Table).unwrap();
+        assert!(text.contains("13.00 ± 1.41"), "{text}");
+        assert!(text.contains("1 of 2"), "{text}");
+        assert!(text.contains("20.00 (n = 1)"), "{text}");
+        assert!(!text.contains('\u{1b}'), "no colour: {text}");
+        assert!(text.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn programs_read_plain_numbers() {
+        let csv = summary(&two_rows(), Format::Csv).render(Format::Csv).unwrap();
+        let mut lines = csv.lines();
+        assert!(
+            lines.next().unwrap().starts_with("family,depth,train_err_pct_mean,train_err_pct_sd")
+        );
+        assert!(lines.next().unwrap().starts_with("plain,8,13.0,1.4142135623730951,12.0,14.0,2,"));
+        let json = summary(&two_rows(), Format::Json).render(Format::Json).unwrap();
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value[1]["depth"], 44);
+        assert_eq!(value[1]["train_err_pct_sd"], Value::Null);
+        assert_eq!(value[1]["diverged"], 1);
+    }
+
+    #[test]
+    fn an_empty_table_is_its_header() {
+        let table = Table::new(["a", "b"]);
+        assert_eq!(table.render(Format::Csv).unwrap(), "a,b\n");
+        assert_eq!(table.render(Format::Json).unwrap(), "[]\n");
+        assert!(table.render(Format::Table).unwrap().contains('a'));
     }
 }

@@ -48,10 +48,10 @@ impl Axis {
     pub(super) fn at_values(values: &[f64], log: bool) -> Self {
         let (low, high) = ends(values).unwrap_or((0.0, 1.0));
         let mut axis = if log && low > 0.0 {
-            let room = (high / low).powf(0.08).max(1.1);
+            let room = (high / low).powf(0.12).max(1.1);
             Self { low: low / room, high: high * room, log, ticks: Vec::new() }
         } else {
-            let room = ((high - low) * 0.08).max(1.0);
+            let room = ((high - low) * 0.12).max(1.0);
             Self { low: low - room, high: high + room, log: false, ticks: Vec::new() }
         };
         for &value in values {

@@ -16,6 +16,10 @@ pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 /// Grid lines.
 pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
 
+/// Half the size of a mark, and the thickness of the edge of a hollow one.
+const RADIUS: f64 = 8.5;
+const RIM: f64 = 3.0;
+
 /// A place on the sheet, in pixels of the backend.
 pub(super) type Place = (i32, i32);
 
@@ -37,10 +41,10 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width)) * size / 100.0
 }
 
-/// Breaks text into lines no wider than `width`, at spaces.
+/// Breaks text into lines no wider than `width`, at spaces; a no-break space is kept.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in text.split([' ', '\n', '\t']).filter(|word| !word.is_empty()) {
         match lines.last_mut() {
             Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
                 line.push(' ');
@@ -125,7 +129,7 @@ where
     /// Writes one line, its left end at `place` and vertically centred on it.
     pub(super) fn text(&self, text: &str, size: f64, place: Place) -> Result<()> {
         let style = self.font(size).pos(Pos::new(HPos::Left, VPos::Center));
-        self.draw(&Text::new(text.to_owned(), place, style))
+        self.draw(&Text::new(text.replace('\u{a0}', " "), place, style))
     }
 
     /// Draws a line through `points`.
@@ -162,28 +166,25 @@ where
         colour: RGBColor,
         filled: bool,
     ) -> Result<()> {
-        let radius = 7.0;
-        let at = |(dx, dy): (f64, f64)| (x + self.px(dx * radius), y + self.px(dy * radius));
-        let thin = colour.stroke_width(self.width(2.0));
-        let inside = if filled { colour.filled() } else { WHITE.filled() };
-        match mark {
-            Mark::Cross => {
-                let thick = colour.stroke_width(self.width(4.0));
-                let (a, b) = (at((-1.2, -1.2)), at((1.2, 1.2)));
-                self.draw(&PathElement::new(vec![a, b], thick))?;
-                self.draw(&PathElement::new(vec![(a.0, b.1), (b.0, a.1)], thick))
-            }
-            Mark::Circle => {
-                self.draw(&Circle::new((x, y), self.px(radius), inside))?;
-                self.draw(&Circle::new((x, y), self.px(radius), thin))
-            }
-            _ => {
-                let mut corners: Vec<Place> = mark.corners().iter().map(|&c| at(c)).collect();
-                self.draw(&Polygon::new(corners.clone(), inside))?;
-                corners.extend_from_within(..2);
-                self.draw(&PathElement::new(corners, thin))
-            }
+        let at = |(dx, dy): (f64, f64), radius: f64| {
+            (x + self.px(dx * radius), y + self.px(dy * radius))
+        };
+        if mark == Mark::Cross {
+            let thick = colour.stroke_width(self.width(4.0));
+            let (a, b) = (at((-1.2, -1.2), RADIUS), at((1.2, 1.2), RADIUS));
+            self.draw(&PathElement::new(vec![a, b], thick))?;
+            return self.draw(&PathElement::new(vec![(a.0, b.1), (b.0, a.1)], thick));
         }
+        // Two filled shapes, as an outline loses edges in plotters' bitmaps.
+        let shape = |radius: f64, colour: RGBColor| match mark {
+            Mark::Circle => self.draw(&Circle::new((x, y), self.px(radius), colour.filled())),
+            _ => {
+                let corners: Vec<Place> = mark.corners().iter().map(|&c| at(c, radius)).collect();
+                self.draw(&Polygon::new(corners, colour.filled()))
+            }
+        };
+        shape(RADIUS, colour)?;
+        if filled { Ok(()) } else { shape(RADIUS - RIM, WHITE) }
     }
 }
 
@@ -197,6 +198,7 @@ mod tests {
         assert!(text_width("iteration", 20.0) > 60.0);
         let lines = wrap("one two three four", 20.0, text_width("one two", 20.0));
         assert_eq!(lines, ["one two", "three", "four"]);
+        assert_eq!(wrap("a (8:\u{a0}6%)", 20.0, 1.0), ["a", "(8:\u{a0}6%)"]);
         assert!(wrap("", 20.0, 10.0).is_empty());
     }
 }

@@ -37,7 +37,7 @@ impl Frame {
         let mut chart = ChartBuilder::on(&area)
             .margin_top(canvas.px(16.0))
             .margin_right(canvas.px(30.0))
-            .x_label_area_size(canvas.px(84.0))
+            .x_label_area_size(canvas.px(70.0))
             .y_label_area_size(canvas.px(100.0))
             .build_cartesian_2d(x.clone(), y.clone())?;
         chart

@@ -16,7 +16,7 @@ use plotters::prelude::*;
 /// The start of training that does not decide how high the vertical axis reaches.
 const WARM_UP_SHARE: f64 = 0.1;
 /// Marks on one line.
-const MARKS: usize = 6;
+const MARKS: usize = 5;
 
 /// One line of a panel.
 struct Line {
@@ -119,7 +119,8 @@ where
     }
     let stride = line.points.len().div_ceil(MARKS).max(1);
     for (number, (point, place)) in line.points.iter().zip(&places).enumerate() {
-        let marked = (number + line.rank) % stride == stride - 1 || line.points.len() == 1;
+        let regular = number > 0 && (number + line.rank) % stride == stride - 1;
+        let marked = regular || line.points.len() == 1;
         if marked && frame.shows(point.mean) {
             canvas.mark(line.mark, *place, line.colour, line.stroke == Stroke::Bold)?;
         }
@@ -184,7 +185,7 @@ fn y_axis(points: &[&Point], options: &Options) -> Axis {
     }
 }
 
-/// "Plain: training error rises with depth (8: 12.3%, 44: 48.7%)", or only what is drawn.
+/// "Plain: training error rises with depth (8: 12.3%; 44: 48.7%)", or only what is drawn.
 fn title(panel: &Panel, panels: &Panels, metric: Metric) -> String {
     let finals: Vec<(&str, Finals)> = panel
         .curves
@@ -203,10 +204,13 @@ fn title(panel: &Panel, panels: &Panels, metric: Metric) -> String {
                 Trend::Unclear => format!("final {words} by depth"),
             };
             let end = |depth: &str, finals: &Finals| {
-                let text = finals.mean().map_or("none".to_owned(), |mean| metric.show(mean));
-                format!("{depth}: {text}")
+                let mean = finals.mean().map(|mean| metric.show(mean));
+                let parts: Vec<String> = mean.into_iter().chain(finals.losses()).collect();
+                format!("{depth}: {}", parts.join(", "))
             };
-            format!("{claim} ({}, {})", end(low, first), end(high, last))
+            // The numbers stay on one line.
+            let numbers = format!("({}; {})", end(low, first), end(high, last));
+            format!("{claim} {}", numbers.replace(' ', "\u{a0}"))
         }
         _ => format!("{words} and {}", metric.test_words),
     };

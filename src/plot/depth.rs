@@ -4,17 +4,19 @@
 use super::axis::{Axis, ends, short_number};
 use super::canvas::{Canvas, INK, Mark, Place, Stroke};
 use super::chart::Frame;
-use super::panels::{label, split_axes};
+use super::panels::{label, split_axes, without_implied};
 use super::series::Finals;
 use super::sheet::{Entry, Sample, Sheet};
 use super::words::{self, Trend, capital, seeds, trend};
 use super::{Metric, Options, Picture, palette};
-use crate::record::{RunCurve, SweepCurves, group};
+use crate::record::{RunCurve, RunGroup, SweepCurves, group};
 use anyhow::{Result, bail, ensure};
 use plotters::prelude::*;
 
 /// Pixels of the sheet between the dots of two seeds.
 const JITTER: f64 = 9.0;
+/// The same between two crosses.
+const CROSSES: f64 = 25.0;
 
 /// The runs of one configuration at all depths.
 struct Series {
@@ -52,7 +54,7 @@ impl DepthFigure {
         depths.sort_by(f64::total_cmp);
         depths.dedup();
         let x = Axis::at_values(&depths, options.log_x);
-        let y = y_axis(&finals, options.log_y);
+        let y = y_axis(&finals, metric, options.log_y);
         let titles = [0, 1].map(|panel| title(&series, panel, metric));
         let caption = caption(&series, &shared, &y, options);
         let legend = legend(&series, metric);
@@ -83,7 +85,7 @@ impl Picture for DepthFigure {
 }
 
 impl DepthFigure {
-    /// Mean line, a dot for every seed beside it, and crosses for what diverged.
+    /// Mean line with its marks, a dot for every seed, and crosses for what diverged.
     fn draw_series<DB: DrawingBackend>(
         &self,
         canvas: &Canvas<DB>,
@@ -104,21 +106,23 @@ impl DepthFigure {
         if line.len() > 1 {
             canvas.line(&line, colour, stroke)?;
         }
+        // Seeds stand beside the mark of their mean, on its left and its right by turns, so that two
+        // series do not hide one another's.
+        let side = if place.is_multiple_of(2) { -1.0 } else { 1.0 };
         for (depth, finals) in depths {
             let finals = &finals[panel];
-            let all = finals.values.len() + finals.diverged;
-            let beside = |number: usize, spread: f64, (x, y): Place| {
-                let offset = (number as f64 - (all as f64 - 1.0) / 2.0) * spread;
-                // Series stand beside one another too, so that none hides another's dots.
-                let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 5.0;
-                (x + canvas.px(offset + shift), y)
-            };
+            let spread = JITTER.min(30.0 / finals.values.len().max(1) as f64);
             for (number, &value) in finals.values.iter().enumerate() {
-                canvas.dot(beside(number, JITTER, frame.place(*depth, value)), colour, filled)?;
+                let (x, y) = frame.place(*depth, value);
+                let offset = side * (16.0 + number as f64 * spread);
+                canvas.dot((x + canvas.px(offset), y), colour, filled)?;
             }
-            for number in finals.values.len()..all {
-                let top = frame.place(*depth, self.y.high());
-                canvas.mark(Mark::Cross, beside(number, 2.0 * JITTER, top), colour, true)?;
+            let (x, top) = frame.place(*depth, self.y.high());
+            for number in 0..finals.diverged {
+                let apart = number as f64 - (finals.diverged as f64 - 1.0) / 2.0;
+                let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 11.0;
+                let x = x + canvas.px(apart * CROSSES + shift);
+                canvas.mark(Mark::Cross, (x, top), colour, true)?;
             }
         }
         for place in line {
@@ -131,13 +135,14 @@ impl DepthFigure {
 /// One series for each combination of the axes other than depth; with what all runs share.
 fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>) {
     let (varying, shared) = split_axes(curves);
-    let mut axes: Vec<String> = varying.into_iter().filter(|axis| axis != "depth").collect();
+    let (told, left_out): (_, &[&str]) = if arms_are_depths(curves, &varying) {
+        (varying, &["depth", "arm"])
+    } else {
+        (without_implied(curves, varying), &["depth"])
+    };
+    let kept = |axis: &String| !left_out.contains(&axis.as_str());
+    let axes: Vec<String> = told.into_iter().filter(kept).collect();
     let depth = ["depth".to_owned()];
-    let arms = curves.groups(&["arm".to_owned()]);
-    if axes.len() > 1 && arms.iter().all(|arm| group(&arm.runs, &depth).len() == 1) {
-        // Each arm is one depth: joined by arm, no series would have two points.
-        axes.retain(|axis| axis != "arm");
-    }
     let series = curves.groups(&axes).into_iter().map(|same| Series {
         label: label(&axes, &same.values),
         depths: group(&same.runs, &depth)
@@ -153,8 +158,19 @@ fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>
     (series.collect(), shared.collect())
 }
 
+/// Whether each arm is one depth of something that the other axes tell apart: joined by arm, no
+/// series would have two points; and no two arms would pass for seeds of one another without it.
+fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
+    let (arm, depth) = (["arm".to_owned()], ["depth".to_owned()]);
+    let others: Vec<String> = varying.iter().filter(|axis| **axis != arm[0]).cloned().collect();
+    let single = |groups: Vec<RunGroup>, axis: &[String]| {
+        groups.iter().all(|same| group(&same.runs, axis).len() == 1)
+    };
+    single(curves.groups(&arm), &depth) && single(curves.groups(&others), &arm)
+}
+
 /// From zero, with room above for the crosses of diverged runs.
-fn y_axis(finals: &[&Finals], log: bool) -> Axis {
+fn y_axis(finals: &[&Finals], metric: Metric, log: bool) -> Axis {
     let values: Vec<f64> = finals.iter().flat_map(|f| f.values.iter().copied()).collect();
     let diverged = finals.iter().any(|f| f.diverged > 0);
     let high = ends(&values).map_or(100.0, |(_, high)| high);
@@ -162,7 +178,7 @@ fn y_axis(finals: &[&Finals], log: bool) -> Axis {
     let positive: Vec<f64> = values.into_iter().filter(|value| *value > 0.0).collect();
     match ends(&positive) {
         Some((low, _)) if log => Axis::log(low * 0.8, high * 1.25 * room),
-        _ => Axis::from_zero(high * room),
+        _ => Axis::from_zero((high * room).min(metric.most())),
     }
 }
 

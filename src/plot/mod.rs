@@ -15,6 +15,8 @@ mod palette;
 mod panels;
 mod series;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use words::Metric;

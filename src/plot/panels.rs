@@ -81,7 +81,7 @@ pub(super) fn split_axes(curves: &SweepCurves) -> (Vec<String>, Vec<String>) {
 }
 
 /// Drops the axes whose values follow from the arm: the arm's name says it all.
-fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<String> {
+pub(super) fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<String> {
     if !axes.iter().any(|axis| axis == "arm") {
         return axes;
     }

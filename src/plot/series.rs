@@ -73,6 +73,14 @@ impl Finals {
         Self { values, diverged, unfinished }
     }
 
+    /// "1 of 3 diverged", "2 of 3 unfinished", or nothing.
+    pub(super) fn losses(&self) -> Vec<String> {
+        let all = self.values.len() + self.diverged + self.unfinished;
+        let counts = [(self.diverged, "diverged"), (self.unfinished, "unfinished")];
+        let some = counts.into_iter().filter(|(count, _)| *count > 0);
+        some.map(|(count, how)| format!("{count} of {all} {how}")).collect()
+    }
+
     /// The mean of the final values.
     pub(super) fn mean(&self) -> Option<f64> {
         let sum: f64 = self.values.iter().sum();
@@ -119,5 +127,6 @@ mod tests {
         ];
         let finals = Finals::of(&runs.iter().collect::<Vec<_>>(), "train_err_pct");
         assert_eq!(finals, Finals { values: vec![30.0], diverged: 1, unfinished: 1 });
+        assert_eq!(finals.losses(), ["1 of 3 diverged", "1 of 3 unfinished"]);
     }
 }

@@ -64,9 +64,18 @@ impl Metric {
         }
     }
 
+    fn is_error(&self) -> bool {
+        self.train.contains("_err_")
+    }
+
+    /// The largest value there can be.
+    pub(super) fn most(&self) -> f64 {
+        if self.is_error() { 100.0 } else { f64::INFINITY }
+    }
+
     /// A value with its unit, as titles show it.
     pub(super) fn show(&self, value: f64) -> String {
-        if self.train.contains("_err_") { format!("{value:.1}%") } else { format!("{value:.3}") }
+        if self.is_error() { format!("{value:.1}%") } else { format!("{value:.3}") }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Runs to summaries over seeds.
-pub fn table(_c: &crate::record::SweepCurves) -> Vec<()> {
-    vec![]
-}
+
+mod summary;
+
+pub use summary::{METRICS, Summary, SummaryRow, SummaryTable, table};

@@ -72,7 +72,9 @@ pub fn sweep(
             let device = &options.devices[slot % options.devices.len()];
             let (queue, joined, failure) = (&queue, &joined, &failure);
             scope.spawn(move || {
-                while let Some(run) = locked(queue).pop_front() {
+                // A function of its own, so that the queue is not locked while a run lasts.
+                let next = || locked(queue).pop_front();
+                while let Some(run) = next() {
                     let outcome = one(run, directory, options, device, executor, observer)
                         .and_then(|()| join(directory, joined));
                     if let Err(error) = outcome {
@@ -188,4 +190,92 @@ pub fn tally(runs: &[Run], directory: &SweepDir) -> Result<BTreeMap<State, usize
         *counts.entry(directory.run(&run.id).status()?.state).or_insert(0) += 1;
     }
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Experiment;
+    use std::path::Path;
+    use std::sync::Barrier;
+
+    /// Finishes runs as told, without a process.
+    struct Fake<F: Fn(&Job) -> Result<State, String> + Sync>(F);
+
+    impl<F: Fn(&Job) -> Result<State, String> + Sync> Executor for Fake<F> {
+        fn run(&self, job: &Job, on_event: &mut dyn FnMut(Event)) -> Result<(), String> {
+            on_event(Event::Progress { step: 1 });
+            let state = (self.0)(job)?;
+            let files = crate::record::RunDir::new(&job.directory);
+            files.write_status(&Status::new(state, 1, "")).map_err(|error| error.to_string())
+        }
+    }
+
+    /// Keeps the order in which runs began.
+    #[derive(Default)]
+    struct Order(Mutex<Vec<String>>);
+
+    impl Observer for Order {
+        fn started(&self, run: &Run) {
+            locked(&self.0).push(run.id.clone());
+        }
+        fn event(&self, _: &Run, _: &Event) {}
+        fn finished(&self, _: &Run, _: &Status) {}
+    }
+
+    const TEXT: &str = "name = \"t\"\n[data]\nsource = \"shapes\"\n[network]\nfamily = \"plain\"\n\
+        [training]\niterations = 1\n[sweep]\n\"network.depth\" = [8, 14]\nseed = [0, 1]\n";
+
+    fn runs() -> Vec<Run> {
+        Experiment::parse(Path::new("t.toml"), TEXT, &[]).unwrap().runs
+    }
+
+    fn options(jobs: usize) -> Options {
+        Options { devices: vec!["cpu".into()], jobs, threads: 1, data_dir: None, stand_in: false }
+    }
+
+    fn directory(folder: &tempfile::TempDir) -> SweepDir {
+        let directory = SweepDir::new(folder.path());
+        directory.create().unwrap();
+        directory
+    }
+
+    #[test]
+    fn runs_go_seed_by_seed_and_the_longest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let order = Order::default();
+        let done = Fake(|_: &Job| Ok(State::Done));
+        sweep(&runs(), &directory(&folder), &options(1), &done, &order).unwrap();
+        let begun = locked(&order.0);
+        let short: Vec<&str> = begun.iter().map(|id| id.rsplit_once('-').unwrap().0).collect();
+        assert_eq!(short, ["plain-14-s0", "plain-8-s0", "plain-14-s1", "plain-8-s1"]);
+    }
+
+    #[test]
+    fn jobs_run_side_by_side() {
+        let folder = tempfile::tempdir().unwrap();
+        // Every run waits for another one to be there at the same time.
+        let meeting = Barrier::new(2);
+        let fake = Fake(|_: &Job| {
+            meeting.wait();
+            Ok(State::Done)
+        });
+        sweep(&runs(), &directory(&folder), &options(2), &fake, &Order::default()).unwrap();
+    }
+
+    #[test]
+    fn a_run_that_fails_costs_only_itself_and_is_run_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(&folder);
+        let fails = Fake(|job: &Job| match job.id.starts_with("plain-14-s0") {
+            true => Err("killed by signal 9".into()),
+            false => Ok(State::Diverged),
+        });
+        sweep(&runs(), &directory, &options(2), &fails, &Order::default()).unwrap();
+        let counts = tally(&runs(), &directory).unwrap();
+        assert_eq!(counts, [(State::Diverged, 3), (State::Failed, 1)].into());
+        let order = Order::default();
+        sweep(&runs(), &directory, &options(2), &Fake(|_: &Job| Ok(State::Done)), &order).unwrap();
+        assert_eq!(locked(&order.0).len(), 1, "what is finished stays");
+    }
 }
