@@ -215,8 +215,12 @@ fn verify_sets(
         for set in &SETS {
             match find(set, data_dir) {
                 Found::Whole(folder) => sets.push((set, folder)),
-                // Says what is missing.
-                Found::Part(..) => drop(locate(set, data_dir)?),
+                Found::Part(folder, missing) => {
+                    right = false;
+                    let (folder, missing) = (folder.display().to_string(), missing.join(", "));
+                    let detail = format!("lacks {missing}");
+                    table.row([set.name.into(), folder.into(), "wrong".into(), detail.into()]);
+                }
                 Found::Nothing => {}
             }
         }
@@ -228,6 +232,10 @@ fn verify_sets(
                 Verdict::ContentsRight => {
                     let detail = "not the published sum, but pixels and labels are right";
                     ("right", detail.to_owned())
+                }
+                Verdict::Unclear(reason) => {
+                    right = false;
+                    ("unclear", reason)
                 }
                 Verdict::Wrong(reason) => {
                     right = false;

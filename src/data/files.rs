@@ -15,12 +15,25 @@ const GZIP_OVERHEAD: u64 = 1 << 20;
 /// # Errors
 /// When the file cannot be read; a [`Fault`] when it is empty, shorter, longer or badly zipped.
 pub fn read_exactly(path: &Path, expected: u64) -> Result<Vec<u8>> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let raw = read_at_most(file, expected + GZIP_OVERHEAD)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let bytes = if raw.starts_with(&GZIP_MAGIC) { gunzip(path, &raw, expected)? } else { raw };
+    let bytes = read_up_to(path, expected)?;
     check_length(path, bytes.len() as u64, expected)?;
     Ok(bytes)
+}
+
+/// The same for a file whose header tells more about what is wrong than its length does: the
+/// bytes may be fewer than `expected`, or one more if there are too many.
+///
+/// # Errors
+/// When the file cannot be read or is badly zipped.
+pub fn read_up_to(path: &Path, expected: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut raw = read_at_most(file, expected + GZIP_OVERHEAD)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    if raw.starts_with(&GZIP_MAGIC) {
+        return Ok(gunzip(path, &raw, expected)?);
+    }
+    raw.truncate(usize::try_from(expected)?.saturating_add(1));
+    Ok(raw)
 }
 
 /// The first two bytes of every gzip file.

@@ -11,6 +11,45 @@ pub const IMAGE_HEADER: usize = 16;
 /// Bytes before the first label.
 pub const LABEL_HEADER: usize = 8;
 
+/// Magic number of a file of images, and what it says.
+pub const IMAGES: (u32, &str) = (0x0803, "images of bytes");
+/// Magic number of a file of labels, and what it says.
+pub const LABELS: (u32, &str) = (0x0801, "labels of bytes");
+/// What the numbers of a header count.
+const FIELDS: [&str; 3] = ["items", "rows", "columns"];
+
+/// Checks the magic number, and that the numbers after it are those `expected` (number of items,
+/// rows, columns; as many as are given).
+///
+/// # Errors
+/// A [`Fault`] at the first number that is missing or another.
+pub fn check_header(
+    file: &Path,
+    bytes: &[u8],
+    (magic, what): (u32, &'static str),
+    expected: &[u64],
+) -> Result<(), Fault> {
+    match word(bytes, 0) {
+        None if bytes.is_empty() => return Err(Fault::new(file, 0, Kind::Empty)),
+        None => return Err(truncated(file, bytes, 4)),
+        Some(found) if found != magic => {
+            return Err(Fault::new(file, 0, Kind::Magic { found, expected: magic, what }));
+        }
+        Some(_) => {}
+    }
+    for (place, (expected, what)) in expected.iter().copied().zip(FIELDS).enumerate() {
+        let offset = 4 + 4 * place;
+        let Some(found) = word(bytes, offset).map(u64::from) else {
+            return Err(truncated(file, bytes, offset as u64 + 4));
+        };
+        if found != expected {
+            let kind = Kind::Header { what, found, expected };
+            return Err(Fault::new(file, offset as u64, kind));
+        }
+    }
+    Ok(())
+}
+
 /// What a file of images holds: its grey images' shape, and their pixels.
 pub type ParsedImages<'a> = (Shape, &'a [u8]);
 
@@ -20,7 +59,7 @@ pub type ParsedImages<'a> = (Shape, &'a [u8]);
 /// A [`Fault`] when the magic number is another, or the sizes in the header and the file's own
 /// differ. `file` is for the message only.
 pub fn parse_images<'a>(file: &Path, bytes: &'a [u8]) -> Result<ParsedImages<'a>, Fault> {
-    check_magic(file, bytes, 0x0803, "images of bytes")?;
+    check_header(file, bytes, IMAGES, &[])?;
     let [count, height, width] =
         [4, 8, 12].map(|offset| word(bytes, offset).map(u64::from)).map(Option::unwrap_or_default);
     if bytes.len() < IMAGE_HEADER {
@@ -42,7 +81,7 @@ pub fn parse_images<'a>(file: &Path, bytes: &'a [u8]) -> Result<ParsedImages<'a>
 /// # Errors
 /// A [`Fault`] as for images, or at the first label that is no class.
 pub fn parse_labels<'a>(file: &Path, bytes: &'a [u8], classes: u8) -> Result<&'a [u8], Fault> {
-    check_magic(file, bytes, 0x0801, "labels of bytes")?;
+    check_header(file, bytes, LABELS, &[])?;
     let Some(count) = word(bytes, 4) else {
         return Err(truncated(file, bytes, LABEL_HEADER as u64));
     };
@@ -54,17 +93,6 @@ pub fn parse_labels<'a>(file: &Path, bytes: &'a [u8], classes: u8) -> Result<&'a
             let kind = Kind::Label { found: labels[at], last: classes.saturating_sub(1) };
             Err(Fault::new(file, (LABEL_HEADER + at) as u64, kind))
         }
-    }
-}
-
-fn check_magic(file: &Path, bytes: &[u8], expected: u32, what: &'static str) -> Result<(), Fault> {
-    match word(bytes, 0) {
-        None if bytes.is_empty() => Err(Fault::new(file, 0, Kind::Empty)),
-        None => Err(truncated(file, bytes, 4)),
-        Some(found) if found != expected => {
-            Err(Fault::new(file, 0, Kind::Magic { found, expected, what }))
-        }
-        Some(_) => Ok(()),
     }
 }
 
@@ -111,6 +139,17 @@ mod tests {
             |bytes: &[u8]| parse_labels(Path::new("f"), bytes, 10).unwrap_err().to_string();
         assert!(labels(&header(&[0x801, 3], &[0, 10, 4])).contains("byte 9: label 10, but"));
         assert!(labels(&header(&[0x801], &[0, 0])).contains("byte 6: the file ends here"));
+    }
+
+    #[test]
+    fn a_header_of_another_set_is_told() {
+        let bytes = header(&[0x803, 10_000, 28, 27], &[]);
+        let fails = |expected: &[u64]| {
+            check_header(Path::new("f"), &bytes, IMAGES, expected).unwrap_err().to_string()
+        };
+        let fewer = fails(&[60_000, 28, 28]);
+        assert!(fewer.contains("byte 4: the header says 10000 items, but this set has 60000"));
+        assert!(fails(&[10_000, 28, 28]).contains("byte 12: the header says 27 columns"));
     }
 
     proptest! {

@@ -1,9 +1,8 @@
 //! Reads an official set from its folder, and checks that it is the set it claims to be.
 
 use super::catalogue::{DataFile, Format, IDX_SIDE, Set};
-use super::fault::{Fault, Kind};
 use super::keyed::{Keyed, hex};
-use super::{Images, Shape, cifar, files, idx, locate};
+use super::{Images, cifar, files, idx, locate};
 use anyhow::{Context, Result, bail, ensure};
 use md5::{Digest, Md5};
 use rayon::prelude::*;
@@ -35,7 +34,7 @@ pub fn read(set: &Set, folder: &Path) -> Result<Whole> {
                 ensure!(
                     part.sum() == content.sums[sum],
                     "{}: the {name} images or labels are not those of {} (a damaged file, or \
-                     another set); `fathom data verify {}` says which file it is",
+                     another set); `fathom data verify {}` checks file by file",
                     folder.display(),
                     set.title,
                     set.name
@@ -57,57 +56,54 @@ pub fn read_part(set: &Set, folder: &Path, train: bool) -> Result<Keyed> {
     let wanted: Vec<&DataFile> = set.files.iter().filter(|f| f.train == train).collect();
     // All sizes before the first byte: a broken last file is told at once.
     let paths = wanted.iter().map(|file| checked_path(file, folder)).collect::<Result<Vec<_>>>()?;
-    let mut images = Images { shape: cifar::SHAPE, pixels: Vec::new(), labels: Vec::new() };
-    let classes = set.classes.len() as u8;
+    let mut images = nothing();
     for (file, path) in wanted.iter().zip(&paths) {
-        let bytes = files::read_exactly(path, file.size())?;
-        match file.format {
-            Format::Cifar(record) => cifar::append(path, &bytes, record, classes, &mut images)?,
-            Format::IdxImages => {
-                let (shape, pixels) = idx::parse_images(path, &bytes)?;
-                check_header(path, shape, pixels.len() / shape.len().max(1), file)?;
-                (images.shape, images.pixels) = (shape, pixels.to_vec());
-            }
-            Format::IdxLabels => {
-                let labels = idx::parse_labels(path, &bytes, classes)?;
-                images.labels = labels.iter().map(|l| u16::from(*l)).collect();
-            }
-        }
+        read_file(set, file, path, &mut images)?;
     }
     Ok(Keyed::new(images))
 }
 
-fn checked_path(file: &DataFile, folder: &Path) -> Result<PathBuf> {
-    let path = locate::path_of(file, folder)
-        .with_context(|| format!("{} lacks {}", folder.display(), file.name))?;
-    if path.extension().is_none_or(|e| e != "gz") {
-        // A plain name may still hold a gzipped file; its size says nothing then.
-        let mut start = [0; 2];
-        let mut opened = std::fs::File::open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        let zipped = std::io::Read::read_exact(&mut opened, &mut start).is_ok()
-            && start == files::GZIP_MAGIC;
-        if !(file.is_idx() && zipped) {
-            files::check_size_on_disk(&path, file.size())?;
-        }
-    }
-    Ok(path)
+/// No image yet, for [`read_file`] to add to.
+pub fn nothing() -> Images {
+    Images { shape: cifar::SHAPE, pixels: Vec::new(), labels: Vec::new() }
 }
 
-/// The right number of bytes can still be 784 images of another shape.
-fn check_header(path: &Path, shape: Shape, count: usize, file: &DataFile) -> Result<(), Fault> {
-    let fields = [
-        (4, "images", count, file.count),
-        (8, "rows", shape.height, IDX_SIDE),
-        (12, "columns", shape.width, IDX_SIDE),
-    ];
-    for (offset, what, found, expected) in fields {
-        if found != expected {
-            let (found, expected) = (found as u64, expected as u64);
-            return Err(Fault::new(path, offset, Kind::Header { what, found, expected }));
+/// Reads one file of `set` and adds to `images` what it holds.
+///
+/// # Errors
+/// A fault of size, header or labels, with file and offset.
+pub fn read_file(set: &Set, file: &DataFile, path: &Path, images: &mut Images) -> Result<()> {
+    let classes = set.classes.len() as u8;
+    match file.format {
+        Format::Cifar(record) => {
+            let bytes = files::read_exactly(path, file.size())?;
+            cifar::append(path, &bytes, record, classes, images)?;
+        }
+        Format::IdxImages => {
+            let mut bytes = files::read_up_to(path, file.size())?;
+            let expected = [file.count, IDX_SIDE, IDX_SIDE].map(|n| n as u64);
+            idx::check_header(path, &bytes, idx::IMAGES, &expected)?;
+            images.shape = idx::parse_images(path, &bytes)?.0;
+            images.pixels = bytes.split_off(idx::IMAGE_HEADER);
+        }
+        Format::IdxLabels => {
+            let bytes = files::read_up_to(path, file.size())?;
+            idx::check_header(path, &bytes, idx::LABELS, &[file.count as u64])?;
+            let labels = idx::parse_labels(path, &bytes, classes)?;
+            images.labels = labels.iter().map(|l| u16::from(*l)).collect();
         }
     }
     Ok(())
+}
+
+/// IDX files tell more than their size does, and may be zipped: they are read first.
+fn checked_path(file: &DataFile, folder: &Path) -> Result<PathBuf> {
+    let path = locate::path_of(file, folder)
+        .with_context(|| format!("{} lacks {}", folder.display(), file.name))?;
+    if !file.is_idx() {
+        files::check_size_on_disk(&path, file.size())?;
+    }
+    Ok(path)
 }
 
 /// Every class of the CIFAR sets has equally many images; every class of every set has some.

@@ -16,6 +16,9 @@ pub enum Verdict {
     Published,
     /// Its sum is another, but its images and labels are right.
     ContentsRight,
+    /// Its sum is another and its part of the set is not right, but the fault may lie in another
+    /// file of that part; says so.
+    Unclear(String),
     /// It is wrong; says how.
     Wrong(String),
 }
@@ -40,61 +43,66 @@ pub fn verify(set: &Set, folder: &Path) -> Result<Vec<Check>> {
     });
     let paths = paths.collect::<Result<Vec<_>>>()?;
     let verdicts: Vec<Verdict> =
-        set.files.par_iter().zip(&paths).map(|(file, path)| check_file(file, path)).collect();
+        set.files.par_iter().zip(&paths).map(|(file, path)| check_file(set, file, path)).collect();
     let mut checks: Vec<Check> =
         paths.into_iter().zip(verdicts).map(|(path, verdict)| Check { path, verdict }).collect();
-    if set.content.is_some() {
-        check_contents(set, folder, &mut checks);
-    }
+    check_contents(set, folder, &mut checks);
     Ok(checks)
 }
 
-fn check_file(file: &DataFile, path: &Path) -> Verdict {
+fn check_file(set: &Set, file: &DataFile, path: &Path) -> Verdict {
     let attempt = || -> Result<Verdict> {
         let found = official::md5_of(path)?;
         if found == file.md5 {
             return Ok(Verdict::Published);
         }
-        let bytes = files::read_exactly(path, file.size())?;
-        let Some(unzipped) = file.unzipped_md5 else {
-            return Ok(differs(&found, file.md5));
+        official::read_file(set, file, path, &mut official::nothing())?;
+        let differs = |found: &str, expected: &str| {
+            format!("its MD5 is {found}, but {expected} belongs to it")
         };
-        let found = hex(&Md5::digest(&bytes));
-        Ok(if found == unzipped { Verdict::ContentsRight } else { differs(&found, unzipped) })
+        let Some(unzipped) = file.unzipped_md5 else {
+            let reason = differs(&found, file.md5);
+            let known = set.content.is_some();
+            return Ok(if known { Verdict::Unclear(reason) } else { Verdict::Wrong(reason) });
+        };
+        let found = hex(&Md5::digest(files::read_exactly(path, file.size())?));
+        Ok(if found == unzipped {
+            Verdict::ContentsRight
+        } else {
+            Verdict::Wrong(differs(&found, unzipped))
+        })
     };
     attempt().unwrap_or_else(|error| Verdict::Wrong(format!("{error:#}")))
 }
 
-fn differs(found: &str, expected: &str) -> Verdict {
-    Verdict::Wrong(format!("its MD5 is {found}, but {expected} belongs to it"))
-}
-
 /// The records of CIFAR-10 may lie in another order, which changes every file's sum: what counts
-/// is whether those of a part are right together.
+/// is whether those of a part are right together. If not, and several sums differ, it cannot be
+/// told which file is at fault.
 fn check_contents(set: &Set, folder: &Path, checks: &mut [Check]) {
     let Some(content) = &set.content else { return };
     for (train, expected) in [(true, content.sha256[0]), (false, content.sha256[1])] {
-        let of_part = |check: &(&DataFile, &mut Check)| {
-            check.0.train == train && matches!(check.1.verdict, Verdict::Wrong(_))
-        };
-        let mut wrong: Vec<_> =
-            set.files.iter().zip(checks.iter_mut()).filter(of_part).map(|(_, c)| c).collect();
-        if wrong.is_empty() {
+        let part = || set.files.iter().zip(0..).filter(|(f, _)| f.train == train).map(|(_, i)| i);
+        let unclear: Vec<usize> =
+            part().filter(|i| matches!(checks[*i].verdict, Verdict::Unclear(_))).collect();
+        let others_wrong = part().any(|i| matches!(checks[i].verdict, Verdict::Wrong(_)));
+        if unclear.is_empty() {
             continue;
         }
-        match official::read_part(set, folder, train) {
-            Ok(part) if part.sha256() == expected => {
-                wrong.iter_mut().for_each(|check| check.verdict = Verdict::ContentsRight);
-            }
-            // The verdicts stand; a file that cannot be read has its reason already.
-            Ok(_) => {}
-            Err(error) => {
-                let reason = format!("{error:#}");
-                for check in wrong {
-                    if reason.contains(&check.path.display().to_string()) {
-                        check.verdict = Verdict::Wrong(reason.clone());
-                    }
+        let right = !others_wrong
+            && official::read_part(set, folder, train).is_ok_and(|p| p.sha256() == expected);
+        for index in &unclear {
+            let verdict = &mut checks[*index].verdict;
+            match verdict {
+                _ if right => *verdict = Verdict::ContentsRight,
+                Verdict::Unclear(reason) if unclear.len() == 1 && !others_wrong => {
+                    *verdict = Verdict::Wrong(std::mem::take(reason));
                 }
+                Verdict::Unclear(reason) => {
+                    *reason = "not the published sum; the images of this part together are not \
+                               right, and the fault may lie here or in another file of it"
+                        .to_owned();
+                }
+                _ => {}
             }
         }
     }
@@ -109,7 +117,9 @@ pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
     let wrong: Vec<String> = checks
         .iter()
         .filter_map(|check| match &check.verdict {
-            Verdict::Wrong(reason) => Some(format!("\n  {}: {reason}", check.path.display())),
+            Verdict::Wrong(reason) | Verdict::Unclear(reason) => {
+                Some(format!("\n  {}: {reason}", check.path.display()))
+            }
             _ => None,
         })
         .collect();
