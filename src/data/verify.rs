@@ -118,7 +118,10 @@ pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
         .iter()
         .filter_map(|check| match &check.verdict {
             Verdict::Wrong(reason) | Verdict::Unclear(reason) => {
-                Some(format!("\n  {}: {reason}", check.path.display()))
+                let path = check.path.display().to_string();
+                // A fault of a file begins with its path.
+                let reason = reason.strip_prefix(&format!("{path}: ")).unwrap_or(reason);
+                Some(format!("\n  {path}: {reason}"))
             }
             _ => None,
         })
