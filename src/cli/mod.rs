@@ -1,5 +1,6 @@
 //! The command line: one file per sub-command, each only glue.
 
+mod data;
 mod doctor;
 mod inspect;
 mod plan;
@@ -34,6 +35,8 @@ enum Command {
     Plot(plot::Args),
     /// Print a network layer by layer
     Inspect(inspect::Args),
+    /// Find, fetch, check and look at data sets
+    Data(data::Args),
     /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
     Doctor(doctor::Args),
 }
@@ -60,6 +63,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }
 }

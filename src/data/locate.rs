@@ -98,19 +98,25 @@ pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
     let searched = search_folders(data_dir);
     let searched: Vec<_> = searched.iter().map(|f| f.display().to_string()).collect();
     let files: Vec<_> = set.downloads.iter().map(|d| d.name).collect();
-    bail!(
-        "{what}\n  searched: {}\n  to download it:    fathom data fetch {}\n  \
+    let searched = if searched.is_empty() {
+        "nowhere, as there is no home folder".to_owned()
+    } else {
+        searched.join(", ")
+    };
+    let message = format!(
+        "{what}\n  searched: {searched}\n  to download it:    fathom data fetch {}\n  \
          if you have it:    fathom data import {}\n  \
          if it is unpacked: give its folder with --data-dir or FATHOM_DATA",
-        if searched.is_empty() {
-            "nowhere, as there is no home folder".into()
-        } else {
-            searched.join(", ")
-        },
         set.name,
         files.join(" ")
-    )
+    );
+    Err(Missing(message).into())
 }
+
+/// A set that is not there, or not whole; all other errors are about what is there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Missing(String);
 
 /// The folder of `images`: as given, or under one of the searched folders.
 ///

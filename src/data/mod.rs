@@ -7,6 +7,7 @@ pub mod catalogue;
 mod catalogue_names;
 pub mod choose;
 pub mod cifar;
+pub mod contact;
 mod decode;
 mod describe;
 pub mod fault;
@@ -27,7 +28,7 @@ pub mod verify;
 pub use batch::{Augment, Order, Sample, Standardise, Standardiser, balanced};
 pub use describe::{describe, stand_in};
 pub use load::{load, read_whole};
-pub use locate::{locate, search_folders};
+pub use locate::{Missing, locate, search_folders};
 pub use resize::resize;
 
 /// Channels, rows and columns of an image.
