@@ -1,4 +1,11 @@
-//! The built-in data set: ten kinds of figure.
+//! The built-in data set: ten kinds of outlined, filled and textured figures at a random place,
+//! scale, angle and colour, lighter or darker than what is behind them, among clutter and noise.
+//! Drawn by the program, the same pixels on every machine, and frozen by a checksum in a test.
+//!
+//! How hard it is, at 16×16 in colour, on 2,000 unseen images: a linear classifier (softmax
+//! regression on 10,000 images, see the tests) errs on 89.1% of them, where guessing errs on 90%,
+//! and on 70.8% of those it was trained on. A residual net of 20 layers and width 8, trained on
+//! 20,000 images for 3,200 updates of 64 (10 epochs, cosine from 0.1), errs on 2.35% (one seed).
 
 mod figure;
 mod scene;
@@ -74,3 +81,6 @@ fn checksum(parts: &[&Images]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;
