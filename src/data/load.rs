@@ -21,7 +21,7 @@ use std::path::Path;
 pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
     ensure!(request.size != Some(0), "size = 0: images need at least one row");
     match request.source {
-        Source::Shapes => super::stand_in(request),
+        Source::Shapes => super::shapes::load(request),
         _ => finish(read_whole(request, data_dir)?, request),
     }
 }

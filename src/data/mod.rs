@@ -9,6 +9,7 @@ pub mod choose;
 pub mod cifar;
 pub mod contact;
 mod decode;
+mod describe;
 pub mod fault;
 pub mod fetch;
 pub mod files;
@@ -21,9 +22,11 @@ mod load;
 pub mod locate;
 pub mod official;
 mod resize;
+pub mod shapes;
 pub mod verify;
 
 pub use batch::{Augment, Order, Sample, Standardise, Standardiser, balanced};
+pub use describe::{describe, stand_in};
 pub use load::{load, read_whole};
 pub use locate::{Missing, locate, search_folders};
 pub use resize::resize;
@@ -140,60 +143,4 @@ pub struct Request {
     pub colour: bool,
     /// The folder of `images`.
     pub path: Option<std::path::PathBuf>,
-}
-
-/// Shape of the images that a request gives, and the number of classes, without reading the data
-/// set (but for `images`, whose folders are listed).
-///
-/// # Errors
-/// For `images`, when the folder is missing or `size` is not given.
-pub fn describe(request: &Request) -> anyhow::Result<(Shape, usize)> {
-    use anyhow::{Context, ensure};
-    let (channels, side, classes) = match request.source {
-        Source::Shapes => (if request.colour { 3 } else { 1 }, 16, 10),
-        Source::Cifar10 => (3, 32, 10),
-        Source::Cifar100 => (3, 32, 100),
-        Source::Mnist | Source::FashionMnist => (1, 28, 10),
-        Source::Images => {
-            let folder = request.path.as_deref().context("data.path is missing")?;
-            let folder = folder.join("train");
-            let entries = std::fs::read_dir(&folder)
-                .with_context(|| format!("cannot read {}", folder.display()))?;
-            let classes = entries.flatten().filter(|entry| entry.path().is_dir()).count();
-            ensure!(classes > 0, "{} holds no class folders", folder.display());
-            (3, request.size.context("data.size must be given for images")?, classes)
-        }
-    };
-    let side = request.size.unwrap_or(side);
-    Ok((Shape { channels, height: side, width: side }, classes))
-}
-
-/// Temporary.
-pub fn stand_in(request: &Request) -> anyhow::Result<Dataset> {
-    let (shape, classes) = describe(request)?;
-    let make = |n: usize, key: u64| {
-        let mut stream = crate::random::Stream::new(0, crate::random::Purpose::Shapes, key, 0);
-        let labels: Vec<u16> = (0..n).map(|i| (i % classes) as u16).collect();
-        let pixels = labels
-            .iter()
-            .flat_map(|l| {
-                let l = *l as usize;
-                (0..shape.len())
-                    .map(|i| {
-                        let base = if i % 10 == l { 100 } else { 0 };
-                        (base + stream.below(150)) as u8
-                    })
-                    .collect::<Vec<_>>()
-            })
-            .collect();
-        Images { shape, pixels, labels }
-    };
-    Ok(Dataset {
-        classes: (0..classes).map(|c| c.to_string()).collect(),
-        train: make(request.train.unwrap_or(10000), 0),
-        validation: make(request.validation, 1),
-        test: make(request.test.unwrap_or(2000), 2),
-        sha256: String::new(),
-        notes: vec![],
-    })
 }

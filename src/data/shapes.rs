@@ -1,0 +1,86 @@
+//! The built-in data set: ten kinds of outlined, filled and textured figures at a random place,
+//! scale, angle and colour, lighter or darker than what is behind them, among clutter and noise.
+//! Drawn by the program, the same pixels on every machine, and frozen by a checksum in a test.
+//!
+//! How hard it is, at 16×16 in colour, on 2,000 unseen images: a linear classifier (softmax
+//! regression on 10,000 images, see the tests) errs on 89.1% of them, where guessing errs on 90%,
+//! and on 70.8% of those it was trained on. A residual net of 20 layers and width 8, trained on
+//! 20,000 images for 3,200 updates of 64 (10 epochs, cosine from 0.1), errs on 2.35% (one seed).
+
+mod figure;
+mod scene;
+
+use super::{Dataset, Images, Request, Shape};
+use crate::random::{Purpose, Stream};
+use anyhow::ensure;
+use rayon::prelude::*;
+use scene::Scene;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+pub use figure::CLASSES;
+
+/// Sizes that can be drawn.
+pub const SIZES: std::ops::RangeInclusive<usize> = 8..=224;
+
+/// "shapes". The pictures are a fixed data set: an experiment's seed does not change them.
+const SEED: u64 = 0x7368_6170_6573;
+
+/// Draws `count` pictures of `size`×`size` pixels; `split` is 0 for training, 1 for validation
+/// and 2 for test, and no picture of one is in another.
+///
+/// Picture `i` depends on `i`, `size`, `colour` and `split` and on nothing else, and is of class
+/// `i % 10`: a longer draw begins with the shorter one, and every ten pictures are balanced.
+pub fn draw(count: usize, size: usize, colour: bool, split: u64) -> Images {
+    let shape = Shape { channels: if colour { 3 } else { 1 }, height: size, width: size };
+    let mut pixels = vec![0; count * shape.len()];
+    pixels.par_chunks_mut(shape.len()).enumerate().for_each(|(index, image)| {
+        let random = &mut Stream::new(SEED, Purpose::Shapes, split, index as u64);
+        Scene::new(random, index % CLASSES.len(), colour).paint(random, size, image);
+    });
+    let labels = (0..count).map(|index| (index % CLASSES.len()) as u16).collect();
+    Images { shape, pixels, labels }
+}
+
+/// The data set that an experiment asks for: 10,000 training and 2,000 test images of 16×16
+/// unless it says otherwise. Images held out are drawn, not taken from the training set.
+///
+/// # Errors
+/// If the size is outside [`SIZES`].
+pub fn load(request: &Request) -> anyhow::Result<Dataset> {
+    let size = request.size.unwrap_or(16);
+    ensure!(
+        SIZES.contains(&size),
+        "data.size = {size}: shapes are drawn at sizes from {} to {}",
+        SIZES.start(),
+        SIZES.end()
+    );
+    let train = draw(request.train.unwrap_or(10_000), size, request.colour, 0);
+    let validation = draw(request.validation, size, request.colour, 1);
+    let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2);
+    let sha256 = checksum(&[&train, &validation, &test]);
+    let classes = CLASSES.map(String::from).to_vec();
+    Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
+}
+
+/// SHA-256 over shape, number, pixels and labels of each part in turn.
+fn checksum(parts: &[&Images]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        let Shape { channels, height, width } = part.shape;
+        for number in [channels, height, width, part.len()] {
+            hash.update((number as u64).to_le_bytes());
+        }
+        hash.update(&part.pixels);
+        for label in &part.labels {
+            hash.update(label.to_le_bytes());
+        }
+    }
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;
