@@ -8,7 +8,7 @@ use tempfile::TempDir;
 pub fn fathom(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
     command.current_dir(folder).env("HOME", folder).env_remove("FATHOM_DATA");
-    command.env_remove("XDG_CACHE_HOME").env_remove("OMP_NUM_THREADS");
+    command.env_remove("XDG_CACHE_HOME").env("OMP_NUM_THREADS", "1");
     command
 }
 
