@@ -4,7 +4,8 @@ use super::keyed::key;
 use super::{Images, Shape, resize};
 use anyhow::{Context, Result, bail, ensure};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// What the header of an image file says.
@@ -27,6 +28,8 @@ pub struct Target {
     pub resize: Option<usize>,
 }
 
+/// Bytes in which the header of an image is sought at first.
+const HEAD: u64 = 1 << 14;
 /// The longest side that is read.
 const LONGEST_SIDE: u32 = 1 << 15;
 /// Decoders may use so many bytes per byte of a file: more than any picture gains by being
@@ -35,7 +38,8 @@ const EXPANSION: u64 = 4096;
 /// What every decoder may use, and what none may exceed.
 const ALLOWANCE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 30);
 
-fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a> {
+/// `file_size` is that of the whole file, of which `bytes` may be the beginning.
+fn decoder<'a>(path: &Path, bytes: &'a [u8], file_size: u64) -> Result<impl ImageDecoder + 'a> {
     ensure!(!bytes.is_empty(), "{}: byte 0: the file is empty", path.display());
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format().is_none() {
@@ -43,23 +47,23 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + 'a> {
     }
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-    limits.max_alloc = Some(allowance(bytes.len()));
+    limits.max_alloc = Some(allowance(file_size));
     reader.limits(limits);
     let decoder = reader.into_decoder().with_context(|| broken(path))?;
     let (width, height) = decoder.dimensions();
     ensure!(width > 0 && height > 0, "{}: an image without pixels", path.display());
     // Not every decoder keeps to its limits before it hands over to the caller's buffer.
     ensure!(
-        decoder.total_bytes() <= allowance(bytes.len()),
+        decoder.total_bytes() <= allowance(file_size),
         "{}: the header promises {width}×{height} pixels, too many for {} bytes of file",
         path.display(),
-        bytes.len()
+        file_size
     );
     Ok(decoder)
 }
 
-fn allowance(file_size: usize) -> u64 {
-    (file_size as u64).saturating_mul(EXPANSION).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
+fn allowance(file_size: u64) -> u64 {
+    file_size.saturating_mul(EXPANSION).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
 }
 
 fn broken(path: &Path) -> String {
@@ -75,12 +79,25 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// When it is no image, or promises more pixels than the file can hold.
 pub fn head(path: &Path) -> Result<Head> {
-    let bytes = read(path)?;
-    let decoder = decoder(path, &bytes)?;
+    let reading = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(reading)?;
+    let size = file.metadata().with_context(reading)?.len();
+    let mut bytes = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut bytes).with_context(reading)?;
+    let at_first = decoder(path, &bytes, size).map(|decoder| summary(&decoder));
+    if at_first.is_err() && size > HEAD {
+        // A long comment may stand before what is looked for.
+        file.read_to_end(&mut bytes).with_context(reading)?;
+        return Ok(summary(&decoder(path, &bytes, size)?));
+    }
+    at_first
+}
+
+fn summary(decoder: &impl ImageDecoder) -> Head {
     let (width, height) = decoder.dimensions();
     let grey = matches!(decoder.color_type(), ColorType::L8 | ColorType::La8)
         || matches!(decoder.color_type(), ColorType::L16 | ColorType::La16);
-    Ok(Head { height: height as usize, width: width as usize, grey })
+    Head { height: height as usize, width: width as usize, grey }
 }
 
 /// Decodes an image file to channels × rows × columns bytes, with the key of the file's bytes and
@@ -90,7 +107,8 @@ pub fn head(path: &Path) -> Result<Head> {
 /// When the file cannot be decoded, or changed its size since it was looked at.
 pub fn decode(path: &Path, label: u16, target: Target) -> Result<(Vec<u8>, u64)> {
     let bytes = read(path)?;
-    let image = DynamicImage::from_decoder(decoder(path, &bytes)?).with_context(|| broken(path))?;
+    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
+        .with_context(|| broken(path))?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     let pixels = match target.shape.channels {
         1 => image.into_luma8().into_raw(),

@@ -1,13 +1,13 @@
 //! What is known of a data set without reading it, and generated images in its place.
 
-use super::{Dataset, Request, Shape, Source, shapes};
-use anyhow::{Context, Result, ensure};
+use super::{Dataset, Request, Shape, Source, folder, locate, shapes};
+use anyhow::{Context, Result};
 
 /// Shape of the images that a request gives, and the number of classes, without reading the data
-/// set (but for `images`, whose folders are listed).
+/// set (but for `images`, whose headers are).
 ///
 /// # Errors
-/// For `images`, when the folder is missing or `size` is not given.
+/// For `images`, when the folder is missing, or sizes differ and `size` is not given.
 pub fn describe(request: &Request) -> Result<(Shape, usize)> {
     let (channels, side, classes) = match request.source {
         Source::Shapes => (if request.colour { 3 } else { 1 }, 16, shapes::CLASSES.len()),
@@ -15,13 +15,8 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
         Source::Cifar100 => (3, 32, 100),
         Source::Mnist | Source::FashionMnist => (1, 28, 10),
         Source::Images => {
-            let folder = request.path.as_deref().context("data.path is missing")?;
-            let folder = folder.join("train");
-            let entries = std::fs::read_dir(&folder)
-                .with_context(|| format!("cannot read {}", folder.display()))?;
-            let classes = entries.flatten().filter(|entry| entry.path().is_dir()).count();
-            ensure!(classes > 0, "{} holds no class folders", folder.display());
-            (3, request.size.context("data.size must be given for images")?, classes)
+            let path = request.path.as_deref().context("data.path is missing")?;
+            return folder::describe(&locate::image_folder(path, None)?, request.size);
         }
     };
     let side = request.size.unwrap_or(side);

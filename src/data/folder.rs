@@ -124,14 +124,13 @@ pub fn read(root: &Path, size: Option<usize>, cache: Option<&Path>) -> Result<Wh
     Ok(whole)
 }
 
-/// Channels that [`read`] will give: 1 if every file is grey, else 3. Opens the files' headers.
+/// Shape of the images that [`read`] will give, and the number of classes, from the files' headers.
 ///
 /// # Errors
-/// As for [`list`], or when a header cannot be read.
-pub fn channels(root: &Path) -> Result<usize> {
+/// As for [`list`]; when a header cannot be read, or sizes differ and no size is given.
+pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
     let listing = list(root)?;
-    let heads = heads(&listing)?;
-    Ok(if heads.iter().all(|head| head.grey) { 1 } else { 3 })
+    Ok((shape(&listing, size)?, listing.classes.len()))
 }
 
 fn heads(listing: &Listing) -> Result<Vec<decode::Head>> {
@@ -139,28 +138,28 @@ fn heads(listing: &Listing) -> Result<Vec<decode::Head>> {
     files.map(|(path, _)| decode::head(path)).collect()
 }
 
-fn decode_all(listing: &Listing, size: Option<usize>) -> Result<Whole> {
+fn shape(listing: &Listing, size: Option<usize>) -> Result<Shape> {
     let heads = heads(listing)?;
     let channels = if heads.iter().all(|head| head.grey) { 1 } else { 3 };
-    let first = heads[0];
-    let (height, width) = match size {
-        Some(size) => (size, size),
-        None => (first.height, first.width),
-    };
-    if size.is_none() {
-        let all = listing.train.iter().chain(&listing.test).zip(&heads);
-        for ((path, _), head) in all {
-            ensure!(
-                (head.height, head.width) == (height, width),
-                "{} has {}×{} pixels, but {} has {width}×{height}: give data.size to resize them",
-                path.display(),
-                head.width,
-                head.height,
-                listing.train[0].0.display()
-            );
-        }
+    if let Some(size) = size {
+        return Ok(Shape { channels, height: size, width: size });
     }
-    let target = Target { shape: Shape { channels, height, width }, resize: size };
+    let decode::Head { height, width, .. } = heads[0];
+    for ((path, _), head) in listing.train.iter().chain(&listing.test).zip(&heads) {
+        ensure!(
+            (head.height, head.width) == (height, width),
+            "{} has {}×{} pixels, but {} has {width}×{height}: give data.size to resize them",
+            path.display(),
+            head.width,
+            head.height,
+            listing.train[0].0.display()
+        );
+    }
+    Ok(Shape { channels, height, width })
+}
+
+fn decode_all(listing: &Listing, size: Option<usize>) -> Result<Whole> {
+    let target = Target { shape: shape(listing, size)?, resize: size };
     let (train, test) = (decode_part(&listing.train, target)?, decode_part(&listing.test, target)?);
     Ok(Whole { classes: listing.classes.clone(), train, test, notes: Vec::new() })
 }

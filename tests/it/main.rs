@@ -1,6 +1,7 @@
 //! The programs as a user meets them, each test in a folder of its own.
 
 mod command_line;
+mod data;
 mod support;
 #[cfg(feature = "train")]
 mod training;
