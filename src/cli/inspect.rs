@@ -1,5 +1,6 @@
 //! `fathom inspect`: a family, with its keys as flags.
 
+use super::Usage;
 use super::table::{Format, Table};
 use crate::arch::{FAMILIES, Family, FamilyKeys, network};
 use crate::key::Default;
@@ -24,6 +25,14 @@ struct Options {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    // Everything that can go wrong here is in the arguments.
+    inspect(args).map_err(|error| match error.is::<std::io::Error>() {
+        true => error,
+        false => Usage(format!("{error:#}")).into(),
+    })
+}
+
+fn inspect(args: &Args) -> Result<ExitCode> {
     let known: Vec<&str> = FAMILIES.iter().map(|family| family.name()).collect();
     let family = crate::arch::family(&args.network).with_context(|| {
         format!("there is no network \"{}\"; known: {}", args.network, known.join(", "))

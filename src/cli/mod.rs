@@ -41,6 +41,11 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+/// Arguments that clap cannot check are wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// Ended without fault, but some runs failed.
 const SOME_FAILED: u8 = 3;
 
@@ -51,7 +56,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<SpecError>() { 2 } else { 1 })
+            let is_usage = error.is::<SpecError>() || error.is::<Usage>();
+            ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::progress::Progress;
 use super::table::{self, Format};
-use super::{SOME_FAILED, plan};
-use crate::record::{State, SweepDir};
+use super::{SOME_FAILED, Usage, plan};
+use crate::protocol::Probe;
+use crate::record::{Resolved, SCHEMA, State, SweepDir};
 use crate::spec::{Experiment, Run, SpecError};
-use crate::sweep::{Options, Worker, sweep, tally};
+use crate::sweep::{Options, Worker, refuse_strangers, sweep, tally};
 use crate::{data, stats};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
@@ -85,6 +86,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.smoke {
         name += "-smoke";
         experiment.runs = crate::spec::smoke(&experiment.runs)?;
+        let short = experiment.runs.iter().map(|run| (run.id.clone(), run.config.clone()));
+        experiment.configs = short.collect();
     }
     if args.dry_run {
         plan::table(&experiment.runs).print(args.format)?;
@@ -93,12 +96,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let directory =
         SweepDir::new(args.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&name)));
     directory.create()?;
+    refuse_strangers(&experiment.configs, &directory)?;
     if !args.smoke {
         find_data(&experiment.runs, args)?;
     }
-    let worker = Worker::ready()?;
-    let options = options(args, &worker, experiment.runs.len())?;
-    directory.write_experiment(&experiment.text)?;
+    let (worker, probe) = Worker::ready()?;
+    let options = options(args, &probe, experiment.runs.len())?;
+    let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    directory.write_experiment(&experiment.text, &resolved)?;
     let before = tally(&experiment.runs, &directory)?;
     let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum::<usize>();
     eprintln!(
@@ -133,8 +138,8 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
 }
 
 /// Devices, jobs and threads from what was asked for and what the machine has.
-fn options(args: &Args, worker: &Worker, runs: usize) -> Result<Options> {
-    let devices = devices(&args.device, worker)?;
+fn options(args: &Args, probe: &Probe, runs: usize) -> Result<Options> {
+    let devices = devices(&args.device, probe)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let on_cpu = devices[0] == "cpu";
     // Small nets side by side on one thread each do more work than one on all cores.
@@ -150,11 +155,10 @@ fn options(args: &Args, worker: &Worker, runs: usize) -> Result<Options> {
     })
 }
 
-fn devices(asked: &str, worker: &Worker) -> Result<Vec<String>> {
+fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
     if asked == "cpu" {
         return Ok(vec!["cpu".into()]);
     }
-    let probe = worker.probe()?;
     let usable = probe.cuda_devices;
     if asked == "auto" {
         return Ok(vec![if usable > 0 { "cuda:0".into() } else { "cpu".into() }]);
@@ -165,8 +169,8 @@ fn devices(asked: &str, worker: &Worker) -> Result<Vec<String>> {
         None => "?",
     };
     let indices: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
-    let indices = indices.ok().with_context(|| {
-        format!("--device {asked}: valid are auto, cpu, cuda, cuda:0, cuda:0,1, …")
+    let indices = indices.map_err(|_| {
+        Usage(format!("--device {asked}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
     })?;
     if let Err(why) = &probe.cuda_library {
         anyhow::bail!("--device {asked}: {why}");

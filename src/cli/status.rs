@@ -2,7 +2,6 @@
 
 use super::table::{self, Format, Table};
 use crate::record::SweepDir;
-use crate::spec::Experiment;
 use crate::stats;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -28,15 +27,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut ids: BTreeSet<String> = directory.runs()?.iter().map(|run| run.id()).collect();
-    if directory.experiment().exists() {
-        // Runs that have not begun are known from the experiment alone; one that was run with
-        // --set or --only shows those that began.
-        if let Ok(experiment) = Experiment::load(&directory.experiment(), &[])
-            && ids.iter().all(|id| experiment.runs.iter().any(|run| run.id == *id))
-        {
-            ids.extend(experiment.runs.into_iter().map(|run| run.id));
-        }
-    }
+    ids.extend(directory.resolved()?.into_iter().flat_map(|resolved| resolved.runs.into_keys()));
     let columns = ["run", "state", "step", "train_err_pct", "test_err_pct", "seconds", "message"];
     let mut table = Table::new(columns);
     for id in &ids {

@@ -154,6 +154,15 @@ impl Status {
     }
 }
 
+/// `resolved.json`: the runs that an experiment and its `--set` values came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Version of this format.
+    pub schema: u32,
+    /// Configurations by run id.
+    pub runs: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+}
+
 /// Writes a value as indented JSON with a final line end.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;

@@ -21,7 +21,7 @@ pub use atomic::write_atomically;
 pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
 pub use grouping::{RunGroup, group, natural_order};
-pub use manifest::{DataRecord, Execution, Manifest, Revision, State, Status};
+pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 
 /// Version of every file format here; a file of a later version is refused.

@@ -1,7 +1,7 @@
 //! Where things lie in a results directory.
 
 use super::manifest::{read_json, write_json};
-use super::{CurveReader, CurveRow, CurveWriter, Manifest, SCHEMA, State, Status};
+use super::{CurveReader, CurveRow, CurveWriter, Manifest, Resolved, SCHEMA, State, Status};
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -54,12 +54,22 @@ impl SweepDir {
         RunDir { root: self.root.join("runs").join(id) }
     }
 
-    /// Writes the experiment file beside its results.
+    /// Writes the experiment beside its results: as given, and the runs that it came to.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn write_experiment(&self, text: &str) -> Result<()> {
-        write_atomically(&self.experiment(), text.as_bytes())
+    pub fn write_experiment(&self, text: &str, resolved: &Resolved) -> Result<()> {
+        write_atomically(&self.experiment(), text.as_bytes())?;
+        write_json(&self.root.join("resolved.json"), resolved)
+    }
+
+    /// The runs that the experiment came to; nothing where results were written otherwise.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn resolved(&self) -> Result<Option<Resolved>> {
+        let path = self.root.join("resolved.json");
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// All runs that have begun, by name.

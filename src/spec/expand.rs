@@ -20,6 +20,8 @@ pub struct Experiment {
     pub text: String,
     /// Its runs, each once.
     pub runs: Vec<Run>,
+    /// Configurations of all its runs by id, also where `runs` is cut down to a part of them.
+    pub configs: BTreeMap<String, Config>,
     /// What happened to keys and runs that one should know: merged runs, idle keys.
     pub remarks: Vec<String>,
 }
@@ -115,7 +117,8 @@ impl Experiment {
             remarks.push(format!("{merged} combinations equal others and run once"));
         }
         runs.sort_by_key(|run| run.config["seed"].as_u64());
-        Ok(Self { name: file.name, note: file.note, text: text.into(), runs, remarks })
+        let configs = runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect();
+        Ok(Self { name: file.name, note: file.note, text: text.into(), runs, configs, remarks })
     }
 }
 

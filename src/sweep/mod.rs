@@ -9,7 +9,7 @@ use crate::protocol::{BUILD, Event, Job};
 use crate::record::{State, Status, SweepDir};
 use crate::spec::Run;
 use anyhow::{Result, ensure};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -54,8 +54,7 @@ const JOIN_EVERY: Duration = Duration::from_secs(10);
 /// Runs what is not finished yet.
 ///
 /// # Errors
-/// When the directory holds runs of another experiment, or cannot be written. Runs that fail are
-/// no error here: their status says so.
+/// When the directory cannot be written. Runs that fail are no error here: their status says so.
 pub fn sweep(
     runs: &[Run],
     directory: &SweepDir,
@@ -63,7 +62,6 @@ pub fn sweep(
     executor: &dyn Executor,
     observer: &dyn Observer,
 ) -> Result<()> {
-    refuse_strangers(runs, directory)?;
     let queue = Mutex::new(queue(runs, directory)?);
     let joined = Mutex::new(Instant::now());
     let failure = Mutex::new(None);
@@ -96,14 +94,17 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Results of another experiment must not mix with these.
-fn refuse_strangers(runs: &[Run], directory: &SweepDir) -> Result<()> {
-    let known: BTreeSet<&str> = runs.iter().map(|run| run.id.as_str()).collect();
+/// Refuses a directory that holds runs other than `known` ones: results of two experiments must
+/// not mix. A superset (more seeds, depths, arms) is welcome.
+///
+/// # Errors
+/// When there are such runs, naming some.
+pub fn refuse_strangers<T>(known: &BTreeMap<String, T>, directory: &SweepDir) -> Result<()> {
     let strangers: Vec<String> = directory
         .runs()?
         .iter()
         .map(crate::record::RunDir::id)
-        .filter(|id| !known.contains(id.as_str()))
+        .filter(|id| !known.contains_key(id))
         .collect();
     ensure!(
         strangers.is_empty(),

@@ -31,11 +31,11 @@ impl Worker {
         Ok(Self { program })
     }
 
-    /// Finds the worker, and makes sure that it starts and is of this build.
+    /// Finds the worker, makes sure that it starts and is of this build, and asks what it has.
     ///
     /// # Errors
     /// When it does not, with the command that mends it.
-    pub fn ready() -> Result<Self> {
+    pub fn ready() -> Result<(Self, Probe)> {
         let worker = Self::find()?;
         let probe = worker.probe()?;
         ensure!(
@@ -44,7 +44,7 @@ impl Worker {
             worker.program.display(),
             remedy(&worker.program)
         );
-        Ok(worker)
+        Ok((worker, probe))
     }
 
     /// What the worker says of itself and of its libtorch.

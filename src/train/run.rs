@@ -103,7 +103,7 @@ pub fn run(job: &Job, feedback: Feedback) -> Result<Status> {
 
 fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result<Dataset> {
     match data::load(&settings.data, job.data_dir.as_deref()) {
-        Err(error) if job.stand_in => {
+        Err(error) if job.stand_in && error.is::<data::Missing>() => {
             let text = format!("generated images stand in for the data set ({error:#})");
             feedback(Event::Remark { text });
             data::stand_in(&settings.data)

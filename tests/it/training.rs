@@ -138,6 +138,11 @@ fn results_of_another_experiment_are_not_mixed_in() {
     let other = ["run", "tiny.toml", "--device", "cpu", "--set", "training.lr=0.2"];
     let errors = fail(folder.path(), 1, &other);
     assert!(errors.contains("holds 1 runs that this experiment does not have"), "{errors}");
+    // More of the same is welcome, and so is a part of it.
+    let more = ["run", "tiny.toml", "--device", "cpu", "--set", "seed=[0, 1]"];
+    succeed(folder.path(), &[&more[..], &["--only", "*-s1-*"]].concat());
+    let table = succeed(folder.path(), &["status", "results/tiny", "--format", "csv"]);
+    assert_eq!(table.matches(",done,").count(), 2, "{table}");
 }
 
 #[test]
