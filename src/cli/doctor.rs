@@ -4,6 +4,8 @@ use crate::protocol::BUILD;
 use crate::record::Revision;
 use crate::sweep::Worker;
 use anyhow::Result;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,44 +13,54 @@ use std::process::ExitCode;
 pub struct Args {}
 
 pub fn run(_args: &Args) -> Result<ExitCode> {
+    let mut report = String::new();
+    let is_well = examine(&mut report)?;
+    std::io::stdout().lock().write_all(report.as_bytes())?;
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes what is there, line by line; false where something must be mended.
+fn examine(out: &mut String) -> Result<bool> {
     let Revision { version, git, dirty } = Revision::of_this_build();
     let dirty = if dirty { ", sources changed since" } else { "" };
-    println!("fathom     {version} ({}{dirty})", &git[..git.len().min(12)]);
+    writeln!(out, "fathom     {version} ({}{dirty})", &git[..git.len().min(12)])?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("machine    {cores} cores, {}", memory());
-    println!("driver     {}", driver());
+    writeln!(out, "machine    {cores} cores, {}", memory())?;
+    writeln!(out, "driver     {}", driver())?;
     let worker = match Worker::find() {
         Ok(worker) => worker,
         Err(error) => {
-            println!("worker     {error:#}");
-            return Ok(ExitCode::FAILURE);
+            writeln!(out, "worker     {error:#}")?;
+            return Ok(false);
         }
     };
-    println!("worker     {}", worker.program().display());
+    writeln!(out, "worker     {}", worker.program().display())?;
     let probe = match worker.probe() {
         Ok(probe) => probe,
         Err(error) => {
-            println!("libtorch   {error:#}");
-            return Ok(ExitCode::FAILURE);
+            writeln!(out, "libtorch   {error:#}")?;
+            return Ok(false);
         }
     };
-    println!("libtorch   {} from {}", probe.libtorch, probe.library);
-    println!("processor  {} kernels, {} threads by default", probe.capability, probe.threads);
-    match &probe.cuda_library {
+    writeln!(out, "libtorch   {} from {}", probe.libtorch, probe.library)?;
+    writeln!(out, "processor  {} kernels, {} threads by default", probe.capability, probe.threads)?;
+    let cuda = match &probe.cuda_library {
         Ok(()) if probe.cuda_devices > 0 => {
-            println!("CUDA       {} devices: --device cuda uses the first", probe.cuda_devices);
+            format!("{} devices: --device cuda uses the first", probe.cuda_devices)
         }
-        Ok(()) => println!(
-            "CUDA       the library loads, but no device can be used: check the driver with nvidia-smi"
-        ),
-        Err(why) => println!("CUDA       no: {why}"),
-    }
+        Ok(()) => "the library loads, but no device can be used: see what nvidia-smi says".into(),
+        Err(why) => format!("no: {why}"),
+    };
+    writeln!(out, "CUDA       {cuda}")?;
     if probe.build != BUILD {
-        println!("build      worker and program are of different builds: cargo build --release");
-        return Ok(ExitCode::FAILURE);
+        writeln!(
+            out,
+            "build      worker and program are of different builds: cargo build --release"
+        )?;
+        return Ok(false);
     }
-    println!("all well");
-    Ok(ExitCode::SUCCESS)
+    writeln!(out, "all well")?;
+    Ok(true)
 }
 
 fn memory() -> String {

@@ -6,6 +6,7 @@ use crate::arch::{FAMILIES, Family, FamilyKeys, network};
 use crate::key::Default;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -41,7 +42,8 @@ fn inspect(args: &Args) -> Result<ExitCode> {
     let net = network(&keys, options.input, options.classes)?;
     let audit = net.audit();
     if options.format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&audit)?);
+        let text = serde_json::to_string_pretty(&audit)? + "\n";
+        std::io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table =

@@ -166,3 +166,6 @@ fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&BatchNorm)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
