@@ -1,7 +1,7 @@
 //! An experiment file becomes a checked, resolved list of runs.
 //!
-//! The file is read into flat dotted keys with their lines ([`file`]), every combination of arms
-//! and swept values is resolved against the table of keys ([`keys`], [`expand`]), and a resolved
+//! The file is read into flat dotted keys with their lines (`file`), every combination of arms
+//! and swept values is resolved against the table of keys (`keys`, `resolve`, `expand`), and a resolved
 //! configuration becomes typed settings for the worker ([`Settings`]).
 
 mod expand;
