@@ -10,13 +10,12 @@
 mod figure;
 mod scene;
 
+use super::keyed::digest;
 use super::{Dataset, Images, Request, Shape};
 use crate::random::{Purpose, Stream};
 use anyhow::ensure;
 use rayon::prelude::*;
 use scene::Scene;
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 pub use figure::CLASSES;
 
@@ -58,28 +57,9 @@ pub fn load(request: &Request) -> anyhow::Result<Dataset> {
     let train = draw(request.train.unwrap_or(10_000), size, request.colour, 0);
     let validation = draw(request.validation, size, request.colour, 1);
     let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2);
-    let sha256 = checksum(&[&train, &validation, &test]);
+    let sha256 = digest(&[&train, &validation, &test]);
     let classes = CLASSES.map(String::from).to_vec();
     Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
-}
-
-/// SHA-256 over shape, number, pixels and labels of each part in turn.
-fn checksum(parts: &[&Images]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        let Shape { channels, height, width } = part.shape;
-        for number in [channels, height, width, part.len()] {
-            hash.update((number as u64).to_le_bytes());
-        }
-        hash.update(&part.pixels);
-        for label in &part.labels {
-            hash.update(label.to_le_bytes());
-        }
-    }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]
