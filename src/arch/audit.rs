@@ -1,6 +1,6 @@
 //! Shapes, parameters and multiply-adds of every layer.
 
-use super::{Activation, Dims, Layer, Network, Shortcut};
+use super::{Activation, Dims, Layer, Network, Norm, Shortcut};
 use serde::Serialize;
 
 /// A network layer by layer.
@@ -41,6 +41,19 @@ struct Field {
     jump: usize,
 }
 
+impl Field {
+    fn slide(&mut self, kernel: usize, stride: usize) {
+        self.side += (kernel - 1) * self.jump;
+        self.jump *= stride;
+    }
+}
+
+/// Shape after a window slides over rows and columns.
+fn slide([channels, rows, columns]: Dims, kernel: usize, stride: usize, padding: usize) -> Dims {
+    let places = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
+    [channels, places(rows), places(columns)]
+}
+
 impl Network {
     /// Walks through the net with one image.
     pub fn audit(&self) -> Audit {
@@ -63,18 +76,32 @@ fn walk(
 ) -> (Dims, Field) {
     for layer in layers {
         let (name, kind, macs) = match layer {
-            Layer::Conv { name, inputs, outputs, kernel, stride, .. } => {
-                let shrunk = |side: usize| (side + 2 * (kernel / 2) - kernel) / stride + 1;
-                dims = [*outputs, shrunk(dims[1]), shrunk(dims[2])];
-                field.side += (kernel - 1) * field.jump;
-                field.jump *= stride;
+            Layer::Conv { name, inputs, outputs, kernel, stride, padding, .. } => {
+                dims = slide([*outputs, dims[1], dims[2]], *kernel, *stride, *padding);
+                field.slide(*kernel, *stride);
                 let macs = inputs * kernel * kernel * dims.iter().product::<usize>();
                 (name.clone(), format!("conv {kernel}×{kernel}, stride {stride}"), macs)
             }
-            Layer::BatchNorm { name, .. } => (name.clone(), "batch norm".into(), 0),
+            Layer::Norm { name, norm, .. } => {
+                let kind = match norm {
+                    Norm::Batch { from_formula: false, .. } => "batch norm".into(),
+                    Norm::Batch { from_formula: true, .. } => "batch norm by formula".into(),
+                    Norm::Group { groups, .. } => format!("group norm, {groups} groups"),
+                    Norm::Layer { .. } => "layer norm".into(),
+                };
+                (name.clone(), kind, 0)
+            }
+            Layer::MaxPool { kernel, stride, padding } => {
+                dims = slide(dims, *kernel, *stride, *padding);
+                field.slide(*kernel, *stride);
+                ("maxpool".into(), format!("max pool {kernel}×{kernel}, stride {stride}"), 0)
+            }
             Layer::Activation(Activation::Relu) => ("relu".into(), "activation".into(), 0),
             Layer::Activation(Activation::Sigmoid) => ("sigmoid".into(), "activation".into(), 0),
             Layer::Residual { branch, shortcut, scale } => {
+                if let Shortcut::Project(layers) = shortcut {
+                    walk(layers, dims, field, rows);
+                }
                 (dims, field) = walk(branch, dims, field, rows);
                 let times = if *scale == 1.0 { String::new() } else { format!(" × {scale}") };
                 let kind = match shortcut {
@@ -82,6 +109,7 @@ fn walk(
                     Shortcut::Pad { stride, .. } => {
                         format!("add identity, stride {stride}, zero-padded{times}")
                     }
+                    Shortcut::Project(_) => format!("add projection{times}"),
                 };
                 ("shortcut".into(), kind, 0)
             }

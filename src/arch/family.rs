@@ -37,7 +37,7 @@ pub struct InvalidKey {
 }
 
 /// All families.
-pub static FAMILIES: &[&dyn Family] = &[&residual::PLAIN, &residual::RESIDUAL];
+pub static FAMILIES: &[&dyn Family] = &[&residual::PLAIN, &residual::RESIDUAL, &residual::PREACT];
 
 /// The family of this name.
 pub fn family(name: &str) -> Option<&'static dyn Family> {

@@ -1,6 +1,6 @@
 //! Initial weights, drawn by (seed, parameter name) so that arms share them.
 
-use super::{Layer, Network};
+use super::{Layer, Network, Shortcut};
 use crate::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
 
@@ -40,14 +40,17 @@ impl Network {
 
 fn collect(layers: &[Layer], init: Init, seed: u64, all: &mut Vec<Initial>) {
     for layer in layers {
-        if let Layer::Residual { branch, .. } = layer {
+        if let Layer::Residual { branch, shortcut, .. } = layer {
             collect(branch, init, seed, all);
+            if let Shortcut::Project(layers) = shortcut {
+                collect(layers, init, seed, all);
+            }
         }
         for (name, shape) in layer.parameters() {
             let mut values = vec![0.0; shape.iter().product()];
             let is_kernel = name.ends_with(".weight");
             match layer {
-                Layer::BatchNorm { .. } if is_kernel => values.fill(1.0),
+                Layer::Norm { .. } if is_kernel => values.fill(1.0),
                 Layer::Conv { inputs, outputs, kernel, .. } if is_kernel => {
                     let fan = match init {
                         Init::HeFanOut => outputs * kernel * kernel,
@@ -64,7 +67,7 @@ fn collect(layers: &[Layer], init: Init, seed: u64, all: &mut Vec<Initial>) {
                 }
                 _ => {}
             }
-            let is_weight = is_kernel && !matches!(layer, Layer::BatchNorm { .. });
+            let is_weight = is_kernel && !matches!(layer, Layer::Norm { .. });
             all.push(Initial { name, shape, values, is_weight });
         }
     }

@@ -43,21 +43,21 @@ pub enum Layer {
         outputs: usize,
         /// Side of the kernel.
         kernel: usize,
-        /// Stride in both directions; padding is `kernel / 2`, so that stride 1 keeps the size.
+        /// Stride in both directions.
         stride: usize,
+        /// Zeros on every side.
+        padding: usize,
         /// Whether a bias is added: exactly when no normalisation follows.
         bias: bool,
     },
-    /// Normalisation over the batch, per channel.
-    BatchNorm {
+    /// Normalisation.
+    Norm {
         /// Prefix of its parameters.
         name: String,
-        /// Channels.
+        /// Channels, each with a γ and a β.
         channels: usize,
-        /// ε, added to the variance.
-        eps: f64,
-        /// Weight of the newest batch in the moving averages (libtorch's convention).
-        momentum: f64,
+        /// Over what.
+        norm: Norm,
     },
     /// Non-linearity.
     Activation(Activation),
@@ -69,6 +69,15 @@ pub enum Layer {
         shortcut: Shortcut,
         /// Constant that multiplies the way around; 1 in the paper.
         scale: f64,
+    },
+    /// Largest value of each square.
+    MaxPool {
+        /// Side of the square.
+        kernel: usize,
+        /// Stride in both directions.
+        stride: usize,
+        /// Pixels on every side that never win.
+        padding: usize,
     },
     /// Mean over rows and columns.
     GlobalAvgPool,
@@ -83,6 +92,32 @@ pub enum Layer {
     },
 }
 
+/// What a normalisation takes mean and variance over. ε is added to the variance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Norm {
+    /// Each channel over the batch (1502.03167); moving averages at prediction.
+    Batch {
+        /// ε.
+        eps: f64,
+        /// Weight of the newest batch in the moving averages (libtorch's convention).
+        momentum: f64,
+        /// Whether it is computed from its formulas instead of by libtorch's fused operation.
+        from_formula: bool,
+    },
+    /// Groups of channels of one image (1803.08494).
+    Group {
+        /// Number of groups; it divides the channels.
+        groups: usize,
+        /// ε.
+        eps: f64,
+    },
+    /// All channels of one image (1607.06450).
+    Layer {
+        /// ε.
+        eps: f64,
+    },
+}
+
 /// Non-linearities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {
@@ -92,12 +127,12 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// The way around a residual branch. Neither has parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The way around a residual branch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Shortcut {
     /// The input as it is.
     Identity,
-    /// Option A of 1512.03385: every `stride`-th pixel, new channels zero, put behind the old.
+    /// Option A of 1512.03385: every `stride`-th pixel, new channels zero.
     Pad {
         /// Stride of the subsampling.
         stride: usize,
@@ -105,7 +140,11 @@ pub enum Shortcut {
         inputs: usize,
         /// Channels of the output.
         outputs: usize,
+        /// Whether the new channels are split on both sides of the old ones, instead of behind.
+        split: bool,
     },
+    /// Options B and C: layers of its own.
+    Project(Vec<Layer>),
 }
 
 impl Layer {
@@ -120,14 +159,17 @@ impl Layer {
                 }
                 all
             }
-            Layer::BatchNorm { name, channels, .. } => {
+            Layer::Norm { name, channels, .. } => {
                 ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![*channels])).into()
             }
             Layer::Linear { name, inputs, outputs } => vec![
                 (format!("{name}.weight"), vec![*outputs, *inputs]),
                 (format!("{name}.bias"), vec![*outputs]),
             ],
-            Layer::Activation(_) | Layer::Residual { .. } | Layer::GlobalAvgPool => Vec::new(),
+            Layer::Activation(_)
+            | Layer::Residual { .. }
+            | Layer::MaxPool { .. }
+            | Layer::GlobalAvgPool => Vec::new(),
         }
     }
 }

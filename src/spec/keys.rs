@@ -16,7 +16,7 @@ const RMSPROP: &[Condition] = &[("training.optimiser", &["rmsprop"])];
 const WARM_FOR: &[Condition] = &[("training.warmup.kind", &["constant", "linear"])];
 const WARM_UNTIL: &[Condition] = &[("training.warmup.kind", &["until-error"])];
 const WARM: &[Condition] = &[("training.warmup.kind", &["constant", "linear", "until-error"])];
-const BATCH_NORM: &[Condition] = &[("network.norm", &["batch"])];
+const BATCH_NORM: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
 
 const fn key(
     name: &'static str,
