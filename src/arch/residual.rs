@@ -352,7 +352,7 @@ mod tests {
         }
         assert_eq!(with(&RESIDUAL, b(20), 32, 10).audit().macs, 40_551_040 + 262_144);
         assert_eq!(with(&PREACT, b(20), 32, 10).parameter_count(), 272_282);
-        // Table 4 of 1603.05027: 1.7M and 10.2M.
+        // 1603.05027 rounds them to 1.7M and 10.2M.
         let bottleneck = |depth: usize| {
             let keys = json!({ "network.depth": depth, "network.block": "bottleneck",
                 "network.shortcut": "b" });
