@@ -4,7 +4,7 @@ mod norm;
 
 use super::parameters::Parameters;
 use fathom::arch::{Activation, Layer, Network, Shortcut};
-use norm::BatchNorm;
+use norm::Normalisation;
 use tch::{Device, Tensor};
 
 /// What a forward pass is for.
@@ -32,11 +32,23 @@ pub struct Net {
 
 enum Module {
     Conv { weight: Tensor, bias: Option<Tensor>, stride: i64, padding: i64 },
-    BatchNorm(BatchNorm),
+    Norm(Normalisation),
     Activation(Activation),
-    Residual { branch: Vec<Module>, shortcut: Shortcut, scale: f64 },
+    Residual { branch: Vec<Module>, around: Around, scale: f64 },
+    MaxPool { kernel: i64, stride: i64, padding: i64 },
     GlobalAvgPool,
     Linear { weight: Tensor, bias: Tensor },
+}
+
+/// The way around a branch.
+enum Around {
+    Identity,
+    /// Every `stride`-th pixel, with so many channels of zeros in front and behind.
+    Pad {
+        stride: i64,
+        channels: [i64; 2],
+    },
+    Project(Vec<Module>),
 }
 
 impl Net {
@@ -53,7 +65,9 @@ impl Net {
     /// Moving averages of all normalisations, to be put back by [`Net::restore_statistics`].
     pub fn statistics(&self) -> Vec<Tensor> {
         let mut all = Vec::new();
-        visit_norms(&self.modules, &mut |norm| all.extend(norm.averages().map(Tensor::copy)));
+        visit_norms(&self.modules, &mut |norm| {
+            all.extend(norm.averages().into_iter().map(Tensor::copy))
+        });
         all
     }
 
@@ -70,24 +84,35 @@ impl Net {
 
 fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Module> {
     let module = |layer: &Layer| match layer {
-        Layer::Conv { name, kernel, stride, bias, .. } => Module::Conv {
+        Layer::Conv { name, stride, padding, bias, .. } => Module::Conv {
             weight: parameters.leaf(&format!("{name}.weight")),
             bias: bias.then(|| parameters.leaf(&format!("{name}.bias"))),
             stride: *stride as i64,
-            padding: (*kernel / 2) as i64,
+            padding: *padding as i64,
         },
-        Layer::BatchNorm { name, channels, eps, momentum } => Module::BatchNorm(BatchNorm::new(
-            parameters.leaf(&format!("{name}.weight")),
-            parameters.leaf(&format!("{name}.bias")),
-            (*channels, *eps, *momentum),
-            device,
-        )),
+        Layer::Norm { name, channels, norm } => {
+            let part = |part| parameters.leaf(&format!("{name}.{part}"));
+            let affine = [part("weight"), part("bias")];
+            Module::Norm(Normalisation::new(*norm, affine, *channels, device))
+        }
         Layer::Activation(activation) => Module::Activation(*activation),
         Layer::Residual { branch, shortcut, scale } => Module::Residual {
             branch: build(branch, parameters, device),
-            shortcut: *shortcut,
+            around: match shortcut {
+                Shortcut::Identity => Around::Identity,
+                Shortcut::Pad { stride, inputs, outputs, split } => {
+                    let new = (outputs - inputs) as i64;
+                    let front = if *split { new / 2 } else { 0 };
+                    Around::Pad { stride: *stride as i64, channels: [front, new - front] }
+                }
+                Shortcut::Project(layers) => Around::Project(build(layers, parameters, device)),
+            },
             scale: *scale,
         },
+        Layer::MaxPool { kernel, stride, padding } => {
+            let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
+            Module::MaxPool { kernel, stride, padding }
+        }
         Layer::GlobalAvgPool => Module::GlobalAvgPool,
         Layer::Linear { name, .. } => Module::Linear {
             weight: parameters.leaf(&format!("{name}.weight")),
@@ -115,7 +140,7 @@ impl Module {
             Module::Conv { weight, bias, stride, padding } => {
                 x.conv2d(weight, bias.as_ref(), [*stride, *stride], [*padding, *padding], [1, 1], 1)
             }
-            Module::BatchNorm(norm) => norm.forward(&x, mode),
+            Module::Norm(norm) => norm.forward(&x, mode),
             Module::Activation(Activation::Relu) => {
                 if own {
                     x.relu_()
@@ -130,15 +155,19 @@ impl Module {
                     x.sigmoid()
                 }
             }
-            Module::Residual { branch, shortcut, scale } => {
-                let around = around(&x, *shortcut);
+            Module::Residual { branch, around, scale } => {
+                let around = around.forward(&x, mode);
                 let around = if *scale == 1.0 { around } else { around * *scale };
                 let mut through = chain(branch, &x, mode);
-                if matches!(branch.last(), Some(Module::Conv { .. } | Module::BatchNorm(_))) {
+                if matches!(branch.last(), Some(Module::Conv { .. } | Module::Norm(_))) {
                     through.g_add_(&around)
                 } else {
                     through + around
                 }
+            }
+            Module::MaxPool { kernel, stride, padding } => {
+                let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [*n, *n]);
+                x.max_pool2d(kernel, stride, padding, [1, 1], false)
             }
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
             Module::Linear { weight, bias } => x.linear(weight, Some(bias)),
@@ -146,22 +175,29 @@ impl Module {
     }
 }
 
-fn around(x: &Tensor, shortcut: Shortcut) -> Tensor {
-    match shortcut {
-        Shortcut::Identity => x.shallow_clone(),
-        Shortcut::Pad { stride, inputs, outputs } => {
-            let stride = stride as i64;
-            let kept = x.slice(2, None, None, stride).slice(3, None, None, stride);
-            kept.constant_pad_nd([0, 0, 0, 0, 0, (outputs - inputs) as i64])
+impl Around {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        match self {
+            Around::Identity => x.shallow_clone(),
+            Around::Pad { stride, channels: [front, behind] } => {
+                let kept = x.slice(2, None, None, *stride).slice(3, None, None, *stride);
+                kept.constant_pad_nd([0, 0, 0, 0, *front, *behind])
+            }
+            Around::Project(modules) => chain(modules, x, mode),
         }
     }
 }
 
-fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&BatchNorm)) {
+fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&Normalisation)) {
     for module in modules {
         match module {
-            Module::BatchNorm(norm) => visit(norm),
-            Module::Residual { branch, .. } => visit_norms(branch, visit),
+            Module::Norm(norm) => visit(norm),
+            Module::Residual { branch, around, .. } => {
+                visit_norms(branch, visit);
+                if let Around::Project(modules) = around {
+                    visit_norms(modules, visit);
+                }
+            }
             _ => {}
         }
     }

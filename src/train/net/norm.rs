@@ -1,60 +1,123 @@
-//! Batch normalisation (1502.03167) by libtorch's fused operation.
+//! Normalisation: over the batch (1502.03167), fused or from its formulas; over groups of channels
+//! (1803.08494) and over all channels (1607.06450) of one image.
 
 use super::Mode;
+use fathom::arch::Norm;
 use tch::{Device, Kind, Tensor};
 
-/// γ, β, and the moving averages of mean and (unbiased) variance, per channel.
-pub struct BatchNorm {
+/// γ and β per channel, and for batch normalisation the moving averages of mean and variance.
+pub struct Normalisation {
+    norm: Norm,
     gamma: Tensor,
     beta: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    eps: f64,
-    momentum: f64,
+    /// Mean and unbiased variance; empty where nothing is averaged.
+    averages: Vec<Tensor>,
 }
 
-impl BatchNorm {
-    /// Averages start at mean 0 and variance 1; `momentum` is the weight of the newest batch.
-    pub fn new(
-        gamma: Tensor,
-        beta: Tensor,
-        (channels, eps, momentum): (usize, f64, f64),
-        device: Device,
-    ) -> Self {
-        let options = (Kind::Float, device);
-        let mean = Tensor::zeros([channels as i64], options);
-        let variance = Tensor::ones([channels as i64], options);
-        Self { gamma, beta, mean, variance, eps, momentum }
+impl Normalisation {
+    /// Averages start at mean 0 and variance 1.
+    pub fn new(norm: Norm, [gamma, beta]: [Tensor; 2], channels: usize, device: Device) -> Self {
+        let (size, options) = ([channels as i64], (Kind::Float, device));
+        let averages = match norm {
+            Norm::Batch { .. } => vec![Tensor::zeros(size, options), Tensor::ones(size, options)],
+            Norm::Group { .. } | Norm::Layer { .. } => Vec::new(),
+        };
+        Self { norm, gamma, beta, averages }
     }
 
-    /// Mean and variance.
-    pub fn averages(&self) -> [&Tensor; 2] {
-        [&self.mean, &self.variance]
+    /// Mean and variance, for batch normalisation.
+    pub fn averages(&self) -> &[Tensor] {
+        &self.averages
     }
 
     /// Normalises images × channels × … .
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
+        match self.norm {
+            Norm::Batch { momentum, .. } => self.over_batch(x, mode, momentum),
+            Norm::Group { groups, eps } => x.group_norm(groups as i64, gamma, beta, eps, true),
+            Norm::Layer { eps } => x.group_norm(1, gamma, beta, eps, true),
+        }
+    }
+
+    fn over_batch(&self, x: &Tensor, mode: Mode, momentum: f64) -> Tensor {
         match mode {
-            Mode::Predict => self.apply(x, true, false, 0.0),
-            Mode::Refresh { batches } => self.apply(x, true, true, 1.0 / (batches + 1) as f64),
+            Mode::Predict => self.apply(x, Statistics::Averages),
+            Mode::Refresh { batches } => {
+                self.apply(x, Statistics::Batch { kept: Some(1.0 / (batches + 1) as f64) })
+            }
             Mode::Train { norm_batch: Some(part) } if (part as i64) < x.size()[0] => {
                 // As on the papers' machines with one part on each GPU, of which the first one's
                 // averages are kept.
                 let parts = x.split(part as i64, 0);
-                let normalised: Vec<Tensor> = parts
-                    .iter()
-                    .enumerate()
-                    .map(|(place, part)| self.apply(part, place == 0, true, self.momentum))
-                    .collect();
+                let normalise = |(place, part): (usize, &Tensor)| {
+                    let kept = (place == 0).then_some(momentum);
+                    self.apply(part, Statistics::Batch { kept })
+                };
+                let normalised: Vec<Tensor> = parts.iter().enumerate().map(normalise).collect();
                 Tensor::cat(&normalised, 0)
             }
-            Mode::Train { .. } => self.apply(x, true, true, self.momentum),
+            Mode::Train { .. } => self.apply(x, Statistics::Batch { kept: Some(momentum) }),
         }
     }
 
-    fn apply(&self, x: &Tensor, averages: bool, training: bool, momentum: f64) -> Tensor {
-        let [mean, variance] = self.averages().map(|average| averages.then_some(average));
+    fn apply(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let Norm::Batch { eps, from_formula, .. } = self.norm else {
+            return x.shallow_clone();
+        };
+        if from_formula {
+            return self.by_formula(x, eps, statistics);
+        }
+        let (training, kept) = match statistics {
+            Statistics::Averages => (false, Some(0.0)),
+            Statistics::Batch { kept } => (true, kept),
+        };
+        let average = |place: usize| kept.and_then(|_| self.averages.get(place));
         let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
-        x.batch_norm(gamma, beta, mean, variance, training, momentum, self.eps, true)
+        let momentum = kept.unwrap_or(0.0);
+        x.batch_norm(gamma, beta, average(0), average(1), training, momentum, eps, true)
     }
+
+    /// y = γ (x − μ) / √(σ² + ε) + β, with μ and the biased σ² of the batch per channel over
+    /// images, rows and columns (over images where there are none), and gradients by autograd.
+    fn by_formula(&self, x: &Tensor, eps: f64, statistics: Statistics) -> Tensor {
+        let over: Vec<i64> = (0..x.dim() as i64).filter(|axis| *axis != 1).collect();
+        // Channels stand in the second place of x.
+        let shape: Vec<i64> = (0..x.dim()).map(|axis| if axis == 1 { -1 } else { 1 }).collect();
+        let (mean, variance) = match statistics {
+            Statistics::Averages => {
+                (self.averages[0].view(shape.as_slice()), self.averages[1].view(shape.as_slice()))
+            }
+            Statistics::Batch { kept } => {
+                let mean = x.mean_dim(over.as_slice(), true, x.kind());
+                let variance = (x - &mean).square().mean_dim(over.as_slice(), true, x.kind());
+                if let Some(share) = kept {
+                    self.keep(&mean, &variance, x.numel() as f64 / x.size()[1] as f64, share);
+                }
+                (mean, variance)
+            }
+        };
+        let normal = (x - mean) / (variance + eps).sqrt();
+        normal * self.gamma.view(shape.as_slice()) + self.beta.view(shape.as_slice())
+    }
+
+    /// Moves the averages by `share` towards a batch's; the variance that is kept is the unbiased
+    /// one, as libtorch's is.
+    fn keep(&self, mean: &Tensor, variance: &Tensor, n: f64, share: f64) {
+        let _guard = tch::no_grad_guard();
+        let unbiased = variance * (n / (n - 1.0).max(1.0));
+        for (average, new) in self.averages.iter().zip([mean, &unbiased]) {
+            let moved = average * (1.0 - share) + new.view(-1) * share;
+            average.shallow_clone().copy_(&moved);
+        }
+    }
+}
+
+/// Where mean and variance come from.
+#[derive(Clone, Copy)]
+enum Statistics {
+    /// The moving averages.
+    Averages,
+    /// The batch; the averages move towards it by this share.
+    Batch { kept: Option<f64> },
 }
