@@ -7,20 +7,36 @@ use tch::Kind;
 const TRAIN: Mode = Mode::Train { norm_batch: None };
 
 fn residual_8() -> (Network, Parameters, Net) {
+    build_with(&[])
+}
+
+/// A residual net of 8 layers and width 4 for images of 8×8, with other values of some keys.
+fn build_with(set: &[(&str, serde_json::Value)]) -> (Network, Parameters, Net) {
+    build_for(set, 8)
+}
+
+fn build_for(set: &[(&str, serde_json::Value)], size: usize) -> (Network, Parameters, Net) {
     let text = r#"{"network.family": "residual", "network.depth": 8, "network.width": 4,
-        "network.norm": "batch", "network.norm_eps": 1e-5, "network.norm_momentum": 0.1,
-        "network.activation": "relu", "network.init": "he-fan-out", "network.shortcut_scale": 1.0}"#;
-    let keys: FamilyKeys = serde_json::from_str(text).unwrap();
-    let network = network(&keys, [3, 8, 8], 10).unwrap();
+        "network.stem": "cifar", "network.block": "basic", "network.norm": "batch",
+        "network.norm_eps": 1e-5, "network.norm_momentum": 0.1, "network.norm_groups": 2,
+        "network.activation": "relu", "network.init": "he-fan-out", "network.shortcut": "a",
+        "network.shortcut_pad": "behind", "network.shortcut_scale": 1.0}"#;
+    let mut keys: FamilyKeys = serde_json::from_str(text).unwrap();
+    keys.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let network = network(&keys, [3, size, size], 10).unwrap();
     let parameters = Parameters::new(&network.initial(0), Decay::All, Device::Cpu);
     let net = Net::new(&network, &parameters, Device::Cpu);
     (network, parameters, net)
 }
 
 fn images(n: i64) -> Tensor {
-    let count = n * 3 * 8 * 8;
+    images_of(n, 8)
+}
+
+fn images_of(n: i64, size: i64) -> Tensor {
+    let count = n * 3 * size * size;
     let waves = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 0.7).sin();
-    (waves + Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1e-3).view([n, 3, 8, 8])
+    (waves + Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1e-3).view([n, 3, size, size])
 }
 
 fn distance(a: &Tensor, b: &Tensor) -> f64 {
@@ -81,4 +97,81 @@ fn refreshed_averages_are_the_mean_over_batches_and_can_be_put_back() {
     assert!(distance(&net.statistics()[0], &expected) < 1e-5);
     net.restore_statistics(&before);
     assert!(net.statistics().iter().zip(&before).all(|(a, b)| distance(a, b) == 0.0));
+}
+
+#[test]
+fn batch_norm_from_its_formulas_is_libtorch_s() {
+    let formula = [("network.norm", "batch-formula".into())];
+    let ((_, parameters, fused), (_, others, formula)) = (residual_8(), build_with(&formula));
+    let batch = images(6);
+    let labels = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 5]);
+    let step = |net: &Net, parameters: &Parameters| {
+        let loss = net.forward(&batch, TRAIN).cross_entropy_for_logits(&labels);
+        (parameters.gradients(&loss), loss.double_value(&[]))
+    };
+    let ((a, loss_a), (b, loss_b)) = (step(&fused, &parameters), step(&formula, &others));
+    assert!((loss_a - loss_b).abs() < 1e-5, "{loss_a} {loss_b}");
+    assert!(distance(&a, &b) < 1e-4, "{}", distance(&a, &b));
+    for (a, b) in fused.statistics().iter().zip(formula.statistics()) {
+        assert!(distance(a, &b) < 1e-5, "moving averages");
+    }
+    let predict = |net: &Net| net.forward(&batch, Mode::Predict);
+    assert!(distance(&predict(&fused), &predict(&formula)) < 1e-4);
+}
+
+#[test]
+fn group_and_layer_norm_do_not_see_the_batch_even_in_training() {
+    let _guard = tch::no_grad_guard();
+    for norm in ["group", "layer", "none"] {
+        let (_, _, net) = build_with(&[("network.norm", norm.into())]);
+        let batch = images(6);
+        let together = net.forward(&batch, TRAIN);
+        let alone = net.forward(&batch.narrow(0, 2, 1), TRAIN);
+        assert!(distance(&together.narrow(0, 2, 1), &alone) < 1e-5, "{norm}");
+        assert!(net.statistics().is_empty());
+    }
+}
+
+#[test]
+fn every_block_shortcut_and_stem_gives_logits_and_gradients_for_all_parameters() {
+    let sets: [&[(&str, serde_json::Value)]; 6] = [
+        &[("network.shortcut", "b".into())],
+        &[("network.shortcut", "c".into())],
+        &[("network.shortcut_pad", "split".into())],
+        &[("network.block", "bottleneck".into()), ("network.depth", 11.into())],
+        &[("network.family", "preact".into()), ("network.shortcut", "b".into())],
+        &[
+            ("network.depth", 18.into()),
+            ("network.stem", "imagenet".into()),
+            ("network.shortcut", "b".into()),
+        ],
+    ];
+    for set in sets {
+        let size = if set.iter().any(|(_, value)| value == "imagenet") { 32 } else { 8 };
+        let (network, parameters, net) = build_for(set, size);
+        let batch = images_of(4, size as i64);
+        let labels = Tensor::from_slice(&[0i64, 1, 2, 3]);
+        let logits = net.forward(&batch, TRAIN);
+        assert_eq!(logits.size(), [4, 10], "{set:?}");
+        let gradients = parameters.gradients(&logits.cross_entropy_for_logits(&labels));
+        assert_eq!(gradients.numel() as u64, network.parameter_count(), "{set:?}");
+        assert!(gradients.isfinite().all().int64_value(&[]) == 1, "{set:?}");
+    }
+}
+
+#[test]
+fn a_block_whose_branch_gives_nothing_is_the_identity() {
+    let _guard = tch::no_grad_guard();
+    // With γ and β of a block's last normalisation at 0 the branch is 0.
+    let (_, parameters, net) = residual_8();
+    let batch = images(4);
+    let before = net.forward(&batch, TRAIN);
+    for part in ["weight", "bias"] {
+        let _ = parameters.leaf(&format!("layer1.0.bn2.{part}")).zero_();
+    }
+    let blocked = net.forward(&batch, TRAIN);
+    assert!(distance(&before, &blocked) > 1e-3);
+    // What the block's inside does no longer matters: it is the identity.
+    let _ = parameters.leaf("layer1.0.conv1.weight").fill_(0.5);
+    assert!(distance(&blocked, &net.forward(&batch, TRAIN)) == 0.0);
 }
