@@ -113,6 +113,22 @@ fn walk(
                 };
                 ("shortcut".into(), kind, 0)
             }
+            Layer::AvgPool { kernel } => {
+                dims = slide(dims, *kernel, *kernel, 0);
+                field.slide(*kernel, *kernel);
+                ("avgpool".into(), format!("average pool {kernel}×{kernel}"), 0)
+            }
+            Layer::Concat { branch } => {
+                let (added, reached) = walk(branch, dims, field, rows);
+                dims[0] += added[0];
+                field = reached;
+                ("concat".into(), format!("adds {} channels", added[0]), 0)
+            }
+            Layer::Dropout { p } => ("dropout".into(), format!("dropout {p}"), 0),
+            Layer::Flatten => {
+                dims = [dims.iter().product(), 1, 1];
+                ("flatten".into(), "flatten".into(), 0)
+            }
             Layer::GlobalAvgPool => {
                 field.side += (dims[1].max(dims[2]) - 1) * field.jump;
                 dims = [dims[0], 1, 1];

@@ -1,6 +1,6 @@
 //! Families of networks: their keys, and how keys become a [`Network`].
 
-use super::{Dims, Network, residual};
+use super::{Dims, Network, dense, residual};
 use crate::key::Key;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -37,7 +37,8 @@ pub struct InvalidKey {
 }
 
 /// All families.
-pub static FAMILIES: &[&dyn Family] = &[&residual::PLAIN, &residual::RESIDUAL, &residual::PREACT];
+pub static FAMILIES: &[&dyn Family] =
+    &[&residual::PLAIN, &residual::RESIDUAL, &residual::PREACT, &dense::DENSE];
 
 /// The family of this name.
 pub fn family(name: &str) -> Option<&'static dyn Family> {

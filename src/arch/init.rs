@@ -40,6 +40,9 @@ impl Network {
 
 fn collect(layers: &[Layer], init: Init, seed: u64, all: &mut Vec<Initial>) {
     for layer in layers {
+        if let Layer::Concat { branch } = layer {
+            collect(branch, init, seed, all);
+        }
         if let Layer::Residual { branch, shortcut, .. } = layer {
             collect(branch, init, seed, all);
             if let Shortcut::Project(layers) = shortcut {

@@ -4,6 +4,7 @@
 
 mod audit;
 mod block;
+mod dense;
 mod family;
 mod init;
 mod residual;
@@ -79,6 +80,23 @@ pub enum Layer {
         /// Pixels on every side that never win.
         padding: usize,
     },
+    /// Mean of each square.
+    AvgPool {
+        /// Side of the square and stride.
+        kernel: usize,
+    },
+    /// Input and branch(input), one behind the other along the channels.
+    Concat {
+        /// The layers that add channels.
+        branch: Vec<Layer>,
+    },
+    /// In training, each value is zero with this probability, and the others are scaled up.
+    Dropout {
+        /// Probability.
+        p: f64,
+    },
+    /// Channels, rows and columns become one list of values.
+    Flatten,
     /// Mean over rows and columns.
     GlobalAvgPool,
     /// Fully connected layer with bias.
@@ -169,6 +187,10 @@ impl Layer {
             Layer::Activation(_)
             | Layer::Residual { .. }
             | Layer::MaxPool { .. }
+            | Layer::AvgPool { .. }
+            | Layer::Concat { .. }
+            | Layer::Dropout { .. }
+            | Layer::Flatten
             | Layer::GlobalAvgPool => Vec::new(),
         }
     }

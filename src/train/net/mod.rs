@@ -36,6 +36,10 @@ enum Module {
     Activation(Activation),
     Residual { branch: Vec<Module>, around: Around, scale: f64 },
     MaxPool { kernel: i64, stride: i64, padding: i64 },
+    AvgPool { kernel: i64 },
+    Concat { branch: Vec<Module> },
+    Dropout { p: f64 },
+    Flatten,
     GlobalAvgPool,
     Linear { weight: Tensor, bias: Tensor },
 }
@@ -113,6 +117,10 @@ fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Modul
             let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
             Module::MaxPool { kernel, stride, padding }
         }
+        Layer::AvgPool { kernel } => Module::AvgPool { kernel: *kernel as i64 },
+        Layer::Concat { branch } => Module::Concat { branch: build(branch, parameters, device) },
+        Layer::Dropout { p } => Module::Dropout { p: *p },
+        Layer::Flatten => Module::Flatten,
         Layer::GlobalAvgPool => Module::GlobalAvgPool,
         Layer::Linear { name, .. } => Module::Linear {
             weight: parameters.leaf(&format!("{name}.weight")),
@@ -169,6 +177,13 @@ impl Module {
                 let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [*n, *n]);
                 x.max_pool2d(kernel, stride, padding, [1, 1], false)
             }
+            Module::AvgPool { kernel } => {
+                let side = [*kernel, *kernel];
+                x.avg_pool2d(side, side, [0, 0], false, true, None::<i64>)
+            }
+            Module::Concat { branch } => Tensor::cat(&[&x, &chain(branch, &x, mode)], 1),
+            Module::Dropout { p } => x.dropout(*p, matches!(mode, Mode::Train { .. })),
+            Module::Flatten => x.flatten(1, -1),
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
             Module::Linear { weight, bias } => x.linear(weight, Some(bias)),
         }
@@ -198,6 +213,7 @@ fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&Normalisation)) {
                     visit_norms(modules, visit);
                 }
             }
+            Module::Concat { branch } => visit_norms(branch, visit),
             _ => {}
         }
     }
