@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A family: plain, residual
+    /// A family: plain, residual, preact, dense
     network: String,
     /// Its keys as flags: --depth 56 --width 16
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--KEY VALUE")]

@@ -89,8 +89,25 @@ fn inspect_counts_what_the_paper_counts() {
     let audit: serde_json::Value = serde_json::from_str(&text).expect("json");
     assert_eq!(audit["parameters"], 853_018);
     assert_eq!(audit["macs"], 125_485_696);
+    let text = succeed(
+        folder.path(),
+        &[
+            "inspect",
+            "dense",
+            "--depth",
+            "100",
+            "--bottleneck",
+            "true",
+            "--compression",
+            "0.5",
+            "--format",
+            "json",
+        ],
+    );
+    let audit: serde_json::Value = serde_json::from_str(&text).expect("json");
+    assert_eq!(audit["parameters"], 769_162);
     let errors = fail(folder.path(), 2, &["inspect", "residul"]);
-    assert!(errors.contains("known: plain, residual"), "{errors}");
+    assert!(errors.contains("known: plain, residual, preact, dense"), "{errors}");
 }
 
 #[test]
@@ -98,4 +115,16 @@ fn the_program_that_people_type_is_not_linked_to_libtorch() {
     let program = std::fs::read(assert_cmd::cargo::cargo_bin!("fathom")).expect("built");
     let library = b"libtorch_cpu.so";
     assert!(!program.windows(library.len()).any(|window| window == library));
+}
+
+#[test]
+fn runs_keep_their_names_when_keys_are_added() {
+    // The committed results were run before some of the present keys existed.
+    let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = succeed(home, &["plan", "experiments/cifar10-small.toml", "--format", "csv"]);
+    let runs = home.join("results/cifar10-small/runs");
+    for line in table.lines().skip(1) {
+        let id = line.split(',').next().expect("a name");
+        assert!(runs.join(id).is_dir(), "{id}");
+    }
 }

@@ -70,7 +70,7 @@ impl Net {
     pub fn statistics(&self) -> Vec<Tensor> {
         let mut all = Vec::new();
         visit_norms(&self.modules, &mut |norm| {
-            all.extend(norm.averages().into_iter().map(Tensor::copy))
+            all.extend(norm.averages().iter().map(Tensor::copy))
         });
         all
     }
@@ -79,7 +79,7 @@ impl Net {
     pub fn restore_statistics(&self, saved: &[Tensor]) {
         let mut saved = saved.iter();
         visit_norms(&self.modules, &mut |norm| {
-            for (average, saved) in norm.averages().into_iter().zip(&mut saved) {
+            for (average, saved) in norm.averages().iter().zip(&mut saved) {
                 average.shallow_clone().copy_(saved);
             }
         });

@@ -134,11 +134,19 @@ fn group_and_layer_norm_do_not_see_the_batch_even_in_training() {
 
 #[test]
 fn every_block_shortcut_and_stem_gives_logits_and_gradients_for_all_parameters() {
-    let sets: [&[(&str, serde_json::Value)]; 6] = [
+    let sets: [&[(&str, serde_json::Value)]; 7] = [
         &[("network.shortcut", "b".into())],
         &[("network.shortcut", "c".into())],
         &[("network.shortcut_pad", "split".into())],
         &[("network.block", "bottleneck".into()), ("network.depth", 11.into())],
+        &[
+            ("network.family", "dense".into()),
+            ("network.depth", 10.into()),
+            ("network.growth", 4.into()),
+            ("network.bottleneck", true.into()),
+            ("network.compression", 0.5.into()),
+            ("network.dropout", 0.2.into()),
+        ],
         &[("network.family", "preact".into()), ("network.shortcut", "b".into())],
         &[
             ("network.depth", 18.into()),
