@@ -134,6 +134,17 @@ pub struct Key {
     pub help: &'static str,
 }
 
+/// A key, for tables of them.
+pub const fn key(
+    name: &'static str,
+    kind: Kind,
+    default: Default,
+    only_if: &'static [Condition],
+    help: &'static str,
+) -> Key {
+    Key { name, kind, default, only_if, help }
+}
+
 /// The name among `known` that is nearest to `name`, when one is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -6,8 +6,9 @@
 //! a share θ of the maps (compression, C). CIFAR nets of L layers have three blocks of (L−4)/3
 //! layers, half as many where they have two convolutions.
 
+use super::family::explicit_blocks;
 use super::{Activation, Dims, Family, FamilyKeys, Init, InvalidKey, Layer, Network, Norm};
-use crate::key::{Condition, Default, Key, Kind};
+use crate::key::{Condition, Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// Maps of a bottleneck, in growth rates.
@@ -18,16 +19,6 @@ pub(super) struct DenseNet;
 
 /// The one of this module.
 pub(super) static DENSE: DenseNet = DenseNet;
-
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    only_if: &'static [Condition],
-    help: &'static str,
-) -> Key {
-    Key { name, kind, default, only_if, help }
-}
 
 const ALWAYS: &[Condition] = &[];
 const BATCH: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
@@ -89,25 +80,12 @@ struct Values {
     init: String,
 }
 
-fn invalid(key: &str, message: String) -> InvalidKey {
-    InvalidKey { key: key.into(), message }
-}
-
 impl Values {
     fn blocks(&self) -> Result<Vec<usize>, InvalidKey> {
         match (self.depth, &self.blocks) {
-            (Some(_), Some(_)) => {
-                Err(invalid("network.blocks", "give either depth or blocks, not both".into()))
-            }
+            (depth, Some(blocks)) => explicit_blocks(depth, blocks),
             (None, None) => {
-                Err(invalid("network.depth", "must be given, or network.blocks instead".into()))
-            }
-            (None, Some(blocks)) => {
-                if blocks.is_empty() || blocks.len() > 6 || blocks.contains(&0) {
-                    let message = "expected one to six blocks of at least one layer each";
-                    return Err(invalid("network.blocks", message.into()));
-                }
-                Ok(blocks.clone())
+                Err(InvalidKey::new("network.depth", "must be given, or network.blocks instead"))
             }
             (Some(depth), None) => {
                 let step = if self.bottleneck { 6 } else { 3 };
@@ -116,7 +94,7 @@ impl Values {
                     let above = below + step;
                     let message =
                         format!("{depth} is not {step}n+4; the nearest are {below} and {above}");
-                    return Err(invalid("network.depth", message));
+                    return Err(InvalidKey::new("network.depth", message));
                 }
                 Ok(vec![(depth - 4) / step; 3])
             }
@@ -220,7 +198,7 @@ impl Family for DenseNet {
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let object = keys.clone().into_iter().collect();
         let values: Values = serde_json::from_value(serde_json::Value::Object(object))
-            .map_err(|error| invalid("network", error.to_string()))?;
+            .map_err(|error| InvalidKey::new("network", error.to_string()))?;
         let blocks = values.blocks()?;
         let shrink = if values.stem == "imagenet" { 4 } else { 1 } << (blocks.len() - 1);
         if input[1].min(input[2]) < shrink {
@@ -228,7 +206,7 @@ impl Family for DenseNet {
                 "this net shrinks its input {shrink} times, but images are {}×{}",
                 input[1], input[2]
             );
-            return Err(invalid("data.size", message));
+            return Err(InvalidKey::new("data.size", message));
         }
         let init = if values.init == "he-fan-in" { Init::HeFanIn } else { Init::HeFanOut };
         let layers = values.layers(&blocks, input, classes);

@@ -36,6 +36,28 @@ pub struct InvalidKey {
     pub message: String,
 }
 
+impl InvalidKey {
+    /// A fault of this key.
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
+    }
+}
+
+/// Numbers of blocks that were given one by one, instead of a depth.
+pub(super) fn explicit_blocks(
+    depth: Option<usize>,
+    blocks: &[usize],
+) -> Result<Vec<usize>, InvalidKey> {
+    let fault = |message: &str| Err(InvalidKey::new("network.blocks", message));
+    if depth.is_some() {
+        return fault("give either depth or blocks, not both");
+    }
+    if blocks.is_empty() || blocks.len() > 6 || blocks.contains(&0) {
+        return fault("expected one to six numbers of at least one each");
+    }
+    Ok(blocks.to_vec())
+}
+
 /// All families.
 pub static FAMILIES: &[&dyn Family] =
     &[&residual::PLAIN, &residual::RESIDUAL, &residual::PREACT, &dense::DENSE];

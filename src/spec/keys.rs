@@ -1,6 +1,6 @@
 //! The keys of every experiment but those of the network's family.
 
-use crate::key::{Condition, Default, Key, Kind};
+use crate::key::{Condition, Default, Key, Kind, key};
 
 const ANY: u64 = u64::MAX >> 1;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
@@ -17,16 +17,6 @@ const WARM_FOR: &[Condition] = &[("training.warmup.kind", &["constant", "linear"
 const WARM_UNTIL: &[Condition] = &[("training.warmup.kind", &["until-error"])];
 const WARM: &[Condition] = &[("training.warmup.kind", &["constant", "linear", "until-error"])];
 const BATCH_NORM: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
-
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Default,
-    only_if: &'static [Condition],
-    help: &'static str,
-) -> Key {
-    Key { name, kind, default, only_if, help }
-}
 
 /// Names, kinds, defaults. A key that is at its default does not enter a run's id, so a default
 /// never changes within a schema.
