@@ -110,3 +110,13 @@ fn a_linear_classifier_errs_on_most_unseen_pictures() {
     let [_, unseen] = linear_error(&train, [&train, &test], 8);
     assert!(unseen < 0.3, "{unseen}");
 }
+
+#[test]
+#[ignore = "a timing: run it alone, in release, on an idle machine"]
+fn twenty_thousand_pictures_take_less_than_a_second() {
+    let clock = std::time::Instant::now();
+    assert_eq!(draw(20_000, 16, true, 0).len(), 20_000);
+    let seconds = clock.elapsed().as_secs_f64();
+    println!("20,000 pictures of 16×16 in {seconds:.2} s");
+    assert!(seconds < 1.0, "{seconds}");
+}
