@@ -75,8 +75,11 @@ impl Kind {
         }
     }
 
-    /// A value of this kind from the text of a command line.
+    /// A value of this kind from the text of a command line; lists may lack their brackets.
     pub fn parse(&self, text: &str) -> Option<Value> {
+        if matches!(self, Kind::Counts | Kind::Numbers) && !text.trim_start().starts_with('[') {
+            return self.parse(&format!("[{text}]"));
+        }
         let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
         self.normalise(&value).or_else(|| self.normalise(&Value::from(text)))
     }
@@ -170,6 +173,7 @@ mod tests {
         assert_eq!(Kind::CountOr(&["epoch"]).parse("0"), None);
         assert_eq!(Kind::Text.parse("12"), Some("12".into()));
         assert_eq!(Kind::Counts.parse("[1, 2]"), Some(serde_json::json!([1, 2])));
+        assert_eq!(Kind::Counts.parse("1,2"), Some(serde_json::json!([1, 2])));
     }
 
     #[test]

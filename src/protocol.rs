@@ -2,6 +2,7 @@
 //! input, [`Event`]s as lines of JSON on its standard output.
 
 use crate::arch::Network;
+use crate::data::{Request, Standardise};
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -62,6 +63,53 @@ pub enum Event {
     },
     /// The run is over, and its status is written.
     Ended,
+}
+
+/// Weights to be evaluated, for `fathom-train eval`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvalJob {
+    /// [`BUILD`] of the program that asks.
+    pub build: String,
+    /// The net that the weights are for.
+    pub network: Network,
+    /// A safetensors file.
+    pub weights: PathBuf,
+    /// The data set.
+    pub data: Request,
+    /// Which part of it.
+    pub part: Part,
+    /// How pixels are standardised.
+    pub standardise: Standardise,
+    /// Where data sets lie, when the user said so.
+    pub data_dir: Option<PathBuf>,
+    /// `cpu`, `cuda:0`, …
+    pub device: String,
+    /// Threads of one operation.
+    pub threads: usize,
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Training images
+    Train,
+    /// Test images
+    #[default]
+    Test,
+}
+
+/// What `fathom-train eval` found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// Images.
+    pub images: usize,
+    /// Mean cross-entropy in nats.
+    pub loss: f64,
+    /// Share of images whose class does not have the largest logit, in per cent.
+    pub top1_err_pct: f64,
+    /// Share of images whose class is not among the five largest, in per cent.
+    pub top5_err_pct: f64,
 }
 
 /// What `fathom-train probe` says of itself and of its libtorch.

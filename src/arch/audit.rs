@@ -2,6 +2,7 @@
 
 use super::{Activation, Dims, Layer, Network, Norm, Shortcut};
 use serde::Serialize;
+use std::fmt;
 
 /// A network layer by layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +35,46 @@ pub struct AuditRow {
     pub receptive_field: usize,
 }
 
+/// Layers that belong together by name: a stage, a dense block, a transition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPart {
+    /// What the names of its layers begin with.
+    pub name: String,
+    /// Channels, rows and columns after it.
+    pub output: Dims,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-adds.
+    pub macs: u64,
+}
+
+impl Audit {
+    /// Stages, dense blocks, transitions, and what stands between them, in the order of
+    /// application. Layers without parameters belong to the part before them.
+    pub fn parts(&self) -> Vec<AuditPart> {
+        let mut parts: Vec<AuditPart> = Vec::new();
+        for row in &self.layers {
+            // layer1.0.conv1 is of layer1, features.transition1.norm of transition1.
+            let name = row.name.trim_start_matches("features.").split('.').next();
+            let name = name.filter(|_| row.parameters > 0).unwrap_or_default();
+            match parts.last_mut() {
+                Some(part) if name.is_empty() || part.name == name => {
+                    part.output = row.output;
+                    part.parameters += row.parameters;
+                    part.macs += row.macs;
+                }
+                _ => parts.push(AuditPart {
+                    name: name.into(),
+                    output: row.output,
+                    parameters: row.parameters,
+                    macs: row.macs,
+                }),
+            }
+        }
+        parts
+    }
+}
+
 /// Receptive field and distance of neighbouring outputs, both in pixels of the input.
 #[derive(Clone, Copy)]
 struct Field {
@@ -46,16 +87,16 @@ impl Field {
         self.side += (kernel - 1) * self.jump;
         self.jump *= stride;
     }
-}
 
-/// Shape after a window slides over rows and columns.
-fn slide([channels, rows, columns]: Dims, kernel: usize, stride: usize, padding: usize) -> Dims {
-    let places = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
-    [channels, places(rows), places(columns)]
+    /// All that there is of maps of this shape.
+    fn cover(&mut self, [_, rows, columns]: Dims) {
+        self.side += (rows.max(columns) - 1) * self.jump;
+    }
 }
 
 impl Network {
-    /// Walks through the net with one image.
+    /// Walks through the net with one image. Only of a net that passes [`Network::check`] are all
+    /// figures right.
     pub fn audit(&self) -> Audit {
         let mut rows = Vec::new();
         walk(&self.layers, self.input, Field { side: 1, jump: 1 }, &mut rows);
@@ -75,81 +116,94 @@ fn walk(
     rows: &mut Vec<AuditRow>,
 ) -> (Dims, Field) {
     for layer in layers {
-        let (name, kind, macs) = match layer {
-            Layer::Conv { name, inputs, outputs, kernel, stride, padding, .. } => {
-                dims = slide([*outputs, dims[1], dims[2]], *kernel, *stride, *padding);
+        let input = dims;
+        dims = layer.output(input).unwrap_or(input);
+        let (name, kind) = match layer {
+            Layer::Conv { name, kernel, stride, .. } => {
                 field.slide(*kernel, *stride);
-                let macs = inputs * kernel * kernel * dims.iter().product::<usize>();
-                (name.clone(), format!("conv {kernel}×{kernel}, stride {stride}"), macs)
+                (name.clone(), format!("conv {kernel}×{kernel}, stride {stride}"))
             }
-            Layer::Norm { name, norm, .. } => {
-                let kind = match norm {
-                    Norm::Batch { from_formula: false, .. } => "batch norm".into(),
-                    Norm::Batch { from_formula: true, .. } => "batch norm by formula".into(),
-                    Norm::Group { groups, .. } => format!("group norm, {groups} groups"),
-                    Norm::Layer { .. } => "layer norm".into(),
-                };
-                (name.clone(), kind, 0)
-            }
-            Layer::MaxPool { kernel, stride, padding } => {
-                dims = slide(dims, *kernel, *stride, *padding);
+            Layer::Norm { name, norm, .. } => (name.clone(), norm.to_string()),
+            Layer::MaxPool { kernel, stride, .. } => {
                 field.slide(*kernel, *stride);
-                ("maxpool".into(), format!("max pool {kernel}×{kernel}, stride {stride}"), 0)
-            }
-            Layer::Activation(Activation::Relu) => ("relu".into(), "activation".into(), 0),
-            Layer::Activation(Activation::Sigmoid) => ("sigmoid".into(), "activation".into(), 0),
-            Layer::Residual { branch, shortcut, scale } => {
-                if let Shortcut::Project(layers) = shortcut {
-                    walk(layers, dims, field, rows);
-                }
-                (dims, field) = walk(branch, dims, field, rows);
-                let times = if *scale == 1.0 { String::new() } else { format!(" × {scale}") };
-                let kind = match shortcut {
-                    Shortcut::Identity => format!("add identity{times}"),
-                    Shortcut::Pad { stride, .. } => {
-                        format!("add identity, stride {stride}, zero-padded{times}")
-                    }
-                    Shortcut::Project(_) => format!("add projection{times}"),
-                };
-                ("shortcut".into(), kind, 0)
+                ("maxpool".into(), format!("max pool {kernel}×{kernel}, stride {stride}"))
             }
             Layer::AvgPool { kernel } => {
-                dims = slide(dims, *kernel, *kernel, 0);
                 field.slide(*kernel, *kernel);
-                ("avgpool".into(), format!("average pool {kernel}×{kernel}"), 0)
+                ("avgpool".into(), format!("average pool {kernel}×{kernel}"))
+            }
+            Layer::Activation(Activation::Relu) => ("relu".into(), "activation".into()),
+            Layer::Activation(Activation::Sigmoid) => ("sigmoid".into(), "activation".into()),
+            Layer::Residual { branch, shortcut, scale } => {
+                if let Shortcut::Project(layers) = shortcut {
+                    walk(layers, input, field, rows);
+                }
+                (_, field) = walk(branch, input, field, rows);
+                let times = if *scale == 1.0 { String::new() } else { format!(" × {scale}") };
+                ("shortcut".into(), format!("add {shortcut}{times}"))
             }
             Layer::Concat { branch } => {
-                let (added, reached) = walk(branch, dims, field, rows);
-                dims[0] += added[0];
-                field = reached;
-                ("concat".into(), format!("adds {} channels", added[0]), 0)
+                (_, field) = walk(branch, input, field, rows);
+                ("concat".into(), format!("adds {} channels", dims[0] - input[0]))
             }
-            Layer::Dropout { p } => ("dropout".into(), format!("dropout {p}"), 0),
+            Layer::Dropout { p } => ("dropout".into(), format!("dropout {p}")),
             Layer::Flatten => {
-                dims = [dims.iter().product(), 1, 1];
-                ("flatten".into(), "flatten".into(), 0)
+                field.cover(input);
+                ("flatten".into(), "flatten".into())
             }
             Layer::GlobalAvgPool => {
-                field.side += (dims[1].max(dims[2]) - 1) * field.jump;
-                dims = [dims[0], 1, 1];
-                ("avgpool".into(), "global average pool".into(), 0)
+                field.cover(input);
+                ("avgpool".into(), "global average pool".into())
             }
-            Layer::Linear { name, inputs, outputs } => {
-                dims = [*outputs, 1, 1];
-                (name.clone(), "fully connected".into(), inputs * outputs)
-            }
+            Layer::Linear { name, .. } => (name.clone(), "fully connected".into()),
+            Layer::Scale { name, .. } => (name.clone(), "times one number".into()),
+            Layer::Shift { name } => (name.clone(), "plus one number".into()),
         };
-        let values = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
-        let parameters = layer.parameters().iter().map(|(_, shape)| values(shape)).sum();
-        let receptive_field = field.side;
         rows.push(AuditRow {
             name,
             kind,
             output: dims,
-            parameters,
-            macs: macs as u64,
-            receptive_field,
+            parameters: parameters(layer),
+            macs: macs(layer, dims),
+            receptive_field: field.side,
         });
     }
     (dims, field)
+}
+
+/// Trained parameters of this layer alone.
+fn parameters(layer: &Layer) -> u64 {
+    let values = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
+    layer.parameters().iter().map(|(_, shape)| values(shape)).sum()
+}
+
+/// Multiply-adds of this layer alone, of convolutions and fully connected layers only.
+fn macs(layer: &Layer, output: Dims) -> u64 {
+    let output: u64 = output.iter().map(|side| *side as u64).product();
+    match layer {
+        Layer::Conv { inputs, kernel, .. } => (inputs * kernel * kernel) as u64 * output,
+        Layer::Linear { inputs, .. } => *inputs as u64 * output,
+        _ => 0,
+    }
+}
+
+impl fmt::Display for Norm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Norm::Batch { from_formula: false, .. } => f.write_str("batch norm"),
+            Norm::Batch { from_formula: true, .. } => f.write_str("batch norm by formula"),
+            Norm::Group { groups, .. } => write!(f, "group norm, {groups} groups"),
+            Norm::Layer { .. } => f.write_str("layer norm"),
+        }
+    }
+}
+
+impl fmt::Display for Shortcut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shortcut::Identity => f.write_str("identity"),
+            Shortcut::Pad { stride, .. } => write!(f, "identity, stride {stride}, zero-padded"),
+            Shortcut::Project(_) => f.write_str("projection"),
+        }
+    }
 }

@@ -1,13 +1,16 @@
-//! The one builder of convolution blocks. Plain, residual and pre-activation nets, with and without
-//! normalisation, differ by values of [`Block`] and share every parameter that they have in common.
+//! The one builder of blocks. Plain, residual and pre-activation nets, of convolutions or of fully
+//! connected layers, with and without normalisation, differ by values of [`Block`] and share every
+//! parameter that they have in common.
 
 use super::{Activation, Layer, Norm, Shortcut};
 
 /// What all blocks of a net have in common.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
-    /// Normalisation beside each convolution; none gives convolutions a bias.
+    /// Normalisation beside each layer with weights; without it these have a bias.
     pub norm: Option<Norm>,
+    /// Single learned numbers in its place.
+    pub scalars: Scalars,
     /// Non-linearity.
     pub activation: Activation,
     /// The way around each block; none makes a plain net.
@@ -16,6 +19,19 @@ pub(super) struct Block {
     pub shape: BlockShape,
     /// Where normalisation and non-linearity stand.
     pub order: Order,
+}
+
+/// Single learned numbers that initialisations for nets without normalisation add to blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scalars {
+    /// None.
+    None,
+    /// 1901.09321: one added, 0 at first, before each layer with weights and each non-linearity,
+    /// in place of biases; one multiplied, 1 at first, at the end of each branch.
+    Fixup,
+    /// 2002.10444: one multiplied, 0 at first, at the end of each branch, so that every block
+    /// begins as the identity.
+    SkipInit,
 }
 
 /// A way around a block.
@@ -38,7 +54,7 @@ pub(super) enum ShortcutOption {
     ProjectionEverywhere,
 }
 
-/// Convolutions of a block (1512.03385 Fig. 5).
+/// Layers with weights of a block (1512.03385 Fig. 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockShape {
     /// Two of 3×3.
@@ -49,6 +65,8 @@ pub(super) enum BlockShape {
         /// as in torchvision's models.
         stride_first: bool,
     },
+    /// So many fully connected layers.
+    Linear(usize),
 }
 
 /// Where normalisation and non-linearity stand.
@@ -67,7 +85,7 @@ pub(super) struct Place<'a> {
     pub name: &'a str,
     /// Channels that come in.
     pub inputs: usize,
-    /// Channels of its 3×3 convolutions.
+    /// Channels of its 3×3 convolutions, or units.
     pub channels: usize,
     /// Stride of the whole block.
     pub stride: usize,
@@ -75,34 +93,85 @@ pub(super) struct Place<'a> {
     pub is_first: bool,
 }
 
-/// Kernel, channels out and stride of one convolution of a block.
-type Step = (usize, usize, usize);
+/// One layer with weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    /// Side of the kernel and stride; a fully connected layer has none.
+    pub window: Option<(usize, usize)>,
+    /// Channels or units that come out.
+    pub outputs: usize,
+}
+
+impl Step {
+    /// A convolution.
+    pub fn conv(kernel: usize, outputs: usize, stride: usize) -> Self {
+        Self { window: Some((kernel, stride)), outputs }
+    }
+
+    /// A fully connected layer.
+    pub fn linear(outputs: usize) -> Self {
+        Self { window: None, outputs }
+    }
+}
 
 impl BlockShape {
+    /// What its layers with weights are called.
+    fn kind(self) -> &'static str {
+        if matches!(self, BlockShape::Linear(_)) { "fc" } else { "conv" }
+    }
+
     /// Channels that come out of a block whose 3×3 convolutions have `channels`.
     pub fn outputs(self, channels: usize) -> usize {
         match self {
-            BlockShape::Basic => channels,
+            BlockShape::Basic | BlockShape::Linear(_) => channels,
             BlockShape::Bottleneck { .. } => 4 * channels,
         }
     }
 
     fn steps(self, channels: usize, stride: usize) -> Vec<Step> {
         match self {
-            BlockShape::Basic => vec![(3, channels, stride), (3, channels, 1)],
+            BlockShape::Basic => {
+                vec![Step::conv(3, channels, stride), Step::conv(3, channels, 1)]
+            }
             BlockShape::Bottleneck { stride_first } => {
                 let (first, second) = if stride_first { (stride, 1) } else { (1, stride) };
-                vec![(1, channels, first), (3, channels, second), (1, 4 * channels, 1)]
+                vec![
+                    Step::conv(1, channels, first),
+                    Step::conv(3, channels, second),
+                    Step::conv(1, 4 * channels, 1),
+                ]
             }
+            BlockShape::Linear(count) => vec![Step::linear(channels); count],
         }
     }
 }
 
 impl Block {
-    /// A convolution that keeps the size at stride 1.
-    pub fn conv(&self, name: String, inputs: usize, (kernel, outputs, stride): Step) -> Layer {
-        let bias = self.norm.is_none();
-        Layer::Conv { name, inputs, outputs, kernel, stride, padding: kernel / 2, bias }
+    /// A layer with weights; convolutions keep the size at stride 1.
+    pub fn weights(&self, name: String, inputs: usize, step: Step) -> Layer {
+        let bias = self.norm.is_none() && self.scalars != Scalars::Fixup;
+        let outputs = step.outputs;
+        match step.window {
+            Some((kernel, stride)) => {
+                Layer::Conv { name, inputs, outputs, kernel, stride, padding: kernel / 2, bias }
+            }
+            None => Layer::Linear { name, inputs, outputs, bias },
+        }
+    }
+
+    /// The number that Fixup adds, where it is asked for.
+    pub fn shift(&self, name: String) -> Option<Layer> {
+        (self.scalars == Scalars::Fixup).then_some(Layer::Shift { name })
+    }
+
+    /// The number that ends a branch; a plain net has no branches.
+    fn scale(&self, name: &str) -> Option<Layer> {
+        let initial = match self.scalars {
+            Scalars::None => return None,
+            Scalars::Fixup => 1.0,
+            Scalars::SkipInit => 0.0,
+        };
+        self.around.map(|_| Layer::Scale { name: format!("{name}.scale"), initial })
     }
 
     /// Normalisation, where there is one.
@@ -123,9 +192,9 @@ impl Block {
         let is_projected = matches!(shortcut, Some(Shortcut::Project(_)));
         let shared = match self.order {
             Order::PreActivation if place.is_first || is_projected => {
-                let convolution =
-                    branch.iter().position(|layer| matches!(layer, Layer::Conv { .. }));
-                branch.drain(..convolution.unwrap_or(0)).collect()
+                let has_weights =
+                    |layer: &Layer| matches!(layer, Layer::Conv { .. } | Layer::Linear { .. });
+                branch.drain(..branch.iter().position(has_weights).unwrap_or(0)).collect()
             }
             _ => Vec::new(),
         };
@@ -144,14 +213,19 @@ impl Block {
 
     /// conv-norm-act-…-conv-norm; the last non-linearity is after the addition.
     fn original(&self, Place { name, mut inputs, .. }: Place, steps: Vec<Step>) -> Vec<Layer> {
-        let (mut layers, last) = (Vec::new(), steps.len());
+        let (mut layers, last, kind) = (Vec::new(), steps.len(), self.shape.kind());
         for (number, step) in (1..).zip(steps) {
-            layers.push(self.conv(format!("{name}.conv{number}"), inputs, step));
-            layers.extend(self.norm(format!("{name}.bn{number}"), step.1));
+            layers.extend(self.shift(format!("{name}.bias{number}a")));
+            layers.push(self.weights(format!("{name}.{kind}{number}"), inputs, step));
+            layers.extend(self.norm(format!("{name}.bn{number}"), step.outputs));
+            if number == last {
+                layers.extend(self.scale(name));
+            }
+            layers.extend(self.shift(format!("{name}.bias{number}b")));
             if number < last {
                 layers.push(Layer::Activation(self.activation));
             }
-            inputs = step.1;
+            inputs = step.outputs;
         }
         layers
     }
@@ -162,13 +236,16 @@ impl Block {
         Place { name, mut inputs, .. }: Place,
         steps: Vec<Step>,
     ) -> Vec<Layer> {
-        let mut layers = Vec::new();
+        let (mut layers, kind) = (Vec::new(), self.shape.kind());
         for (number, step) in (1..).zip(steps) {
             layers.extend(self.norm(format!("{name}.bn{number}"), inputs));
+            layers.extend(self.shift(format!("{name}.bias{number}a")));
             layers.push(Layer::Activation(self.activation));
-            layers.push(self.conv(format!("{name}.conv{number}"), inputs, step));
-            inputs = step.1;
+            layers.extend(self.shift(format!("{name}.bias{number}b")));
+            layers.push(self.weights(format!("{name}.{kind}{number}"), inputs, step));
+            inputs = step.outputs;
         }
+        layers.extend(self.scale(name));
         layers
     }
 
@@ -184,8 +261,9 @@ impl Block {
             }
             ShortcutOption::Identity { split } => Shortcut::Pad { stride, inputs, outputs, split },
             _ => {
-                let mut layers =
-                    vec![self.conv(format!("{name}.downsample.0"), inputs, (1, outputs, stride))];
+                let mut layers = Vec::from_iter(self.shift(format!("{name}.downsample.bias")));
+                let step = Step::conv(1, outputs, stride);
+                layers.push(self.weights(format!("{name}.downsample.0"), inputs, step));
                 if self.order == Order::Original {
                     layers.extend(self.norm(format!("{name}.downsample.1"), outputs));
                 }

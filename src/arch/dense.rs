@@ -7,8 +7,9 @@
 //! layers, half as many where they have two convolutions.
 
 use super::family::explicit_blocks;
-use super::{Activation, Dims, Family, FamilyKeys, Init, InvalidKey, Layer, Network, Norm};
-use crate::key::{Condition, Default, Key, Kind, key};
+use super::keys::{self, ALWAYS, NormKeys, STEM, joined};
+use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use crate::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// Maps of a bottleneck, in growth rates.
@@ -20,12 +21,8 @@ pub(super) struct DenseNet;
 /// The one of this module.
 pub(super) static DENSE: DenseNet = DenseNet;
 
-const ALWAYS: &[Condition] = &[];
-const BATCH: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
-const NORMALISED: &[Condition] = &[("network.norm", &["batch", "batch-formula", "layer"])];
-
 #[rustfmt::skip]
-static KEYS: &[Key] = &[
+const SHAPE: [Key; 8] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
         "layers with weights: 3n+4 (40, 100), 6n+4 with bottleneck; or give blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
@@ -36,21 +33,16 @@ static KEYS: &[Key] = &[
         "a 1x1 convolution before each 3x3 one"),
     key("network.compression", Kind::Number(0.01, 1.0), Default::Number(1.0), ALWAYS,
         "share of the maps that a transition keeps"),
+    key("network.transitions", Kind::Flag, Default::Flag(true), ALWAYS,
+        "1x1 convolution and pool between blocks; without them blocks follow each other at one size"),
     key("network.initial", Kind::Count(1, 4096), Default::Absent, ALWAYS,
         "maps of the first convolution; 16, or twice the growth rate with bottleneck and compression"),
     key("network.dropout", Kind::Number(0.0, 0.99), Default::Number(0.0), ALWAYS,
         "probability, after each convolution but the first"),
-    key("network.stem", Kind::Choice(&["cifar", "imagenet"]), Default::Word("cifar"), ALWAYS,
-        "3x3 convolution, or 7x7 of stride 2 and a 3x3 max pool"),
-    key("network.norm", Kind::Choice(&["batch", "batch-formula", "layer", "none"]),
-        Default::Word("batch"), ALWAYS, "normalisation before each convolution"),
-    key("network.norm_eps", Kind::Number(0.0, 1.0), Default::Number(1e-5), NORMALISED,
-        "constant added to the variance"),
-    key("network.norm_momentum", Kind::Number(0.0, 1.0), Default::Number(0.1), BATCH,
-        "weight of the newest batch in the moving averages"),
-    key("network.init", Kind::Choice(&["he-fan-out", "he-fan-in"]), Default::Word("he-fan-out"), ALWAYS,
-        "deviation of the initial weights: sqrt(2/fan), of the outputs or of the inputs"),
 ];
+
+static KEYS: [Key; 14] =
+    joined(&[&SHAPE, &[STEM], &keys::norm("batch"), &[keys::init("he-fan-out", false)]]);
 
 #[derive(Deserialize)]
 struct Values {
@@ -64,20 +56,16 @@ struct Values {
     bottleneck: bool,
     #[serde(rename = "network.compression")]
     compression: f64,
+    #[serde(rename = "network.transitions")]
+    transitions: bool,
     #[serde(rename = "network.initial")]
     initial: Option<usize>,
     #[serde(rename = "network.dropout")]
     dropout: f64,
     #[serde(rename = "network.stem")]
     stem: String,
-    #[serde(rename = "network.norm")]
-    norm: String,
-    #[serde(rename = "network.norm_eps", default)]
-    norm_eps: f64,
-    #[serde(rename = "network.norm_momentum", default)]
-    norm_momentum: f64,
-    #[serde(rename = "network.init")]
-    init: String,
+    #[serde(flatten)]
+    norm: NormKeys,
 }
 
 impl Values {
@@ -102,19 +90,12 @@ impl Values {
     }
 
     fn norm_act(&self, name: String, channels: usize) -> Vec<Layer> {
-        let (eps, momentum) = (self.norm_eps, self.norm_momentum);
-        let norm = match self.norm.as_str() {
-            "batch" => Some(Norm::Batch { eps, momentum, from_formula: false }),
-            "batch-formula" => Some(Norm::Batch { eps, momentum, from_formula: true }),
-            "layer" => Some(Norm::Layer { eps }),
-            _ => None,
-        };
-        let norm = norm.map(|norm| Layer::Norm { name, channels, norm });
+        let norm = self.norm.layer(name, channels);
         norm.into_iter().chain([Layer::Activation(Activation::Relu)]).collect()
     }
 
     fn conv(&self, name: String, [inputs, outputs]: [usize; 2], kernel: usize) -> Layer {
-        let bias = self.norm == "none";
+        let bias = self.norm.norm().is_none();
         Layer::Conv { name, inputs, outputs, kernel, stride: 1, padding: kernel / 2, bias }
     }
 
@@ -161,7 +142,7 @@ impl Values {
                 layers.push(self.dense_layer(&name, channels));
                 channels += self.growth;
             }
-            if block < blocks.len() {
+            if self.transitions && block < blocks.len() {
                 let name = format!("features.transition{block}");
                 let kept = ((channels as f64 * self.compression) as usize).max(1);
                 layers.extend(self.norm_act(format!("{name}.norm"), channels));
@@ -177,6 +158,7 @@ impl Values {
             name: "classifier".into(),
             inputs: channels,
             outputs: classes,
+            bias: true,
         });
         layers
     }
@@ -192,83 +174,32 @@ impl Family for DenseNet {
     }
 
     fn keys(&self) -> &'static [Key] {
-        KEYS
+        &KEYS
     }
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
-        let object = keys.clone().into_iter().collect();
-        let values: Values = serde_json::from_value(serde_json::Value::Object(object))
-            .map_err(|error| InvalidKey::new("network", error.to_string()))?;
-        let blocks = values.blocks()?;
-        let shrink = if values.stem == "imagenet" { 4 } else { 1 } << (blocks.len() - 1);
-        if input[1].min(input[2]) < shrink {
-            let message = format!(
-                "this net shrinks its input {shrink} times, but images are {}×{}",
-                input[1], input[2]
-            );
-            return Err(InvalidKey::new("data.size", message));
-        }
-        let init = if values.init == "he-fan-in" { Init::HeFanIn } else { Init::HeFanOut };
-        let layers = values.layers(&blocks, input, classes);
-        Ok(Network { input, classes, init, layers })
+        let values: Values = keys::typed(keys)?;
+        let layers = values.layers(&values.blocks()?, input, classes);
+        Ok(Network { input, classes, init: values.norm.init(), layers })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::keys::complete;
     use serde_json::json;
 
-    fn net(set: serde_json::Value, size: usize, classes: usize) -> Network {
-        let mut keys: FamilyKeys = KEYS
-            .iter()
-            .filter_map(|key| Some((key.name.to_owned(), key.default.value()?)))
-            .collect();
-        for (key, value) in set.as_object().unwrap() {
-            keys.insert(format!("network.{key}"), value.clone());
-        }
-        DENSE.build(&keys, [3, size, size], classes).unwrap()
-    }
-
-    #[test]
-    fn cifar_nets_have_the_paper_s_parameters() {
-        let plain = |depth: usize, growth: usize, classes| {
-            net(json!({ "depth": depth, "growth": growth }), 32, classes).parameter_count()
-        };
-        assert_eq!(plain(40, 12, 10), 1_019_722);
-        assert_eq!(plain(100, 12, 10), 6_979_642);
-        assert_eq!(plain(100, 24, 10), 27_249_082);
-        assert_eq!(plain(40, 12, 100), 1_060_132);
-        let bc = |depth: usize, growth: usize| {
-            let keys = json!({ "depth": depth, "growth": growth, "bottleneck": true,
-                "compression": 0.5 });
-            net(keys, 32, 10).audit()
-        };
-        assert_eq!(bc(100, 12).parameters, 769_162);
-        assert_eq!(bc(250, 24).parameters, 15_324_406);
-        assert_eq!(bc(190, 40).parameters, 25_624_430);
-        assert_eq!(bc(100, 12).macs / 100_000, 2879);
-    }
-
-    #[test]
-    fn imagenet_nets_have_torchvision_s_parameters() {
-        for (growth, initial, blocks, parameters) in [
-            (32, 64, [6, 12, 24, 16], 7_978_856),
-            (48, 96, [6, 12, 36, 24], 28_681_000),
-            (32, 64, [6, 12, 32, 32], 14_149_480),
-            (32, 64, [6, 12, 48, 32], 20_013_928),
-        ] {
-            let keys = json!({ "growth": growth, "initial": initial, "blocks": blocks,
-                "bottleneck": true, "compression": 0.5, "stem": "imagenet" });
-            assert_eq!(net(keys, 224, 1000).parameter_count(), parameters);
-        }
+    fn net(set: serde_json::Value, size: usize) -> Result<Network, InvalidKey> {
+        let net = DENSE.build(&complete(&DENSE, set), [3, size, size], 10)?;
+        net.check().map(|()| net)
     }
 
     #[test]
     fn the_textbook_s_blocks_add_128_channels_and_transitions_halve_them() {
         let keys = json!({ "growth": 32, "initial": 64, "blocks": [4, 4, 4, 4],
             "compression": 0.5, "stem": "imagenet" });
-        let audit = net(keys, 96, 10).audit();
+        let audit = net(keys, 96).unwrap().audit();
         let at = |kind: &str| -> Vec<usize> {
             let rows = audit.layers.iter().filter(|row| row.kind.starts_with(kind));
             rows.map(|row| row.output[0]).collect()
@@ -278,13 +209,26 @@ mod tests {
     }
 
     #[test]
-    fn a_depth_outside_the_family_is_refused_with_the_nearest() {
-        let mut keys: FamilyKeys = KEYS
-            .iter()
-            .filter_map(|key| Some((key.name.to_owned(), key.default.value()?)))
-            .collect();
-        keys.insert("network.depth".into(), json!(41));
-        let error = DENSE.build(&keys, [3, 32, 32], 10).unwrap_err().to_string();
-        assert_eq!(error, "network.depth: 41 is not 3n+4; the nearest are 40 and 43");
+    fn without_transitions_channels_only_grow() {
+        let keys = json!({ "growth": 32, "initial": 64, "blocks": [4, 4, 4, 4],
+            "compression": 0.5, "stem": "imagenet", "transitions": false });
+        let audit = net(keys, 96).unwrap().audit();
+        let last = audit.layers.iter().rev().find(|row| row.kind == "global average pool");
+        assert_eq!(last.unwrap().output[0], 64 + 4 * 128);
+    }
+
+    #[test]
+    fn impossible_combinations_are_refused_with_the_nearest() {
+        let fault = |keys, size| net(keys, size).unwrap_err().to_string();
+        let depth = fault(json!({ "depth": 41 }), 32);
+        assert_eq!(depth, "network.depth: 41 is not 3n+4; the nearest are 40 and 43");
+        // torchvision's models need 29×29 as well.
+        let keys = json!({ "growth": 32, "initial": 64, "blocks": [6, 12, 24, 16],
+            "bottleneck": true, "compression": 0.5, "stem": "imagenet" });
+        let small = fault(keys, 28);
+        assert!(small.ends_with("the smallest that do are 29×29"), "{small}");
+        let keys = json!({ "depth": 10, "growth": 6, "norm": "group", "norm_groups": 4 });
+        let groups = fault(keys, 32);
+        assert!(groups.ends_with("every layer is 2"), "{groups}");
     }
 }

@@ -1,9 +1,10 @@
 //! Families of networks: their keys, and how keys become a [`Network`].
 
-use super::{Dims, Network, dense, residual};
+use super::{Dims, Network, dense, lenet, mlp, residual};
 use crate::key::Key;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// The values of a network's keys, complete and each of its kind, by full name.
 pub type FamilyKeys = BTreeMap<String, Value>;
@@ -58,24 +59,54 @@ pub(super) fn explicit_blocks(
     Ok(blocks.to_vec())
 }
 
+/// Families of this crate.
+static OWN: &[&dyn Family] = &[
+    &residual::PLAIN,
+    &residual::RESIDUAL,
+    &residual::PREACT,
+    &dense::DENSE,
+    &mlp::MLP,
+    &mlp::RESIDUAL_MLP,
+    &lenet::LENET,
+];
+
+/// Families that the program's own crate adds.
+static ADDED: OnceLock<Vec<&'static dyn Family>> = OnceLock::new();
+
+/// Adds families to those of this crate, once and before anything else: a program of one's own
+/// does so by [`crate::cli::main`].
+///
+/// # Panics
+/// When families were added before, or one has the name of another: both are faults of the program.
+pub fn register(added: &[&'static dyn Family]) {
+    let names: Vec<&str> = OWN.iter().chain(added).map(|family| family.name()).collect();
+    for (place, name) in names.iter().enumerate() {
+        assert!(!names[..place].contains(name), "there are two families \"{name}\"");
+    }
+    assert!(ADDED.set(added.to_vec()).is_ok(), "families were registered before");
+}
+
 /// All families.
-pub static FAMILIES: &[&dyn Family] =
-    &[&residual::PLAIN, &residual::RESIDUAL, &residual::PREACT, &dense::DENSE];
+pub fn families() -> impl Iterator<Item = &'static dyn Family> {
+    OWN.iter().chain(ADDED.get().into_iter().flatten()).copied()
+}
 
 /// The family of this name.
 pub fn family(name: &str) -> Option<&'static dyn Family> {
-    FAMILIES.iter().copied().find(|family| family.name() == name)
+    families().find(|family| family.name() == name)
 }
 
 /// The network that complete keys (`network.family` among them) describe.
 ///
 /// # Errors
-/// When there is no such family, or the values do not go together.
+/// When there is no such family, the values do not go together, or the images are too small.
 pub fn network(keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
     let name = keys.get("network.family").and_then(Value::as_str).unwrap_or_default();
     let family = family(name).ok_or_else(|| InvalidKey {
         key: "network.family".into(),
         message: format!("there is no family \"{name}\""),
     })?;
-    family.build(keys, input, classes)
+    let network = family.build(keys, input, classes)?;
+    network.check()?;
+    Ok(network)
 }

@@ -4,14 +4,23 @@
 
 mod audit;
 mod block;
+mod check;
 mod dense;
 mod family;
 mod init;
+mod keys;
+mod lenet;
+mod mlp;
+mod published;
 mod residual;
+mod state;
 
-pub use audit::{Audit, AuditRow};
-pub use family::{FAMILIES, Family, FamilyKeys, InvalidKey, family, network};
+pub use audit::{Audit, AuditPart, AuditRow};
+pub use family::{Family, FamilyKeys, InvalidKey, families, family, network, register};
 pub use init::{Init, Initial};
+pub use keys::defaults;
+pub use published::{PUBLISHED, Published};
+pub use state::{AVERAGES, COUNTER};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +108,7 @@ pub enum Layer {
     Flatten,
     /// Mean over rows and columns.
     GlobalAvgPool,
-    /// Fully connected layer with bias.
+    /// Fully connected layer.
     Linear {
         /// Prefix of its parameters.
         name: String,
@@ -107,6 +116,20 @@ pub enum Layer {
         inputs: usize,
         /// Outputs.
         outputs: usize,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// One learned number, times every value.
+    Scale {
+        /// Its name.
+        name: String,
+        /// What it is before training.
+        initial: f32,
+    },
+    /// One learned number, 0 before training, added to every value.
+    Shift {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -180,10 +203,14 @@ impl Layer {
             Layer::Norm { name, channels, .. } => {
                 ["weight", "bias"].map(|part| (format!("{name}.{part}"), vec![*channels])).into()
             }
-            Layer::Linear { name, inputs, outputs } => vec![
-                (format!("{name}.weight"), vec![*outputs, *inputs]),
-                (format!("{name}.bias"), vec![*outputs]),
-            ],
+            Layer::Linear { name, inputs, outputs, bias } => {
+                let mut all = vec![(format!("{name}.weight"), vec![*outputs, *inputs])];
+                if *bias {
+                    all.push((format!("{name}.bias"), vec![*outputs]));
+                }
+                all
+            }
+            Layer::Scale { name, .. } | Layer::Shift { name } => vec![(name.clone(), vec![1])],
             Layer::Activation(_)
             | Layer::Residual { .. }
             | Layer::MaxPool { .. }

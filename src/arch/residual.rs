@@ -9,10 +9,11 @@
 //!
 //! A plain and a residual net with identity shortcuts have the same parameters.
 
-use super::block::{Around, Block, BlockShape, Order, Place, ShortcutOption};
+use super::block::{Around, Block, BlockShape, Order, Place, ShortcutOption, Step};
 use super::family::explicit_blocks;
-use super::{Activation, Dims, Family, FamilyKeys, Init, InvalidKey, Layer, Network, Norm};
-use crate::key::{Condition, Default, Key, Kind, key};
+use super::keys::{self, ALWAYS, NormKeys, STEM, joined};
+use super::{Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use crate::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// A family of this module.
@@ -28,7 +29,7 @@ pub(super) struct ResNet {
 pub(super) static PLAIN: ResNet = ResNet {
     name: "plain",
     help: "stacked convolutions, depth 6n+2 (He et al. 2015, section 4.2)",
-    keys: COMMON,
+    keys: &WITHOUT_SHORTCUT,
     is_residual: false,
     order: Order::Original,
 };
@@ -51,36 +52,18 @@ pub(super) static PREACT: ResNet = ResNet {
     order: Order::PreActivation,
 };
 
-const ALWAYS: &[Condition] = &[];
-const NORMALISED: &[Condition] = &[("network.norm", &["batch", "batch-formula", "group", "layer"])];
-const BATCH: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
-
 #[rustfmt::skip]
-const COMMON: &[Key] = &[
+const SHAPE: [Key; 5] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
-        "layers with weights: 6n+2 (8, 14, 20, ... 110), 9n+2 in bottleneck blocks; or give blocks"),
+        "layers with weights: 6n+2 in basic, 9n+2 in bottleneck blocks; or give blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
         "blocks of each stage, instead of depth"),
     key("network.width", Kind::Count(1, 4096), Default::Count(16), ALWAYS,
         "filters of the first stage; each next one has twice as many"),
-    key("network.stem", Kind::Choice(&["cifar", "imagenet"]), Default::Word("cifar"), ALWAYS,
-        "3x3 convolution, or 7x7 of stride 2 and a 3x3 max pool"),
     key("network.block", Kind::Choice(&["basic", "bottleneck"]), Default::Word("basic"), ALWAYS,
         "two 3x3 convolutions, or 1x1, 3x3 and 1x1"),
     key("network.stride_first", Kind::Flag, Default::Flag(false), &[("network.block", &["bottleneck"])],
         "the stride of a bottleneck block in its first convolution (the paper) or in its 3x3 one (torchvision)"),
-    key("network.norm", Kind::Choice(&["batch", "batch-formula", "group", "layer", "none"]),
-        Default::Word("batch"), ALWAYS, "normalisation beside each convolution"),
-    key("network.norm_eps", Kind::Number(0.0, 1.0), Default::Number(1e-5), NORMALISED,
-        "constant added to the variance"),
-    key("network.norm_momentum", Kind::Number(0.0, 1.0), Default::Number(0.1), BATCH,
-        "weight of the newest batch in the moving averages"),
-    key("network.norm_groups", Kind::Count(1, 4096), Default::Count(4), &[("network.norm", &["group"])],
-        "groups of channels"),
-    key("network.activation", Kind::Choice(&["relu", "sigmoid"]), Default::Word("relu"), ALWAYS,
-        "non-linearity"),
-    key("network.init", Kind::Choice(&["he-fan-out", "he-fan-in"]), Default::Word("he-fan-out"), ALWAYS,
-        "deviation of the initial weights: sqrt(2/fan), of the outputs or of the inputs"),
 ];
 
 #[rustfmt::skip]
@@ -93,16 +76,20 @@ const SHORTCUT: [Key; 3] = [
         "constant that multiplies every shortcut; 0 is the plain net"),
 ];
 
-const WITH_SHORTCUT: [Key; COMMON.len() + SHORTCUT.len()] = {
-    let mut keys = [COMMON[0]; COMMON.len() + SHORTCUT.len()];
-    let mut place = 0;
-    while place < keys.len() {
-        keys[place] =
-            if place < COMMON.len() { COMMON[place] } else { SHORTCUT[place - COMMON.len()] };
-        place += 1;
-    }
-    keys
-};
+static WITHOUT_SHORTCUT: [Key; 12] = joined(&[
+    &SHAPE,
+    &[STEM],
+    &keys::norm("batch"),
+    &[keys::activation("relu"), keys::init("he-fan-out", false)],
+]);
+
+static WITH_SHORTCUT: [Key; 15] = joined(&[
+    &SHAPE,
+    &[STEM],
+    &keys::norm("batch"),
+    &[keys::activation("relu"), keys::init("he-fan-out", true)],
+    &SHORTCUT,
+]);
 
 /// The keys of this family, typed.
 #[derive(Deserialize)]
@@ -119,18 +106,10 @@ struct Values {
     block: String,
     #[serde(rename = "network.stride_first", default)]
     stride_first: bool,
-    #[serde(rename = "network.norm")]
-    norm: String,
-    #[serde(rename = "network.norm_eps", default)]
-    norm_eps: f64,
-    #[serde(rename = "network.norm_momentum", default)]
-    norm_momentum: f64,
-    #[serde(rename = "network.norm_groups", default)]
-    norm_groups: usize,
     #[serde(rename = "network.activation")]
     activation: String,
-    #[serde(rename = "network.init")]
-    init: String,
+    #[serde(flatten)]
+    norm: NormKeys,
     #[serde(rename = "network.shortcut", default)]
     shortcut: String,
     #[serde(rename = "network.shortcut_pad", default)]
@@ -140,37 +119,23 @@ struct Values {
 }
 
 impl Values {
-    fn norm(&self) -> Option<Norm> {
-        let eps = self.norm_eps;
-        let batch = |from_formula| Norm::Batch { eps, momentum: self.norm_momentum, from_formula };
-        match self.norm.as_str() {
-            "batch" => Some(batch(false)),
-            "batch-formula" => Some(batch(true)),
-            "group" => Some(Norm::Group { groups: self.norm_groups, eps }),
-            "layer" => Some(Norm::Layer { eps }),
-            _ => None,
-        }
-    }
-
-    fn block(&self, family: &ResNet) -> Block {
+    fn block(&self, family: &ResNet) -> Result<Block, InvalidKey> {
         let option = match self.shortcut.as_str() {
             "b" => ShortcutOption::ProjectionWhereNeeded,
             "c" => ShortcutOption::ProjectionEverywhere,
             _ => ShortcutOption::Identity { split: self.shortcut_pad == "split" },
         };
-        Block {
-            norm: self.norm(),
-            activation: match self.activation.as_str() {
-                "sigmoid" => Activation::Sigmoid,
-                _ => Activation::Relu,
-            },
+        Ok(Block {
+            norm: self.norm.norm(),
+            scalars: self.norm.scalars()?,
+            activation: keys::activation_of(&self.activation),
             around: family.is_residual.then_some(Around { option, scale: self.shortcut_scale }),
             shape: match self.block.as_str() {
                 "bottleneck" => BlockShape::Bottleneck { stride_first: self.stride_first },
                 _ => BlockShape::Basic,
             },
             order: family.order,
-        }
+        })
     }
 
     /// Blocks of each stage.
@@ -228,31 +193,9 @@ impl Family for ResNet {
     }
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
-        let object = keys.clone().into_iter().collect();
-        let values: Values = serde_json::from_value(serde_json::Value::Object(object))
-            .map_err(|error| InvalidKey::new("network", error.to_string()))?;
-        let stages = values.stages()?;
-        if let Some(Norm::Group { groups, .. }) = values.norm()
-            && !values.width.is_multiple_of(groups)
-        {
-            let nearest = (1..=groups).rev().find(|n| values.width.is_multiple_of(*n)).unwrap_or(1);
-            let message = format!(
-                "{groups} does not divide the {} channels; the nearest below is {nearest}",
-                values.width
-            );
-            return Err(InvalidKey::new("network.norm_groups", message));
-        }
-        let shrink = if values.stem == "imagenet" { 4 } else { 1 } << (stages.len() - 1);
-        if input[1].min(input[2]) < shrink {
-            let message = format!(
-                "this net shrinks its input {shrink} times, but images are {}×{}",
-                input[1], input[2]
-            );
-            return Err(InvalidKey::new("data.size", message));
-        }
-        let init = if values.init == "he-fan-in" { Init::HeFanIn } else { Init::HeFanOut };
-        let layers = layers(&values, &values.block(self), &stages, input, classes);
-        Ok(Network { input, classes, init, layers })
+        let values: Values = keys::typed(keys)?;
+        let layers = layers(&values, &values.block(self)?, &values.stages()?, input, classes);
+        Ok(Network { input, classes, init: values.norm.init(), layers })
     }
 }
 
@@ -266,12 +209,13 @@ fn layers(
 ) -> Vec<Layer> {
     let (mut channels, activation) = (values.width, Layer::Activation(block.activation));
     let is_imagenet = values.stem == "imagenet";
-    let stem = if is_imagenet { (7, channels, 2) } else { (3, channels, 1) };
-    let mut layers = vec![block.conv("conv1".into(), input[0], stem)];
+    let stem = if is_imagenet { Step::conv(7, channels, 2) } else { Step::conv(3, channels, 1) };
+    let mut layers = vec![block.weights("conv1".into(), input[0], stem)];
     // Pre-activation nets have these in their first block, but for the pool's sake on ImageNet.
     let is_original = block.order == Order::Original;
     if is_original || is_imagenet {
         layers.extend(block.norm("bn1".into(), channels));
+        layers.extend(block.shift("bias1".into()));
         layers.push(activation.clone());
     }
     if is_imagenet {
@@ -293,10 +237,13 @@ fn layers(
     if !is_original {
         // 1603.05027's appendix: an extra one after the last addition.
         layers.extend(block.norm("bn_last".into(), channels));
+        layers.extend(block.shift("bias_last".into()));
         layers.push(activation);
     }
     layers.push(Layer::GlobalAvgPool);
-    layers.push(Layer::Linear { name: "fc".into(), inputs: channels, outputs: classes });
+    layers.extend(block.shift("bias2".into()));
+    let (name, outputs) = ("fc".into(), classes);
+    layers.push(Layer::Linear { name, inputs: channels, outputs, bias: true });
     layers
 }
 

@@ -7,7 +7,7 @@
 mod train;
 
 use anyhow::{Context, Result, bail, ensure};
-use fathom::protocol::{BUILD, Event, Job};
+use fathom::protocol::{BUILD, EvalJob, Event, Job};
 use fathom::record::{RunDir, State, Status};
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     die_with_parent();
     let result = match std::env::args().nth(1).as_deref() {
         Some("run") => run(),
+        Some("eval") => eval(),
         Some("probe") => probe(),
         _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: type `fathom` instead")),
     };
@@ -40,6 +41,30 @@ fn probe() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn eval() -> Result<ExitCode> {
+    let job: EvalJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    ensure!(job.build == BUILD, "this worker is of another build than fathom");
+    if job.device.starts_with("cuda") {
+        train::load_cuda()?;
+    }
+    let result = std::panic::catch_unwind(|| train::eval(&job));
+    match result.unwrap_or_else(|panic| Err(anyhow::anyhow!(words(&panic)))) {
+        Ok(evaluated) => println!("{}", serde_json::to_string(&evaluated)?),
+        // The last line is what the user is told.
+        Err(error) => bail!("{}", format!("{error:#}").lines().next().unwrap_or_default()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// libtorch's failures arrive as panics of the operation.
+fn words(panic: &Box<dyn std::any::Any + Send>) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "the worker panicked".into())
+}
+
 fn run() -> Result<ExitCode> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
     ensure!(job.build == BUILD, "this worker is of another build than fathom");
@@ -54,12 +79,7 @@ fn run() -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Ok(Err(error)) => format!("{error:#}"),
-        // libtorch's failures arrive as panics of the operation.
-        Err(panic) => panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-            .unwrap_or_else(|| "the worker panicked".into()),
+        Err(panic) => words(&panic),
     };
     let state = if is_out_of_memory(&failure) { State::OutOfMemory } else { State::Failed };
     let line = failure.lines().next().unwrap_or_default();

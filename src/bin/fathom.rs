@@ -1,8 +1,7 @@
 //! What people type. It never links libtorch: it plans, supervises, reads, checks and draws.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fathom::cli::run(fathom::cli::Cli::parse())
+    fathom::cli::main(&[])
 }

@@ -37,7 +37,7 @@ enum Action {
     Fetch {
         /// Sets to download
         #[arg(required = true, value_enum)]
-        sets: Vec<Name>,
+        sets: Vec<Source>,
         /// Download from here instead: the file's name is appended
         #[arg(long, value_name = "URL")]
         from: Option<String>,
@@ -52,7 +52,7 @@ enum Action {
     Verify {
         /// Sets to check [default: those that are here]
         #[arg(value_enum)]
-        sets: Vec<Name>,
+        sets: Vec<Source>,
         /// The folder of `images`
         #[arg(long, value_name = "DIR")]
         path: Option<PathBuf>,
@@ -68,7 +68,7 @@ enum Action {
 struct ShowArgs {
     /// Set to look at
     #[arg(value_enum)]
-    set: Name,
+    set: Source,
     /// PNG file to write [default: SET.png]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -89,34 +89,12 @@ struct ShowArgs {
     colour: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Name {
-    Shapes,
-    Cifar10,
-    Cifar100,
-    Mnist,
-    FashionMnist,
-    Images,
-}
-
-impl Name {
-    fn source(self) -> Source {
-        match self {
-            Name::Shapes => Source::Shapes,
-            Name::Cifar10 => Source::Cifar10,
-            Name::Cifar100 => Source::Cifar100,
-            Name::Mnist => Source::Mnist,
-            Name::FashionMnist => Source::FashionMnist,
-            Name::Images => Source::Images,
-        }
-    }
-
-    fn official(self) -> Result<&'static Set> {
-        match Set::of(self.source()) {
-            Some(set) => Ok(set),
-            None if self == Name::Shapes => bail!("shapes are built in: there are no files"),
-            None => bail!("images are a folder of your own: there are no official files"),
-        }
+/// The official files of a data set that has such.
+fn official(source: Source) -> Result<&'static Set> {
+    match Set::of(source) {
+        Some(set) => Ok(set),
+        None if source == Source::Shapes => bail!("shapes are built in: there are no files"),
+        None => bail!("images are a folder of your own: there are no official files"),
     }
 }
 
@@ -164,9 +142,9 @@ fn list(data_dir: Option<&Path>, format: Format) -> Result<()> {
 }
 
 /// A bar on a terminal; one line per file elsewhere.
-fn fetch_sets(sets: &[Name], from: Option<&str>, data_dir: Option<&Path>) -> Result<()> {
+fn fetch_sets(sets: &[Source], from: Option<&str>, data_dir: Option<&Path>) -> Result<()> {
     let target = target_folder(data_dir)?;
-    let sets = sets.iter().map(|name| name.official()).collect::<Result<Vec<_>>>()?;
+    let sets = sets.iter().map(|name| official(*name)).collect::<Result<Vec<_>>>()?;
     let terminal = std::io::stderr().is_terminal();
     let bar = ProgressBar::hidden();
     let style = "{prefix:>28} {wide_bar} {binary_bytes}/{binary_total_bytes} {eta}";
@@ -197,7 +175,7 @@ fn fetch_sets(sets: &[Name], from: Option<&str>, data_dir: Option<&Path>) -> Res
 }
 
 fn verify_sets(
-    names: &[Name],
+    names: &[Source],
     path: Option<&Path>,
     data_dir: Option<&Path>,
     format: Format,
@@ -207,8 +185,8 @@ fn verify_sets(
     let mut sets = Vec::new();
     for name in names {
         match name {
-            Name::Images => table.row(verify_images(path, data_dir)?),
-            name => sets.push((name.official()?, locate(name.official()?, data_dir)?)),
+            Source::Images => table.row(verify_images(path, data_dir)?),
+            name => sets.push((official(*name)?, locate(official(*name)?, data_dir)?)),
         }
     }
     if names.is_empty() {
@@ -270,7 +248,7 @@ fn verify_images(path: Option<&Path>, data_dir: Option<&Path>) -> Result<[Value;
 fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
     let size = show.size.map(usize::from);
     let mut request = Request {
-        source: show.set.source(),
+        source: show.set,
         train: None,
         test: None,
         validation: 0,
@@ -278,7 +256,7 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
         colour: show.colour,
         path: show.path.clone(),
     };
-    let (classes, images) = if show.set == Name::Shapes {
+    let (classes, images) = if show.set == Source::Shapes {
         let count = Some((show.per_class * 10).max(1));
         (request.train, request.test) = (count, count);
         let set = data::load(&request, data_dir)?;

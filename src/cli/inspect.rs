@@ -1,139 +1,98 @@
-//! `fathom inspect`: a family, with its keys as flags.
+//! `fathom inspect`: a net layer by layer.
 
 use super::Usage;
+use super::network::KeyFlags;
 use super::table::{Format, Table};
-use crate::arch::{FAMILIES, Family, FamilyKeys, network};
-use crate::key::Default;
-use anyhow::{Context, Result, anyhow, ensure};
-use serde_json::{Value, json};
+use crate::arch::{Audit, AuditPart};
+use anyhow::{Result, ensure};
+use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A family: plain, residual, preact, dense
+    /// A family (plain, residual, …), or a published net (resnet50, densenet121, lenet, …)
     network: String,
-    /// Its keys as flags: --depth 56 --width 16
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "--KEY VALUE")]
-    keys: Vec<String>,
-}
-
-/// What is no key of a network.
-struct Options {
-    input: [usize; 3],
-    classes: usize,
+    /// Rows and columns of the images [default: the published net's, else 32]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Channels of the images [default: the published net's, else 3]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Classes [default: the published net's, else 10]
+    #[arg(long)]
+    classes: Option<usize>,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
     format: Format,
+    #[command(flatten)]
+    keys: KeyFlags,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    // Everything that can go wrong here is in the arguments.
-    inspect(args).map_err(|error| match error.is::<std::io::Error>() {
-        true => error,
-        false => Usage(format!("{error:#}")).into(),
-    })
-}
-
-fn inspect(args: &Args) -> Result<ExitCode> {
-    let known: Vec<&str> = FAMILIES.iter().map(|family| family.name()).collect();
-    let family = crate::arch::family(&args.network).with_context(|| {
-        format!("there is no network \"{}\"; known: {}", args.network, known.join(", "))
-    })?;
-    let (keys, options) = parse(family, &args.keys)?;
-    let net = network(&keys, options.input, options.classes)?;
-    let audit = net.audit();
-    if options.format == Format::Json {
+    let described = args.keys.describe(&args.network)?;
+    let [channels, rows, columns] = described.input.unwrap_or([3, 32, 32]);
+    let input = [
+        args.channels.unwrap_or(channels),
+        args.size.unwrap_or(rows),
+        args.size.unwrap_or(columns),
+    ];
+    let classes = args.classes.or(described.classes).unwrap_or(10);
+    ensure!(
+        input.iter().all(|side| *side > 0) && classes > 0,
+        Usage("--size, --channels and --classes must be above zero".into())
+    );
+    let audit = described.build(input, classes)?.audit();
+    if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&audit)? + "\n";
         std::io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table =
-        Table::new(["layer", "kind", "output", "parameters", "macs", "receptive_field"]);
+    layers(&audit).print(args.format)?;
+    if args.format == Format::Table {
+        // A blank line between the layers and what they come to.
+        writeln!(std::io::stdout().lock())?;
+        let without = described.without_transitions(input, classes)?.map(|net| net.audit());
+        parts(&audit, without.as_ref()).print(args.format)?;
+    }
+    eprintln!("{} parameters, {} multiply-adds", audit.parameters, audit.macs);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shape(dims: [usize; 3]) -> Value {
+    dims.map(|side| side.to_string()).join("×").into()
+}
+
+fn layers(audit: &Audit) -> Table {
+    let columns = ["layer", "kind", "output", "parameters", "macs", "receptive_field"];
+    let mut table = Table::new(columns);
     for row in &audit.layers {
         table.row([
             row.name.as_str().into(),
             row.kind.as_str().into(),
-            row.output.map(|side| side.to_string()).join("×").into(),
+            shape(row.output),
             row.parameters.into(),
             row.macs.into(),
             row.receptive_field.into(),
         ]);
     }
-    table.print(options.format)?;
-    eprintln!("{} parameters, {} multiply-adds", audit.parameters, audit.macs);
-    Ok(ExitCode::SUCCESS)
+    table
 }
 
-fn parse(family: &dyn Family, flags: &[String]) -> Result<(FamilyKeys, Options)> {
-    let mut keys: FamilyKeys = family
-        .keys()
-        .iter()
-        .filter_map(|key| Some((key.name.to_owned(), key.default.value()?)))
-        .collect();
-    keys.insert("network.family".into(), family.name().into());
-    let mut options = Options { input: [3, 32, 32], classes: 10, format: Format::default() };
-    let mut flags = flags.iter();
-    while let Some(flag) = flags.next() {
-        let name =
-            flag.strip_prefix("--").with_context(|| format!("expected a flag, not {flag}"))?;
-        let (name, value) = match name.split_once('=') {
-            Some((name, value)) => (name, value),
-            None => {
-                (name, flags.next().with_context(|| format!("--{name} needs a value"))?.as_str())
-            }
-        };
-        match name {
-            "size" => {
-                let side = value.parse().with_context(|| format!("--size {value}"))?;
-                options.input = [options.input[0], side, side];
-            }
-            "channels" => {
-                options.input[0] = value.parse().with_context(|| format!("--{name} {value}"))?
-            }
-            "classes" => {
-                options.classes = value.parse().with_context(|| format!("--{name} {value}"))?
-            }
-            "format" => {
-                options.format = clap::ValueEnum::from_str(value, true)
-                    .map_err(|_| anyhow!("--format {value}: table, csv or json"))?;
-            }
-            _ => {
-                let (full, value) = key_value(family, name, value)?;
-                keys.insert(full, value);
-            }
-        }
+/// Stages, dense blocks and transitions; then the totals, with the shape that the last layer gets.
+fn parts(audit: &Audit, without_transitions: Option<&Audit>) -> Table {
+    let mut table = Table::new(["part", "output", "parameters", "macs"]);
+    for AuditPart { name, output, parameters, macs } in audit.parts() {
+        table.row([name.into(), shape(output), parameters.into(), macs.into()]);
     }
-    ensure!(
-        options.input.iter().all(|side| *side > 0) && options.classes > 0,
-        "sizes must be above zero"
-    );
-    for key in family.keys() {
-        ensure!(
-            key.default != Default::Required || keys.contains_key(key.name),
-            "--{} must be given: {} ({})",
-            key.name.trim_start_matches("network."),
-            key.kind,
-            key.help
-        );
+    let total = |name: &str, audit: &Audit| {
+        let last = audit.layers.iter().rev().find(|row| row.kind != "fully connected");
+        let output = last.map_or(Value::Null, |row| shape(row.output));
+        [name.into(), output, audit.parameters.into(), audit.macs.into()]
+    };
+    table.row(total("total", audit));
+    if let Some(audit) = without_transitions {
+        table.row(total("without transitions", audit));
     }
-    Ok((keys, options))
-}
-
-fn key_value(family: &dyn Family, name: &str, text: &str) -> Result<(String, Value)> {
-    let full = format!("network.{}", name.replace('-', "_"));
-    let key = family.keys().iter().find(|key| key.name == full).with_context(|| {
-        let flag = |key: &crate::key::Key| {
-            format!("--{}", key.name.trim_start_matches("network.").replace('_', "-"))
-        };
-        let known: Vec<String> = family.keys().iter().map(flag).collect();
-        format!(
-            "{} has no --{name}; it has {}, --size, --channels, --classes, --format",
-            family.name(),
-            known.join(", ")
-        )
-    })?;
-    let value = key
-        .kind
-        .parse(text)
-        .with_context(|| format!("--{name} {}: expected {}", json!(text), key.kind))?;
-    Ok((full, value))
+    table
 }

@@ -2,7 +2,9 @@
 
 mod data;
 mod doctor;
+mod eval;
 mod inspect;
+mod network;
 mod plan;
 mod plot;
 mod progress;
@@ -10,6 +12,7 @@ mod run;
 mod status;
 mod table;
 
+use crate::arch::Family;
 use crate::spec::SpecError;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -35,6 +38,8 @@ enum Command {
     Plot(plot::Args),
     /// Print a network layer by layer
     Inspect(inspect::Args),
+    /// Loss and error of given weights on a data set
+    Eval(eval::Args),
     /// Find, fetch, check and look at data sets
     Data(data::Args),
     /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
@@ -49,8 +54,14 @@ struct Usage(String);
 /// Ended without fault, but some runs failed.
 const SOME_FAILED: u8 = 3;
 
-/// Runs one command line; the result is the exit code of the program.
-pub fn run(cli: Cli) -> ExitCode {
+/// The program: the command line of this process, with families of the program's own crate beside
+/// those of this one. The result is the exit code.
+pub fn main(own: &[&'static dyn Family]) -> ExitCode {
+    crate::arch::register(own);
+    run(Cli::parse())
+}
+
+fn run(cli: Cli) -> ExitCode {
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -69,6 +80,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

@@ -4,7 +4,7 @@ use super::Images;
 use crate::random::{Purpose, Stream};
 
 /// How pixels (0 … 1) are standardised; figures are those of the training images.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Standardise {
     /// Mean and deviation of each channel.
     Channel,

@@ -109,10 +109,12 @@ pub struct Dataset {
 }
 
 /// Where a data set comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// The built-in figures, see [`shapes`].
+    /// The built-in figures.
     Shapes,
     /// CIFAR-10, official binary files.
     Cifar10,
@@ -127,7 +129,7 @@ pub enum Source {
 }
 
 /// What an experiment asks of a data set (the part of `[data]` that decides on bytes).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Request {
     /// Which data set.
     pub source: Source,

@@ -16,6 +16,7 @@ mod curves;
 mod grouping;
 mod manifest;
 mod sweep_dir;
+mod weights;
 
 pub use atomic::write_atomically;
 pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
@@ -23,6 +24,7 @@ pub use curves::{RunCurve, SweepCurves};
 pub use grouping::{RunGroup, group, natural_order};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
+pub use weights::{Values, Weights};
 
 /// Version of every file format here; a file of a later version is refused.
 pub const SCHEMA: u32 = 1;

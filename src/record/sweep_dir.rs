@@ -131,6 +131,11 @@ impl RunDir {
         self.root.join("log.txt")
     }
 
+    /// Weights at the end of training, as [`super::Weights`] writes them.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.safetensors")
+    }
+
     /// Creates the directory.
     ///
     /// # Errors

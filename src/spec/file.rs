@@ -2,7 +2,7 @@
 
 use super::SpecError;
 use super::keys::KEYS;
-use crate::arch::FAMILIES;
+use crate::arch::families;
 use crate::key::{Key, nearest};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -40,20 +40,20 @@ pub(super) struct Override {
 
 /// All definitions of a key: families may share a name.
 pub(super) fn definitions(name: &str) -> impl Iterator<Item = &'static Key> {
-    let of_families = FAMILIES.iter().flat_map(|family| family.keys());
+    let of_families = families().flat_map(|family| family.keys());
     KEYS.iter().chain(of_families).filter(move |key| key.name == name)
 }
 
 /// All names of keys.
 pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
-    let of_families = FAMILIES.iter().flat_map(|family| family.keys());
+    let of_families = families().flat_map(|family| family.keys());
     KEYS.iter().chain(of_families).map(|key| key.name)
 }
 
 /// `value` in canonical form for `key`, or what would be valid.
 pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
     if name == "network.family" {
-        let known: Vec<&str> = FAMILIES.iter().map(|family| family.name()).collect();
+        let known: Vec<&str> = families().map(|family| family.name()).collect();
         return match value.as_str() {
             Some(word) if known.contains(&word) => Ok(value.clone()),
             _ => Err(format!("{name} = {value}: expected one of {}", known.join(", "))),

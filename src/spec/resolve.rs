@@ -1,7 +1,7 @@
 //! One combination of values becomes a complete configuration, or a reason why it cannot.
 
 use super::SpecError;
-use super::file::Values;
+use super::file::{Given, Values};
 use super::keys::KEYS;
 use crate::arch::family;
 use crate::key::{Default, Key};
@@ -30,7 +30,8 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
         given.get("network.family").and_then(|given| given.value.as_str()).unwrap_or_default();
     let mut config = Config::new();
     for key in keys_of(family_name) {
-        let value = given.get(key.name).map(|given| given.value.clone());
+        let value = given.get(key.name).map(|given| of_family(key, given, family_name));
+        let value = value.transpose()?;
         if let Some(value) = value.or_else(|| key.default.value()) {
             config.insert(key.name.into(), value);
         }
@@ -58,6 +59,17 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
     }
     let idle = given.keys().filter(|name| !config.contains_key(*name)).cloned().collect();
     Ok(Resolved { config, idle })
+}
+
+/// A value that some family takes, if this one does.
+fn of_family(key: &Key, given: &Given, family: &str) -> Result<Value, SpecError> {
+    key.kind.normalise(&given.value).ok_or_else(|| SpecError {
+        place: given.place.clone(),
+        message: format!(
+            "{} = {}: with network.family = \"{family}\" expected {}",
+            key.name, given.value, key.kind
+        ),
+    })
 }
 
 fn holds(key: &Key, config: &Config) -> bool {

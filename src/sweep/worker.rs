@@ -1,7 +1,7 @@
 //! `fathom-train` as a child process.
 
 use super::Executor;
-use crate::protocol::{BUILD, Event, Job, Probe};
+use crate::protocol::{BUILD, EvalJob, Evaluated, Event, Job, Probe};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -9,7 +9,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-/// The worker beside this program.
+/// Names the worker's file where it is neither beside this program nor in a folder of `PATH`.
+const VARIABLE: &str = "FATHOM_TRAIN";
+
+/// The worker: beside this program, else in a folder of `PATH`, unless `FATHOM_TRAIN` names it.
 pub struct Worker {
     program: PathBuf,
 }
@@ -20,14 +23,18 @@ impl Worker {
     /// # Errors
     /// When it is not there, with the command that builds it.
     pub fn find() -> Result<Self> {
+        if let Some(program) = std::env::var_os(VARIABLE).map(PathBuf::from) {
+            ensure!(program.exists(), "{VARIABLE}: there is no {}", program.display());
+            return Ok(Self { program });
+        }
         let here = std::env::current_exe().context("where is this program?")?;
-        let program = here.with_file_name("fathom-train");
-        ensure!(
-            program.exists(),
-            "the worker {} is missing: {}",
-            program.display(),
-            remedy(&program)
-        );
+        let beside = here.with_file_name("fathom-train");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let elsewhere = std::env::split_paths(&path).map(|folder| folder.join("fathom-train"));
+        let found = std::iter::once(beside.clone()).chain(elsewhere).find(|file| file.is_file());
+        let program = found.with_context(|| {
+            format!("the worker {} is missing: {}", beside.display(), remedy(&beside))
+        })?;
         Ok(Self { program })
     }
 
@@ -70,6 +77,37 @@ impl Worker {
         })
     }
 
+    /// Loss and errors of given weights.
+    ///
+    /// # Errors
+    /// What the worker says: weights that do not fit, data that is not there, memory.
+    pub fn eval(&self, job: &EvalJob) -> Result<Evaluated> {
+        let mut child = self
+            .command("eval", job.threads)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let mut input = child.stdin.take().context("the worker has no input")?;
+        let _ = input.write_all(&serde_json::to_vec(job)?);
+        drop(input);
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr);
+            bail!("{}", last_words(&told).map_or_else(|| output.status.to_string(), str::to_owned));
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    fn command(&self, task: &str, threads: usize) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(task).env("OMP_NUM_THREADS", threads.to_string());
+        // f32 is f32: the shorter mantissa of TF32 is not used behind its back.
+        command.env("NVIDIA_TF32_OVERRIDE", "0");
+        command
+    }
+
     /// Its path.
     pub fn program(&self) -> &Path {
         &self.program
@@ -91,11 +129,8 @@ impl Executor for Worker {
         let mut attempt = || -> Result<(bool, ExitStatus)> {
             let errors =
                 File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-            let mut child = Command::new(&self.program)
-                .arg("run")
-                .env("OMP_NUM_THREADS", job.threads.to_string())
-                // f32 is f32: the shorter mantissa of TF32 is not used behind its back.
-                .env("NVIDIA_TF32_OVERRIDE", "0")
+            let mut child = self
+                .command("run", job.threads)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(errors)
@@ -126,10 +161,15 @@ impl Executor for Worker {
 /// Why a worker ended without a word.
 fn cause(status: ExitStatus, log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    match status.signal() {
-        Some(signal) => format!("killed by signal {signal}"),
-        None if last.is_empty() => format!("ended with {status}"),
-        None => last.trim_start_matches("error: ").to_owned(),
+    match (status.signal(), last_words(&text)) {
+        (Some(signal), _) => format!("killed by signal {signal}"),
+        (None, None) => format!("ended with {status}"),
+        (None, Some(words)) => words.to_owned(),
     }
+}
+
+/// The last line of what a worker told, which is its error.
+fn last_words(text: &str) -> Option<&str> {
+    let last = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(last.trim_start_matches("error: "))
 }

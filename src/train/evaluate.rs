@@ -15,6 +15,8 @@ pub struct Errors {
     pub loss: f64,
     /// Top-1 error in per cent.
     pub err_pct: f64,
+    /// Top-5 error in per cent.
+    pub top5_err_pct: f64,
     /// How many images.
     pub images: usize,
 }
@@ -41,7 +43,7 @@ impl<'a> Evaluator<'a> {
     /// Loss and error at prediction, on the images at `indices`.
     pub fn errors(&self, net: &Net, images: &Images, indices: &[u32]) -> Errors {
         let _guard = tch::no_grad_guard();
-        let (mut loss, mut mistakes) = (0.0, 0);
+        let (mut loss, mut mistakes, mut misses) = (0.0, 0, 0);
         for part in indices.chunks(BATCH) {
             let (pixels, labels) = self.batch(images, part);
             let logits = net.forward(&pixels, Mode::Predict);
@@ -50,10 +52,12 @@ impl<'a> Evaluator<'a> {
                 .nll_loss_nd::<Tensor>(&labels, None, Reduction::Sum, -100)
                 .double_value(&[]);
             mistakes += wrong(&logits, &labels).int64_value(&[]);
+            misses += outside_top5(&logits, &labels).int64_value(&[]);
         }
         let images = indices.len();
         let n = images.max(1) as f64;
-        Errors { loss: loss / n, err_pct: 100.0 * mistakes as f64 / n, images }
+        let [err_pct, top5_err_pct] = [mistakes, misses].map(|count| 100.0 * count as f64 / n);
+        Errors { loss: loss / n, err_pct, top5_err_pct, images }
     }
 
     /// Error at prediction with the normalisations' averages taken anew over the same images, of
@@ -70,6 +74,14 @@ impl<'a> Evaluator<'a> {
         net.restore_statistics(&saved);
         errors.err_pct
     }
+}
+
+/// How many images' classes are not among the five largest logits.
+fn outside_top5(logits: &Tensor, labels: &Tensor) -> Tensor {
+    let (_, best) = logits.topk(5.min(logits.size()[1]), 1, true, false);
+    let found = best.eq_tensor(&labels.unsqueeze(1)).any_dim(1, false);
+    let finite = logits.isfinite().all_dim(1, false);
+    found.logical_and(&finite).logical_not().sum(Kind::Int64)
 }
 
 /// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.

@@ -4,6 +4,7 @@
 //! process.
 
 mod device;
+mod eval;
 mod evaluate;
 mod net;
 mod optim;
@@ -11,6 +12,8 @@ mod parameters;
 mod run;
 mod schedule;
 mod step;
+mod weights;
 
 pub use device::{load_cuda, probe};
+pub use eval::eval;
 pub use run::run;

@@ -70,7 +70,7 @@ mod tests {
             is_weight,
         };
         let all = [initial("w", true, 1.0), initial("b", false, 2.0)];
-        Parameters::new(&all, decay, Device::Cpu)
+        Parameters::new(&all, decay, (tch::Kind::Float, Device::Cpu))
     }
 
     /// Values after updates whose gradient is always (1, 1).

@@ -18,10 +18,10 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Copies initial values to the device.
-    pub fn new(initial: &[Initial], decay: Decay, device: Device) -> Self {
+    /// Copies initial values to the device, as numbers of this kind.
+    pub fn new(initial: &[Initial], decay: Decay, (kind, device): (Kind, Device)) -> Self {
         let values: Vec<f32> = initial.iter().flat_map(|p| p.values.iter().copied()).collect();
-        let flat = Tensor::from_slice(&values).to_device(device);
+        let flat = Tensor::from_slice(&values).to_kind(kind).to_device(device);
         let (mut leaves, mut places, mut offset) = (Vec::new(), HashMap::new(), 0);
         for (place, parameter) in initial.iter().enumerate() {
             let shape: Vec<i64> = parameter.shape.iter().map(|side| *side as i64).collect();
@@ -36,7 +36,7 @@ impl Parameters {
                 .iter()
                 .flat_map(|p| std::iter::repeat_n(f32::from(p.is_weight), p.values.len()))
                 .collect();
-            Tensor::from_slice(&mask).to_device(device)
+            Tensor::from_slice(&mask).to_kind(kind).to_device(device)
         });
         Self { flat, leaves, places, decay_mask }
     }
@@ -47,6 +47,14 @@ impl Parameters {
     /// When the net has no such parameter: nets and parameters come from one description.
     pub fn leaf(&self, name: &str) -> Tensor {
         self.leaves[self.places[name]].shallow_clone()
+    }
+
+    /// Names and leaves, in the order of the layers.
+    pub fn named(&self) -> Vec<(String, Tensor)> {
+        let mut named: Vec<_> =
+            self.places.iter().map(|(name, place)| (*place, name.clone())).collect();
+        named.sort();
+        named.into_iter().map(|(place, name)| (name, self.leaves[place].shallow_clone())).collect()
     }
 
     /// All values as one tensor, sharing memory with the leaves.
@@ -79,6 +87,6 @@ impl Parameters {
 
     /// Zeros of the same length and place.
     pub fn zeros(&self) -> Tensor {
-        Tensor::zeros([self.flat.numel() as i64], (Kind::Float, self.flat.device()))
+        Tensor::zeros([self.flat.numel() as i64], (self.flat.kind(), self.flat.device()))
     }
 }

@@ -84,6 +84,7 @@ pub fn run(job: &Job, feedback: Feedback) -> Result<Status> {
         macs: audit.macs,
     })?;
     let mut status = Loop {
+        job,
         settings: &settings,
         dataset: &dataset,
         standardiser: &standardiser,
@@ -142,6 +143,7 @@ impl Running {
 }
 
 struct Loop<'a> {
+    job: &'a Job,
     settings: &'a Settings,
     dataset: &'a Dataset,
     standardiser: &'a Standardiser,
@@ -191,6 +193,9 @@ impl Loop<'_> {
                 told = Instant::now();
             }
         }
+        let network = &self.job.network;
+        let path = RunDir::new(&self.job.directory).checkpoint();
+        self.trainer.weights()?.write(&path, network, iterations)?;
         Ok(Status::new(State::Done, iterations, ""))
     }
 

@@ -3,7 +3,10 @@
 use super::net::{Mode, Net};
 use super::optim::Update;
 use super::parameters::Parameters;
+use super::weights;
+use anyhow::Result;
 use fathom::arch::Network;
+use fathom::record::Weights;
 use fathom::spec::{Settings, Training};
 use tch::{Device, Kind, Tensor};
 
@@ -28,8 +31,9 @@ impl Trainer {
     /// A net with its initial weights.
     pub fn new(network: &Network, settings: &Settings, device: Device) -> Self {
         let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
-        let parameters = Parameters::new(&network.initial(settings.seed), decay, device);
-        let net = Net::new(network, &parameters, device);
+        let parameters =
+            Parameters::new(&network.initial(settings.seed), decay, (Kind::Float, device));
+        let net = Net::new(network, &parameters);
         let update = Update::new(optimiser, weight_decay, &parameters);
         Self { net, parameters, update, mode: Mode::Train { norm_batch } }
     }
@@ -37,6 +41,14 @@ impl Trainer {
     /// Number of trained parameters.
     pub fn parameter_count(&self) -> usize {
         self.parameters.len()
+    }
+
+    /// Parameters and moving averages by name.
+    ///
+    /// # Errors
+    /// When the device does not give them.
+    pub fn weights(&self) -> Result<Weights> {
+        weights::export(&self.net, &self.parameters)
     }
 
     /// One update on a batch.

@@ -1,25 +1,24 @@
 use super::*;
+use crate::arch::keys::complete;
+use crate::arch::{Activation, Init};
 use serde_json::json;
 
 fn net(family: &ResNet, depth: usize) -> Network {
-    with(family, json!({ "network.depth": depth }), 32, 10)
+    with(family, json!({ "depth": depth }), 32, 10)
 }
 
 fn with(family: &ResNet, set: serde_json::Value, size: usize, classes: usize) -> Network {
-    let mut keys: FamilyKeys = family
-        .keys
-        .iter()
-        .filter_map(|key| Some((key.name.to_owned(), key.default.value()?)))
-        .collect();
-    for (key, value) in set.as_object().unwrap() {
-        keys.insert(key.clone(), value.clone());
-    }
-    family.build(&keys, [3, size, size], classes).unwrap()
+    family.build(&complete(family, set), [3, size, size], classes).unwrap()
+}
+
+fn fault(family: &ResNet, set: serde_json::Value, size: usize) -> String {
+    let net = family.build(&complete(family, set), [3, size, size], 10);
+    net.and_then(|net| net.check().map(|()| net)).unwrap_err().to_string()
 }
 
 #[test]
 fn options_b_and_pre_activation_have_the_published_sizes() {
-    let b = |depth: usize| json!({ "network.depth": depth, "network.shortcut": "b" });
+    let b = |depth: usize| json!({ "depth": depth, "shortcut": "b" });
     for (depth, parameters) in [(20, 272_474), (32, 466_906), (56, 855_770), (110, 1_730_714)] {
         assert_eq!(with(&RESIDUAL, b(depth), 32, 10).parameter_count(), parameters);
     }
@@ -27,46 +26,11 @@ fn options_b_and_pre_activation_have_the_published_sizes() {
     assert_eq!(with(&PREACT, b(20), 32, 10).parameter_count(), 272_282);
     // 1603.05027 rounds them to 1.7M and 10.2M.
     let bottleneck = |depth: usize| {
-        let keys = json!({ "network.depth": depth, "network.block": "bottleneck",
-                "network.shortcut": "b" });
+        let keys = json!({ "depth": depth, "block": "bottleneck",
+                "shortcut": "b" });
         with(&PREACT, keys, 32, 10).parameter_count()
     };
     assert_eq!((bottleneck(164) / 100_000, bottleneck(1001) / 100_000), (17, 103));
-}
-
-#[test]
-fn imagenet_nets_have_torchvision_s_parameters() {
-    for (depth, block, parameters) in [
-        (18, "basic", 11_689_512),
-        (34, "basic", 21_797_672),
-        (50, "bottleneck", 25_557_032),
-        (101, "bottleneck", 44_549_160),
-        (152, "bottleneck", 60_192_808),
-    ] {
-        let keys = json!({ "network.depth": depth, "network.block": block,
-                "network.stem": "imagenet", "network.width": 64, "network.shortcut": "b" });
-        assert_eq!(with(&RESIDUAL, keys, 224, 1000).parameter_count(), parameters, "{depth}");
-    }
-}
-
-#[test]
-fn parameters_and_macs_are_those_of_the_paper() {
-    let published = [
-        (20, 269_722, 40_551_040),
-        (32, 464_154, 68_862_592),
-        (44, 658_586, 97_174_144),
-        (56, 853_018, 125_485_696),
-        (110, 1_727_962, 252_887_680),
-    ];
-    for (depth, parameters, macs) in published {
-        for family in [&PLAIN, &RESIDUAL] {
-            let audit = net(family, depth).audit();
-            assert_eq!(audit.parameters, parameters, "{}-{depth}", family.name);
-            assert_eq!(audit.macs, macs, "{}-{depth}", family.name);
-        }
-    }
-    assert_eq!(net(&RESIDUAL, 1202).audit().parameters, 19_421_274);
-    assert_eq!(net(&RESIDUAL, 1202).audit().macs, 2_829_238_912);
 }
 
 #[test]
@@ -89,26 +53,94 @@ fn he_initialisation_has_the_deviation_of_its_fan() {
 }
 
 #[test]
-fn a_depth_outside_the_family_is_refused_with_the_nearest() {
-    let mut keys = FamilyKeys::new();
-    for key in COMMON {
-        if let Some(value) = key.default.value() {
-            keys.insert(key.name.into(), value);
-        }
-    }
-    keys.insert("network.depth".into(), json!(45));
-    let error = PLAIN.build(&keys, [3, 32, 32], 10).unwrap_err();
-    assert_eq!(error.to_string(), "network.depth: 45 is not 6n+2; the nearest are 44 and 50");
+fn impossible_combinations_are_refused_with_the_nearest() {
+    assert_eq!(
+        fault(&PLAIN, json!({ "depth": 45 }), 32),
+        "network.depth: 45 is not 6n+2; the nearest are 44 and 50"
+    );
+    let groups = fault(&PLAIN, json!({ "depth": 8, "norm": "group", "norm_groups": 5 }), 32);
+    assert!(groups.starts_with("network.norm_groups: 5 does not divide the 16"), "{groups}");
+    assert!(groups.ends_with("every layer is 4"), "{groups}");
+    let small = fault(&RESIDUAL, json!({ "depth": 18, "stem": "imagenet" }), 16);
+    assert!(small.contains("layer4.0.conv1 gets 1×1; the smallest that do are 17×17"), "{small}");
+    let fixup = fault(&RESIDUAL, json!({ "depth": 8, "init": "fixup" }), 32);
+    assert!(fixup.contains("norm = \"none\""), "{fixup}");
 }
 
 #[test]
 fn without_normalisation_convolutions_have_a_bias() {
-    let mut keys: FamilyKeys =
-        COMMON.iter().filter_map(|key| Some((key.name.to_owned(), key.default.value()?))).collect();
-    keys.insert("network.depth".into(), json!(8));
-    keys.insert("network.norm".into(), json!("none"));
-    let net = PLAIN.build(&keys, [1, 14, 14], 10).unwrap();
+    let net = with(&PLAIN, json!({ "depth": 8, "norm": "none" }), 14, 10);
     let names: Vec<String> = net.initial(0).into_iter().map(|p| p.name).collect();
     assert!(names.contains(&"conv1.bias".to_owned()));
     assert!(!names.iter().any(|name| name.contains("bn")), "{names:?}");
+}
+
+fn without_norm(family: &ResNet, init: &str) -> Network {
+    let net = with(family, json!({ "depth": 14, "norm": "none", "init": init }), 32, 10);
+    net.check().unwrap();
+    net
+}
+
+fn deviation(values: &[f32]) -> f32 {
+    (values.iter().map(|x| x * x).sum::<f32>() / values.len() as f32).sqrt()
+}
+
+#[test]
+fn fixup_begins_as_its_paper_says() {
+    for family in [&RESIDUAL, &PREACT] {
+        let (fixup, he) = (without_norm(family, "fixup"), without_norm(family, "he-fan-out"));
+        let (fixup, he) = (fixup.initial(0), he.initial(0));
+        let of = |all: &[super::super::Initial], name: &str| {
+            all.iter().find(|p| p.name == name).map(|p| p.values.clone()).unwrap()
+        };
+        // Six blocks of two layers: L^(−1/2).
+        for (ours, theirs) in
+            of(&fixup, "layer2.0.conv1.weight").iter().zip(of(&he, "layer2.0.conv1.weight"))
+        {
+            assert!((ours - theirs / 6f32.sqrt()).abs() < 1e-6);
+        }
+        assert!(of(&fixup, "layer2.1.conv2.weight").iter().all(|x| *x == 0.0));
+        assert!(of(&fixup, "fc.weight").iter().all(|x| *x == 0.0));
+        assert_eq!(of(&fixup, "layer3.1.scale"), [1.0]);
+        assert_eq!(of(&fixup, "layer3.1.bias2a"), [0.0]);
+        assert_eq!(of(&fixup, "conv1.weight"), of(&he, "conv1.weight"));
+        assert!(!fixup.iter().any(|p| p.name.ends_with("conv1.bias")), "scalars replace biases");
+    }
+    // One number before each layer with weights and each non-linearity: bias1, and in each of six
+    // blocks four; bias2; and one multiplied in each block.
+    let scalars = without_norm(&RESIDUAL, "fixup");
+    let numbers = scalars.initial(0).iter().filter(|p| p.shape == [1]).count();
+    assert_eq!(numbers, 1 + 6 * 4 + 1 + 6);
+    let bottleneck = json!({ "depth": 29, "block": "bottleneck", "norm": "none", "init": "fixup" });
+    let three = with(&RESIDUAL, bottleneck, 32, 10).initial(0);
+    let middle = three.iter().find(|p| p.name == "layer3.1.conv2.weight").unwrap();
+    // Nine blocks of three layers: L^(−1/4).
+    let expected = (2.0 / (9.0 * 64.0) as f32).sqrt() * 9f32.powf(-0.25);
+    assert!((deviation(&middle.values) / expected - 1.0).abs() < 0.03);
+}
+
+#[test]
+fn skipinit_is_he_s_with_a_zero_at_the_end_of_each_branch() {
+    let (skipinit, he) = (without_norm(&PREACT, "skipinit"), without_norm(&PREACT, "he-fan-out"));
+    assert_eq!(skipinit.init, Init::HeFanOut);
+    let (skipinit, he) = (skipinit.initial(0), he.initial(0));
+    let (scales, others): (Vec<_>, Vec<_>) =
+        skipinit.into_iter().partition(|p| p.name.ends_with(".scale"));
+    assert!(scales.len() == 6 && scales.iter().all(|p| p.values == [0.0] && !p.is_weight));
+    assert_eq!(others, he);
+}
+
+#[test]
+fn pre_activation_s_first_and_last_units_are_those_of_the_appendix() {
+    let net = with(&PREACT, json!({ "depth": 14 }), 32, 10);
+    let relu = Layer::Activation(Activation::Relu);
+    let Layer::Residual { branch, .. } = &net.layers[3] else { panic!("{:?}", net.layers[3]) };
+    assert!(matches!(&net.layers[1], Layer::Norm { name, .. } if name == "layer1.0.bn1"));
+    assert_eq!(net.layers[2], relu, "before the split");
+    assert!(matches!(branch[0], Layer::Conv { .. }));
+    let Layer::Residual { branch, .. } = &net.layers[4] else { panic!("{:?}", net.layers[4]) };
+    assert!(matches!(branch[0], Layer::Norm { .. }), "later units begin inside the branch");
+    let end = &net.layers[net.layers.len() - 4..];
+    assert!(matches!(&end[0], Layer::Norm { name, .. } if name == "bn_last"));
+    assert_eq!((&end[1], &end[2]), (&relu, &Layer::GlobalAvgPool));
 }

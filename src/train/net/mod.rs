@@ -3,9 +3,9 @@
 mod norm;
 
 use super::parameters::Parameters;
-use fathom::arch::{Activation, Layer, Network, Shortcut};
+use fathom::arch::{AVERAGES, Activation, Layer, Network, Shortcut};
 use norm::Normalisation;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,9 @@ enum Module {
     Dropout { p: f64 },
     Flatten,
     GlobalAvgPool,
-    Linear { weight: Tensor, bias: Tensor },
+    Linear { weight: Tensor, bias: Option<Tensor> },
+    Scale(Tensor),
+    Shift(Tensor),
 }
 
 /// The way around a branch.
@@ -57,8 +59,8 @@ enum Around {
 
 impl Net {
     /// Builds the modules around the leaves of `parameters`.
-    pub fn new(network: &Network, parameters: &Parameters, device: Device) -> Self {
-        Self { modules: build(&network.layers, parameters, device) }
+    pub fn new(network: &Network, parameters: &Parameters) -> Self {
+        Self { modules: build(&network.layers, parameters) }
     }
 
     /// Logits (images × classes) of a batch (images × channels × rows × columns).
@@ -75,6 +77,18 @@ impl Net {
         all
     }
 
+    /// Names (`bn1.running_mean`, `bn1.running_var`) and moving averages, in the order of the
+    /// layers, sharing memory with the net.
+    pub fn named_statistics(&self) -> Vec<(String, Tensor)> {
+        let mut all = Vec::new();
+        visit_norms(&self.modules, &mut |norm| {
+            for (average, part) in norm.averages().iter().zip(AVERAGES) {
+                all.push((format!("{}.{part}", norm.name()), average.shallow_clone()));
+            }
+        });
+        all
+    }
+
     /// Puts moving averages back.
     pub fn restore_statistics(&self, saved: &[Tensor]) {
         let mut saved = saved.iter();
@@ -86,7 +100,7 @@ impl Net {
     }
 }
 
-fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Module> {
+fn build(layers: &[Layer], parameters: &Parameters) -> Vec<Module> {
     let module = |layer: &Layer| match layer {
         Layer::Conv { name, stride, padding, bias, .. } => Module::Conv {
             weight: parameters.leaf(&format!("{name}.weight")),
@@ -94,14 +108,13 @@ fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Modul
             stride: *stride as i64,
             padding: *padding as i64,
         },
-        Layer::Norm { name, channels, norm } => {
+        Layer::Norm { name, norm, .. } => {
             let part = |part| parameters.leaf(&format!("{name}.{part}"));
-            let affine = [part("weight"), part("bias")];
-            Module::Norm(Normalisation::new(*norm, affine, *channels, device))
+            Module::Norm(Normalisation::new(name, *norm, [part("weight"), part("bias")]))
         }
         Layer::Activation(activation) => Module::Activation(*activation),
         Layer::Residual { branch, shortcut, scale } => Module::Residual {
-            branch: build(branch, parameters, device),
+            branch: build(branch, parameters),
             around: match shortcut {
                 Shortcut::Identity => Around::Identity,
                 Shortcut::Pad { stride, inputs, outputs, split } => {
@@ -109,7 +122,7 @@ fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Modul
                     let front = if *split { new / 2 } else { 0 };
                     Around::Pad { stride: *stride as i64, channels: [front, new - front] }
                 }
-                Shortcut::Project(layers) => Around::Project(build(layers, parameters, device)),
+                Shortcut::Project(layers) => Around::Project(build(layers, parameters)),
             },
             scale: *scale,
         },
@@ -118,14 +131,16 @@ fn build(layers: &[Layer], parameters: &Parameters, device: Device) -> Vec<Modul
             Module::MaxPool { kernel, stride, padding }
         }
         Layer::AvgPool { kernel } => Module::AvgPool { kernel: *kernel as i64 },
-        Layer::Concat { branch } => Module::Concat { branch: build(branch, parameters, device) },
+        Layer::Concat { branch } => Module::Concat { branch: build(branch, parameters) },
         Layer::Dropout { p } => Module::Dropout { p: *p },
         Layer::Flatten => Module::Flatten,
         Layer::GlobalAvgPool => Module::GlobalAvgPool,
-        Layer::Linear { name, .. } => Module::Linear {
+        Layer::Linear { name, bias, .. } => Module::Linear {
             weight: parameters.leaf(&format!("{name}.weight")),
-            bias: parameters.leaf(&format!("{name}.bias")),
+            bias: bias.then(|| parameters.leaf(&format!("{name}.bias"))),
         },
+        Layer::Scale { name, .. } => Module::Scale(parameters.leaf(name)),
+        Layer::Shift { name } => Module::Shift(parameters.leaf(name)),
     };
     layers.iter().map(module).collect()
 }
@@ -185,7 +200,9 @@ impl Module {
             Module::Dropout { p } => x.dropout(*p, matches!(mode, Mode::Train { .. })),
             Module::Flatten => x.flatten(1, -1),
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
-            Module::Linear { weight, bias } => x.linear(weight, Some(bias)),
+            Module::Linear { weight, bias } => x.linear(weight, bias.as_ref()),
+            Module::Scale(number) => x * number,
+            Module::Shift(number) => x + number,
         }
     }
 }

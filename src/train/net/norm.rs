@@ -3,10 +3,11 @@
 
 use super::Mode;
 use fathom::arch::Norm;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// γ and β per channel, and for batch normalisation the moving averages of mean and variance.
 pub struct Normalisation {
+    name: String,
     norm: Norm,
     gamma: Tensor,
     beta: Tensor,
@@ -16,13 +17,18 @@ pub struct Normalisation {
 
 impl Normalisation {
     /// Averages start at mean 0 and variance 1.
-    pub fn new(norm: Norm, [gamma, beta]: [Tensor; 2], channels: usize, device: Device) -> Self {
-        let (size, options) = ([channels as i64], (Kind::Float, device));
+    pub fn new(name: &str, norm: Norm, [gamma, beta]: [Tensor; 2]) -> Self {
+        let (size, options) = (gamma.size(), (gamma.kind(), gamma.device()));
         let averages = match norm {
-            Norm::Batch { .. } => vec![Tensor::zeros(size, options), Tensor::ones(size, options)],
+            Norm::Batch { .. } => vec![Tensor::zeros(&size, options), Tensor::ones(size, options)],
             Norm::Group { .. } | Norm::Layer { .. } => Vec::new(),
         };
-        Self { norm, gamma, beta, averages }
+        Self { name: name.into(), norm, gamma, beta, averages }
+    }
+
+    /// Prefix of its parameters.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Mean and variance, for batch normalisation.

@@ -2,7 +2,7 @@ use super::*;
 use crate::train::parameters::Parameters;
 use fathom::arch::{FamilyKeys, network};
 use fathom::spec::Decay;
-use tch::Kind;
+use tch::{Device, Kind};
 
 const TRAIN: Mode = Mode::Train { norm_batch: None };
 
@@ -24,8 +24,9 @@ fn build_for(set: &[(&str, serde_json::Value)], size: usize) -> (Network, Parame
     let mut keys: FamilyKeys = serde_json::from_str(text).unwrap();
     keys.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let network = network(&keys, [3, size, size], 10).unwrap();
-    let parameters = Parameters::new(&network.initial(0), Decay::All, Device::Cpu);
-    let net = Net::new(&network, &parameters, Device::Cpu);
+    let options = (Kind::Float, Device::Cpu);
+    let parameters = Parameters::new(&network.initial(0), Decay::All, options);
+    let net = Net::new(&network, &parameters);
     (network, parameters, net)
 }
 

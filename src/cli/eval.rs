@@ -1,0 +1,135 @@
+//! `fathom eval`: what given weights make of a data set.
+
+use super::Usage;
+use super::network::KeyFlags;
+use super::table::{Format, Table};
+use crate::data::{self, Request, Source, Standardise};
+use crate::protocol::{BUILD, EvalJob, Part};
+use crate::record::Weights;
+use crate::sweep::Worker;
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Weights, a safetensors file with torchvision's names
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// A family (plain, residual, …), or a published net (resnet50, densenet121, lenet, …)
+    #[arg(long)]
+    network: String,
+    /// The data set
+    #[arg(long, value_enum)]
+    data: Source,
+    /// The folder of `images`
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// Rows and columns to which images are resized [default: as they are]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    size: Option<u16>,
+    /// Which images
+    #[arg(long, value_enum, default_value_t)]
+    part: Part,
+    /// Only so many of them, a fixed class-balanced choice
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    images: Option<u64>,
+    /// Mean of each channel, pixels in 0..1 [default: that of the training images]
+    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
+    mean: Vec<f64>,
+    /// Deviation of each channel [default: that of the training images]
+    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
+    std: Vec<f64>,
+    /// Subtract the training images' mean of every pixel and divide by nothing, as 1512.03385 does
+    #[arg(long, conflicts_with = "mean")]
+    per_pixel_mean: bool,
+    /// cpu, cuda or cuda:0
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Threads [default: the cores]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Where data sets lie
+    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
+    data_dir: Option<PathBuf>,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    keys: KeyFlags,
+}
+
+impl Args {
+    fn request(&self) -> Request {
+        let images = self.images.map(|images| images as usize);
+        let of = |part: Part| images.filter(|_| self.part == part);
+        Request {
+            source: self.data,
+            train: of(Part::Train),
+            test: of(Part::Test),
+            validation: 0,
+            size: self.size.map(usize::from),
+            colour: true,
+            path: self.path.clone(),
+        }
+    }
+
+    fn standardise(&self, channels: usize) -> Result<Standardise, Usage> {
+        if self.per_pixel_mean {
+            return Ok(Standardise::PerPixelMean);
+        }
+        let (mean, std) = (self.mean.clone(), self.std.clone());
+        if mean.is_empty() {
+            return Ok(Standardise::Channel);
+        }
+        if mean.len() != channels || std.len() != channels {
+            return Err(Usage(format!(
+                "--mean has {} values and --std {}; the images have {channels} channels",
+                mean.len(),
+                std.len()
+            )));
+        }
+        if std.iter().any(|std| *std <= 0.0) {
+            return Err(Usage("--std must be above zero".into()));
+        }
+        Ok(Standardise::Given { mean, std })
+    }
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let described = args.keys.describe(&args.network)?;
+    let data = args.request();
+    ensure!(
+        data.source != Source::Images || data.path.is_some(),
+        Usage("--data images needs the folder they are in: --path DIR".into())
+    );
+    let (shape, classes) = data::describe(&data)?;
+    let network = described.build([shape.channels, shape.height, shape.width], classes)?;
+    let standardise = args.standardise(shape.channels)?;
+    // Before the worker is asked for: what does not fit is found without libtorch.
+    let weights = Weights::read(&args.weights)?;
+    weights.fit(&network).with_context(|| args.weights.display().to_string())?;
+    let (worker, _) = Worker::ready()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let found = worker.eval(&EvalJob {
+        build: BUILD.into(),
+        network,
+        weights: args.weights.clone(),
+        data,
+        part: args.part,
+        standardise,
+        data_dir: args.data_dir.clone(),
+        device: args.device.clone(),
+        threads: args.threads.map_or(cores, usize::from),
+    })?;
+    let mut table = Table::new(["images", "loss", "top1_err_pct", "top5_err_pct"]);
+    let digits = |value: f64| (value * 1e6).round() / 1e6;
+    table.row([
+        found.images.into(),
+        digits(found.loss).into(),
+        digits(found.top1_err_pct).into(),
+        digits(found.top5_err_pct).into(),
+    ]);
+    table.print(args.format)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,176 @@
+//! A network on the command line: a family with its keys as flags, or a published net by its name.
+
+use super::Usage;
+use crate::arch::{
+    Dims, Family, FamilyKeys, Network, PUBLISHED, Published, defaults, families, family, network,
+};
+use crate::key::{Default, Key, Kind, nearest};
+use clap::{Arg, ArgMatches, Command};
+use std::collections::BTreeMap;
+
+/// The keys of all families as flags: `--shortcut-scale 0.5` for `network.shortcut_scale`.
+#[derive(Clone, Debug)]
+pub struct KeyFlags(BTreeMap<&'static str, String>);
+
+/// A network and what it was made for.
+pub struct Described {
+    /// Its family's keys, complete.
+    pub keys: FamilyKeys,
+    /// Images that it is for, where its name or the user says so.
+    pub input: Option<Dims>,
+    /// Likewise its classes.
+    pub classes: Option<usize>,
+}
+
+impl Described {
+    /// The network for these images.
+    ///
+    /// # Errors
+    /// When keys and images do not go together.
+    pub fn build(&self, input: Dims, classes: usize) -> Result<Network, Usage> {
+        network(&self.keys, input, classes).map_err(|invalid| {
+            let flag = flag(&invalid.key);
+            Usage(format!("--{}: {}", flag.trim_start_matches("data-"), invalid.message))
+        })
+    }
+}
+
+impl Described {
+    /// The same densely connected net with its blocks at one size, one after the other; nothing
+    /// for a net that has no transitions.
+    ///
+    /// # Errors
+    /// As for [`Described::build`].
+    pub fn without_transitions(
+        &self,
+        input: Dims,
+        classes: usize,
+    ) -> Result<Option<Network>, Usage> {
+        let mut keys = self.keys.clone();
+        match keys.get_mut("network.transitions") {
+            Some(value) if *value == true => *value = false.into(),
+            _ => return Ok(None),
+        }
+        Described { keys, ..*self }.build(input, classes).map(Some)
+    }
+}
+
+/// `network.shortcut_scale` as `shortcut-scale`.
+fn flag(key: &str) -> String {
+    key.trim_start_matches("network.").replace(['_', '.'], "-")
+}
+
+/// Every key of every family, once.
+fn keys() -> Vec<&'static Key> {
+    let mut keys: Vec<&Key> = Vec::new();
+    for key in families().flat_map(|family| family.keys()) {
+        if !keys.iter().any(|known| known.name == key.name) {
+            keys.push(key);
+        }
+    }
+    keys
+}
+
+impl clap::Args for KeyFlags {
+    fn augment_args(command: Command) -> Command {
+        keys().into_iter().fold(command, |command, key| {
+            let arg = Arg::new(key.name)
+                .long(flag(key.name))
+                .value_name("VALUE")
+                .help(format!("{} ({})", key.help, with_key(key.name)))
+                .help_heading("Keys of the network")
+                .allow_negative_numbers(true);
+            command.arg(if key.kind == Kind::Flag {
+                arg.num_args(0..=1).default_missing_value("true").value_name("true|false")
+            } else {
+                arg
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// The families that have a key, one behind the other.
+fn with_key(name: &str) -> String {
+    let has = |family: &&dyn Family| family.keys().iter().any(|key| key.name == name);
+    families().filter(has).map(|family| family.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl clap::FromArgMatches for KeyFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |key: &'static Key| {
+            matches.get_one::<String>(key.name).map(|text| (key.name, text.clone()))
+        };
+        Ok(Self(keys().into_iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl KeyFlags {
+    /// The network of this name with these keys over its own.
+    ///
+    /// # Errors
+    /// When there is none of this name, or a key is not one of its family or has a value that it
+    /// cannot have.
+    pub fn describe(&self, name: &str) -> Result<Described, Usage> {
+        let published = Published::find(name);
+        let family_name = published.map_or(name, |published| published.family);
+        let family = family(family_name).ok_or_else(|| unknown(name))?;
+        let mut keys = published.map_or_else(|| defaults(family), Published::keys);
+        keys.insert("network.family".into(), family_name.into());
+        // A number of blocks takes the place of a depth, and the other way round.
+        for (given, other) in
+            [("network.depth", "network.blocks"), ("network.blocks", "network.depth")]
+        {
+            if self.0.contains_key(given) && !self.0.contains_key(other) {
+                keys.remove(other);
+            }
+        }
+        for (key, text) in &self.0 {
+            keys.insert((*key).into(), value(family, key, text)?);
+        }
+        for key in family.keys() {
+            if key.default == Default::Required && !keys.contains_key(key.name) {
+                let (flag, kind, help) = (flag(key.name), key.kind, key.help);
+                return Err(Usage(format!("--{flag} must be given: {kind} ({help})")));
+            }
+        }
+        Ok(Described {
+            keys,
+            input: published.map(|published| published.input),
+            classes: published.map(|published| published.classes),
+        })
+    }
+}
+
+fn value(family: &dyn Family, name: &str, text: &str) -> Result<serde_json::Value, Usage> {
+    let flags = |keys: &[Key]| -> Vec<String> {
+        keys.iter().map(|key| format!("--{}", flag(key.name))).collect()
+    };
+    let key = family.keys().iter().find(|key| key.name == name).ok_or_else(|| {
+        let known = flags(family.keys()).join(", ");
+        Usage(format!("{} has no --{}; it has {known}", family.name(), flag(name)))
+    })?;
+    key.kind
+        .parse(text)
+        .ok_or_else(|| Usage(format!("--{} {text}: expected {}", flag(name), key.kind)))
+}
+
+fn unknown(name: &str) -> Usage {
+    let known: Vec<&str> = families().map(|family| family.name()).collect();
+    let published: Vec<&str> = PUBLISHED.iter().map(|published| published.name).collect();
+    let meant = nearest(name, known.iter().chain(&published).copied())
+        .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+    Usage(format!(
+        "there is no network \"{name}\"{meant}; families: {}; published nets: {}",
+        known.join(", "),
+        published.join(", ")
+    ))
+}

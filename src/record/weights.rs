@@ -1,0 +1,203 @@
+//! Weights as safetensors, by torchvision's names.
+
+use super::write_atomically;
+use crate::arch::{COUNTER, Network};
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// One tensor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    /// All but the counters.
+    pub tensors: BTreeMap<String, Values>,
+}
+
+/// Names told of each kind of fault; a net of another depth has hundreds.
+const TOLD: usize = 8;
+
+impl Weights {
+    /// Reads a file. Halves and doubles become f32; `num_batches_tracked` is left out.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or holds other numbers than floating-point ones.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = SafeTensors::deserialize(&bytes).with_context(|| {
+            format!(
+                "{} is no safetensors file or is damaged (scripts/convert_weights.py converts \
+                 PyTorch's)",
+                path.display()
+            )
+        })?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter().filter(|(name, _)| !is_counter(name)) {
+            let values = floats(&view).with_context(|| {
+                format!("{}: {name} holds {:?}, expected floats", path.display(), view.dtype())
+            })?;
+            tensors.insert(name.to_owned(), Values { shape: view.shape().into(), values });
+        }
+        Ok(Self { tensors })
+    }
+
+    /// Writes a file: whole, or not at all. Each batch normalisation's counter says `batches`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self, path: &Path, network: &Network, batches: u64) -> Result<()> {
+        let counter = (batches as i64).to_le_bytes();
+        let mut bytes = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let values: Vec<u8> = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            bytes.insert(name.clone(), (Dtype::F32, tensor.shape.clone(), values));
+        }
+        for name in network.counters() {
+            bytes.insert(name, (Dtype::I64, Vec::new(), counter.to_vec()));
+        }
+        let views = bytes.iter().map(|(name, (kind, shape, bytes))| {
+            Ok((name, TensorView::new(*kind, shape.clone(), bytes)?))
+        });
+        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+        // As PyTorch's own files say.
+        let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        write_atomically(path, &serialize(views, Some(format))?)
+    }
+
+    /// Whether these are the weights of this net, no more and no less.
+    ///
+    /// # Errors
+    /// One that lists missing, unexpected and misshapen tensors.
+    pub fn fit(&self, network: &Network) -> Result<()> {
+        let expected: BTreeMap<String, Vec<usize>> = network.state().into_iter().collect();
+        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        for (name, shape) in &expected {
+            match self.tensors.get(name) {
+                None => missing.push(name.clone()),
+                Some(found) if found.shape != *shape => {
+                    misshapen.push(format!("{name} {:?} instead of {shape:?}", found.shape));
+                }
+                Some(_) => {}
+            }
+        }
+        let names = self.tensors.keys();
+        let unexpected: Vec<String> =
+            names.filter(|name| !expected.contains_key(*name)).cloned().collect();
+        let kinds = [("missing", &missing), ("unexpected", &unexpected), ("misshapen", &misshapen)];
+        let told: Vec<String> = kinds
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(kind, names)| format!("{} {kind}: {}", names.len(), listed(names)))
+            .collect();
+        ensure!(told.is_empty(), "the weights are not this net's: {}", told.join("; "));
+        Ok(())
+    }
+}
+
+fn is_counter(name: &str) -> bool {
+    name.rsplit('.').next() == Some(COUNTER)
+}
+
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(TOLD);
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+fn floats(view: &TensorView) -> Result<Vec<f32>> {
+    let bytes = view.data();
+    Ok(match view.dtype() {
+        Dtype::F32 => each(bytes, f32::from_le_bytes),
+        Dtype::F64 => each(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
+        Dtype::F16 => each(bytes, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => each(bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+        other => bail!("{other:?}"),
+    })
+}
+
+fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Published;
+
+    fn resnet20() -> Network {
+        let published = Published::find("resnet20").unwrap();
+        crate::arch::network(&published.keys(), published.input, published.classes).unwrap()
+    }
+
+    fn weights(network: &Network) -> Weights {
+        let tensor = |(name, shape): (String, Vec<usize>)| {
+            let n: usize = shape.iter().product();
+            let values = (0..n).map(|i| i as f32 / 7.0).collect();
+            (name, Values { shape, values })
+        };
+        Weights { tensors: network.state().into_iter().map(tensor).collect() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_has_torchvision_s_names() {
+        let (folder, network) = (tempfile::tempdir().unwrap(), resnet20());
+        let (path, weights) = (folder.path().join("w.safetensors"), weights(&network));
+        weights.write(&path, &network, 64_000).unwrap();
+        assert_eq!(Weights::read(&path).unwrap(), weights);
+        let bytes = std::fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let counter = file.tensor("layer1.0.bn2.num_batches_tracked").unwrap();
+        assert_eq!((counter.dtype(), counter.data()), (Dtype::I64, &64_000i64.to_le_bytes()[..]));
+        assert_eq!(file.tensor("layer3.2.conv1.weight").unwrap().shape(), [64, 64, 3, 3]);
+        assert_eq!(file.tensor("fc.bias").unwrap().shape(), [10]);
+        weights.fit(&network).unwrap();
+    }
+
+    #[test]
+    fn one_error_lists_everything_that_does_not_fit() {
+        let network = resnet20();
+        let mut weights = weights(&network);
+        let bias = weights.tensors.remove("fc.bias").unwrap();
+        weights.tensors.insert("linear.bias".into(), bias);
+        weights.tensors.get_mut("conv1.weight").unwrap().shape = vec![16, 1, 3, 3];
+        let message = weights.fit(&network).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "the weights are not this net's: 1 missing: fc.bias; 1 unexpected: linear.bias; \
+             1 misshapen: conv1.weight [16, 1, 3, 3] instead of [16, 3, 3, 3]"
+        );
+        let none = Weights::default().fit(&network).unwrap_err().to_string();
+        assert!(none.contains("97 missing") && none.contains("and 89 more"), "{none}");
+    }
+
+    #[test]
+    fn halves_and_doubles_are_read_and_other_files_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let write = |kind, bytes: &[u8]| {
+            let view = TensorView::new(kind, vec![1], bytes).unwrap();
+            std::fs::write(&path, serialize([("x", view)], None).unwrap()).unwrap();
+            Weights::read(&path)
+        };
+        let value = |weights: Result<Weights>| weights.unwrap().tensors["x"].values[0];
+        assert_eq!(value(write(Dtype::F64, &0.5f64.to_le_bytes())), 0.5);
+        assert_eq!(value(write(Dtype::F16, &half::f16::from_f32(0.5).to_le_bytes())), 0.5);
+        assert_eq!(value(write(Dtype::BF16, &half::bf16::from_f32(0.5).to_le_bytes())), 0.5);
+        let message = format!("{:#}", write(Dtype::I32, &1i32.to_le_bytes()).unwrap_err());
+        assert!(message.contains("x holds I32"), "{message}");
+        std::fs::write(&path, b"PK\x03\x04 a zip").unwrap();
+        let message = format!("{:#}", Weights::read(&path).unwrap_err());
+        assert!(message.contains("convert_weights.py"), "{message}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Loss and errors of given weights.
+
+use super::evaluate::Evaluator;
+use super::net::Net;
+use super::parameters::Parameters;
+use super::{device, weights};
+use anyhow::{Context, Result};
+use fathom::data::{self, Standardiser};
+use fathom::protocol::{EvalJob, Evaluated, Part};
+use fathom::record::Weights;
+use fathom::spec::Decay;
+use tch::Kind;
+
+/// Evaluates.
+///
+/// # Errors
+/// When weights or data are not there or do not fit the net.
+pub fn eval(job: &EvalJob) -> Result<Evaluated> {
+    tch::set_num_threads(job.threads as i32);
+    let device = device::open(&job.device)?;
+    let read = Weights::read(&job.weights)?;
+    read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
+    let dataset = data::load(&job.data, job.data_dir.as_deref())?;
+    let standardiser = Standardiser::measure(&job.standardise, &dataset.train);
+    let parameters = Parameters::new(&job.network.initial(0), Decay::All, (Kind::Float, device));
+    let net = Net::new(&job.network, &parameters);
+    weights::import(&read, &net, &parameters);
+    let images = match job.part {
+        Part::Train => &dataset.train,
+        Part::Test => &dataset.test,
+    };
+    let all: Vec<u32> = (0..images.len() as u32).collect();
+    let errors = Evaluator::new(&standardiser, device).errors(&net, images, &all);
+    Ok(Evaluated {
+        images: errors.images,
+        loss: errors.loss,
+        top1_err_pct: errors.err_pct,
+        top5_err_pct: errors.top5_err_pct,
+    })
+}
