@@ -127,3 +127,6 @@ enum Statistics {
     /// The batch; the averages move towards it by this share.
     Batch { kept: Option<f64> },
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::train::parameters::Parameters;
-use fathom::arch::{FamilyKeys, network};
+use fathom::arch::{defaults, family, network};
 use fathom::spec::Decay;
 use tch::{Device, Kind};
 
@@ -16,16 +16,26 @@ fn build_with(set: &[(&str, serde_json::Value)]) -> (Network, Parameters, Net) {
 }
 
 fn build_for(set: &[(&str, serde_json::Value)], size: usize) -> (Network, Parameters, Net) {
-    let text = r#"{"network.family": "residual", "network.depth": 8, "network.width": 4,
-        "network.stem": "cifar", "network.block": "basic", "network.norm": "batch",
-        "network.norm_eps": 1e-5, "network.norm_momentum": 0.1, "network.norm_groups": 2,
-        "network.activation": "relu", "network.init": "he-fan-out", "network.shortcut": "a",
-        "network.shortcut_pad": "behind", "network.shortcut_scale": 1.0}"#;
-    let mut keys: FamilyKeys = serde_json::from_str(text).unwrap();
+    build_as(set, size, Kind::Float)
+}
+
+/// The same in numbers of another kind.
+fn build_as(
+    set: &[(&str, serde_json::Value)],
+    size: usize,
+    kind: Kind,
+) -> (Network, Parameters, Net) {
+    let name = set.iter().find(|(key, _)| *key == "network.family").map(|(_, value)| value);
+    let name = name.and_then(|value| value.as_str()).unwrap_or("residual");
+    let family = family(name).unwrap();
+    let mut keys = defaults(family);
+    keys.insert("network.family".into(), name.into());
+    for (key, value) in [("depth", 8), ("width", 4), ("norm_groups", 2)] {
+        keys.insert(format!("network.{key}"), value.into());
+    }
     keys.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let network = network(&keys, [3, size, size], 10).unwrap();
-    let options = (Kind::Float, Device::Cpu);
-    let parameters = Parameters::new(&network.initial(0), Decay::All, options);
+    let parameters = Parameters::new(&network.initial(0), Decay::All, (kind, Device::Cpu));
     let net = Net::new(&network, &parameters);
     (network, parameters, net)
 }
@@ -135,28 +145,47 @@ fn group_and_layer_norm_do_not_see_the_batch_even_in_training() {
 
 #[test]
 fn every_block_shortcut_and_stem_gives_logits_and_gradients_for_all_parameters() {
-    let sets: [&[(&str, serde_json::Value)]; 7] = [
-        &[("network.shortcut", "b".into())],
-        &[("network.shortcut", "c".into())],
-        &[("network.shortcut_pad", "split".into())],
-        &[("network.block", "bottleneck".into()), ("network.depth", 11.into())],
+    let text = |word: &str| serde_json::Value::from(word);
+    let sets: &[&[(&str, serde_json::Value)]] = &[
+        &[("network.shortcut", text("b"))],
+        &[("network.shortcut", text("c"))],
+        &[("network.shortcut_pad", text("split"))],
+        &[("network.block", text("bottleneck")), ("network.depth", 11.into())],
         &[
-            ("network.family", "dense".into()),
+            ("network.family", text("dense")),
             ("network.depth", 10.into()),
             ("network.growth", 4.into()),
             ("network.bottleneck", true.into()),
             ("network.compression", 0.5.into()),
             ("network.dropout", 0.2.into()),
         ],
-        &[("network.family", "preact".into()), ("network.shortcut", "b".into())],
+        &[("network.family", text("preact")), ("network.shortcut", text("b"))],
         &[
             ("network.depth", 18.into()),
-            ("network.stem", "imagenet".into()),
-            ("network.shortcut", "b".into()),
+            ("network.stem", text("imagenet")),
+            ("network.shortcut", text("b")),
+        ],
+        &[("network.family", text("plain")), ("network.norm", text("group"))],
+        &[("network.family", text("mlp")), ("network.norm", text("batch-formula"))],
+        &[("network.family", text("residual-mlp")), ("network.norm", text("group"))],
+        &[("network.family", text("residual-mlp")), ("network.norm", text("layer"))],
+        &[("network.family", text("lenet")), ("network.norm", text("batch"))],
+        &[("network.family", text("lenet")), ("network.norm", text("batch-formula"))],
+        &[("network.norm", text("none")), ("network.init", text("fixup"))],
+        &[
+            ("network.family", text("preact")),
+            ("network.norm", text("none")),
+            ("network.init", text("skipinit")),
+        ],
+        &[
+            ("network.family", text("residual-mlp")),
+            ("network.norm", text("none")),
+            ("network.init", text("fixup")),
+            ("network.depth", 9.into()),
         ],
     ];
     for set in sets {
-        let size = if set.iter().any(|(_, value)| value == "imagenet") { 32 } else { 8 };
+        let size = if set.iter().any(|(_, value)| value == "imagenet") { 32 } else { 12 };
         let (network, parameters, net) = build_for(set, size);
         let batch = images_of(4, size as i64);
         let labels = Tensor::from_slice(&[0i64, 1, 2, 3]);
@@ -183,4 +212,74 @@ fn a_block_whose_branch_gives_nothing_is_the_identity() {
     // What the block's inside does no longer matters: it is the identity.
     let _ = parameters.leaf("layer1.0.conv1.weight").fill_(0.5);
     assert!(distance(&blocked, &net.forward(&batch, TRAIN)) == 0.0);
+}
+
+#[test]
+fn with_fixup_and_skipinit_every_block_begins_as_the_identity() {
+    let _guard = tch::no_grad_guard();
+    for (family, init) in [
+        ("residual", "fixup"),
+        ("residual", "skipinit"),
+        ("preact", "fixup"),
+        ("preact", "skipinit"),
+    ] {
+        let set = [
+            ("network.family", family.into()),
+            ("network.norm", "none".into()),
+            ("network.init", init.into()),
+        ];
+        let (_, parameters, net) = build_with(&set);
+        let fc = parameters.leaf("fc.weight");
+        let _ = fc.shallow_clone().copy_(&Tensor::ones_like(&fc));
+        let batch = images(4);
+        let before = net.forward(&batch, TRAIN);
+        // What the first layer of a branch does is of no consequence yet.
+        for (name, leaf) in parameters.named() {
+            if name.starts_with("layer") && name.ends_with("conv1.weight") {
+                let _ = leaf.shallow_clone().fill_(0.3);
+            }
+        }
+        let after = net.forward(&batch, TRAIN);
+        assert!(distance(&before, &after) == 0.0, "{family} with {init}");
+    }
+}
+
+#[test]
+fn dropout_is_off_at_prediction_and_on_in_training() {
+    let _guard = tch::no_grad_guard();
+    let set = [
+        ("network.family", "dense".into()),
+        ("network.depth", 10.into()),
+        ("network.growth", 4.into()),
+        ("network.dropout", 0.5.into()),
+    ];
+    let (_, _, net) = build_with(&set);
+    let batch = images(6);
+    let _ = net.forward(&batch, TRAIN);
+    let predict = || net.forward(&batch, Mode::Predict);
+    let together = predict();
+    assert!(distance(&together, &predict()) == 0.0);
+    let alone = net.forward(&batch.narrow(0, 2, 1), Mode::Predict);
+    assert!(distance(&together.narrow(0, 2, 1), &alone) < 1e-5);
+    assert!(distance(&net.forward(&batch, TRAIN), &net.forward(&batch, TRAIN)) > 1e-3);
+}
+
+#[test]
+fn nets_by_formula_are_libtorch_s_in_double_precision() {
+    for family in ["residual", "preact", "dense", "mlp", "lenet"] {
+        let step = |norm: &str| {
+            let set = [("network.family", family.into()), ("network.norm", norm.into())];
+            let depth = ("network.depth", if family == "dense" { 10 } else { 8 }.into());
+            let set: Vec<_> = set.into_iter().chain([depth]).collect();
+            let (_, parameters, net) = build_as(&set, 12, Kind::Double);
+            let batch = images_of(6, 12).to_kind(Kind::Double);
+            let labels = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 5]);
+            let loss = net.forward(&batch, TRAIN).cross_entropy_for_logits(&labels);
+            (parameters.gradients(&loss), loss.double_value(&[]))
+        };
+        let ((a, loss_a), (b, loss_b)) = (step("batch"), step("batch-formula"));
+        assert!((loss_a - loss_b).abs() < 1e-10, "{family}: {loss_a} {loss_b}");
+        let apart = distance(&a, &b) / a.abs().max().double_value(&[]);
+        assert!(apart < 1e-10, "{family}: {apart}");
+    }
 }

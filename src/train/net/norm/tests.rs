@@ -1,0 +1,160 @@
+use super::*;
+use tch::{Device, Kind, Reduction};
+
+const TRAIN: Mode = Mode::Train { norm_batch: None };
+const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
+
+/// A batch normalisation in double precision, fused or from its formulas.
+fn batch_norm(from_formula: bool, channels: i64) -> Normalisation {
+    let norm = Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula };
+    let gamma = Tensor::linspace(0.5, 1.5, channels, DOUBLE).set_requires_grad(true);
+    let beta = Tensor::linspace(-0.3, 0.4, channels, DOUBLE).set_requires_grad(true);
+    Normalisation::new("bn", norm, [gamma, beta])
+}
+
+/// Numbers without pattern, the same every time.
+fn numbers(shape: &[i64]) -> Tensor {
+    let n: i64 = shape.iter().product();
+    let line = Tensor::arange(n, DOUBLE) * 12.9898;
+    ((line.sin() * 43758.5453).frac() * 3.0 + 0.7).view(shape)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+/// Feature maps, and features of fully connected layers.
+const SHAPES: [&[i64]; 2] = [&[6, 3, 5, 4], &[16, 3]];
+
+#[test]
+fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
+    for shape in SHAPES {
+        let step = |from_formula| {
+            let norm = batch_norm(from_formula, shape[1]);
+            let x = numbers(shape).set_requires_grad(true);
+            let y = norm.forward(&x, TRAIN);
+            let loss = (&y * numbers(shape).cos()).sum(Kind::Double);
+            let mut all =
+                Tensor::run_backward(&[loss], &[&x, &norm.gamma, &norm.beta], false, false);
+            all.push(y);
+            all.extend(norm.averages().iter().map(Tensor::copy));
+            all.push(norm.forward(&x, Mode::Predict));
+            all
+        };
+        let what = ["∂x", "∂γ", "∂β", "y", "moving mean", "moving variance", "y at prediction"];
+        for ((ours, theirs), what) in step(true).iter().zip(&step(false)).zip(what) {
+            let apart = distance(ours, theirs);
+            assert!(apart < 1e-10, "{what} of {shape:?}: {apart}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_finite_differences() {
+    for shape in SHAPES {
+        let norm = batch_norm(true, shape[1]);
+        let x = numbers(shape).set_requires_grad(true);
+        let weights = numbers(shape).cos();
+        let loss = || (norm.forward(&x, TRAIN).square() * &weights).sum(Kind::Double);
+        let inputs = [&x, &norm.gamma, &norm.beta];
+        let gradients = Tensor::run_backward(&[loss()], &inputs, false, false);
+        let _guard = tch::no_grad_guard();
+        for (input, gradient) in inputs.iter().zip(&gradients) {
+            let step = 1e-5;
+            for place in 0..input.numel().min(20) as i64 {
+                let moved = |by: f64| {
+                    let mut entry = input.view(-1).narrow(0, place, 1);
+                    entry += by;
+                    let value = loss().double_value(&[]);
+                    entry -= by;
+                    value
+                };
+                let difference = (moved(step) - moved(-step)) / (2.0 * step);
+                let analytic = gradient.view(-1).double_value(&[place]);
+                let apart = (difference - analytic).abs() / analytic.abs().max(1.0);
+                assert!(apart < 1e-7, "{shape:?} [{place}]: {difference} against {analytic}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_output_of_each_channel_has_mean_beta_and_deviation_gamma() {
+    let _guard = tch::no_grad_guard();
+    let norm = batch_norm(true, 3);
+    let y = norm.forward(&numbers(&[64, 3, 8, 8]), TRAIN);
+    let over = [0i64, 2, 3].as_slice();
+    assert!(distance(&y.mean_dim(over, false, Kind::Double), &norm.beta) < 1e-10);
+    let deviation = y.var_dim(over, false, false).sqrt();
+    assert!(distance(&deviation, &norm.gamma) < 1e-4, "but for ε");
+}
+
+#[test]
+fn gamma_of_the_deviation_and_beta_of_the_mean_undo_the_normalisation() {
+    let _guard = tch::no_grad_guard();
+    let x = numbers(&[6, 3, 5, 4]);
+    let over = [0i64, 2, 3].as_slice();
+    let eps = 1e-5;
+    let gamma = (x.var_dim(over, false, false) + eps).sqrt();
+    let beta = x.mean_dim(over, false, Kind::Double);
+    let norm = Norm::Batch { eps, momentum: 0.1, from_formula: true };
+    let y = Normalisation::new("bn", norm, [gamma, beta]).forward(&x, TRAIN);
+    assert!(distance(&x, &y) < 1e-10);
+}
+
+#[test]
+fn moving_averages_follow_libtorch_s_convention() {
+    let _guard = tch::no_grad_guard();
+    let norm = batch_norm(true, 3);
+    let x = numbers(&[4, 3, 2, 2]);
+    let _ = norm.forward(&x, TRAIN);
+    let over = [0i64, 2, 3].as_slice();
+    // The newest batch has the weight of the momentum, and the variance is the unbiased one.
+    let mean = x.mean_dim(over, false, Kind::Double) * 0.1;
+    let variance = x.var_dim(over, true, false) * 0.1 + 0.9;
+    assert!(distance(&norm.averages()[0], &mean) < 1e-12);
+    assert!(distance(&norm.averages()[1], &variance) < 1e-12);
+    let before = norm.averages()[1].copy();
+    let _ = norm.forward(&(x * 5.0), Mode::Predict);
+    assert!(distance(&norm.averages()[1], &before) == 0.0, "prediction moves nothing");
+}
+
+#[test]
+fn statistics_of_larger_batches_vary_less() {
+    let _guard = tch::no_grad_guard();
+    tch::manual_seed(0);
+    // The spread over many batches of a batch's mean and variance, as the formula takes them:
+    // averages with momentum 1 are those of the last batch.
+    let spread = |batch: i64| {
+        let norm = Norm::Batch { eps: 1e-5, momentum: 1.0, from_formula: true };
+        let (one, zero) = (Tensor::ones([1], DOUBLE), Tensor::zeros([1], DOUBLE));
+        let norm = Normalisation::new("bn", norm, [one, zero]);
+        let taken: Vec<[f64; 2]> = (0..2000)
+            .map(|_| {
+                let _ = norm.forward(&Tensor::randn([batch, 1], DOUBLE), TRAIN);
+                [0, 1].map(|part: usize| norm.averages()[part].double_value(&[0]))
+            })
+            .collect();
+        [0, 1].map(|part| {
+            let column: Vec<f64> = taken.iter().map(|pair| pair[part]).collect();
+            Tensor::from_slice(&column).std(true).double_value(&[])
+        })
+    };
+    let (small, large) = (spread(8), spread(128));
+    for part in [0, 1] {
+        // 1/√m: a quarter for sixteen times the images.
+        let ratio = small[part] / large[part];
+        assert!((3.6..4.6).contains(&ratio), "{small:?} against {large:?}");
+    }
+}
+
+#[test]
+fn losses_at_prediction_do_not_depend_on_the_batch() {
+    let _guard = tch::no_grad_guard();
+    let norm = batch_norm(true, 3);
+    let x = numbers(&[8, 3, 4, 4]);
+    let _ = norm.forward(&x, TRAIN);
+    let together = norm.forward(&x, Mode::Predict).narrow(0, 5, 1);
+    let alone = norm.forward(&x.narrow(0, 5, 1), Mode::Predict);
+    assert_eq!(together.mse_loss(&alone, Reduction::Sum).double_value(&[]), 0.0);
+}
