@@ -6,7 +6,7 @@ use super::{SOME_FAILED, Usage, plan};
 use crate::protocol::Probe;
 use crate::record::{Resolved, SCHEMA, State, SweepDir};
 use crate::spec::{Experiment, Run, SpecError};
-use crate::sweep::{Options, Worker, refuse_strangers, sweep, tally};
+use crate::sweep::{Options, Worker, available_memory, refuse_strangers, sweep, tally};
 use crate::{data, stats};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
@@ -81,6 +81,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut experiment = args.chosen.load()?;
     for remark in &experiment.remarks {
         eprintln!("note: {remark}");
+    }
+    // A GPU's memory is another matter, and its worker says what it lacks.
+    if !args.device.starts_with("cuda")
+        && let Some(warning) = plan::too_large(&experiment.runs, available_memory())
+    {
+        eprintln!("warning: {warning}");
     }
     let mut name = experiment.name.clone();
     if args.smoke {

@@ -52,6 +52,15 @@ impl Run {
         self.audit.macs.saturating_mul(images)
     }
 
+    /// Bytes that training needs besides the program, estimated: what every layer puts out is kept
+    /// for the backward pass, with its gradient; parameters with gradient, velocity and a copy
+    /// while updating.
+    pub fn memory(&self) -> u64 {
+        let batch = self.settings.training.batch as u64;
+        let activations = self.audit.activations.saturating_mul(2).saturating_mul(batch);
+        activations.saturating_add(self.audit.parameters.saturating_mul(4)).saturating_mul(4)
+    }
+
     /// Text of a key's value; empty where the key does nothing in this run.
     pub fn text(&self, key: &str) -> String {
         self.config.get(key).map(text).unwrap_or_default()

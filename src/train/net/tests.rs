@@ -283,3 +283,27 @@ fn nets_by_formula_are_libtorch_s_in_double_precision() {
         assert!(apart < 1e-10, "{family}: {apart}");
     }
 }
+
+#[test]
+fn a_block_whose_last_convolution_is_zero_is_not_there() {
+    let _guard = tch::no_grad_guard();
+    for family in ["residual", "preact"] {
+        for norm in ["batch", "group", "none"] {
+            let with = |blocks: [usize; 3]| {
+                let set = [
+                    ("network.family", family.into()),
+                    ("network.norm", norm.into()),
+                    ("network.depth", serde_json::Value::Null),
+                    ("network.blocks", blocks.to_vec().into()),
+                ];
+                build_with(&set)
+            };
+            let ((_, _, shallow), (_, parameters, deep)) = (with([1, 1, 1]), with([1, 2, 1]));
+            let batch = images(4);
+            assert!(distance(&shallow.forward(&batch, TRAIN), &deep.forward(&batch, TRAIN)) > 1e-3);
+            let _ = parameters.leaf("layer2.1.conv2.weight").zero_();
+            let apart = distance(&shallow.forward(&batch, TRAIN), &deep.forward(&batch, TRAIN));
+            assert!(apart == 0.0, "{family} with {norm}: {apart}");
+        }
+    }
+}
