@@ -13,7 +13,8 @@ Why: a net built elsewhere that gives the same numbers from the same weights is 
 Weights are not stored. Each tensor's values follow from its name by integer arithmetic (`uniform`
 below), so any language has them bit for bit. The range depends on the tensor (`value_range`), and
 the values of odd channels of norms' biases are negated (`fill`). The images are the tensor named
-under `images` in the file, between -1 and 1; the label of image j is (37 j + 11) modulo the number of classes.
+under `images` in the file, between -1 and 1; the label of image j is (37 j + 11) modulo the
+number of classes.
 
 The stored numbers are computed in float64 from float32 weights and images. The same is done in
 float32 and the differences printed, as a test in float32 can ask no more than these. The choices
@@ -29,7 +30,7 @@ that make them small, logits within 1e-6 and every parameter's gradient within 2
   would be zero but for rounding.
 - The last norm of a residual block has a small weight, and a bias beyond it of the same signs, so
   the sums, too, stay away from zero however many blocks are added up.
-- Of some tens of images' names, one for which all inputs of ReLUs are several times float32's
+- Of the images' names tried (1 to 60 for a net), one for which all inputs of ReLUs are several times float32's
   rounding away from zero: 2 times for resnet152, 4 or more for the others.
 
 A gradient is stored as its norm and its dot products with four vectors of random signs (sketches).
@@ -176,7 +177,8 @@ NETS = {
     "resnet152": (torchvision.models.resnet152, (4, 3, 33, 33), 1000,
                   ["bn1", "layer3.20.bn2", "layer4.2.bn3"], "images-9"),
     "densenet121": (torchvision.models.densenet121, (4, 3, 64, 64), 1000,
-                    ["features.norm0", "features.denseblock3.denselayer12.norm2", "features.norm5"], "images-47"),
+                    ["features.norm0", "features.denseblock3.denselayer12.norm2", "features.norm5"],
+                    "images-47"),
     "resnet20-split": (lambda: CifarResNet20(split=True), (4, 3, 32, 32), 10,
                        ["bn1", "layer2.0.bn1", "layer3.2.bn2"], "images"),
     "resnet20-behind": (lambda: CifarResNet20(split=False), (4, 3, 32, 32), 10,
