@@ -30,8 +30,8 @@ that make them small, logits within 1e-6 and every parameter's gradient within 2
   would be zero but for rounding.
 - The last norm of a residual block has a small weight, and a bias beyond it of the same signs, so
   the sums, too, stay away from zero however many blocks are added up.
-- Of the images' names tried (1 to 60 for a net), one for which all inputs of ReLUs are several times float32's
-  rounding away from zero: 2 times for resnet152, 4 or more for the others.
+- Of the images' names tried (1 to 60 for a net), one for which every ReLU's input is further from
+  zero than float32's rounding: 2 times for resnet152, 4 or more for the others.
 
 A gradient is stored as its norm and its dot products with four vectors of random signs (sketches).
 For a difference of two gradients the root mean square of its sketches estimates its norm.
