@@ -11,6 +11,13 @@ pub const AVERAGES: [&str; 2] = ["running_mean", "running_var"];
 pub const COUNTER: &str = "num_batches_tracked";
 
 impl Network {
+    /// Names and shapes of the trained parameters, in the order of the layers.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        let mut all = Vec::new();
+        visit(&self.layers, &mut |layer| all.extend(layer.parameters()));
+        all
+    }
+
     /// Names and shapes of everything that training changes, but for the counters.
     pub fn state(&self) -> Vec<(String, Vec<usize>)> {
         let mut all = Vec::new();

@@ -1,14 +1,11 @@
 //! Loss and errors of given weights.
 
 use super::evaluate::Evaluator;
-use super::net::Net;
-use super::parameters::Parameters;
 use super::{device, weights};
 use anyhow::{Context, Result};
 use fathom::data::{self, Standardiser};
 use fathom::protocol::{EvalJob, Evaluated, Part};
 use fathom::record::Weights;
-use fathom::spec::Decay;
 use tch::Kind;
 
 /// Evaluates.
@@ -22,9 +19,7 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;
     let standardiser = Standardiser::measure(&job.standardise, &dataset.train);
-    let parameters = Parameters::new(&job.network.initial(0), Decay::All, (Kind::Float, device));
-    let net = Net::new(&job.network, &parameters);
-    weights::import(&read, &net, &parameters);
+    let (net, _) = weights::load(&read, &job.network, (Kind::Float, device));
     let images = match job.part {
         Part::Train => &dataset.train,
         Part::Test => &dataset.test,

@@ -238,3 +238,6 @@ fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&Normalisation)) {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod parity;
