@@ -179,3 +179,50 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
     }
     assert!(count >= 3, "{count} experiments");
 }
+
+#[test]
+fn the_weights_of_a_run_give_its_last_row_again() {
+    let folder = with_experiment(
+        "[[arm]]\nname = \"plain\"\n[[arm]]\nname = \"lenet\"\nfamily = \"lenet\"\n\
+         norm = \"batch\"\n",
+    );
+    let arguments = ["run", "tiny.toml", "--device", "cpu", "--set", "data.size=12"];
+    succeed(folder.path(), &arguments);
+    for (arm, network) in [("plain", "plain --depth 8 --width 2"), ("lenet", "lenet-bn")] {
+        let runs = runs(&folder.path().join("results/tiny"));
+        let run = runs.iter().find(|run| run.to_string_lossy().contains(arm)).expect("a run");
+        let curve = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+        let columns: Vec<&str> = curve.lines().next().expect("a header").split(',').collect();
+        let last: Vec<&str> = curve.lines().last().expect("a row").split(',').collect();
+        let weights = run.join("checkpoint.safetensors");
+        let all = format!(
+            "eval --weights {} --network {network} --data shapes --size 12 --images 50 \
+             --format csv --mean {{mean}} --std {{std}}",
+            weights.display()
+        );
+        let manifest = std::fs::read_to_string(run.join("run.json")).expect("a manifest");
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("json");
+        let told = manifest["data"]["standardised"].as_str().expect("figures");
+        let list = |name: &str| {
+            let from = told.find(name).map(|at| &told[at..]).expect("told");
+            let (start, end) = (from.find('[').expect("["), from.find(']').expect("]"));
+            from[start + 1..end].replace(' ', "")
+        };
+        let all = all.replace("{mean}", &list("mean")).replace("{std}", &list("std"));
+        let table = succeed(folder.path(), &all.split_whitespace().collect::<Vec<_>>());
+        let found: Vec<f64> = table
+            .lines()
+            .nth(1)
+            .expect("a row")
+            .split(',')
+            .map(|x| x.parse().expect("a number"))
+            .collect();
+        let of = |name: &str| -> f64 {
+            let place = columns.iter().position(|column| *column == name).expect("a column");
+            last[place].parse().expect("a number")
+        };
+        assert!((found[1] - of("test_loss")).abs() < 1e-3, "{found:?} {last:?}");
+        assert!((found[2] - of("test_err_pct")).abs() < 2.1, "{found:?} {last:?}");
+        assert!(found[3] <= found[2]);
+    }
+}
