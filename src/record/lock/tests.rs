@@ -60,13 +60,12 @@ fn a_lock_is_taken_once_and_released() {
 
 #[test]
 fn the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once() {
-    let cases: [(&str, fn(&mut Owner)); 2] = [
-        ("dead", |owner| owner.pid = dead_pid()),
-        ("another process under the same pid", |owner| owner.started -= 1),
-    ];
-    for (name, change) in cases {
+    for name in ["dead", "another process under the same pid"] {
         let (folder, path) = folder();
-        let left = leave(&path, change);
+        let left = leave(&path, |owner| match name {
+            "dead" => owner.pid = dead_pid(),
+            _ => owner.started -= 1,
+        });
         let patience = Patience { watch: Duration::from_secs(3600), ..SHORT };
         let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
         assert_eq!(taken.taken_over, Some(left), "{name}");
