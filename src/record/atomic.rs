@@ -22,7 +22,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Temporary files are private to their owner; results are for everybody the umask allows.
-fn make_readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+pub(super) fn make_readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     // SAFETY: umask only swaps a number of this process; it is put back at once.
     let mask = unsafe {

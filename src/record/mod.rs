@@ -6,14 +6,17 @@
 //!   experiment.toml  resolved.json
 //!   runs/<run id>/run.json curve.csv status.json log.txt
 //!   curves.csv  figures/
+//!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
 //!
-//! `runs/` is primary; all else can be made again from it.
+//! `runs/` is primary; all else can be made again from it. Who writes holds a lock (`lock`), which
+//! works on file systems shared between machines.
 
 mod atomic;
 mod columns;
 mod curves;
 mod grouping;
+mod lock;
 mod manifest;
 mod sweep_dir;
 mod weights;
@@ -22,6 +25,7 @@ pub use atomic::write_atomically;
 pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
 pub use grouping::{RunGroup, group, natural_order};
+pub use lock::{Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};

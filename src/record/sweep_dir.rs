@@ -49,6 +49,11 @@ impl SweepDir {
         self.root.join("figures")
     }
 
+    /// The file that is locked while somebody plans or supervises here.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("sweep.lock")
+    }
+
     /// The directory of one run.
     pub fn run(&self, id: &str) -> RunDir {
         RunDir { root: self.root.join("runs").join(id) }
@@ -134,6 +139,11 @@ impl RunDir {
     /// Weights at the end of training, as [`super::Weights`] writes them.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
+    }
+
+    /// The file that is locked while the run trains.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("run.lock")
     }
 
     /// Creates the directory.

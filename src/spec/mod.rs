@@ -2,8 +2,10 @@
 //!
 //! The file is read into flat dotted keys with their lines (`file`), every combination of arms
 //! and swept values is resolved against the table of keys (`keys`, `resolve`, `expand`), and a resolved
-//! configuration becomes typed settings for the worker ([`Settings`]).
+//! configuration becomes typed settings for the worker ([`Settings`]). What became of an experiment
+//! since its results were begun is told key by key ([`changes()`]).
 
+mod changes;
 mod expand;
 mod file;
 mod keys;
@@ -11,6 +13,7 @@ mod resolve;
 mod settings;
 mod smoke;
 
+pub use changes::{Changes, changes, changes_among};
 pub use expand::{Experiment, Run};
 pub use keys::KEYS;
 pub use resolve::Config;

@@ -78,6 +78,12 @@ fn holds(key: &Key, config: &Config) -> bool {
     })
 }
 
+/// The default of a key in a configuration's family.
+pub(super) fn default_of(config: &Config, name: &str) -> Option<Value> {
+    let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
+    keys_of(family_name).find(|key| key.name == name)?.default.value()
+}
+
 /// The identity of a run: the first 8 digits of SHA-256 over the schema and every key that is not
 /// at its default, so that a key added in a later version does not rename old runs.
 pub(super) fn fingerprint(config: &Config) -> String {

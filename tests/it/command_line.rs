@@ -191,3 +191,42 @@ fn runs_keep_their_names_when_keys_are_added() {
         assert!(runs.join(id).is_dir(), "{id}");
     }
 }
+
+#[test]
+fn a_directory_with_runs_of_another_configuration_is_refused_with_what_changed() {
+    use fathom::record::{Manifest, Resolved, SCHEMA, SweepDir};
+    let folder = with_experiment("");
+    let file = folder.path().join("tiny.toml");
+    let sets = ["seed=[0, 1]".to_owned()];
+    let experiment = fathom::spec::Experiment::load(&file, &sets).expect("a fine experiment");
+    let directory = SweepDir::new(folder.path().join("results/tiny"));
+    directory.create().expect("writable");
+    let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    directory.write_experiment(&experiment.text, &resolved).expect("writable");
+    for run in &experiment.runs {
+        let manifest = Manifest {
+            schema: SCHEMA,
+            id: run.id.clone(),
+            arm: None,
+            axes: run.axes.clone(),
+            config: run.config.clone(),
+            execution: Default::default(),
+            revision: Default::default(),
+            data: Default::default(),
+            parameters: 0,
+            macs: 0,
+        };
+        let files = directory.run(&run.id);
+        files.create().and_then(|()| files.write_manifest(&manifest)).expect("writable");
+    }
+    // What --only leaves out is still planned; what --set replaces is not.
+    let changed = ["run", "tiny.toml", "--only", "*-s1-*", "--set", "seed=[1, 2]"];
+    let lower = ["--set", "training.lr=0.05"];
+    let errors = fail(folder.path(), 1, &changed);
+    assert!(errors.contains("results/tiny holds 1 run that this experiment does"), "{errors}");
+    assert!(errors.contains("\n  seed: 0 -> 2 (1 of 2 runs, plain-8-s0-"), "{errors}");
+    let errors = fail(folder.path(), 1, &[&changed[..], &lower[..]].concat());
+    assert!(errors.contains("holds 2 runs that this experiment does not have"), "{errors}");
+    assert!(errors.contains("\n  training.lr: 0.1 -> 0.05 (2 runs)\n"), "{errors}");
+    assert!(errors.contains("give another --out, or change the file or --set back"), "{errors}");
+}

@@ -137,7 +137,8 @@ fn results_of_another_experiment_are_not_mixed_in() {
     succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu"]);
     let other = ["run", "tiny.toml", "--device", "cpu", "--set", "training.lr=0.2"];
     let errors = fail(folder.path(), 1, &other);
-    assert!(errors.contains("holds 1 runs that this experiment does not have"), "{errors}");
+    assert!(errors.contains("holds 1 run that this experiment does not have"), "{errors}");
+    assert!(errors.contains("training.lr: 0.1 -> 0.2 (1 run)"), "{errors}");
     // More of the same is welcome, and so is a part of it.
     let more = ["run", "tiny.toml", "--device", "cpu", "--set", "seed=[0, 1]"];
     succeed(folder.path(), &[&more[..], &["--only", "*-s1-*"]].concat());

@@ -230,7 +230,7 @@ fn with_fixup_and_skipinit_every_block_begins_as_the_identity() {
         ];
         let (_, parameters, net) = build_with(&set);
         let fc = parameters.leaf("fc.weight");
-        let _ = fc.shallow_clone().copy_(&Tensor::ones_like(&fc));
+        fc.shallow_clone().copy_(&Tensor::ones_like(&fc));
         let batch = images(4);
         let before = net.forward(&batch, TRAIN);
         // What the first layer of a branch does is of no consequence yet.
