@@ -184,8 +184,8 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
 #[test]
 fn the_weights_of_a_run_give_its_last_row_again() {
     let folder = with_experiment(
-        "[[arm]]\nname = \"plain\"\n[[arm]]\nname = \"lenet\"\nfamily = \"lenet\"\n\
-         norm = \"batch\"\n",
+        "[[arm]]\nname = \"plain\"\n[[arm]]\nname = \"lenet\"\n\"network.family\" = \"lenet\"\n\
+         \"network.norm\" = \"batch\"\n",
     );
     let arguments = ["run", "tiny.toml", "--device", "cpu", "--set", "data.size=12"];
     succeed(folder.path(), &arguments);
