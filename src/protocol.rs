@@ -36,6 +36,51 @@ pub struct Job {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
+    /// Process that supervises: a worker that is left alone ends.
+    pub supervisor: u32,
+    /// When checkpoints are written.
+    pub checkpoint: Interval,
+}
+
+/// Exit code of a worker that was told to stop and did, at a checkpoint; and of a sweep whose
+/// workers did.
+pub const STOPPED: u8 = 75;
+
+/// Exit code of a worker that did not begin because another process trains its run; its last words
+/// say which.
+pub const HELD: u8 = 76;
+
+/// Time between two checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Interval {
+    /// So many seconds; longer where checkpoints would take more than half a per cent of the time.
+    Seconds(f64),
+    /// So many updates.
+    Steps(u64),
+}
+
+impl Default for Interval {
+    fn default() -> Self {
+        Interval::Seconds(60.0)
+    }
+}
+
+impl std::str::FromStr for Interval {
+    type Err = String;
+
+    /// `90s`, `5m`, `1h`, or a number of updates.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let seconds = [("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+            .iter()
+            .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+            .map(|(number, unit)| number.parse::<f64>().ok().map(|number| number * unit));
+        let interval = match seconds {
+            Some(seconds) => seconds.filter(|seconds| *seconds > 0.0).map(Interval::Seconds),
+            None => text.parse().ok().filter(|steps| *steps > 0).map(Interval::Steps),
+        };
+        interval.ok_or_else(|| "expected a time such as 90s, 5m, 1h, or a number of updates".into())
+    }
 }
 
 /// What a worker tells of its run.
@@ -60,6 +105,11 @@ pub enum Event {
     Remark {
         /// What.
         text: String,
+    },
+    /// The run goes on from a checkpoint.
+    Resumed {
+        /// Updates made before.
+        step: u64,
     },
     /// The run is over, and its status is written.
     Ended,
@@ -129,4 +179,20 @@ pub struct Probe {
     pub cuda_library: Result<(), String>,
     /// Number of CUDA devices that can be used.
     pub cuda_devices: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_are_times_or_updates() {
+        assert_eq!("90s".parse(), Ok(Interval::Seconds(90.0)));
+        assert_eq!("1.5m".parse(), Ok(Interval::Seconds(90.0)));
+        assert_eq!("1h".parse(), Ok(Interval::Seconds(3600.0)));
+        assert_eq!("500".parse(), Ok(Interval::Steps(500)));
+        for wrong in ["", "0", "0s", "-1s", "soon", "m"] {
+            assert!(wrong.parse::<Interval>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -101,11 +101,19 @@ pub enum State {
     Done,
     /// The loss became NaN or infinite: an outcome, not a failure.
     Diverged,
+    /// Stopped by a signal, at a checkpoint: the same command goes on.
+    Interrupted,
     /// Memory of the machine or the device ran out.
     OutOfMemory,
-    /// Stopped by a signal.
-    Interrupted,
-    /// Anything else.
+    /// The data set is missing, damaged, or not the one that the run began with.
+    BadData,
+    /// The device is gone or broken.
+    LostDevice,
+    /// The worker was killed, by a person or by the system for want of memory.
+    Killed,
+    /// Files could not be written: a full or read-only disk.
+    Disk,
+    /// Anything else: a fault of this program.
     Failed,
 }
 
@@ -122,8 +130,12 @@ impl std::fmt::Display for State {
             State::Pending => "pending",
             State::Done => "done",
             State::Diverged => "diverged",
-            State::OutOfMemory => "out-of-memory",
             State::Interrupted => "interrupted",
+            State::OutOfMemory => "out-of-memory",
+            State::BadData => "bad-data",
+            State::LostDevice => "lost-device",
+            State::Killed => "killed",
+            State::Disk => "disk",
             State::Failed => "failed",
         })
     }

@@ -7,7 +7,7 @@ mod worker;
 pub use machine::available_memory;
 pub use worker::Worker;
 
-use crate::protocol::{BUILD, Event, Job};
+use crate::protocol::{BUILD, Event, Interval, Job};
 use crate::record::{State, Status, SweepDir};
 use crate::spec::{Config, Run, changes_among};
 use anyhow::{Result, ensure};
@@ -163,6 +163,8 @@ fn one(
         stand_in: options.stand_in,
         device: device.into(),
         threads: options.threads,
+        supervisor: std::process::id(),
+        checkpoint: Interval::default(),
     };
     observer.started(run);
     let mut step = 0;
