@@ -113,6 +113,10 @@ impl Observer for Progress {
                 self.advance(run, *step);
             }
             Event::Remark { text } => self.say(&format!("{}: {text}", run.id)),
+            Event::Resumed { step } => {
+                self.say(&format!("{} goes on from step {step}", run.id));
+                self.advance(run, *step);
+            }
             Event::Ended => {}
         }
     }
