@@ -3,6 +3,7 @@
 
 use crate::arch::Network;
 use crate::data::{Request, Standardise};
+use crate::record::State;
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -113,6 +114,13 @@ pub enum Event {
     },
     /// The run is over, and its status is written.
     Ended,
+    /// The run failed. Its status may say so too, unless the disk did not let it.
+    Failed {
+        /// Of which class.
+        state: State,
+        /// Why.
+        message: String,
+    },
 }
 
 /// Weights to be evaluated, for `fathom-train eval`.

@@ -23,6 +23,8 @@ pub enum Purpose {
     Subset = 4,
     /// The figures of the built-in data set.
     Shapes = 5,
+    /// Which values dropout leaves out in one update.
+    Dropout = 6,
 }
 
 /// An independent stream of random numbers for each key.

@@ -30,6 +30,13 @@ impl Network {
         all
     }
 
+    /// Whether some values are left out at random in training.
+    pub fn has_dropout(&self) -> bool {
+        let mut found = false;
+        visit(&self.layers, &mut |layer| found |= matches!(layer, Layer::Dropout { .. }));
+        found
+    }
+
     /// Names of the counters, one for each batch normalisation.
     pub fn counters(&self) -> Vec<String> {
         let first = format!(".{}", AVERAGES[0]);

@@ -7,13 +7,14 @@
 mod train;
 
 use anyhow::{Context, Result, bail, ensure};
-use fathom::protocol::{BUILD, EvalJob, Event, Job};
+use fathom::protocol::{BUILD, EvalJob, Event, HELD, Job, STOPPED};
 use fathom::record::{RunDir, State, Status};
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use train::{Fault, Stop};
 
 fn main() -> ExitCode {
-    die_with_parent();
     let result = match std::env::args().nth(1).as_deref() {
         Some("run") => run(),
         Some("eval") => eval(),
@@ -29,10 +30,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// A supervisor that dies leaves no orphans.
-fn die_with_parent() {
-    // SAFETY: prctl only sets a property of this process.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+/// A supervisor that dies leaves no orphans, not even one that dies before this is called.
+fn die_with(supervisor: u32) {
+    // SAFETY: prctl only sets a property of this process, and getppid only reads one.
+    let parent = unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        libc::getppid()
+    };
+    if u32::try_from(parent) != Ok(supervisor) {
+        std::process::exit(1);
+    }
 }
 
 fn probe() -> Result<ExitCode> {
@@ -48,7 +55,11 @@ fn eval() -> Result<ExitCode> {
         train::load_cuda()?;
     }
     let result = std::panic::catch_unwind(|| train::eval(&job));
-    match result.unwrap_or_else(|panic| Err(anyhow::anyhow!(words(&panic)))) {
+    let result = result.unwrap_or_else(|panic| {
+        let (Fault::Failed(_, message) | Fault::Held(message)) = Fault::of_panic(&*panic);
+        Err(anyhow::anyhow!(message))
+    });
+    match result {
         Ok(evaluated) => println!("{}", serde_json::to_string(&evaluated)?),
         // The last line is what the user is told.
         Err(error) => bail!("{}", format!("{error:#}").lines().next().unwrap_or_default()),
@@ -56,43 +67,36 @@ fn eval() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// libtorch's failures arrive as panics of the operation.
-fn words(panic: &Box<dyn std::any::Any + Send>) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "the worker panicked".into())
-}
-
 fn run() -> Result<ExitCode> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    die_with(job.supervisor);
     ensure!(job.build == BUILD, "this worker is of another build than fathom");
     if job.device.starts_with("cuda") {
         train::load_cuda()?;
     }
-    let directory = RunDir::new(&job.directory);
-    let result = std::panic::catch_unwind(|| train::run(&job, &mut tell));
-    let failure = match result {
-        Ok(Ok(_)) => {
+    let stop = Stop::on_signals()?;
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| train::run(&job, &stop, &mut tell)));
+    match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
+        Ok(status) => {
             tell(Event::Ended);
-            return Ok(ExitCode::SUCCESS);
+            let stopped = status.state == State::Interrupted;
+            Ok(if stopped { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
         }
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(panic) => words(&panic),
-    };
-    let state = if is_out_of_memory(&failure) { State::OutOfMemory } else { State::Failed };
-    let line = failure.lines().next().unwrap_or_default();
-    directory.create()?;
-    directory.write_status(&Status::new(state, 0, line))?;
-    tell(Event::Ended);
-    bail!("{failure}");
-}
-
-fn is_out_of_memory(failure: &str) -> bool {
-    ["out of memory", "can't allocate memory", "not enough memory"]
-        .iter()
-        .any(|words| failure.contains(words))
+        Err(Fault::Held(message)) => {
+            eprintln!("error: {message}");
+            Ok(ExitCode::from(HELD))
+        }
+        Err(Fault::Failed(state, message)) => {
+            // Where the disk is full the supervisor is the only one to hear of it.
+            tell(Event::Failed { state, message: message.clone() });
+            let written =
+                RunDir::new(&job.directory).write_status(&Status::new(state, 0, &message));
+            if written.is_ok() {
+                tell(Event::Ended);
+            }
+            bail!("{message}");
+        }
+    }
 }
 
 fn tell(event: Event) {

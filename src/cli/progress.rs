@@ -117,7 +117,7 @@ impl Observer for Progress {
                 self.say(&format!("{} goes on from step {step}", run.id));
                 self.advance(run, *step);
             }
-            Event::Ended => {}
+            Event::Ended | Event::Failed { .. } => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Files appear whole or not at all.
 
 use anyhow::{Context, Result};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -9,16 +10,30 @@ use std::path::Path;
 /// # Errors
 /// When the folder cannot be written, naming the file; what stood under `path` before is untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let attempt = || -> std::io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
+    write_after(path, bytes, || Ok(()))
+}
+
+/// The same with something to be done or asked between writing and renaming, such as whether a
+/// lock is still held.
+///
+/// # Errors
+/// As for [`write_atomically`], and what `before` says.
+pub fn write_after(path: &Path, bytes: &[u8], before: impl FnOnce() -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let context = || format!("cannot write {}", path.display());
+    let write = || -> std::io::Result<tempfile::NamedTempFile> {
         let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
         make_readable(&file)?;
-        file.persist(path).map_err(|failure| failure.error)?;
-        Ok(())
+        file.as_file().sync_all()?;
+        Ok(file)
     };
-    attempt().with_context(|| format!("cannot write {}", path.display()))
+    let file = write().with_context(context)?;
+    before()?;
+    file.persist(path).map_err(|failure| failure.error).with_context(context)?;
+    // The new name, too, must survive a loss of power.
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)
 }
 
 /// Temporary files are private to their owner; results are for everybody the umask allows.

@@ -3,7 +3,9 @@
 use super::SCHEMA;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// One evaluation of a net. Absent is empty in the file; NaN and inf are written as such.
@@ -93,6 +95,29 @@ pub struct CurveWriter {
     writer: csv::Writer<File>,
 }
 
+/// How much of a `curve.csv` was there at some moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurveMark {
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 of these.
+    pub sha256: String,
+}
+
+impl CurveMark {
+    /// Whether a file begins with what was marked.
+    pub fn matches(&self, path: &Path) -> bool {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let marked =
+            usize::try_from(self.bytes).ok().and_then(|bytes_then| bytes.get(..bytes_then));
+        marked.is_some_and(|marked| sha256(marked) == self.sha256)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl CurveWriter {
     /// Starts a new file, replacing what stood there.
     ///
@@ -102,6 +127,34 @@ impl CurveWriter {
         let file =
             File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(Self { path: path.into(), writer: csv::Writer::from_writer(file) })
+    }
+
+    /// Goes on after what was marked; what comes behind it is cut off.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn resume(path: &Path, mark: &CurveMark) -> Result<Self> {
+        let open = || -> std::io::Result<File> {
+            let mut file = File::options().write(true).open(path)?;
+            file.set_len(mark.bytes)?;
+            file.seek(SeekFrom::End(0))?;
+            Ok(file)
+        };
+        let file = open().with_context(|| format!("cannot go on with {}", path.display()))?;
+        let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+        Ok(Self { path: path.into(), writer })
+    }
+
+    /// Brings all rows to the disk and marks them.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn mark(&mut self) -> Result<CurveMark> {
+        let context = || format!("cannot write {}", self.path.display());
+        self.writer.flush().with_context(context)?;
+        self.writer.get_ref().sync_all().with_context(context)?;
+        let bytes = std::fs::read(&self.path).with_context(context)?;
+        Ok(CurveMark { bytes: bytes.len() as u64, sha256: sha256(&bytes) })
     }
 
     /// Writes one row and flushes it.

@@ -13,6 +13,7 @@
 //! works on file systems shared between machines.
 
 mod atomic;
+mod checkpoint;
 mod columns;
 mod curves;
 mod grouping;
@@ -21,8 +22,9 @@ mod manifest;
 mod sweep_dir;
 mod weights;
 
-pub use atomic::write_atomically;
-pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
+pub use atomic::{write_after, write_atomically};
+pub use checkpoint::{Checkpoint, Position};
+pub use columns::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
 pub use grouping::{RunGroup, group, natural_order};
 pub use lock::{Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};

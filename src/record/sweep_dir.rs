@@ -1,7 +1,9 @@
 //! Where things lie in a results directory.
 
 use super::manifest::{read_json, write_json};
-use super::{CurveReader, CurveRow, CurveWriter, Manifest, Resolved, SCHEMA, State, Status};
+use super::{
+    CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, SCHEMA, State, Status,
+};
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -136,9 +138,19 @@ impl RunDir {
         self.root.join("log.txt")
     }
 
-    /// Weights at the end of training, as [`super::Weights`] writes them.
+    /// While the run lasts its last [`super::Checkpoint`], and then the weights alone.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
+    }
+
+    /// The checkpoint before the last.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.previous.safetensors")
+    }
+
+    /// One row per evaluation.
+    pub fn curve_path(&self) -> PathBuf {
+        self.root.join("curve.csv")
     }
 
     /// The file that is locked while the run trains.
@@ -206,7 +218,15 @@ impl RunDir {
     /// # Errors
     /// When the disk refuses.
     pub fn curve_writer(&self) -> Result<CurveWriter> {
-        CurveWriter::create(&self.root.join("curve.csv"))
+        CurveWriter::create(&self.curve_path())
+    }
+
+    /// Goes on with `curve.csv` after what was marked.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn resume_curve(&self, mark: &CurveMark) -> Result<CurveWriter> {
+        CurveWriter::resume(&self.curve_path(), mark)
     }
 
     /// Reads `curve.csv`; no rows where there is none.
@@ -214,7 +234,7 @@ impl RunDir {
     /// # Errors
     /// When it is damaged.
     pub fn curve(&self) -> Result<Vec<CurveRow>> {
-        let path = self.root.join("curve.csv");
+        let path = self.curve_path();
         if path.exists() { CurveReader::read(&path) } else { Ok(Vec::new()) }
     }
 

@@ -17,12 +17,22 @@ pub struct Values {
     pub values: Vec<f32>,
 }
 
+impl Values {
+    /// Its values, little-endian.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+}
+
 /// Tensors by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     /// All but the counters.
     pub tensors: BTreeMap<String, Values>,
 }
+
+/// What the names of tensors begin with that are not a net's but a checkpoint's.
+pub(super) const OWN: &str = "fathom.";
 
 /// Names told of each kind of fault; a net of another depth has hundreds.
 const TOLD: usize = 8;
@@ -42,8 +52,9 @@ impl Weights {
                 path.display()
             )
         })?;
+        let is_weight = |name: &str| !is_counter(name) && !name.starts_with(OWN);
         let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter().filter(|(name, _)| !is_counter(name)) {
+        for (name, view) in file.iter().filter(|(name, _)| is_weight(name)) {
             let values = floats(&view).with_context(|| {
                 format!("{}: {name} holds {:?}, expected floats", path.display(), view.dtype())
             })?;
@@ -57,11 +68,20 @@ impl Weights {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self, path: &Path, network: &Network, batches: u64) -> Result<()> {
+        write_atomically(path, &self.encode(network, batches, HashMap::new())?)
+    }
+
+    /// The bytes of a file, with these entries of metadata.
+    pub(super) fn encode(
+        &self,
+        network: &Network,
+        batches: u64,
+        mut metadata: HashMap<String, String>,
+    ) -> Result<Vec<u8>> {
         let counter = (batches as i64).to_le_bytes();
         let mut bytes = BTreeMap::new();
         for (name, tensor) in &self.tensors {
-            let values: Vec<u8> = tensor.values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            bytes.insert(name.clone(), (Dtype::F32, tensor.shape.clone(), values));
+            bytes.insert(name.clone(), (Dtype::F32, tensor.shape.clone(), tensor.bytes()));
         }
         for name in network.counters() {
             bytes.insert(name, (Dtype::I64, Vec::new(), counter.to_vec()));
@@ -71,8 +91,8 @@ impl Weights {
         });
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
         // As PyTorch's own files say.
-        let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        write_atomically(path, &serialize(views, Some(format))?)
+        metadata.insert("format".into(), "pt".into());
+        Ok(serialize(views, Some(metadata))?)
     }
 
     /// Whether these are the weights of this net, no more and no less.
@@ -105,7 +125,7 @@ impl Weights {
     }
 }
 
-fn is_counter(name: &str) -> bool {
+pub(super) fn is_counter(name: &str) -> bool {
     name.rsplit('.').next() == Some(COUNTER)
 }
 
@@ -115,7 +135,7 @@ fn listed(names: &[String]) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-fn floats(view: &TensorView) -> Result<Vec<f32>> {
+pub(super) fn floats(view: &TensorView) -> Result<Vec<f32>> {
     let bytes = view.data();
     Ok(match view.dtype() {
         Dtype::F32 => each(bytes, f32::from_le_bytes),

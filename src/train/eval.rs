@@ -1,8 +1,9 @@
 //! Loss and errors of given weights.
 
 use super::evaluate::Evaluator;
+use super::stop::Stop;
 use super::{device, weights};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use fathom::data::{self, Standardiser};
 use fathom::protocol::{EvalJob, Evaluated, Part};
 use fathom::record::Weights;
@@ -25,7 +26,9 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
         Part::Test => &dataset.test,
     };
     let all: Vec<u32> = (0..images.len() as u32).collect();
-    let errors = Evaluator::new(&standardiser, device).errors(&net, images, &all);
+    let stop = Stop::default();
+    let evaluator = Evaluator::new(&standardiser, device, &stop);
+    let errors = evaluator.errors(&net, images, &all).map_err(|_| anyhow!("stopped"))?;
     Ok(Evaluated {
         images: errors.images,
         loss: errors.loss,

@@ -2,6 +2,7 @@
 
 use super::net::{Mode, Net};
 use super::step::wrong;
+use super::stop::{Stop, Stopped};
 use fathom::data::{Images, Standardiser};
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -25,12 +26,17 @@ pub struct Errors {
 pub struct Evaluator<'a> {
     standardiser: &'a Standardiser,
     device: Device,
+    stop: &'a Stop,
 }
 
 impl<'a> Evaluator<'a> {
-    /// Images are standardised as in training.
-    pub fn new(standardiser: &'a Standardiser, device: Device) -> Self {
-        Self { standardiser, device }
+    /// Images are standardised as in training. Between batches `stop` is asked.
+    pub fn new(standardiser: &'a Standardiser, device: Device, stop: &'a Stop) -> Self {
+        Self { standardiser, device, stop }
+    }
+
+    fn go_on(&self) -> Result<(), Stopped> {
+        if self.stop.is_asked() { Err(Stopped) } else { Ok(()) }
     }
 
     /// Images and labels of these indices on the device.
@@ -41,10 +47,14 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Loss and error at prediction, on the images at `indices`.
-    pub fn errors(&self, net: &Net, images: &Images, indices: &[u32]) -> Errors {
+    ///
+    /// # Errors
+    /// When it was told to stop.
+    pub fn errors(&self, net: &Net, images: &Images, indices: &[u32]) -> Result<Errors, Stopped> {
         let _guard = tch::no_grad_guard();
         let (mut loss, mut mistakes, mut misses) = (0.0, 0, 0);
         for part in indices.chunks(BATCH) {
+            self.go_on()?;
             let (pixels, labels) = self.batch(images, part);
             let logits = net.forward(&pixels, Mode::Predict);
             loss += logits
@@ -57,22 +67,35 @@ impl<'a> Evaluator<'a> {
         let images = indices.len();
         let n = images.max(1) as f64;
         let [err_pct, top5_err_pct] = [mistakes, misses].map(|count| 100.0 * count as f64 / n);
-        Errors { loss: loss / n, err_pct, top5_err_pct, images }
+        Ok(Errors { loss: loss / n, err_pct, top5_err_pct, images })
     }
 
     /// Error at prediction with the normalisations' averages taken anew over the same images, of
     /// which each batch has `batch`; the moving averages are put back afterwards.
-    pub fn fresh_error(&self, net: &Net, images: &Images, indices: &[u32], batch: usize) -> f64 {
+    ///
+    /// # Errors
+    /// When it was told to stop; the averages are put back then too.
+    pub fn fresh_error(
+        &self,
+        net: &Net,
+        images: &Images,
+        indices: &[u32],
+        batch: usize,
+    ) -> Result<f64, Stopped> {
         let _guard = tch::no_grad_guard();
         let saved = net.statistics();
-        for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
-            let (pixels, _) = self.batch(images, part);
-            // Only the averages are wanted.
-            let _ = net.forward(&pixels, Mode::Refresh { batches });
-        }
-        let errors = self.errors(net, images, indices);
+        let fresh = || {
+            for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
+                self.go_on()?;
+                let (pixels, _) = self.batch(images, part);
+                // Only the averages are wanted.
+                let _ = net.forward(&pixels, Mode::Refresh { batches });
+            }
+            self.errors(net, images, indices)
+        };
+        let errors = fresh();
         net.restore_statistics(&saved);
-        errors.err_pct
+        Ok(errors?.err_pct)
     }
 }
 

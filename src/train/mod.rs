@@ -3,17 +3,22 @@
 //! One process trains one run: libtorch's default generator, thread counts and flags belong to the
 //! process.
 
+mod course;
 mod device;
 mod eval;
 mod evaluate;
+mod fault;
 mod net;
 mod optim;
 mod parameters;
 mod run;
 mod schedule;
 mod step;
+mod stop;
 mod weights;
 
 pub use device::{load_cuda, probe};
 pub use eval::eval;
+pub use fault::Fault;
 pub use run::run;
+pub use stop::Stop;

@@ -1,8 +1,9 @@
 //! SGD, Adam and RMSprop over flat parameters. Own ones, since their state must be saved.
 
 use super::parameters::Parameters;
+use anyhow::{Result, ensure};
 use fathom::spec::Optimiser;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 const EPSILON: f64 = 1e-8;
 
@@ -22,6 +23,43 @@ impl Update {
     pub fn new(rule: Optimiser, weight_decay: f64, parameters: &Parameters) -> Self {
         let (first, second) = (parameters.zeros(), parameters.zeros());
         Self { rule, weight_decay, first, second, steps: 0 }
+    }
+
+    /// The state that updates build up, in f32: for each part one number for each parameter, and
+    /// nothing of a part that the rule does not use.
+    ///
+    /// # Errors
+    /// When the device does not give it.
+    pub fn state(&self) -> Result<Vec<Vec<f32>>> {
+        let used: &[&Tensor] = match self.rule {
+            Optimiser::Sgd { .. } => &[&self.first],
+            Optimiser::Adam { .. } => &[&self.first, &self.second],
+            Optimiser::RmsProp { .. } => &[&self.second],
+        };
+        used.iter().map(|part| Ok(Vec::<f32>::try_from(part.to_device(Device::Cpu))?)).collect()
+    }
+
+    /// Puts back what [`Update::state`] gave after so many updates.
+    ///
+    /// # Errors
+    /// When it is that of another rule or of another net.
+    pub fn restore(&mut self, state: &[Vec<f32>], updates: u64) -> Result<()> {
+        let used: &mut [&mut Tensor] = match self.rule {
+            Optimiser::Sgd { .. } => &mut [&mut self.first],
+            Optimiser::Adam { .. } => &mut [&mut self.first, &mut self.second],
+            Optimiser::RmsProp { .. } => &mut [&mut self.second],
+        };
+        let sizes = used.iter().map(|part| part.numel());
+        ensure!(
+            sizes.eq(state.iter().map(Vec::len)),
+            "the checkpoint's optimiser state is not this run's"
+        );
+        let _guard = tch::no_grad_guard();
+        for (part, values) in used.iter_mut().zip(state) {
+            part.copy_(&Tensor::from_slice(values));
+        }
+        self.steps = i32::try_from(updates)?;
+        Ok(())
     }
 
     /// One update by flat gradients.
@@ -60,7 +98,6 @@ mod tests {
     use super::*;
     use fathom::arch::Initial;
     use fathom::spec::Decay;
-    use tch::Device;
 
     fn parameters(decay: Decay) -> Parameters {
         let initial = |name: &str, is_weight, value| Initial {

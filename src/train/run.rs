@@ -1,104 +1,133 @@
-//! A run from its job to its last row.
+//! A run from its job to its end, or to the point from which it goes on.
 
-use super::evaluate::{Evaluator, to_device};
+use super::course::{Course, Ending, Running};
+use super::device;
+use super::fault::Fault;
 use super::schedule::Rate;
 use super::step::Trainer;
-use super::{device, net};
-use anyhow::{Result, anyhow, ensure};
-use fathom::data::{self, Dataset, Order, Standardiser};
+use super::stop::Stop;
+use anyhow::{Context, Result, anyhow};
+use fathom::arch::Audit;
+use fathom::data::{self, Dataset, Standardiser};
 use fathom::protocol::{Event, Job};
 use fathom::record::{
-    CurveRow, CurveWriter, DataRecord, Manifest, Revision, RunDir, SCHEMA, State, Status,
+    Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, State,
+    Status,
 };
-use fathom::spec::{Every, Settings};
+use fathom::spec::Settings;
 use std::time::{Duration, Instant};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 /// Told of what happens.
 pub type Feedback<'a> = &'a mut dyn FnMut(Event);
 
-/// Updates between two looks at whether the loss is still finite, on devices where a look makes
-/// the processor wait.
-const LOOK_EVERY: u64 = 50;
-
-/// Trains one run and writes its files; its status says how it ended.
+/// Trains one run, or goes on with it, and writes its files; the status says how it ended.
 ///
 /// # Errors
-/// Whatever keeps it from training: data, device, disk.
-pub fn run(job: &Job, feedback: Feedback) -> Result<Status> {
+/// Whatever keeps it from training: another process that does, data, device, disk.
+pub fn run(job: &Job, stop: &Stop, feedback: Feedback) -> Result<Status, Fault> {
+    let directory = RunDir::new(&job.directory);
+    directory.create()?;
+    let lock = lock(&directory, feedback)?;
+    directory.clear_status()?;
+    let status = train(job, stop, &lock, feedback)?;
+    lock.check().map_err(anyhow::Error::from)?;
+    directory.write_status(&status)?;
+    if status.state.is_final() {
+        remove(&directory.previous_checkpoint())?;
+    }
+    Ok(status)
+}
+
+fn lock(directory: &RunDir, feedback: Feedback) -> Result<Lock, Fault> {
+    match Lock::acquire(&directory.lock(), "fathom-train", &Patience::default()) {
+        Ok(taken) => {
+            if let Some(owner) = taken.taken_over {
+                let text = format!("took over from {owner}, which is gone");
+                feedback(Event::Remark { text });
+            }
+            Ok(taken.lock)
+        }
+        Err(held @ LockError::Held { .. }) => Err(Fault::Held(held.to_string())),
+        Err(error) => Err(anyhow::Error::from(error).into()),
+    }
+}
+
+fn remove(path: &std::path::Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Status, Fault> {
     let started = Instant::now();
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
     let settings =
         Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
-    let dataset = load(job, &settings, feedback)?;
-    ensure!(
-        dataset.train.len() >= settings.training.batch,
-        "training.batch = {} is more than the {} training images",
-        settings.training.batch,
-        dataset.train.len()
-    );
+    let dataset = load(job, &settings, feedback).map_err(|error| Fault::data(&error))?;
+    check(job, &settings, &dataset)?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let shape = dataset.train.shape;
-    let dims = [shape.channels, shape.height, shape.width];
-    let network = &job.network;
-    ensure!(
-        network.input == dims && network.classes == dataset.classes.len(),
-        "the net is for {:?} and {} classes, the data set has {dims:?} and {}",
-        network.input,
-        network.classes,
-        dataset.classes.len()
-    );
-    tch::manual_seed(settings.seed as i64);
-    let trainer = Trainer::new(network, &settings, device);
-
+    let mut trainer = Trainer::new(&job.network, &settings, device);
     let directory = RunDir::new(&job.directory);
-    directory.create()?;
-    directory.clear_status()?;
-    let audit = network.audit();
-    ensure!(
-        audit.parameters == trainer.parameter_count() as u64,
-        "the plan has {} parameters and the net {}",
-        audit.parameters,
-        trainer.parameter_count()
-    );
-    directory.write_manifest(&Manifest {
-        schema: SCHEMA,
-        id: job.id.clone(),
-        arm: job.arm.clone(),
-        axes: job.axes.clone(),
-        config: job.config.clone(),
-        execution: device::execution(device, job.threads),
-        revision: Revision::of_this_build(),
-        data: DataRecord {
-            sha256: dataset.sha256.clone(),
-            train: dataset.train.len(),
-            validation: dataset.validation.len(),
-            test: dataset.test.len(),
-            classes: dataset.classes.len(),
-            shape: dims,
-            standardised: standardiser.description().into(),
-            notes: dataset.notes.clone(),
-        },
-        parameters: audit.parameters,
-        macs: audit.macs,
-    })?;
-    let mut status = Loop {
+    let found = find(&directory, &dataset, feedback)?;
+    let mut rate = Rate::new(&settings.training);
+    let first_lr = rate.at(0);
+    let (curve, running, position) = match found {
+        Some(checkpoint) => {
+            trainer.restore(&job.network, &checkpoint)?;
+            let position = checkpoint.position;
+            rate.restore(position.warming.as_ref());
+            feedback(Event::Resumed { step: position.step });
+            let curve = directory.resume_curve(&position.curve)?;
+            (curve, Running::at(&position, device), Some(position))
+        }
+        None => {
+            let audit = job.network.audit();
+            let built = trainer.parameter_count() as u64;
+            if audit.parameters != built {
+                let planned = audit.parameters;
+                let error = anyhow!("the plan has {planned} parameters and the net {built}");
+                return Err(error.into());
+            }
+            let manifest = manifest(job, &audit, &dataset, &standardiser, device);
+            directory.write_manifest(&manifest)?;
+            (directory.curve_writer()?, Running::new(device), None)
+        }
+    };
+    let mut course = Course {
         job,
         settings: &settings,
         dataset: &dataset,
         standardiser: &standardiser,
         device,
         trainer,
-        curve: directory.curve_writer()?,
+        curve,
         subset: data::balanced(&dataset.train.labels, settings.evaluate.train_images),
+        rate,
+        running,
+        step: position.as_ref().map_or(0, |position| position.step),
+        lr: position.as_ref().map_or(first_lr, |position| position.lr),
+        evaluated: position.as_ref().is_some_and(|position| position.evaluated),
         started,
-        running: Running::new(device),
-    }
-    .run(feedback)?;
-    status.seconds = started.elapsed().as_secs_f64();
+        before: position.as_ref().map_or(0.0, |position| position.seconds),
+        stop,
+        lock,
+        saved: Instant::now(),
+        cost: Duration::ZERO,
+    };
+    let mut status = match course.run(feedback)? {
+        Ending::Over(status) => status,
+        Ending::Stopped(step) => {
+            let message = "stopped by a signal; the same command goes on";
+            Status::new(State::Interrupted, step, message)
+        }
+    };
+    status.seconds = course.seconds();
     status.peak_memory_bytes = peak_memory();
-    directory.write_status(&status)?;
     Ok(status)
 }
 
@@ -113,167 +142,77 @@ fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result<Dataset> {
     }
 }
 
-/// Sums over the batches since the last row, on the device.
-struct Running {
-    loss: Tensor,
-    wrong: Tensor,
-    images: u64,
-    batches: u64,
+/// Whether net, recipe and data go together.
+fn check(job: &Job, settings: &Settings, dataset: &Dataset) -> Result<(), Fault> {
+    let (batch, images) = (settings.training.batch, dataset.train.len());
+    if images < batch {
+        let error = anyhow!("training.batch = {batch} is more than the {images} training images");
+        return Err(Fault::data(&error));
+    }
+    let shape = dataset.train.shape;
+    let dims = [shape.channels, shape.height, shape.width];
+    let (network, classes) = (&job.network, dataset.classes.len());
+    if network.input != dims || network.classes != classes {
+        let error = anyhow!(
+            "the net is for {:?} and {} classes, the data set has {dims:?} and {classes}",
+            network.input,
+            network.classes,
+        );
+        return Err(Fault::data(&error));
+    }
+    Ok(())
 }
 
-impl Running {
-    fn new(device: Device) -> Self {
-        Self {
-            loss: Tensor::zeros([], (Kind::Float, device)),
-            wrong: Tensor::zeros([], (Kind::Int64, device)),
-            images: 0,
-            batches: 0,
-        }
+/// The checkpoint from which the run goes on.
+fn find(
+    directory: &RunDir,
+    dataset: &Dataset,
+    feedback: Feedback,
+) -> Result<Option<Checkpoint>, Fault> {
+    let (found, faults) = Checkpoint::find(directory);
+    let instead = if found.is_some() { "the one before serves" } else { "the run starts anew" };
+    for fault in faults {
+        feedback(Event::Remark { text: format!("{fault}: {instead}") });
     }
-
-    /// Mean loss and error in per cent; nothing before the first batch.
-    fn means(&self) -> (Option<f64>, Option<f64>) {
-        if self.batches == 0 {
-            return (None, None);
-        }
-        let loss = self.loss.double_value(&[]) / self.batches as f64;
-        let wrong = 100.0 * self.wrong.int64_value(&[]) as f64 / self.images as f64;
-        (Some(loss), Some(wrong))
+    let is_same = |found: &Checkpoint| found.position.data == dataset.sha256;
+    if found.as_ref().is_some_and(|found| !is_same(found)) {
+        let error = anyhow!(
+            "the data set is not the one that this run began with: put that one back, or remove {}",
+            directory.root().display()
+        );
+        return Err(Fault::data(&error));
     }
+    Ok(found)
 }
 
-struct Loop<'a> {
-    job: &'a Job,
-    settings: &'a Settings,
-    dataset: &'a Dataset,
-    standardiser: &'a Standardiser,
+fn manifest(
+    job: &Job,
+    audit: &Audit,
+    dataset: &Dataset,
+    standardiser: &Standardiser,
     device: Device,
-    trainer: Trainer,
-    curve: CurveWriter,
-    /// The training images that the curve's training error is measured on.
-    subset: Vec<u32>,
-    started: Instant,
-    running: Running,
-}
-
-impl Loop<'_> {
-    fn run(mut self, feedback: Feedback) -> Result<Status> {
-        let training = &self.settings.training;
-        let (batch, iterations) = (training.batch, training.iterations);
-        let mut rate = Rate::new(training);
-        let mut order = Order::new(self.settings.seed, self.dataset.train.len());
-        let mut pixels = Vec::new();
-        let mut told = Instant::now();
-        self.evaluate(0, rate.at(0), iterations, feedback)?;
-        for step in 1..=iterations {
-            let samples = order.samples((step - 1) * batch as u64, batch);
-            let (train, augment) = (&self.dataset.train, self.settings.augment);
-            let keyed = (augment, self.settings.seed);
-            self.standardiser.fill_augmented(train, &samples, keyed, &mut pixels);
-            let indices = samples.iter().map(|sample| sample.index);
-            let (images, labels) = to_device(train, &pixels, indices, self.device);
-            let lr = rate.at(step - 1);
-            let outcome = self.trainer.step(&images, &labels, lr);
-            if rate.is_watching() {
-                rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
-            }
-            self.running.loss += outcome.loss;
-            self.running.wrong += outcome.wrong;
-            self.running.images += batch as u64;
-            self.running.batches += 1;
-            let is_due = self.is_due(step, iterations);
-            let looks = self.device == Device::Cpu || is_due || step % LOOK_EVERY == 0;
-            if looks && !self.running.loss.double_value(&[]).is_finite() {
-                return self.diverged(step, lr);
-            }
-            if is_due {
-                self.evaluate(step, lr, iterations, feedback)?;
-            } else if told.elapsed() > Duration::from_millis(200) {
-                feedback(Event::Progress { step });
-                told = Instant::now();
-            }
-        }
-        let network = &self.job.network;
-        let path = RunDir::new(&self.job.directory).checkpoint();
-        self.trainer.weights()?.write(&path, network, iterations)?;
-        Ok(Status::new(State::Done, iterations, ""))
+) -> Manifest {
+    Manifest {
+        schema: SCHEMA,
+        id: job.id.clone(),
+        arm: job.arm.clone(),
+        axes: job.axes.clone(),
+        config: job.config.clone(),
+        execution: device::execution(device, job.threads),
+        revision: Revision::of_this_build(),
+        data: DataRecord {
+            sha256: dataset.sha256.clone(),
+            train: dataset.train.len(),
+            validation: dataset.validation.len(),
+            test: dataset.test.len(),
+            classes: dataset.classes.len(),
+            shape: job.network.input,
+            standardised: standardiser.description().into(),
+            notes: dataset.notes.clone(),
+        },
+        parameters: audit.parameters,
+        macs: audit.macs,
     }
-
-    fn is_due(&self, step: u64, iterations: u64) -> bool {
-        step == iterations
-            || match self.settings.evaluate.every {
-                Every::Steps(every) => step.is_multiple_of(every),
-                Every::Epoch => {
-                    let epoch = |step: u64| {
-                        step * self.settings.training.batch as u64 / self.dataset.train.len() as u64
-                    };
-                    epoch(step) > epoch(step - 1)
-                }
-            }
-    }
-
-    /// Columns that need no evaluation.
-    fn row(&self, step: u64, lr: f64) -> CurveRow {
-        let seen = step * self.settings.training.batch as u64;
-        let (loss, error) = self.running.means();
-        CurveRow {
-            schema: SCHEMA,
-            step,
-            epoch: rounded(seen as f64 / self.dataset.train.len() as f64),
-            lr,
-            train_loss_running: loss.map(rounded),
-            train_err_running_pct: error.map(rounded),
-            seconds: rounded(self.started.elapsed().as_secs_f64()),
-            ..CurveRow::default()
-        }
-    }
-
-    fn evaluate(&mut self, step: u64, lr: f64, last: u64, feedback: Feedback) -> Result<()> {
-        let evaluator = Evaluator::new(self.standardiser, self.device);
-        let Dataset { train, validation, test, .. } = self.dataset;
-        let net: &net::Net = &self.trainer.net;
-        let all = |images: &data::Images| (0..images.len() as u32).collect::<Vec<u32>>();
-        let indices = if step == last { all(train) } else { self.subset.clone() };
-        let on_train = evaluator.errors(net, train, &indices);
-        let on_test = evaluator.errors(net, test, &all(test));
-        let mut row = self.row(step, lr);
-        if step == 0 || step == last {
-            let batch = self.settings.training.norm_batch.unwrap_or(self.settings.training.batch);
-            let fresh = evaluator.fresh_error(net, train, &indices, batch);
-            row.train_err_fresh_pct = Some(rounded(fresh));
-        }
-        row.train_loss = Some(rounded(on_train.loss));
-        row.train_err_pct = Some(rounded(on_train.err_pct));
-        row.train_images = on_train.images as u64;
-        row.test_loss = Some(rounded(on_test.loss));
-        row.test_err_pct = Some(rounded(on_test.err_pct));
-        row.test_images = on_test.images as u64;
-        if !validation.is_empty() {
-            let held_out = evaluator.errors(net, validation, &all(validation));
-            row.validation_loss = Some(rounded(held_out.loss));
-            row.validation_err_pct = Some(rounded(held_out.err_pct));
-        }
-        row.seconds = rounded(self.started.elapsed().as_secs_f64());
-        self.curve.append(&row)?;
-        self.running = Running::new(self.device);
-        let (train_err_pct, test_err_pct) = (row.train_err_pct, row.test_err_pct);
-        feedback(Event::Row { step, train_err_pct, test_err_pct });
-        Ok(())
-    }
-
-    /// The last row of a run whose loss is no longer a number: an outcome, not a failure.
-    fn diverged(&mut self, step: u64, lr: f64) -> Result<Status> {
-        let row = self.row(step, lr);
-        let loss = row.train_loss_running;
-        self.curve.append(&CurveRow { train_loss: loss, ..row })?;
-        let message = format!("the training loss is {} at step {step}", loss.unwrap_or(f64::NAN));
-        Ok(Status::new(State::Diverged, step, message))
-    }
-}
-
-/// Six decimals are more than any of these figures means.
-fn rounded(value: f64) -> f64 {
-    if value.abs() < 1e9 { (value * 1e6).round() / 1e6 } else { value }
 }
 
 /// The most memory that this process has held, in bytes; 0 where the system does not tell.

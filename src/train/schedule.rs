@@ -49,6 +49,18 @@ impl Rate {
         self.warming
     }
 
+    /// What [`Rate::restore`] needs besides the number of updates; nothing when no warm-up is
+    /// being watched.
+    pub fn warming(&self) -> Option<Vec<u64>> {
+        self.warming.then(|| self.recent.iter().copied().collect())
+    }
+
+    /// Puts the position back.
+    pub fn restore(&mut self, warming: Option<&Vec<u64>>) {
+        self.warming = warming.is_some();
+        self.recent = warming.into_iter().flatten().copied().collect();
+    }
+
     /// Tells of the wrong answers in the last batch.
     pub fn observe(&mut self, wrong: u64) {
         if let (true, Warmup::UntilError { error_pct, .. }) = (self.warming, self.training.warmup) {

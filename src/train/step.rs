@@ -6,7 +6,8 @@ use super::parameters::Parameters;
 use super::weights;
 use anyhow::Result;
 use fathom::arch::Network;
-use fathom::record::Weights;
+use fathom::random::{Purpose, Stream};
+use fathom::record::{Checkpoint, Weights};
 use fathom::spec::{Settings, Training};
 use tch::{Device, Kind, Tensor};
 
@@ -17,6 +18,8 @@ pub struct Trainer {
     parameters: Parameters,
     update: Update,
     mode: Mode,
+    /// The seed, where the net leaves out values at random.
+    dropout: Option<u64>,
 }
 
 /// What a batch gave before its update. Both stay on the device.
@@ -35,7 +38,8 @@ impl Trainer {
             Parameters::new(&network.initial(settings.seed), decay, (Kind::Float, device));
         let net = Net::new(network, &parameters);
         let update = Update::new(optimiser, weight_decay, &parameters);
-        Self { net, parameters, update, mode: Mode::Train { norm_batch } }
+        let dropout = network.has_dropout().then_some(settings.seed);
+        Self { net, parameters, update, mode: Mode::Train { norm_batch }, dropout }
     }
 
     /// Number of trained parameters.
@@ -51,8 +55,32 @@ impl Trainer {
         weights::export(&self.net, &self.parameters)
     }
 
-    /// One update on a batch.
-    pub fn step(&mut self, images: &Tensor, labels: &Tensor, lr: f64) -> Outcome {
+    /// The optimiser's state, as [`Update::state`] gives it.
+    ///
+    /// # Errors
+    /// When the device does not give it.
+    pub fn optimiser(&self) -> Result<Vec<Vec<f32>>> {
+        self.update.state()
+    }
+
+    /// Goes on where a run was stopped.
+    ///
+    /// # Errors
+    /// When the checkpoint is that of another net or another recipe.
+    pub fn restore(&mut self, network: &Network, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint.weights.fit(network)?;
+        weights::import(&checkpoint.weights, &self.net, &self.parameters);
+        self.update.restore(&checkpoint.optimiser, checkpoint.position.step)
+    }
+
+    /// One update on a batch, after so many.
+    pub fn step(&mut self, done: u64, images: &Tensor, labels: &Tensor, lr: f64) -> Outcome {
+        if let Some(seed) = self.dropout {
+            // libtorch's generator starts anew at every update, so that its state is known from
+            // the number of updates alone.
+            let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);
+            tch::manual_seed(i64::from(stream.word()));
+        }
         let logits = self.net.forward(images, self.mode);
         let loss = logits.cross_entropy_for_logits(labels);
         let gradients = self.parameters.gradients(&loss);

@@ -40,7 +40,7 @@ pub fn load(weights: &Weights, network: &Network, options: (Kind, Device)) -> (N
 ///
 /// # Panics
 /// When they do not.
-fn import(weights: &Weights, net: &Net, parameters: &Parameters) {
+pub fn import(weights: &Weights, net: &Net, parameters: &Parameters) {
     let _guard = tch::no_grad_guard();
     for (name, mut tensor) in tensors(net, parameters) {
         let values = Tensor::from_slice(&weights.tensors[&name].values);

@@ -2,6 +2,8 @@
 
 mod command_line;
 mod data;
+#[cfg(feature = "train")]
+mod resume;
 mod support;
 #[cfg(feature = "train")]
 mod training;

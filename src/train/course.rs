@@ -1,0 +1,312 @@
+//! The course of a run: updates, evaluations, checkpoints.
+
+use super::evaluate::{Evaluator, to_device};
+use super::net::Net;
+use super::run::Feedback;
+use super::schedule::Rate;
+use super::step::Trainer;
+use super::stop::{Stop, Stopped};
+use anyhow::Result;
+use fathom::data::{Dataset, Images, Order, Standardiser};
+use fathom::protocol::{Event, Interval, Job};
+use fathom::record::{
+    Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, State, Status,
+};
+use fathom::spec::{Every, Settings};
+use std::time::{Duration, Instant};
+use tch::{Device, Kind, Tensor};
+
+/// Updates between two looks at whether the loss is still finite, on devices where a look makes
+/// the processor wait.
+const LOOK_EVERY: u64 = 50;
+
+/// Time between two checkpoints is at least so many times that of writing one.
+const TIMES_COST: u32 = 200;
+
+/// How a run ended for now.
+pub enum Ending {
+    /// All updates made, or diverged.
+    Over(Status),
+    /// Told to stop after so many updates.
+    Stopped(u64),
+}
+
+/// Sums over the batches since the last row, on the device.
+pub struct Running {
+    loss: Tensor,
+    wrong: Tensor,
+    batches: u64,
+}
+
+impl Running {
+    /// Nothing yet.
+    pub fn new(device: Device) -> Self {
+        Self {
+            loss: Tensor::zeros([], (Kind::Float, device)),
+            wrong: Tensor::zeros([], (Kind::Int64, device)),
+            batches: 0,
+        }
+    }
+
+    /// As a checkpoint has it.
+    pub fn at(position: &Position, device: Device) -> Self {
+        let loss = Tensor::from_slice(&[f32::from_bits(position.running_loss)]).view(());
+        let wrong = Tensor::from_slice(&[position.running_wrong]).view(());
+        let batches = position.running_batches;
+        Self { loss: loss.to_device(device), wrong: wrong.to_device(device), batches }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.loss.double_value(&[]).is_finite()
+    }
+
+    /// Mean loss and error in per cent over batches of this size; nothing before the first.
+    fn means(&self, batch: usize) -> (Option<f64>, Option<f64>) {
+        if self.batches == 0 {
+            return (None, None);
+        }
+        let loss = self.loss.double_value(&[]) / self.batches as f64;
+        let images = (self.batches * batch as u64) as f64;
+        (Some(loss), Some(100.0 * self.wrong.int64_value(&[]) as f64 / images))
+    }
+}
+
+/// A run on its way.
+pub struct Course<'a> {
+    pub job: &'a Job,
+    pub settings: &'a Settings,
+    pub dataset: &'a Dataset,
+    pub standardiser: &'a Standardiser,
+    pub device: Device,
+    pub trainer: Trainer,
+    pub curve: CurveWriter,
+    /// The training images that the curve's training error is measured on.
+    pub subset: Vec<u32>,
+    pub rate: Rate,
+    pub running: Running,
+    /// Updates made.
+    pub step: u64,
+    /// Learning rate of the last update, of the first one before it.
+    pub lr: f64,
+    /// Whether the evaluation due at this step was made.
+    pub evaluated: bool,
+    pub started: Instant,
+    /// Time before it was started, when it goes on.
+    pub before: f64,
+    pub stop: &'a Stop,
+    /// Nothing is renamed into place once this is lost.
+    pub lock: &'a Lock,
+    pub saved: Instant,
+    /// What writing the last checkpoint took.
+    pub cost: Duration,
+}
+
+impl Course<'_> {
+    /// Trains to the end, or until told to stop.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn run(&mut self, feedback: Feedback) -> Result<Ending> {
+        let training = &self.settings.training;
+        let (batch, iterations) = (training.batch, training.iterations);
+        let mut order = Order::new(self.settings.seed, self.dataset.train.len());
+        let (mut pixels, mut told) = (Vec::new(), Instant::now());
+        loop {
+            if !self.evaluated {
+                match self.evaluate(feedback)? {
+                    Ok(()) => self.evaluated = true,
+                    Err(Stopped) => return self.leave(),
+                }
+            }
+            if self.step == iterations {
+                return self.finish();
+            }
+            if self.stop.is_asked() {
+                return self.leave();
+            }
+            if self.step > 0 && self.is_checkpoint_due() {
+                self.save()?;
+            }
+            let samples = order.samples(self.step * batch as u64, batch);
+            let (train, augment) = (&self.dataset.train, self.settings.augment);
+            let keyed = (augment, self.settings.seed);
+            self.standardiser.fill_augmented(train, &samples, keyed, &mut pixels);
+            let indices = samples.iter().map(|sample| sample.index);
+            let (images, labels) = to_device(train, &pixels, indices, self.device);
+            self.lr = self.rate.at(self.step);
+            let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
+            if self.rate.is_watching() {
+                self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
+            }
+            self.running.loss += outcome.loss;
+            self.running.wrong += outcome.wrong;
+            self.running.batches += 1;
+            self.step += 1;
+            let step = self.step;
+            self.evaluated = !self.is_due();
+            let looks = self.device == Device::Cpu || !self.evaluated || step % LOOK_EVERY == 0;
+            if looks && !self.running.is_finite() {
+                return self.diverged().map(Ending::Over);
+            }
+            if self.evaluated && told.elapsed() > Duration::from_millis(200) {
+                feedback(Event::Progress { step });
+                told = Instant::now();
+            }
+        }
+    }
+
+    fn directory(&self) -> RunDir {
+        RunDir::new(&self.job.directory)
+    }
+
+    fn is_due(&self) -> bool {
+        let step = self.step;
+        step == self.settings.training.iterations
+            || match self.settings.evaluate.every {
+                Every::Steps(every) => step.is_multiple_of(every),
+                Every::Epoch => {
+                    let epoch = |step: u64| {
+                        step * self.settings.training.batch as u64 / self.dataset.train.len() as u64
+                    };
+                    epoch(step) > epoch(step - 1)
+                }
+            }
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        match self.job.checkpoint {
+            Interval::Steps(steps) => self.step.is_multiple_of(steps),
+            Interval::Seconds(seconds) => {
+                let elapsed = self.saved.elapsed();
+                elapsed.as_secs_f64() >= seconds && elapsed >= self.cost * TIMES_COST
+            }
+        }
+    }
+
+    /// Writes a checkpoint. A loss that is no number any more is not kept: from the checkpoint
+    /// before, the run diverges again at the same step.
+    fn save(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        if self.running.is_finite() {
+            let checkpoint = Checkpoint {
+                weights: self.trainer.weights()?,
+                optimiser: self.trainer.optimiser()?,
+                position: Position {
+                    schema: SCHEMA,
+                    step: self.step,
+                    lr: self.lr,
+                    evaluated: self.evaluated,
+                    curve: self.curve.mark()?,
+                    running_loss: (self.running.loss.double_value(&[]) as f32).to_bits(),
+                    running_wrong: self.running.wrong.int64_value(&[]),
+                    running_batches: self.running.batches,
+                    warming: self.rate.warming(),
+                    seconds: self.seconds(),
+                    data: self.dataset.sha256.clone(),
+                },
+            };
+            let allowed = || Ok(self.lock.check()?);
+            checkpoint.write(&self.directory(), &self.job.network, allowed)?;
+        }
+        self.saved = Instant::now();
+        self.cost = begun.elapsed();
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<Ending> {
+        // Before the first update there is nothing to keep.
+        if self.step > 0 {
+            self.save()?;
+        }
+        Ok(Ending::Stopped(self.step))
+    }
+
+    fn finish(&mut self) -> Result<Ending> {
+        let (network, directory) = (&self.job.network, self.directory());
+        self.curve.mark()?;
+        let weights = self.trainer.weights()?;
+        self.lock.check()?;
+        weights.write(&directory.checkpoint(), network, self.step)?;
+        Ok(Ending::Over(Status::new(State::Done, self.step, "")))
+    }
+
+    /// Wall-clock time of training.
+    pub fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Columns that need no evaluation.
+    fn row(&self) -> CurveRow {
+        let batch = self.settings.training.batch;
+        let seen = self.step * batch as u64;
+        let (loss, error) = self.running.means(batch);
+        CurveRow {
+            schema: SCHEMA,
+            step: self.step,
+            epoch: rounded(seen as f64 / self.dataset.train.len() as f64),
+            lr: self.lr,
+            train_loss_running: loss.map(rounded),
+            train_err_running_pct: error.map(rounded),
+            seconds: rounded(self.seconds()),
+            ..CurveRow::default()
+        }
+    }
+
+    fn evaluate(&mut self, feedback: Feedback) -> Result<Result<(), Stopped>> {
+        let row = match self.measured() {
+            Ok(row) => row,
+            Err(Stopped) => return Ok(Err(Stopped)),
+        };
+        self.curve.append(&row)?;
+        self.running = Running::new(self.device);
+        let CurveRow { step, train_err_pct, test_err_pct, .. } = row;
+        feedback(Event::Row { step, train_err_pct, test_err_pct });
+        Ok(Ok(()))
+    }
+
+    fn measured(&self) -> Result<CurveRow, Stopped> {
+        let evaluator = Evaluator::new(self.standardiser, self.device, self.stop);
+        let Dataset { train, validation, test, .. } = self.dataset;
+        let net: &Net = &self.trainer.net;
+        let all = |images: &Images| (0..images.len() as u32).collect::<Vec<u32>>();
+        let is_last = self.step == self.settings.training.iterations;
+        let indices = if is_last { all(train) } else { self.subset.clone() };
+        let on_train = evaluator.errors(net, train, &indices)?;
+        let on_test = evaluator.errors(net, test, &all(test))?;
+        let mut row = self.row();
+        if self.step == 0 || is_last {
+            let batch = self.settings.training.norm_batch.unwrap_or(self.settings.training.batch);
+            let fresh = evaluator.fresh_error(net, train, &indices, batch)?;
+            row.train_err_fresh_pct = Some(rounded(fresh));
+        }
+        row.train_loss = Some(rounded(on_train.loss));
+        row.train_err_pct = Some(rounded(on_train.err_pct));
+        row.train_images = on_train.images as u64;
+        row.test_loss = Some(rounded(on_test.loss));
+        row.test_err_pct = Some(rounded(on_test.err_pct));
+        row.test_images = on_test.images as u64;
+        if !validation.is_empty() {
+            let held_out = evaluator.errors(net, validation, &all(validation))?;
+            row.validation_loss = Some(rounded(held_out.loss));
+            row.validation_err_pct = Some(rounded(held_out.err_pct));
+        }
+        row.seconds = rounded(self.seconds());
+        Ok(row)
+    }
+
+    /// The last row of a run whose loss is no longer a number: an outcome, not a failure.
+    fn diverged(&mut self) -> Result<Status> {
+        let row = self.row();
+        let loss = row.train_loss_running;
+        self.curve.append(&CurveRow { train_loss: loss, ..row })?;
+        self.curve.mark()?;
+        let (step, loss) = (self.step, loss.unwrap_or(f64::NAN));
+        let message = format!("the training loss is {loss} at step {step}");
+        Ok(Status::new(State::Diverged, step, message))
+    }
+}
+
+/// Six decimals are more than any of these figures means.
+fn rounded(value: f64) -> f64 {
+    if value.abs() < 1e9 { (value * 1e6).round() / 1e6 } else { value }
+}

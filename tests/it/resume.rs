@@ -1,0 +1,247 @@
+//! A run that is stopped or killed and goes on ends with the bytes of one that was left alone.
+
+use crate::support::with_experiment;
+use fathom::protocol::{BUILD, Event, HELD, Interval, Job, STOPPED};
+use fathom::record::{RunDir, State};
+use fathom::spec::{Experiment, Run};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Recipes with every kind of state that a run has: momentum, both moments of Adam, a warm-up that
+/// watches, dropout, moving averages, crops.
+const ARMS: &str = r#"
+[[arm]]
+name = "plain"
+[[arm]]
+name = "residual"
+"network.family" = "residual"
+"training.norm_batch" = 10
+"training.warmup" = { kind = "until-error", lr = 0.01, error_pct = 89 }
+[[arm]]
+name = "preact"
+"network.family" = "preact"
+"training.optimiser" = "adam"
+"training.lr" = 0.01
+"data.augment" = "crop-flip"
+[[arm]]
+name = "dense"
+"network.family" = "dense"
+"network.depth" = 10
+"network.dropout" = 0.3
+"network.growth" = 3
+[[arm]]
+name = "mlp"
+"network.family" = "mlp"
+"training.optimiser" = "rmsprop"
+"training.lr" = 0.001
+[[arm]]
+name = "residual-mlp"
+"network.family" = "residual-mlp"
+"network.norm" = "batch-formula"
+"data.validation" = 20
+[[arm]]
+name = "lenet"
+"network.family" = "lenet"
+"#;
+
+fn runs(folder: &Path) -> Vec<Run> {
+    let sets = ["training.iterations=12", "evaluate.every=2", "data.size=12"];
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    Experiment::load(&folder.join("tiny.toml"), &sets).expect("an experiment").runs
+}
+
+fn job(run: &Run, directory: &Path, threads: usize) -> Job {
+    Job {
+        build: BUILD.into(),
+        id: run.id.clone(),
+        arm: run.arm.clone(),
+        axes: run.axes.clone(),
+        config: run.config.clone(),
+        network: run.network.clone(),
+        directory: directory.join(&run.id),
+        data_dir: None,
+        stand_in: false,
+        device: "cpu".into(),
+        threads,
+        supervisor: std::process::id(),
+        checkpoint: Interval::Steps(3),
+    }
+}
+
+fn start(job: &Job) -> Child {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("fathom-train"))
+        .arg("run")
+        .env("OMP_NUM_THREADS", job.threads.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the worker starts");
+    let input = serde_json::to_vec(job).expect("json");
+    child.stdin.take().expect("a pipe").write_all(&input).expect("it reads");
+    child
+}
+
+/// Runs until the end or until so many rows were written, when `signal` is sent. The exit code,
+/// where there is one, and what was told.
+fn session(job: &Job, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
+    let mut child = start(job);
+    let mut told = Vec::new();
+    let mut seen = 0;
+    for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
+        let event: Event = serde_json::from_str(&line.expect("text")).expect("an event");
+        seen += usize::from(matches!(event, Event::Row { .. }));
+        if seen == rows && matches!(event, Event::Row { .. }) {
+            // SAFETY: the child is there until it is waited for.
+            unsafe { libc::kill(child.id() as i32, signal) };
+        }
+        told.push(event);
+    }
+    (child.wait().expect("a child").code(), told)
+}
+
+fn resumed(told: &[Event]) -> Option<u64> {
+    told.iter().find_map(|event| match event {
+        Event::Resumed { step } => Some(*step),
+        _ => None,
+    })
+}
+
+/// The curve without its clock, and the weights.
+fn outcome(job: &Job) -> (String, Vec<u8>) {
+    let directory = RunDir::new(&job.directory);
+    assert_eq!(directory.status().expect("a status").state, State::Done);
+    assert!(!directory.previous_checkpoint().exists());
+    let text = std::fs::read_to_string(directory.curve_path()).expect("a curve");
+    let rows = text.lines().map(|line| line.rsplit_once(',').expect("columns").0);
+    let weights = std::fs::read(directory.checkpoint()).expect("weights");
+    (rows.collect::<Vec<_>>().join("\n"), weights)
+}
+
+const NEVER: usize = usize::MAX;
+
+#[test]
+fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
+    let folder = with_experiment(ARMS);
+    let runs = runs(folder.path());
+    assert_eq!(runs.len(), 7);
+    for run in &runs {
+        let alone = job(run, &folder.path().join("alone"), 1);
+        assert_eq!(session(&alone, NEVER, 0).0, Some(0), "{}", run.id);
+        let disturbed = job(run, &folder.path().join("disturbed"), 1);
+        // Rows come at 0, 2, 4 …, checkpoints at 3, 6, 9: killed after the row of step 4 it goes
+        // on from 3, and after that of step 8 from 6.
+        assert_eq!(session(&disturbed, 3, libc::SIGKILL).0, None);
+        let (code, told) = session(&disturbed, 3, libc::SIGTERM);
+        assert_eq!(code, Some(i32::from(STOPPED)), "{}", run.id);
+        let from = resumed(&told).expect("a checkpoint");
+        assert!((3..=4).contains(&from), "{}: {from}", run.id);
+        let status = RunDir::new(&disturbed.directory).status().expect("a status");
+        assert_eq!(status.state, State::Interrupted);
+        let (code, told) = session(&disturbed, 1, libc::SIGKILL);
+        assert_eq!((code, resumed(&told)), (None, Some(status.step)), "{}", run.id);
+        let (code, told) = session(&disturbed, NEVER, 0);
+        assert_eq!(code, Some(0));
+        assert!(resumed(&told) >= Some(status.step));
+        assert_eq!(outcome(&alone), outcome(&disturbed), "{}", run.id);
+        // One that is done keeps its weights and no optimiser's state.
+        let size = std::fs::metadata(disturbed.directory.join("checkpoint.safetensors"));
+        assert!(size.expect("weights").len() < 6 * run.audit.parameters + 40_000);
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_to_the_one_before_and_then_to_the_start() {
+    let folder = with_experiment("");
+    let runs = runs(folder.path());
+    let alone = job(&runs[0], &folder.path().join("alone"), 1);
+    session(&alone, NEVER, 0);
+    let disturbed = job(&runs[0], &folder.path().join("disturbed"), 1);
+    let directory = RunDir::new(&disturbed.directory);
+    let damage = |path: &Path| {
+        let mut bytes = std::fs::read(path).expect("a checkpoint");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0xff;
+        std::fs::write(path, bytes).expect("writable");
+    };
+    // Checkpoints at 3 and 6.
+    assert_eq!(session(&disturbed, 5, libc::SIGKILL).0, None);
+    damage(&directory.checkpoint());
+    let (_, told) = session(&disturbed, 3, libc::SIGKILL);
+    assert_eq!(resumed(&told), Some(3));
+    let remarks = told.iter().filter(
+        |event| matches!(event, Event::Remark { text } if text.contains("the one before serves")),
+    );
+    assert_eq!(remarks.count(), 1, "{told:?}");
+    damage(&directory.checkpoint());
+    damage(&directory.previous_checkpoint());
+    let (code, told) = session(&disturbed, NEVER, 0);
+    assert_eq!((code, resumed(&told)), (Some(0), None), "{told:?}");
+    assert_eq!(outcome(&alone), outcome(&disturbed));
+}
+
+#[test]
+fn a_changed_curve_is_not_gone_on_with() {
+    let folder = with_experiment("");
+    let runs = runs(folder.path());
+    let alone = job(&runs[0], &folder.path().join("alone"), 1);
+    session(&alone, NEVER, 0);
+    let disturbed = job(&runs[0], &folder.path().join("disturbed"), 1);
+    assert_eq!(session(&disturbed, 5, libc::SIGKILL).0, None);
+    let curve = RunDir::new(&disturbed.directory).curve_path();
+    let text = std::fs::read_to_string(&curve).expect("a curve");
+    std::fs::write(&curve, text.replacen("0.1", "0.2", 1)).expect("writable");
+    let (code, told) = session(&disturbed, NEVER, 0);
+    assert_eq!((code, resumed(&told)), (Some(0), None), "{told:?}");
+    assert_eq!(outcome(&alone), outcome(&disturbed));
+}
+
+#[test]
+fn a_run_that_another_process_trains_is_left_alone() {
+    let folder = with_experiment("");
+    let runs = runs(folder.path());
+    let job = job(&runs[0], folder.path(), 1);
+    let directory = RunDir::new(&job.directory);
+    directory.create().expect("writable");
+    let patience = fathom::record::Patience::default();
+    let taken = fathom::record::Lock::acquire(&directory.lock(), "a test", &patience);
+    let lock = taken.expect("free").lock;
+    assert_eq!(session(&job, NEVER, 0).0, Some(i32::from(HELD)));
+    assert!(!directory.curve_path().exists());
+    drop(lock);
+    assert_eq!(session(&job, NEVER, 0).0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_a_worker_at_once() {
+    let folder = with_experiment("");
+    let mut runs = runs(folder.path());
+    runs[0].config.insert("training.iterations".into(), 1_000_000.into());
+    runs[0].config.insert("evaluate.every".into(), 1_000_000.into());
+    let mut job = job(&runs[0], folder.path(), 1);
+    job.checkpoint = Interval::default();
+    let mut child = start(&job);
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("told").expect("text");
+    assert!(first.contains("row"), "{first}");
+    // SAFETY: the child is there until it is waited for.
+    unsafe {
+        libc::kill(child.id() as i32, libc::SIGSTOP);
+        libc::kill(child.id() as i32, libc::SIGUSR1);
+        libc::kill(child.id() as i32, libc::SIGINT);
+        libc::kill(child.id() as i32, libc::SIGCONT);
+    }
+    let code = child.wait().expect("a child").code();
+    assert!(code == Some(128 + libc::SIGINT) || code == Some(128 + libc::SIGUSR1), "{code:?}");
+}
+
+#[test]
+fn a_worker_whose_supervisor_is_gone_does_not_begin() {
+    let folder = with_experiment("");
+    let runs = runs(folder.path());
+    let mut job = job(&runs[0], folder.path(), 1);
+    job.supervisor = 1;
+    assert_eq!(session(&job, NEVER, 0).0, Some(1));
+    assert!(!job.directory.exists());
+}
