@@ -170,6 +170,21 @@ pub struct Evaluated {
     pub top5_err_pct: f64,
 }
 
+/// What `fathom-train measure` found of a [`Job`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// From the start of the process to the first update, data set and all.
+    pub startup_seconds: f64,
+    /// One update, its batch included.
+    pub step_seconds: f64,
+    /// One image at prediction.
+    pub evaluated_image_seconds: f64,
+    /// Most memory that the process held.
+    pub peak_memory_bytes: u64,
+    /// Training, validation and test images.
+    pub images: [usize; 3],
+}
+
 /// What `fathom-train probe` says of itself and of its libtorch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

@@ -12,12 +12,15 @@ use fathom::record::{RunDir, State, Status};
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::time::Instant;
 use train::{Fault, Stop};
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let result = match std::env::args().nth(1).as_deref() {
         Some("run") => run(),
         Some("eval") => eval(),
+        Some("measure") => measure(started),
         Some("probe") => probe(),
         _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: type `fathom` instead")),
     };
@@ -28,6 +31,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(started: Instant) -> Result<ExitCode> {
+    let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    die_with(job.supervisor);
+    ensure!(job.build == BUILD, "this worker is of another build than fathom");
+    if job.device.starts_with("cuda") {
+        train::load_cuda()?;
+    }
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| train::measure(&job, started)));
+    match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
+        Ok(measured) => println!("{}", serde_json::to_string(&measured)?),
+        Err(Fault::Failed(_, message) | Fault::Held(message)) => bail!("{message}"),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A supervisor that dies leaves no orphans, not even one that dies before this is called.

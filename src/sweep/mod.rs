@@ -1,9 +1,11 @@
 //! Which run goes where and when: slots that take runs from a queue, one process per run. What
 //! happens inside a run is the worker's business; this room knows its files and its protocol.
 
+mod estimate;
 mod machine;
 mod worker;
 
+pub use estimate::{Estimate, estimate, makespan};
 pub use machine::available_memory;
 pub use worker::Worker;
 

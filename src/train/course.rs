@@ -4,7 +4,7 @@ use super::evaluate::{Evaluator, to_device};
 use super::net::Net;
 use super::run::Feedback;
 use super::schedule::Rate;
-use super::step::Trainer;
+use super::step::{Outcome, Trainer};
 use super::stop::{Stop, Stopped};
 use anyhow::Result;
 use fathom::data::{Dataset, Images, Order, Standardiser};
@@ -56,7 +56,15 @@ impl Running {
         Self { loss: loss.to_device(device), wrong: wrong.to_device(device), batches }
     }
 
-    fn is_finite(&self) -> bool {
+    /// One more batch.
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.loss += &outcome.loss;
+        self.wrong += &outcome.wrong;
+        self.batches += 1;
+    }
+
+    /// Whether every loss was a number.
+    pub fn is_finite(&self) -> bool {
         self.loss.double_value(&[]).is_finite()
     }
 
@@ -138,13 +146,12 @@ impl Course<'_> {
             if self.rate.is_watching() {
                 self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
             }
-            self.running.loss += outcome.loss;
-            self.running.wrong += outcome.wrong;
-            self.running.batches += 1;
+            self.running.add(&outcome);
             self.step += 1;
             let step = self.step;
             self.evaluated = !self.is_due();
-            let looks = self.device == Device::Cpu || !self.evaluated || step % LOOK_EVERY == 0;
+            let looks =
+                self.device == Device::Cpu || !self.evaluated || step.is_multiple_of(LOOK_EVERY);
             if looks && !self.running.is_finite() {
                 return self.diverged().map(Ending::Over);
             }

@@ -131,7 +131,8 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     Ok(status)
 }
 
-fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result<Dataset> {
+/// The data set, or where that may be a generated stand-in.
+pub(super) fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result<Dataset> {
     match data::load(&settings.data, job.data_dir.as_deref()) {
         Err(error) if job.stand_in && error.is::<data::Missing>() => {
             let text = format!("generated images stand in for the data set ({error:#})");
@@ -216,7 +217,7 @@ fn manifest(
 }
 
 /// The most memory that this process has held, in bytes; 0 where the system does not tell.
-fn peak_memory() -> u64 {
+pub(super) fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

@@ -1,0 +1,75 @@
+//! How long a run would take: some updates and evaluations of it, timed.
+
+use super::course::Running;
+use super::evaluate::{Evaluator, to_device};
+use super::fault::Fault;
+use super::step::Trainer;
+use super::stop::Stop;
+use super::{device, run};
+use anyhow::anyhow;
+use fathom::data::{Order, Standardiser};
+use fathom::protocol::{Event, Job, Measured};
+use fathom::spec::Settings;
+use std::time::{Duration, Instant};
+
+/// Updates before the clock starts: the first ones allocate, and choose algorithms.
+const WARM_UP: u64 = 3;
+/// Updates are timed for so long, and at least so many of them.
+const TIME: Duration = Duration::from_millis(2500);
+const AT_LEAST: usize = 8;
+/// Images of the timed evaluation.
+const EVALUATED: usize = 1000;
+
+/// Times a few updates and an evaluation; nothing is written.
+///
+/// # Errors
+/// Whatever would keep the run from training.
+pub fn measure(job: &Job, started: Instant) -> Result<Measured, Fault> {
+    tch::set_num_threads(job.threads as i32);
+    let device = device::open(&job.device)?;
+    let settings =
+        Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
+    let mut quiet = |_: Event| {};
+    let dataset = run::load(job, &settings, &mut quiet).map_err(|error| Fault::data(&error))?;
+    let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
+    let mut trainer = Trainer::new(&job.network, &settings, device);
+    let (batch, train) = (settings.training.batch, &dataset.train);
+    let mut order = Order::new(settings.seed, train.len());
+    let (mut pixels, mut times) = (Vec::new(), Vec::new());
+    let startup = started.elapsed();
+    let mut sums = Running::new(device);
+    let mut begun = Instant::now();
+    let mut step = 0;
+    while begun.elapsed() < TIME || times.len() < AT_LEAST {
+        let clock = Instant::now();
+        let samples = order.samples(step * batch as u64, batch);
+        let keyed = (settings.augment, settings.seed);
+        standardiser.fill_augmented(train, &samples, keyed, &mut pixels);
+        let indices = samples.iter().map(|sample| sample.index);
+        let (images, labels) = to_device(train, &pixels, indices, device);
+        // As a diverging net would be slower for its subnormal numbers, the rate is small.
+        let outcome = trainer.step(step, &images, &labels, 1e-4 * settings.training.lr);
+        sums.add(&outcome);
+        // The loop of a run looks at the loss too, which on a GPU waits for the update.
+        let _ = sums.is_finite();
+        step += 1;
+        if step == WARM_UP {
+            begun = Instant::now();
+        } else if step > WARM_UP {
+            times.push(clock.elapsed().as_secs_f64());
+        }
+    }
+    let stop = Stop::default();
+    let evaluator = Evaluator::new(&standardiser, device, &stop);
+    let indices: Vec<u32> = (0..train.len().min(EVALUATED) as u32).collect();
+    let clock = Instant::now();
+    let _ = evaluator.errors(&trainer.net, train, &indices);
+    let per_image = clock.elapsed().as_secs_f64() / indices.len() as f64;
+    Ok(Measured {
+        startup_seconds: startup.as_secs_f64(),
+        step_seconds: times.iter().sum::<f64>() / times.len() as f64,
+        evaluated_image_seconds: per_image,
+        peak_memory_bytes: run::peak_memory(),
+        images: [train.len(), dataset.validation.len(), dataset.test.len()],
+    })
+}
