@@ -77,11 +77,7 @@ fn eval() -> Result<ExitCode> {
         let (Fault::Failed(_, message) | Fault::Held(message)) = Fault::of_panic(&*panic);
         Err(anyhow::anyhow!(message))
     });
-    match result {
-        Ok(evaluated) => println!("{}", serde_json::to_string(&evaluated)?),
-        // The last line is what the user is told.
-        Err(error) => bail!("{}", format!("{error:#}").lines().next().unwrap_or_default()),
-    }
+    println!("{}", serde_json::to_string(&result?)?);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,8 +1,10 @@
 //! `fathom-train` as a child process.
 
 use super::Executor;
-use crate::protocol::{BUILD, EvalJob, Evaluated, Event, Job, Probe};
+use crate::protocol::{BUILD, EvalJob, Evaluated, Event, Job, Measured, Probe};
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -82,8 +84,26 @@ impl Worker {
     /// # Errors
     /// What the worker says: weights that do not fit, data that is not there, memory.
     pub fn eval(&self, job: &EvalJob) -> Result<Evaluated> {
+        self.ask("eval", job.threads, job)
+    }
+
+    /// How long a few updates of a run take.
+    ///
+    /// # Errors
+    /// Whatever would keep the run from training.
+    pub fn measure(&self, job: &Job) -> Result<Measured> {
+        self.ask("measure", job.threads, job)
+    }
+
+    /// One question, one answer.
+    fn ask<A: DeserializeOwned>(
+        &self,
+        task: &str,
+        threads: usize,
+        job: &impl Serialize,
+    ) -> Result<A> {
         let mut child = self
-            .command("eval", job.threads)
+            .command(task, threads)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -95,7 +115,11 @@ impl Worker {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
-            bail!("{}", last_words(&told).map_or_else(|| output.status.to_string(), str::to_owned));
+            let told = told.trim().trim_start_matches("error: ");
+            match output.status.signal() {
+                Some(signal) => bail!("the worker was killed by signal {signal}"),
+                None => bail!("{told}"),
+            }
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }
