@@ -3,10 +3,12 @@
 
 mod estimate;
 mod machine;
+mod measure;
 mod worker;
 
 pub use estimate::{Estimate, estimate, makespan};
 pub use machine::available_memory;
+pub use measure::{Conditions, measure};
 pub use worker::Worker;
 
 use crate::protocol::{BUILD, Event, Interval, Job};

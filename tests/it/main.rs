@@ -1,7 +1,11 @@
 //! The programs as a user meets them, each test in a folder of its own.
 
+#[cfg(feature = "train")]
+mod chaos;
 mod command_line;
 mod data;
+#[cfg(feature = "train")]
+mod disk;
 #[cfg(feature = "train")]
 mod resume;
 mod support;
