@@ -3,18 +3,19 @@
 //!
 //! ```text
 //! results/<name>/
-//!   experiment.toml  resolved.json
+//!   experiment.toml  resolved.json  execution.json
 //!   runs/<run id>/run.json curve.csv status.json log.txt
 //!   curves.csv  figures/
 //!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
 //!
-//! `runs/` is primary; all else can be made again from it. Who writes holds a lock (`lock`), which
+//! `runs/` is primary, and `execution.json` holds what later invocations must do likewise; all else can be made again from it. Who writes holds a lock (`lock`), which
 //! works on file systems shared between machines.
 
 mod atomic;
 mod columns;
 mod curves;
+mod execution;
 mod grouping;
 mod lock;
 mod manifest;
@@ -24,8 +25,9 @@ mod weights;
 pub use atomic::write_atomically;
 pub use columns::{CURVE_COLUMNS, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
+pub use execution::SweepExecution;
 pub use grouping::{RunGroup, group, natural_order};
-pub use lock::{Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
+pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
