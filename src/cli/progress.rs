@@ -149,7 +149,10 @@ impl Observer for Progress {
     }
 
     fn finished(&self, run: &Run, status: &Status) {
-        self.advance(run, run.settings.training.iterations);
+        // What is left of a run that stopped is still to be done; of one that failed it is not.
+        if status.state != State::Interrupted {
+            self.advance(run, run.settings.training.iterations);
+        }
         self.drop_bar(run);
         if let Ok(mut finished) = self.finished.lock() {
             *finished += 1;

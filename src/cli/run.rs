@@ -201,6 +201,7 @@ fn hold(directory: &SweepDir) -> Result<Lock> {
 fn listen_telling(control: &Arc<Control>, progress: &Arc<Progress>) -> Result<()> {
     let progress = Arc::clone(progress);
     listen(Arc::clone(control), move |told| match told {
+        Told::Stop(0) => progress.say("stopping: no run trains"),
         Told::Stop(1) => progress
             .say("stopping: 1 run finishes its step and writes a checkpoint; once more kills it"),
         Told::Stop(n) => progress.say(&format!(

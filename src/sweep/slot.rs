@@ -185,7 +185,9 @@ impl<'a> Running<'a> {
             Ended::Killed { signal } if !is_new => {
                 Status::new(State::Killed, step, policy::in_words(signal))
             }
-            Ended::Stopped if !is_new => Status::new(State::Interrupted, step, ""),
+            Ended::Stopped if !is_new => {
+                Status::new(State::Interrupted, step, "stopped by a signal")
+            }
             Ended::Silent(cause) if !is_new => Status::new(State::Failed, step, cause),
             Ended::Reported if found.state == State::Pending => {
                 Status::new(State::Failed, step, "the worker ended without a status")

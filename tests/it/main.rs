@@ -2,6 +2,7 @@
 
 mod command_line;
 mod data;
+mod supervise;
 mod support;
 #[cfg(feature = "train")]
 mod training;
