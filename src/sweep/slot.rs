@@ -174,21 +174,18 @@ impl<'a> Running<'a> {
         let found = files.status()?;
         let is_new = found.state != State::Pending && found != *before;
         let mut status = match ended {
+            // Whatever the worker wrote before it was killed is true.
+            _ if is_new => found.clone(),
             Ended::Killed { signal: libc::SIGKILL } if control.killed_by().is_some() => {
-                let message = "killed at the second signal to fathom run";
-                Status::new(State::Killed, step, message)
+                Status::new(State::Killed, step, "killed at the second signal to fathom run")
             }
             // Told to stop before it could listen.
             Ended::Killed { signal: libc::SIGTERM } if control.is_stopping() => {
                 Status::new(State::Interrupted, step, "stopped before it began")
             }
-            Ended::Killed { signal } if !is_new => {
-                Status::new(State::Killed, step, policy::in_words(signal))
-            }
-            Ended::Stopped if !is_new => {
-                Status::new(State::Interrupted, step, "stopped by a signal")
-            }
-            Ended::Silent(cause) if !is_new => Status::new(State::Failed, step, cause),
+            Ended::Killed { signal } => Status::new(State::Killed, step, policy::in_words(signal)),
+            Ended::Stopped => Status::new(State::Interrupted, step, "stopped by a signal"),
+            Ended::Silent(cause) => Status::new(State::Failed, step, cause),
             Ended::Reported if found.state == State::Pending => {
                 Status::new(State::Failed, step, "the worker ended without a status")
             }

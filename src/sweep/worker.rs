@@ -142,6 +142,7 @@ impl Worker {
         control: &Control,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(bool, ExitStatus, String)> {
+        let words = serde_json::to_vec(job)?;
         let (errors, from) = open_log(log)?;
         let mut child = self
             .command("run", job.threads)
@@ -155,7 +156,7 @@ impl Worker {
         let told = control.child(child.id());
         if let Some(mut input) = child.stdin.take() {
             // A worker that dies at once is told by its exit status, not by a broken pipe.
-            let _ = input.write_all(&serde_json::to_vec(job)?);
+            let _ = input.write_all(&words);
         }
         let mut ended = false;
         if let Some(output) = child.stdout.take() {
