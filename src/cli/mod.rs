@@ -5,10 +5,12 @@ mod doctor;
 mod eval;
 mod inspect;
 mod network;
+mod options;
 mod plan;
 mod plot;
 mod progress;
 mod run;
+mod say;
 mod status;
 mod table;
 
@@ -66,7 +68,7 @@ fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say::say(format!("error: {error:#}"));
             let is_usage = error.is::<SpecError>() || error.is::<Usage>();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }

@@ -1,14 +1,16 @@
 //! What a person sees while a sweep runs: bars on a terminal, one line per evaluation elsewhere.
 
+use super::say::say;
 use crate::protocol::Event;
 use crate::record::{State, Status, SweepDir};
 use crate::spec::Run;
 use crate::sweep::Observer;
 use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// Multiply-adds per unit of the total bar, so that its numbers stay far from overflowing.
 const UNIT: u64 = 1_000_000;
@@ -19,6 +21,8 @@ pub struct Progress {
     runs: Mutex<HashMap<String, ProgressBar>>,
     count: usize,
     finished: Mutex<usize>,
+    /// Runs that another process was seen to hold.
+    waiting: Mutex<HashSet<String>>,
 }
 
 impl Progress {
@@ -44,6 +48,7 @@ impl Progress {
             runs: Mutex::default(),
             count: runs.len(),
             finished: Mutex::new(done),
+            waiting: Mutex::default(),
         })
     }
 
@@ -52,11 +57,29 @@ impl Progress {
         self.total.finish_and_clear();
     }
 
-    fn say(&self, line: &str) {
+    /// Writes a line above the bars.
+    pub fn say(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(line)),
-            None => eprintln!("{line}"),
+            None => say(line),
         }
+    }
+
+    /// Takes a run's bar away.
+    fn drop_bar(&self, run: &Run) {
+        if let Ok(mut runs) = self.runs.lock()
+            && let Some(bar) = runs.remove(&run.id)
+        {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// The next attempt begins its bar anew, so the total goes back by what this one did.
+    fn take_back(&self, run: &Run) {
+        if let Some(bar) = self.bar(run) {
+            self.total.dec(bar.position() * per_step(run));
+        }
+        self.drop_bar(run);
     }
 
     fn bar(&self, run: &Run) -> Option<ProgressBar> {
@@ -66,11 +89,15 @@ impl Progress {
     /// Moves a run's bar, and the total by as much work.
     fn advance(&self, run: &Run, step: u64) {
         if let Some(bar) = self.bar(run) {
-            let per_step = run.work() / run.settings.training.iterations.max(1) / UNIT;
-            self.total.inc(step.saturating_sub(bar.position()) * per_step);
+            self.total.inc(step.saturating_sub(bar.position()) * per_step(run));
             bar.set_position(step);
         }
     }
+}
+
+/// Units of the total bar that one update is.
+fn per_step(run: &Run) -> u64 {
+    run.work() / run.settings.training.iterations.max(1) / UNIT
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -122,12 +149,11 @@ impl Observer for Progress {
     }
 
     fn finished(&self, run: &Run, status: &Status) {
-        self.advance(run, run.settings.training.iterations);
-        if let Ok(mut runs) = self.runs.lock()
-            && let Some(bar) = runs.remove(&run.id)
-        {
-            bar.finish_and_clear();
+        // What is left of a run that stopped is still to be done; of one that failed it is not.
+        if status.state != State::Interrupted {
+            self.advance(run, run.settings.training.iterations);
         }
+        self.drop_bar(run);
         if let Ok(mut finished) = self.finished.lock() {
             *finished += 1;
             self.total.set_prefix(format!("{finished} of {} runs", self.count));
@@ -135,5 +161,26 @@ impl Observer for Progress {
         if status.state != State::Done {
             self.say(&format!("{} {}: {}", run.id, status.state, status.message));
         }
+    }
+
+    fn retrying(&self, run: &Run, status: &Status, attempt: u32, after: Duration) {
+        self.take_back(run);
+        let seconds = after.as_secs_f64();
+        let Status { state, message, .. } = status;
+        self.say(&format!("{} {state}: {message}; attempt {attempt} in {seconds} s", run.id));
+    }
+
+    fn held(&self, run: &Run, who: &str, again: bool) {
+        self.take_back(run);
+        // Once is enough to know why it waits.
+        let is_new = self.waiting.lock().is_ok_and(|mut runs| runs.insert(run.id.clone()));
+        if is_new || !again {
+            let next = if again { "waiting for it" } else { "left to it" };
+            self.say(&format!("{} held: {who}; {next}", run.id));
+        }
+    }
+
+    fn remark(&self, text: &str) {
+        self.say(text);
     }
 }

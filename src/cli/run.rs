@@ -1,16 +1,23 @@
 //! `fathom run`.
 
+use super::options::options;
 use super::progress::Progress;
+use super::say::say;
 use super::table::{self, Format};
-use super::{SOME_FAILED, Usage, plan};
-use crate::protocol::Probe;
-use crate::record::{Resolved, SCHEMA, State, SweepDir};
+use super::{SOME_FAILED, plan};
+use crate::protocol::{Interval, STOPPED};
+use crate::record::{Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution};
 use crate::spec::{Experiment, Run, SpecError};
-use crate::sweep::{Options, Worker, available_memory, refuse_strangers, sweep, tally};
+use crate::sweep::{
+    Control, Options, Outcome, Sweep, Told, Worker, available_memory, listen, refuse_strangers,
+    tally,
+};
 use crate::{data, stats};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments that choose an experiment and its runs.
 #[derive(clap::Args)]
@@ -55,20 +62,26 @@ pub struct Args {
     out: Option<PathBuf>,
     /// auto, cpu, cuda, or cuda:0,1
     #[arg(long, default_value = "auto")]
-    device: String,
+    pub device: String,
     /// Runs side by side on each device [default: one per core on the CPU, one on a GPU]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
+    pub jobs: Option<u16>,
     /// Threads of one run [default: the cores, dealt out to the runs side by side]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
+    pub threads: Option<u16>,
+    /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    pub memory: Option<u64>,
+    /// Time between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
+    #[arg(long, value_name = "INTERVAL")]
+    pub checkpoint: Option<Interval>,
     /// Where data sets lie
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
-    data_dir: Option<PathBuf>,
+    pub data_dir: Option<PathBuf>,
     /// A few steps of one run per distinct net, in results/<name>-smoke; generated images stand in
     /// for a data set that is absent
     #[arg(long)]
-    smoke: bool,
+    pub smoke: bool,
     /// Show the plan and stop
     #[arg(long)]
     dry_run: bool,
@@ -77,16 +90,23 @@ pub struct Args {
     format: Format,
 }
 
+fn gigabytes(text: &str) -> Result<u64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
+    let number = number.ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
+    Ok((number * 1e9) as u64)
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut experiment = args.chosen.load()?;
     for remark in &experiment.remarks {
-        eprintln!("note: {remark}");
+        say(format!("note: {remark}"));
     }
     // A GPU's memory is another matter, and its worker says what it lacks.
     if !args.device.starts_with("cuda")
-        && let Some(warning) = plan::too_large(&experiment.runs, available_memory())
+        && let Some(warning) =
+            plan::too_large(&experiment.runs, args.memory.or_else(available_memory))
     {
-        eprintln!("warning: {warning}");
+        say(format!("warning: {warning}"));
     }
     let mut name = experiment.name.clone();
     if args.smoke {
@@ -102,20 +122,41 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let directory =
         SweepDir::new(args.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&name)));
     directory.create()?;
+    let lock = hold(&directory)?;
     refuse_strangers(&experiment.configs, &directory)?;
     if !args.smoke {
         find_data(&experiment.runs, args)?;
     }
     let (worker, probe) = Worker::ready()?;
-    let options = options(args, &probe, experiment.runs.len())?;
+    let options = options(args, &probe, experiment.runs.len(), &directory)?;
     let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    lock.check()?;
     directory.write_experiment(&experiment.text, &resolved)?;
+    directory.write_execution(&SweepExecution::new(&options.devices[0], options.threads))?;
     let before = tally(&experiment.runs, &directory)?;
+    announce(&name, experiment.runs.len(), &before, &options);
+    let progress = Arc::new(Progress::new(&experiment.runs, &before, &directory)?);
+    let control = Arc::new(Control::new());
+    listen_telling(&control, &progress)?;
+    let outcome = Sweep {
+        runs: &experiment.runs,
+        directory: &directory,
+        options: &options,
+        executor: &worker,
+        observer: &*progress,
+        control: &control,
+        lock: Some(lock.token()),
+    }
+    .run();
+    progress.close();
+    report(&experiment, &directory, args.format, &outcome?, &control)
+}
+
+/// What is about to be run, and how.
+fn announce(name: &str, runs: usize, before: &BTreeMap<State, usize>, options: &Options) {
     let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum::<usize>();
-    eprintln!(
-        "{}: {} runs{}, {} side by side, {} on {}",
-        name,
-        experiment.runs.len(),
+    say(format!(
+        "{name}: {runs} runs{}, {} side by side, {} on {}",
         if done > 0 { format!(" ({done} done before)") } else { String::new() },
         options.jobs * options.devices.len(),
         if options.threads == 1 {
@@ -124,11 +165,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             format!("{} threads each", options.threads)
         },
         options.devices.join(", "),
-    );
-    let progress = Progress::new(&experiment.runs, &before, &directory)?;
-    sweep(&experiment.runs, &directory, &options, &worker, &progress)?;
-    progress.close();
-    report(&experiment, &directory, args.format)
+    ));
 }
 
 /// Data sets are read once before anything is computed: a missing or damaged one is found now.
@@ -143,71 +180,83 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Devices, jobs and threads from what was asked for and what the machine has.
-fn options(args: &Args, probe: &Probe, runs: usize) -> Result<Options> {
-    let devices = devices(&args.device, probe)?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let on_cpu = devices[0] == "cpu";
-    // Small nets side by side on one thread each do more work than one on all cores.
-    let jobs = args.jobs.map_or(if on_cpu { cores.min(runs.max(1)) } else { 1 }, usize::from);
-    let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-    let share = omp.unwrap_or_else(|| (cores / (jobs * devices.len())).max(1));
-    Ok(Options {
-        devices,
-        jobs,
-        threads: args.threads.map_or(share, usize::from),
-        data_dir: args.data_dir.clone(),
-        stand_in: args.smoke,
+/// Locks the directory for this process, and says what stood in the way.
+fn hold(directory: &SweepDir) -> Result<Lock> {
+    let patience = Patience::default();
+    let path = directory.lock();
+    let taken = Lock::acquire_telling(&path, "fathom run", &patience, &mut |owner| {
+        let seconds = patience.watch.as_secs();
+        say(format!(
+            "{} is held by {owner}: seeing for {seconds} s whether that process lives",
+            path.display()
+        ));
+    })?;
+    if let Some(owner) = taken.taken_over {
+        say(format!("took over the lock of {owner}, which is no more"));
+    }
+    Ok(taken.lock)
+}
+
+/// Listens to signals, and says what they came to.
+fn listen_telling(control: &Arc<Control>, progress: &Arc<Progress>) -> Result<()> {
+    let progress = Arc::clone(progress);
+    listen(Arc::clone(control), move |told| match told {
+        Told::Stop(0) => progress.say("stopping: no run trains"),
+        Told::Stop(1) => progress
+            .say("stopping: 1 run finishes its step and writes a checkpoint; once more kills it"),
+        Told::Stop(n) => progress.say(&format!(
+            "stopping: {n} runs finish their step and write a checkpoint; once more kills them"
+        )),
+        Told::Kill(n) => progress.say(&format!("killing {n} runs; once more does not wait")),
+        Told::Echo | Told::Leave => {}
     })
 }
 
-fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
-    if asked == "cpu" {
-        return Ok(vec!["cpu".into()]);
-    }
-    let usable = probe.cuda_devices;
-    if asked == "auto" {
-        return Ok(vec![if usable > 0 { "cuda:0".into() } else { "cpu".into() }]);
-    }
-    let list = match asked.strip_prefix("cuda") {
-        Some("") => "0",
-        Some(rest) => rest.strip_prefix(':').unwrap_or("?"),
-        None => "?",
-    };
-    let indices: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
-    let indices = indices.map_err(|_| {
-        Usage(format!("--device {asked}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
-    })?;
-    if let Err(why) = &probe.cuda_library {
-        anyhow::bail!("--device {asked}: {why}");
-    }
-    for index in &indices {
-        ensure!(
-            (0..usable).contains(index),
-            "--device {asked}: libtorch sees {usable} CUDA devices; `fathom doctor` says more"
-        );
-    }
-    Ok(indices.into_iter().map(|index| format!("cuda:{index}")).collect())
-}
-
-fn report(experiment: &Experiment, directory: &SweepDir, format: Format) -> Result<ExitCode> {
-    if let Some(note) = &experiment.note {
-        eprintln!("note: {note}");
-    }
-    table::summary(&stats::table(&directory.load()?), format).print(format)?;
+/// The end of a sweep in words and as an exit code.
+fn report(
+    experiment: &Experiment,
+    directory: &SweepDir,
+    format: Format,
+    outcome: &Outcome,
+    control: &Control,
+) -> Result<ExitCode> {
     let counts = tally(&experiment.runs, directory)?;
+    let is_done = counts.keys().all(|state| state.is_final());
+    let is_stopped = control.is_stopping() && !is_done;
+    // Whoever stops a sweep does not wait for its table, and a closed terminal has no room for it.
+    if !is_stopped {
+        if let Some(note) = &experiment.note {
+            say(format!("note: {note}"));
+        }
+        table::summary(&stats::table(&directory.load()?), format).print(format)?;
+    }
     let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    eprintln!("{}: {}", directory.root().display(), told.join(", "));
-    let failed = counts.iter().any(|(state, _)| !state.is_final());
-    if failed {
-        for run in &experiment.runs {
-            let status = directory.run(&run.id).status()?;
-            if !matches!(status.state, State::Done | State::Diverged | State::Pending) {
-                eprintln!("{} {}: {}", run.id, status.state, status.message);
+    say(format!("{}: {}", directory.root().display(), told.join(", ")));
+    let mut failed = 0;
+    for run in &experiment.runs {
+        let Status { state, message, .. } = directory.run(&run.id).status()?;
+        if let Some((_, who)) = outcome.held.iter().find(|(id, _)| *id == run.id) {
+            say(format!("{} held: {who}", run.id));
+        } else if !state.is_final() {
+            failed += 1;
+            if state != State::Pending {
+                say(format!("{} {state}: {message}", run.id));
             }
         }
-        eprintln!("the same command again runs what is missing");
     }
-    eprintln!("figures: fathom plot {}", directory.root().display());
-    Ok(if failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
+    outcome.remarks.iter().for_each(say);
+    if is_stopped {
+        say("stopped; the same command goes on");
+    } else if !is_done {
+        say("the same command again runs what is missing");
+    }
+    say(format!("figures: fathom plot {}", directory.root().display()));
+    Ok(match (is_done, control.killed_by()) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, Some(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        _ if is_stopped => ExitCode::from(STOPPED),
+        // What others train is no failure, and not done either.
+        _ if failed == 0 => ExitCode::from(STOPPED),
+        _ => ExitCode::from(SOME_FAILED),
+    })
 }

@@ -1,10 +1,12 @@
 //! `fathom status`.
 
 use super::table::{self, Format, Table};
-use crate::record::SweepDir;
+use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir};
+use crate::spec::Config;
 use crate::stats;
-use anyhow::Result;
-use std::collections::BTreeSet;
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,31 +22,154 @@ pub struct Args {
     format: Format,
 }
 
+const COLUMNS: [&str; 11] = [
+    "run",
+    "state",
+    "step",
+    "iterations",
+    "train_err_pct",
+    "test_err_pct",
+    "steps_per_s",
+    "seconds",
+    "left_s",
+    "message",
+    "what_to_do",
+];
+
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     if args.summary {
         table::summary(&stats::table(&directory.load()?), args.format).print(args.format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut ids: BTreeSet<String> = directory.runs()?.iter().map(|run| run.id()).collect();
-    ids.extend(directory.resolved()?.into_iter().flat_map(|resolved| resolved.runs.into_keys()));
-    let columns = ["run", "state", "step", "train_err_pct", "test_err_pct", "seconds", "message"];
-    let mut table = Table::new(columns);
+    let planned = directory.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
+    runs(&directory, &planned)?.print(args.format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One row per run that was planned or has begun.
+fn runs(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Table> {
+    let mut ids: BTreeSet<String> = directory.runs()?.iter().map(RunDir::id).collect();
+    ids.extend(planned.keys().cloned());
+    let mut table = Table::new(COLUMNS);
     for id in &ids {
         let run = directory.run(id);
-        let status = run.status()?;
-        let last = run.curve()?.pop().unwrap_or_default();
-        let seconds = if status.seconds > 0.0 { status.seconds } else { last.seconds };
-        table.row([
-            id.as_str().into(),
-            status.state.to_string().into(),
-            last.step.max(status.step).into(),
-            last.train_err_pct.into(),
-            last.test_err_pct.into(),
-            ((seconds * 10.0).round() / 10.0).into(),
-            status.message.into(),
-        ]);
+        let config = match planned.get(id) {
+            Some(config) => config.clone(),
+            None => run.manifest()?.config,
+        };
+        table.row(row(id, &run, &config)?);
     }
-    table.print(args.format)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(table)
+}
+
+fn row(id: &str, run: &RunDir, config: &Config) -> Result<[Value; COLUMNS.len()]> {
+    let status = run.status()?;
+    let curve = run.curve()?;
+    let last = curve.last().cloned().unwrap_or_default();
+    let iterations = config.get("training.iterations").and_then(Value::as_u64);
+    let path = run.lock();
+    let holder = Lock::peek(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let holder = match holder {
+        Some(Holder::Alive(owner)) => Some(format!("{owner}")),
+        Some(Holder::Elsewhere(owner)) => Some(format!("{owner}, if it still runs")),
+        Some(Holder::Gone(_)) | None => None,
+    };
+    let holder = holder.filter(|_| !status.state.is_final());
+    let is_running = holder.is_some();
+    let step = if is_running { last.step } else { last.step.max(status.step) };
+    let rate = rate(&curve);
+    let left = match (rate, iterations) {
+        (Some(rate), Some(all)) if is_running => Some(all.saturating_sub(step) as f64 / rate),
+        _ => None,
+    };
+    let seconds = if status.seconds > 0.0 && !is_running { status.seconds } else { last.seconds };
+    let (state, what_to_do) = match is_running {
+        true => ("running".to_owned(), ""),
+        false => (status.state.to_string(), remedy(status.state)),
+    };
+    Ok([
+        id.into(),
+        state.into(),
+        step.into(),
+        iterations.into(),
+        last.train_err_pct.into(),
+        last.test_err_pct.into(),
+        rate.map(tenths).into(),
+        tenths(seconds).into(),
+        left.map(f64::round).into(),
+        holder.unwrap_or(status.message).into(),
+        what_to_do.into(),
+    ])
+}
+
+/// Updates per second between the last two rows, evaluation included.
+fn rate(curve: &[CurveRow]) -> Option<f64> {
+    let [.., before, last] = curve else { return None };
+    let steps = last.step.checked_sub(before.step)? as f64;
+    // A run that went on from a checkpoint may have had a clock of its own.
+    let rate = steps / (last.seconds - before.seconds);
+    (rate.is_finite() && rate > 0.0).then_some(rate)
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// What helps a run in this state.
+fn remedy(state: State) -> &'static str {
+    match state {
+        State::Done | State::Diverged => "",
+        State::Pending => "fathom run begins it",
+        State::Interrupted => "the same command goes on",
+        State::OutOfMemory => "fewer --jobs or a larger machine; a smaller batch changes BatchNorm",
+        State::BadData => "fathom data verify",
+        State::LostDevice => "fathom doctor; the same command goes on, also on another device",
+        State::Killed => "the same command goes on; if memory ran out, fewer --jobs",
+        State::Disk => "free space, then the same command goes on",
+        State::Failed => "see log.txt in the run's folder",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Patience, SCHEMA, Status};
+    use serde_json::json;
+
+    fn at(step: u64, seconds: f64) -> CurveRow {
+        CurveRow { schema: SCHEMA, step, seconds, ..CurveRow::default() }
+    }
+
+    #[test]
+    fn a_run_that_is_trained_now_says_how_long_it_will_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = SweepDir::new(folder.path());
+        directory.create().unwrap();
+        let run = directory.run("a");
+        run.create().unwrap();
+        run.write_status(&Status::new(State::Killed, 7, "killed by signal 9")).unwrap();
+        let mut curve = run.curve_writer().unwrap();
+        curve.append(&at(0, 1.0)).unwrap();
+        curve.append(&at(20, 5.0)).unwrap();
+        let config = Config::from([("training.iterations".to_owned(), json!(70))]);
+        let planned = BTreeMap::from([("a".to_owned(), config)]);
+        let cells = || runs(&directory, &planned).unwrap().rows.remove(0);
+        assert_eq!(cells()[1..4], [json!("killed"), json!(20), json!(70)]);
+        assert_eq!(cells()[8], Value::Null);
+        let lock = Lock::acquire(&run.lock(), "fathom-train", &Patience::default()).unwrap();
+        let running = cells();
+        assert_eq!(running[1], json!("running"));
+        assert_eq!((&running[6], &running[8]), (&json!(5.0), &json!(10.0)));
+        assert!(running[9].as_str().unwrap().starts_with("fathom-train (pid "));
+        drop(lock);
+        assert_eq!(cells()[1], json!("killed"), "released");
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_rate() {
+        assert_eq!(rate(&[at(0, 5.0), at(10, 1.0)]), None);
+        assert_eq!(rate(&[at(0, 1.0)]), None);
+        assert_eq!(rate(&[at(0, 0.0), at(10, 2.0)]), Some(5.0));
+    }
 }

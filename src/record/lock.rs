@@ -33,10 +33,12 @@
 
 mod file;
 mod owner;
+mod peek;
 #[cfg(test)]
 mod tests;
 
 pub use owner::Owner;
+pub use peek::Holder;
 
 use file::Withdrawn;
 use owner::Life;

@@ -3,19 +3,20 @@
 //!
 //! ```text
 //! results/<name>/
-//!   experiment.toml  resolved.json
+//!   experiment.toml  resolved.json  execution.json
 //!   runs/<run id>/run.json curve.csv status.json log.txt
 //!   curves.csv  figures/
 //!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
 //!
-//! `runs/` is primary; all else can be made again from it. Who writes holds a lock (`lock`), which
+//! `runs/` is primary, and `execution.json` holds what later invocations must do likewise; all else can be made again from it. Who writes holds a lock (`lock`), which
 //! works on file systems shared between machines.
 
 mod atomic;
 mod checkpoint;
 mod columns;
 mod curves;
+mod execution;
 mod grouping;
 mod lock;
 mod manifest;
@@ -26,8 +27,9 @@ pub use atomic::{write_after, write_atomically};
 pub use checkpoint::{Checkpoint, Position};
 pub use columns::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
+pub use execution::SweepExecution;
 pub use grouping::{RunGroup, group, natural_order};
-pub use lock::{Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
+pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};

@@ -6,7 +6,11 @@ use super::{
 };
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Bytes that must fit on the disk before a sweep begins: its own files and a first run's.
+const ROOM: usize = 1 << 20;
 
 /// `results/<name>`.
 #[derive(Clone, Debug)]
@@ -25,15 +29,26 @@ impl SweepDir {
         &self.root
     }
 
-    /// Creates the directory and its `runs` folder, and finds out whether it can be written.
+    /// Creates the directory and its `runs` folder, and finds out whether as much can be written as
+    /// a sweep needs to begin.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it cannot: the disk is full or read-only, or the place is somebody else's.
     pub fn create(&self) -> Result<()> {
         let runs = self.root.join("runs");
-        std::fs::create_dir_all(&runs)
-            .and_then(|()| tempfile::tempfile_in(&runs).map(drop))
-            .with_context(|| format!("cannot write to {}", self.root.display()))
+        let try_writing = || -> std::io::Result<()> {
+            std::fs::create_dir_all(&runs)?;
+            let mut file = tempfile::tempfile_in(&runs)?;
+            file.write_all(&[0; ROOM])?;
+            file.sync_all()
+        };
+        try_writing().with_context(|| {
+            let root = self.root.display();
+            format!(
+                "cannot write to {root} (what is there stays as it is; free space, make it \
+                 writable, or give another --out)"
+            )
+        })
     }
 
     /// The experiment as given.

@@ -1,13 +1,13 @@
 //! `fathom-train` as a child process.
 
-use super::Executor;
-use crate::protocol::{BUILD, EvalJob, Evaluated, Event, Job, Measured, Probe};
+use super::{Control, Ended, Executor};
+use crate::protocol::{BUILD, EvalJob, Evaluated, Event, HELD, Job, Measured, Probe, STOPPED};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -148,47 +148,97 @@ fn remedy(program: &Path) -> &'static str {
 }
 
 impl Executor for Worker {
-    fn run(&self, job: &Job, on_event: &mut dyn FnMut(Event)) -> Result<(), String> {
+    fn run(&self, job: &Job, control: &Control, on_event: &mut dyn FnMut(Event)) -> Ended {
         let log = job.directory.join("log.txt");
-        let mut attempt = || -> Result<(bool, ExitStatus)> {
-            let errors =
-                File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
-            let mut child = self
-                .command("run", job.threads)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(errors)
-                .spawn()
-                .with_context(|| format!("cannot start {}", self.program.display()))?;
-            let mut input = child.stdin.take().context("the worker has no input")?;
-            // A worker that dies at once is told by its exit status, not by a broken pipe.
-            let _ = input.write_all(&serde_json::to_vec(job)?);
-            drop(input);
-            let output = BufReader::new(child.stdout.take().context("the worker has no output")?);
-            let mut ended = false;
-            for line in output.lines() {
-                if let Ok(event) = serde_json::from_str(&line?) {
-                    ended |= event == Event::Ended;
-                    on_event(event);
-                }
-            }
-            Ok((ended, child.wait()?))
-        };
-        match attempt() {
-            Ok((true, _)) => Ok(()),
-            Ok((false, status)) => Err(cause(status, &log)),
-            Err(error) => Err(format!("{error:#}")),
+        match self.train(job, &log, control, on_event) {
+            Ok((ended, status, said)) => judge(ended, status, &said),
+            Err(error) => Ended::Silent(format!("{error:#}")),
         }
     }
 }
 
-/// Why a worker ended without a word.
-fn cause(status: ExitStatus, log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    match (status.signal(), last_words(&text)) {
-        (Some(signal), _) => format!("killed by signal {signal}"),
-        (None, None) => format!("ended with {status}"),
-        (None, Some(words)) => words.to_owned(),
+impl Worker {
+    /// Whether it said that it ended, how it did, and what it said on its standard error.
+    fn train(
+        &self,
+        job: &Job,
+        log: &Path,
+        control: &Control,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<(bool, ExitStatus, String)> {
+        let words = serde_json::to_vec(job)?;
+        let (errors, from) = open_log(log)?;
+        let mut child = self
+            .command("run", job.threads)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            // A terminal's Ctrl-C is for the supervisor alone, which passes it on.
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        let told = control.child(child.id());
+        if let Some(mut input) = child.stdin.take() {
+            // A worker that dies at once is told by its exit status, not by a broken pipe.
+            let _ = input.write_all(&words);
+        }
+        let mut ended = false;
+        if let Some(output) = child.stdout.take() {
+            // A line that cannot be read is none of ours; an output that cannot is over.
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                if let Ok(event) = serde_json::from_slice(&line) {
+                    ended |= event == Event::Ended;
+                    on_event(event);
+                }
+            }
+        }
+        wait_without_reaping(child.id());
+        drop(told);
+        let status = child.wait()?;
+        let said = std::fs::read(log).unwrap_or_default();
+        let from = usize::try_from(from)?.min(said.len());
+        Ok((ended, status, String::from_utf8_lossy(&said[from..]).into_owned()))
+    }
+}
+
+/// Opens a run's log behind what earlier attempts left there, and tells where that ends.
+fn open_log(log: &Path) -> Result<(File, u64)> {
+    let open = || -> std::io::Result<(File, u64)> {
+        let mut file = File::options().append(true).create(true).open(log)?;
+        if file.metadata()?.len() > 0 {
+            file.write_all(b"--- started again\n")?;
+        }
+        let from = file.metadata()?.len();
+        Ok((file, from))
+    };
+    open().with_context(|| format!("cannot write {}", log.display()))
+}
+
+/// Returns when the process has ended; its number stays its own until it is waited for.
+fn wait_without_reaping(pid: u32) {
+    loop {
+        // SAFETY: waitid only writes into `info`, for which all zeros are valid.
+        let answer = unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            libc::waitid(libc::P_PID, pid, &mut info, libc::WEXITED | libc::WNOWAIT)
+        };
+        let was_interrupted =
+            answer != 0 && std::io::Error::last_os_error().kind() == ErrorKind::Interrupted;
+        if !was_interrupted {
+            return;
+        }
+    }
+}
+
+/// How a worker ended, from whether it said so, its exit status and its log.
+fn judge(ended: bool, status: ExitStatus, said: &str) -> Ended {
+    let words = || last_words(said).map_or_else(|| format!("ended with {status}"), str::to_owned);
+    match (status.code(), status.signal()) {
+        (Some(code), _) if code == i32::from(STOPPED) => Ended::Stopped,
+        (Some(code), _) if code == i32::from(HELD) => Ended::Held(words()),
+        _ if ended => Ended::Reported,
+        (_, Some(signal)) => Ended::Killed { signal },
+        _ => Ended::Silent(words()),
     }
 }
 
@@ -196,4 +246,72 @@ fn cause(status: ExitStatus, log: &Path) -> String {
 fn last_words(text: &str) -> Option<&str> {
     let last = text.lines().rev().find(|line| !line.trim().is_empty())?;
     Some(last.trim_start_matches("error: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker that is a shell script. This process never has the program open for writing, which
+    /// a fork of another test could carry on.
+    fn script(folder: &Path, text: &str) -> Worker {
+        let (draft, program) = (folder.join("draft"), folder.join("worker"));
+        std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
+        let install = Command::new("install").args(["-m", "755"]).arg(draft).arg(&program).status();
+        assert!(install.unwrap().success());
+        Worker { program }
+    }
+
+    fn train(text: &str, control: &Control, on_event: &mut dyn FnMut(Event)) -> (Ended, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let run = &crate::sweep::tests::runs()[0];
+        let job = crate::sweep::tests::job(run, folder.path());
+        let log = folder.path().join("log.txt");
+        std::fs::write(&log, "error: of before\n").unwrap();
+        let worker = script(folder.path(), text);
+        let ended = worker.run(&job, control, on_event);
+        (ended, std::fs::read_to_string(&log).unwrap())
+    }
+
+    #[test]
+    fn exit_codes_signals_and_last_words_tell_how_a_worker_ended() {
+        let end = |text: &str| train(text, &Control::new(), &mut |_| {}).0;
+        let said = "echo '{\"event\":\"ended\"}'";
+        assert_eq!(end(&format!("cat >/dev/null; {said}")), Ended::Reported);
+        assert_eq!(end(&format!("cat >/dev/null; {said}; exit 1")), Ended::Reported);
+        assert_eq!(end("exit 75"), Ended::Stopped);
+        let held = end("echo 'error: run.lock is held by me' >&2; exit 76");
+        assert_eq!(held, Ended::Held("run.lock is held by me".into()));
+        assert_eq!(end("kill -KILL $$"), Ended::Killed { signal: 9 });
+        assert_eq!(end("echo 'error: no' >&2; exit 1"), Ended::Silent("no".into()));
+        let silent = end("exit 1");
+        assert_eq!(silent, Ended::Silent("ended with exit status: 1".into()));
+    }
+
+    #[test]
+    fn the_log_keeps_what_was_said_before() {
+        let (_, log) = train("echo again >&2; exit 1", &Control::new(), &mut |_| {});
+        assert!(log.starts_with("error: of before\n--- started again\n"), "{log}");
+        assert!(log.ends_with("again\n"), "{log}");
+    }
+
+    #[test]
+    fn a_signal_is_passed_on_and_a_second_one_kills() {
+        let step = "echo '{\"event\":\"progress\",\"step\":1}'";
+        let control = Control::new();
+        let stops =
+            format!("cat >/dev/null; trap 'exit 75' TERM; {step}; while :; do sleep 0.01; done");
+        let ended = train(&stops, &control, &mut |_| {
+            control.signal(libc::SIGINT);
+        });
+        assert_eq!(ended.0, Ended::Stopped);
+        let control = Control::new();
+        let hears = format!("cat >/dev/null; trap '' TERM; {step}; while :; do sleep 0.01; done");
+        let ended = train(&hears, &control, &mut |_| {
+            let now = std::time::Instant::now();
+            control.signal_at(libc::SIGINT, now);
+            control.signal_at(libc::SIGINT, now + std::time::Duration::from_secs(1));
+        });
+        assert_eq!(ended.0, Ended::Killed { signal: libc::SIGKILL });
+    }
 }

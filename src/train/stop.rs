@@ -2,9 +2,14 @@
 
 use anyhow::Result;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Signals that follow the first one so closely are its echo: a batch system sends its own to every
+/// process, and the supervisor passes on the one that it got.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Whether a signal asked this process to stop at the next checkpoint.
 #[derive(Clone, Default)]
@@ -16,17 +21,24 @@ pub struct Stopped;
 
 impl Stop {
     /// Listens to SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 from now on. The first one is noted; any
-    /// further one ends the process at once.
+    /// later one ends the process at once.
     ///
     /// # Errors
     /// When the system does not let it.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
-            // In this order: what the first signal sets is what the second one finds.
-            flag::register_conditional_shutdown(signal, 128 + signal, stop.0.clone())?;
-            flag::register(signal, stop.0.clone())?;
-        }
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGUSR2])?;
+        let asked = stop.0.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut first = None;
+            for signal in signals.forever() {
+                let first = *first.get_or_insert_with(Instant::now);
+                if asked.swap(true, Ordering::Relaxed) && first.elapsed() > ECHO {
+                    // SAFETY: it only ends the process; what is on the disk is whole at any moment.
+                    unsafe { libc::_exit(128 + signal) };
+                }
+            }
+        })?;
         Ok(stop)
     }
 

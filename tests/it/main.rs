@@ -8,6 +8,7 @@ mod data;
 mod disk;
 #[cfg(feature = "train")]
 mod resume;
+mod supervise;
 mod support;
 #[cfg(feature = "train")]
 mod training;

@@ -316,3 +316,17 @@ fn where_nothing_can_be_written_the_error_names_the_file() {
     let message = Lock::acquire(&path, "fathom run", &SHORT).unwrap_err().to_string();
     assert!(message.contains("dangling link"), "{message}");
 }
+
+#[test]
+fn peeking_tells_the_holder_and_touches_nothing() {
+    let (_folder, path) = folder();
+    assert_eq!(Lock::peek(&path).unwrap(), None);
+    let gone = leave(&path, |owner| owner.pid = dead_pid());
+    assert_eq!(Lock::peek(&path).unwrap(), Some(Holder::Gone(gone)));
+    let far = leave(&path, |owner| owner.host = "far away".into());
+    assert_eq!(Lock::peek(&path).unwrap(), Some(Holder::Elsewhere(far)));
+    std::fs::remove_file(&path).unwrap();
+    let taken = Lock::acquire(&path, "fathom run", &SHORT).unwrap();
+    assert_eq!(Lock::peek(&path).unwrap(), Some(Holder::Alive(holder(&path))));
+    taken.lock.check().unwrap();
+}

@@ -1,0 +1,122 @@
+//! Devices, jobs, threads and memory of `fathom run`: from what was asked for, what the machine has
+//! and what the directory's earlier runs had.
+
+use super::Usage;
+use super::run::Args;
+use crate::protocol::Probe;
+use crate::record::{SweepDir, SweepExecution};
+use crate::sweep::{Options, available_memory};
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+/// How the runs of this invocation are run.
+///
+/// # Errors
+/// When the machine has no such device, or earlier runs bind to other ones.
+pub fn options(args: &Args, probe: &Probe, runs: usize, directory: &SweepDir) -> Result<Options> {
+    // A few steps only show that things work, on whatever device.
+    let stored = if args.smoke { None } else { directory.execution()? };
+    let devices = match &stored {
+        Some(stored) if args.device == "auto" => devices(&stored.device, probe)?,
+        _ => devices(&args.device, probe)?,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let on_cpu = devices[0] == "cpu";
+    // Small nets side by side on one thread each do more work than one on all cores.
+    let jobs = args.jobs.map_or(if on_cpu { cores.min(runs.max(1)) } else { 1 }, usize::from);
+    let asked = args.threads.map(usize::from);
+    let threads = match &stored {
+        Some(stored) => {
+            bind(stored, &devices[0], asked, directory)?;
+            stored.threads
+        }
+        None => {
+            let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+            let share = omp.unwrap_or_else(|| (cores / (jobs * devices.len())).max(1));
+            asked.unwrap_or(share)
+        }
+    };
+    Ok(Options {
+        jobs,
+        threads,
+        memory: if on_cpu { args.memory.or_else(available_memory) } else { None },
+        checkpoint: args.checkpoint.unwrap_or_default(),
+        data_dir: args.data_dir.clone(),
+        stand_in: args.smoke,
+        second: Duration::from_secs(1),
+        devices,
+    })
+}
+
+/// Refuses what would change the last digits of results that have begun.
+fn bind(
+    stored: &SweepExecution,
+    device: &str,
+    threads: Option<usize>,
+    directory: &SweepDir,
+) -> Result<()> {
+    let root = directory.root().display();
+    let asked = SweepExecution::new(device, threads.unwrap_or(stored.threads));
+    let remedy = "would change their last digits: leave it out, or give another --out";
+    ensure!(
+        asked.device == stored.device,
+        "the runs in {root} are on {}, and --device {device} {remedy}",
+        stored.device
+    );
+    ensure!(
+        asked.threads == stored.threads,
+        "the runs in {root} have {} threads each, and --threads {} {remedy}",
+        stored.threads,
+        asked.threads
+    );
+    Ok(())
+}
+
+fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
+    if asked == "cpu" {
+        return Ok(vec!["cpu".into()]);
+    }
+    let usable = probe.cuda_devices;
+    if asked == "auto" {
+        return Ok(vec![if usable > 0 { "cuda:0".into() } else { "cpu".into() }]);
+    }
+    let list = match asked.strip_prefix("cuda") {
+        Some("") => "0",
+        Some(rest) => rest.strip_prefix(':').unwrap_or("?"),
+        None => "?",
+    };
+    let indices: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
+    let indices = indices.map_err(|_| {
+        Usage(format!("--device {asked}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
+    })?;
+    if let Err(why) = &probe.cuda_library {
+        anyhow::bail!("--device {asked}: {why}");
+    }
+    for index in &indices {
+        ensure!(
+            (0..usable).contains(index),
+            "--device {asked}: libtorch sees {usable} CUDA devices; `fathom doctor` says more"
+        );
+    }
+    Ok(indices.into_iter().map(|index| format!("cuda:{index}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_runs_had_binds() {
+        let directory = SweepDir::new("results/x");
+        let stored = SweepExecution::new("cpu", 2);
+        bind(&stored, "cpu", None, &directory).unwrap();
+        bind(&stored, "cpu", Some(2), &directory).unwrap();
+        let refused =
+            |device, threads| bind(&stored, device, threads, &directory).unwrap_err().to_string();
+        let message = refused("cpu", Some(1));
+        let expected = "the runs in results/x have 2 threads each, and --threads 1 would change \
+                        their last digits: leave it out, or give another --out";
+        assert_eq!(message, expected);
+        assert!(refused("cuda:1", None).contains("are on cpu, and --device cuda:1 would change"));
+    }
+}

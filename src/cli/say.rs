@@ -1,0 +1,10 @@
+//! Words on standard error that nobody need be there to read.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes a line. `eprintln!` would panic once the terminal is closed, in the midst of a sweep that
+/// is told to stop because of that.
+pub fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

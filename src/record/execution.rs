@@ -1,0 +1,95 @@
+//! `execution.json`: how all runs of a results directory are run.
+//!
+//! Kind of device and number of threads change the last digits of results, so what the first
+//! invocation chose holds for later ones too, whatever they have side by side.
+
+use super::manifest::{read_json, write_json};
+use super::{SCHEMA, SweepDir};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What is the same for every run of a directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepExecution {
+    /// Version of this format.
+    pub schema: u32,
+    /// Kind of device: `cpu` or `cuda`.
+    pub device: String,
+    /// Threads of one operation.
+    pub threads: usize,
+}
+
+impl SweepExecution {
+    /// For a device such as `cuda:0`, whose kind is kept.
+    pub fn new(device: &str, threads: usize) -> Self {
+        let kind = device.split(':').next().unwrap_or(device);
+        Self { schema: SCHEMA, device: kind.into(), threads }
+    }
+}
+
+impl SweepDir {
+    /// What binds further runs here: what was stored, else what the first run says of itself;
+    /// nothing as long as no run has begun.
+    ///
+    /// # Errors
+    /// When a file is damaged.
+    pub fn execution(&self) -> Result<Option<SweepExecution>> {
+        let Some(first) = self.runs()?.into_iter().next() else { return Ok(None) };
+        let path = self.execution_file();
+        if path.exists() {
+            return read_json(&path).map(Some);
+        }
+        let execution = first.manifest()?.execution;
+        Ok(Some(SweepExecution::new(&execution.device, execution.threads)))
+    }
+
+    /// Stores it for later invocations.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_execution(&self, execution: &SweepExecution) -> Result<()> {
+        write_json(&self.execution_file(), execution)
+    }
+
+    fn execution_file(&self) -> PathBuf {
+        self.root().join("execution.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{DataRecord, Execution, Manifest, Revision};
+
+    #[test]
+    fn execution_binds_as_soon_as_a_run_has_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = SweepDir::new(folder.path());
+        directory.create().unwrap();
+        let stored = SweepExecution::new("cuda:1", 3);
+        assert_eq!((stored.device.as_str(), stored.threads), ("cuda", 3));
+        directory.write_execution(&stored).unwrap();
+        assert_eq!(directory.execution().unwrap(), None, "planned only");
+        let run = directory.run("a");
+        run.create().unwrap();
+        let execution = Execution { device: "cpu".into(), threads: 2, ..Execution::default() };
+        let manifest = Manifest {
+            schema: SCHEMA,
+            id: "a".into(),
+            arm: None,
+            axes: Vec::new(),
+            config: Default::default(),
+            execution,
+            revision: Revision::default(),
+            data: DataRecord::default(),
+            parameters: 0,
+            macs: 0,
+        };
+        run.write_manifest(&manifest).unwrap();
+        assert_eq!(directory.execution().unwrap(), Some(stored));
+        std::fs::remove_file(folder.path().join("execution.json")).unwrap();
+        let expected = Some(SweepExecution::new("cpu", 2));
+        assert_eq!(directory.execution().unwrap(), expected, "results of before");
+    }
+}
