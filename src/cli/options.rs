@@ -1,21 +1,51 @@
-//! Devices, jobs, threads and memory of `fathom run`: from what was asked for, what the machine has
-//! and what the directory's earlier runs had.
+//! Devices, jobs, threads and memory: from what was asked for, what the machine has and what the
+//! directory's earlier runs had.
 
 use super::Usage;
-use super::run::Args;
-use crate::protocol::Probe;
+use crate::protocol::{Interval, Probe};
 use crate::record::{SweepDir, SweepExecution};
 use crate::sweep::{Options, available_memory};
 use anyhow::{Result, ensure};
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// How the runs of this invocation are run.
+/// What of the machine runs may have.
+#[derive(clap::Args)]
+pub struct Machine {
+    /// auto, cpu, cuda, or cuda:0,1
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Runs side by side on each device [default: one per core on the CPU, one on a GPU]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Threads of one run [default: the cores, dealt out to the runs side by side]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    pub memory: Option<u64>,
+    /// Where data sets lie
+    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
+    pub data_dir: Option<PathBuf>,
+}
+
+fn gigabytes(text: &str) -> Result<u64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
+    let number = number.ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
+    Ok((number * 1e9) as u64)
+}
+
+/// How so many runs are run in this directory, or in a new one.
 ///
 /// # Errors
 /// When the machine has no such device, or earlier runs bind to other ones.
-pub fn options(args: &Args, probe: &Probe, runs: usize, directory: &SweepDir) -> Result<Options> {
-    // A few steps only show that things work, on whatever device.
-    let stored = if args.smoke { None } else { directory.execution()? };
+pub fn options(
+    args: &Machine,
+    probe: &Probe,
+    runs: usize,
+    directory: Option<&SweepDir>,
+) -> Result<Options> {
+    let stored = directory.map(SweepDir::execution).transpose()?.flatten();
     let devices = match &stored {
         Some(stored) if args.device == "auto" => devices(&stored.device, probe)?,
         _ => devices(&args.device, probe)?,
@@ -25,12 +55,12 @@ pub fn options(args: &Args, probe: &Probe, runs: usize, directory: &SweepDir) ->
     // Small nets side by side on one thread each do more work than one on all cores.
     let jobs = args.jobs.map_or(if on_cpu { cores.min(runs.max(1)) } else { 1 }, usize::from);
     let asked = args.threads.map(usize::from);
-    let threads = match &stored {
-        Some(stored) => {
+    let threads = match (&stored, directory) {
+        (Some(stored), Some(directory)) => {
             bind(stored, &devices[0], asked, directory)?;
             stored.threads
         }
-        None => {
+        _ => {
             let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
             let share = omp.unwrap_or_else(|| (cores / (jobs * devices.len())).max(1));
             asked.unwrap_or(share)
@@ -40,9 +70,9 @@ pub fn options(args: &Args, probe: &Probe, runs: usize, directory: &SweepDir) ->
         jobs,
         threads,
         memory: if on_cpu { args.memory.or_else(available_memory) } else { None },
-        checkpoint: args.checkpoint.unwrap_or_default(),
+        checkpoint: Interval::default(),
         data_dir: args.data_dir.clone(),
-        stand_in: args.smoke,
+        stand_in: false,
         second: Duration::from_secs(1),
         devices,
     })

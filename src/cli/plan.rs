@@ -1,9 +1,12 @@
 //! `fathom plan`.
 
+use super::measure;
+use super::options::{Machine, options};
 use super::run::Chosen;
+use super::say::say;
 use super::table::{Format, Table, count};
 use crate::spec::Run;
-use crate::sweep::available_memory;
+use crate::sweep::{self, Worker, available_memory};
 use anyhow::Result;
 use std::process::ExitCode;
 
@@ -11,6 +14,14 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     chosen: Chosen,
+    /// Time a few updates of each distinct net, and tell how long the sweep takes
+    #[arg(long)]
+    measure: bool,
+    /// Measure, and fail when the sweep would take longer
+    #[arg(long, value_name = "HOURS", value_parser = measure::hours)]
+    max_hours: Option<f64>,
+    #[command(flatten)]
+    machine: Machine,
     /// How the table is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -18,23 +29,40 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let experiment = args.chosen.load()?;
-    table(&experiment.runs).print(args.format)?;
+    let runs = &experiment.runs;
     for remark in &experiment.remarks {
-        eprintln!("note: {remark}");
+        say(format!("note: {remark}"));
     }
-    if let Some(warning) = too_large(&experiment.runs, available_memory()) {
-        eprintln!("warning: {warning}");
+    if args.measure || args.max_hours.is_some() {
+        let (worker, probe) = Worker::ready()?;
+        let options = options(&args.machine, &probe, runs.len(), None)?;
+        let found = measure::measured(runs, &worker, &options)?;
+        measure::table(runs, &found.estimates).print(args.format)?;
+        say(found.in_words(&experiment.name, &options));
+        warn(runs, found.estimates.iter().map(|estimate| estimate.memory_bytes));
+        if let Some(hours) = args.max_hours {
+            found.refuse_longer(hours)?;
+        }
+        return Ok(ExitCode::SUCCESS);
     }
-    let macs: u64 = experiment.runs.iter().map(Run::work).fold(0, u64::saturating_add);
-    let disk: u64 = experiment.runs.iter().map(disk).sum();
-    eprintln!(
+    table(runs).print(args.format)?;
+    warn(runs, runs.iter().map(Run::memory));
+    let macs: u64 = runs.iter().map(Run::work).fold(0, u64::saturating_add);
+    let disk: u64 = runs.iter().map(disk).sum();
+    say(format!(
         "{}: {} runs, {} multiply-adds in forward passes of training, about {}B of results",
         experiment.name,
-        experiment.runs.len(),
+        runs.len(),
         count(macs),
         count(disk),
-    );
+    ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn warn(runs: &[Run], needs: impl Iterator<Item = u64>) {
+    if let Some(warning) = too_large(runs, needs, available_memory()) {
+        say(format!("warning: {warning}"));
+    }
 }
 
 /// One line per run.
@@ -55,33 +83,31 @@ pub fn table(runs: &[Run]) -> Table {
 }
 
 /// What is larger than this machine, so that nobody finds out by running it.
-pub fn too_large(runs: &[Run], available: Option<u64>) -> Option<String> {
+pub fn too_large(
+    runs: &[Run],
+    needs: impl Iterator<Item = u64>,
+    available: Option<u64>,
+) -> Option<String> {
     let available = available?;
-    let over = runs.iter().filter(|run| run.memory() > available).count();
-    let largest = runs.iter().max_by_key(|run| run.memory()).filter(|_| over > 0)?;
+    let over: Vec<(&Run, u64)> =
+        runs.iter().zip(needs).filter(|(_, need)| *need > available).collect();
+    let (largest, need) = over.iter().max_by_key(|(_, need)| *need)?;
     Some(format!(
-        "{over} of {} runs need more memory than the {}B that this machine has free: {} needs \
+        "{} of {} runs need more memory than the {}B that this machine has free: {} needs \
          about {}B. A smaller training.batch (which changes BatchNorm's statistics), a narrower or \
          shallower net, or smaller images need less",
+        over.len(),
         runs.len(),
         count(available),
         largest.id,
-        count(largest.memory()),
+        count(*need),
     ))
 }
 
-/// Bytes of one run's files: about 120 for a row of the curve, and a few KB besides.
+/// Bytes of one run's files.
 fn disk(run: &Run) -> u64 {
-    use crate::spec::Every;
-    let training = &run.settings.training;
-    let every = match run.settings.evaluate.every {
-        Every::Steps(steps) => steps,
-        Every::Epoch => {
-            let images = run.settings.data.train.unwrap_or(50_000) as u64;
-            (images / training.batch as u64).max(1)
-        }
-    };
-    4096 + 120 * (2 + training.iterations / every)
+    // Only measuring would tell how many images a whole set has.
+    sweep::disk(run, run.settings.data.train.unwrap_or(50_000))
 }
 
 #[cfg(test)]
@@ -94,9 +120,10 @@ mod tests {
         let text = "name = \"t\"\n[data]\nsource = \"cifar10\"\n[network]\nfamily = \"residual\"\n\
             [training]\niterations = 1\nbatch = 512\n[sweep]\n\"network.depth\" = [8, 1202]\n";
         let runs = Experiment::parse(std::path::Path::new("t.toml"), text, &[]).unwrap().runs;
-        let warning = too_large(&runs, Some(8 << 30)).unwrap();
+        let needs = || runs.iter().map(Run::memory);
+        let warning = too_large(&runs, needs(), Some(8 << 30)).unwrap();
         assert!(warning.starts_with("1 of 2 runs") && warning.contains("residual-1202"));
-        assert_eq!(too_large(&runs, Some(1 << 50)), None);
-        assert_eq!(too_large(&runs, None), None);
+        assert_eq!(too_large(&runs, needs(), Some(1 << 50)), None);
+        assert_eq!(too_large(&runs, needs(), None), None);
     }
 }

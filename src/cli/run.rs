@@ -1,6 +1,7 @@
 //! `fathom run`.
 
-use super::options::options;
+use super::measure;
+use super::options::{Machine, options};
 use super::progress::Progress;
 use super::say::say;
 use super::table::{self, Format};
@@ -60,28 +61,18 @@ pub struct Args {
     /// Results directory [default: results/<name>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// auto, cpu, cuda, or cuda:0,1
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// Runs side by side on each device [default: one per core on the CPU, one on a GPU]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
-    /// Threads of one run [default: the cores, dealt out to the runs side by side]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
-    #[arg(long, value_name = "GB", value_parser = gigabytes)]
-    pub memory: Option<u64>,
+    #[command(flatten)]
+    machine: Machine,
     /// Time between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
     #[arg(long, value_name = "INTERVAL")]
-    pub checkpoint: Option<Interval>,
-    /// Where data sets lie
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
-    pub data_dir: Option<PathBuf>,
+    checkpoint: Option<Interval>,
+    /// Time a few updates first, and refuse a sweep that would take longer
+    #[arg(long, value_name = "HOURS", value_parser = super::measure::hours)]
+    max_hours: Option<f64>,
     /// A few steps of one run per distinct net, in results/<name>-smoke; generated images stand in
     /// for a data set that is absent
     #[arg(long)]
-    pub smoke: bool,
+    smoke: bool,
     /// Show the plan and stop
     #[arg(long)]
     dry_run: bool,
@@ -90,21 +81,18 @@ pub struct Args {
     format: Format,
 }
 
-fn gigabytes(text: &str) -> Result<u64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
-    let number = number.ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
-    Ok((number * 1e9) as u64)
-}
-
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut experiment = args.chosen.load()?;
     for remark in &experiment.remarks {
         say(format!("note: {remark}"));
     }
     // A GPU's memory is another matter, and its worker says what it lacks.
-    if !args.device.starts_with("cuda")
-        && let Some(warning) =
-            plan::too_large(&experiment.runs, args.memory.or_else(available_memory))
+    if !args.machine.device.starts_with("cuda")
+        && let Some(warning) = plan::too_large(
+            &experiment.runs,
+            experiment.runs.iter().map(Run::memory),
+            args.machine.memory.or_else(available_memory),
+        )
     {
         say(format!("warning: {warning}"));
     }
@@ -128,7 +116,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         find_data(&experiment.runs, args)?;
     }
     let (worker, probe) = Worker::ready()?;
-    let options = options(args, &probe, experiment.runs.len(), &directory)?;
+    // A few steps only show that things work: on whatever device, whatever was there before.
+    let bound = Some(&directory).filter(|_| !args.smoke);
+    let options = Options {
+        checkpoint: args.checkpoint.unwrap_or_default(),
+        stand_in: args.smoke,
+        ..options(&args.machine, &probe, experiment.runs.len(), bound)?
+    };
+    if let Some(hours) = args.max_hours {
+        measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
+    }
     let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
     lock.check()?;
     directory.write_experiment(&experiment.text, &resolved)?;
@@ -173,7 +170,7 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
     let mut seen = Vec::new();
     for run in runs {
         if !seen.contains(&run.settings.data) {
-            data::load(&run.settings.data, args.data_dir.as_deref())?;
+            data::load(&run.settings.data, args.machine.data_dir.as_deref())?;
             seen.push(run.settings.data.clone());
         }
     }

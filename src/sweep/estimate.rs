@@ -24,25 +24,36 @@ const SMALL: u64 = 6000;
 pub fn estimate(run: &Run, measured: &Measured) -> Estimate {
     let training = &run.settings.training;
     let [train, validation, test] = measured.images;
-    let every = match run.settings.evaluate.every {
-        Every::Steps(steps) => steps as f64,
-        Every::Epoch => train as f64 / training.batch as f64,
-    };
-    let between = (training.iterations as f64 / every).ceil() - 1.0;
+    let between = rows_between(run, train);
     let subset = run.settings.evaluate.train_images.min(train);
     // Rows have the chosen training images, validation and test; the first and the last one twice
     // the training images again, to take fresh statistics and to use them.
     let first = 3 * subset + validation + test;
     let last = 3 * train + validation + test;
-    let evaluated = between.max(0.0) * (subset + validation + test) as f64 + (first + last) as f64;
+    let evaluated = between * (subset + validation + test) as f64 + (first + last) as f64;
     Estimate {
         seconds: measured.startup_seconds
             + training.iterations as f64 * measured.step_seconds
             + evaluated * measured.evaluated_image_seconds,
         memory_bytes: measured.peak_memory_bytes,
-        // Weights at the end; while it runs, two checkpoints with the optimiser's state.
-        disk_bytes: SMALL + ROW * (between as u64 + 2) + 4 * run.audit.parameters,
+        disk_bytes: disk(run, train),
     }
+}
+
+/// Bytes of a run's files at its end; while it lasts, two checkpoints with the optimiser's state
+/// may be there.
+pub fn disk(run: &Run, train: usize) -> u64 {
+    SMALL + ROW * (rows_between(run, train) as u64 + 2) + 4 * run.audit.parameters
+}
+
+/// Rows of the curve but the first and the last.
+fn rows_between(run: &Run, train: usize) -> f64 {
+    let training = &run.settings.training;
+    let every = match run.settings.evaluate.every {
+        Every::Steps(steps) => steps as f64,
+        Every::Epoch => train as f64 / training.batch as f64,
+    };
+    ((training.iterations as f64 / every).ceil() - 1.0).max(0.0)
 }
 
 /// Time from the start of the first run to the end of the last one, when `slots` of them run side

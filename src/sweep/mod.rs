@@ -17,7 +17,7 @@ mod tests;
 mod worker;
 
 pub use control::{Child, Control, Told};
-pub use estimate::{Estimate, estimate, makespan};
+pub use estimate::{Estimate, disk, estimate, makespan};
 pub use machine::available_memory;
 pub use measure::{Conditions, measure};
 pub use signals::listen;
