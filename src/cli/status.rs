@@ -1,7 +1,7 @@
 //! `fathom status`.
 
 use super::table::{self, Format, Table};
-use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir};
+use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, natural_order};
 use crate::spec::Config;
 use crate::stats;
 use anyhow::{Context, Result};
@@ -51,6 +51,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn runs(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Table> {
     let mut ids: BTreeSet<String> = directory.runs()?.iter().map(RunDir::id).collect();
     ids.extend(planned.keys().cloned());
+    // Depth 8 before depth 20.
+    let mut ids: Vec<String> = ids.into_iter().collect();
+    ids.sort_by(|a, b| {
+        let mut parts = a.split('-').zip(b.split('-')).map(|(a, b)| natural_order(a, b));
+        parts.find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b))
+    });
     let mut table = Table::new(COLUMNS);
     for id in &ids {
         let run = directory.run(id);

@@ -121,10 +121,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     };
     let mut status = match course.run(feedback)? {
         Ending::Over(status) => status,
-        Ending::Stopped(step) => {
-            let message = "stopped by a signal; the same command goes on";
-            Status::new(State::Interrupted, step, message)
-        }
+        Ending::Stopped(step) => Status::new(State::Interrupted, step, "stopped by a signal"),
     };
     status.seconds = course.seconds();
     status.peak_memory_bytes = peak_memory();

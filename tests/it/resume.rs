@@ -247,3 +247,28 @@ fn a_worker_whose_supervisor_is_gone_does_not_begin() {
     assert_eq!(session(&job, NEVER, 0).0, Some(1));
     assert!(!job.directory.exists());
 }
+
+#[test]
+fn a_sweep_goes_on_with_the_threads_it_began_with() {
+    let folder = with_experiment("[sweep]\nseed = [0, 1]\n");
+    let run = |out: &str, more: &[&str]| {
+        let mut all = vec!["run", "tiny.toml", "--device", "cpu", "--out", out];
+        all.extend(more);
+        crate::support::succeed(folder.path(), &all);
+    };
+    let threads = |out: &str| -> Vec<u64> {
+        let entries = std::fs::read_dir(folder.path().join(out).join("runs")).expect("results");
+        let of = |path: std::path::PathBuf| {
+            let text = std::fs::read_to_string(path.join("run.json")).expect("a manifest");
+            let manifest: serde_json::Value = serde_json::from_str(&text).expect("json");
+            manifest["execution"]["threads"].as_u64().expect("a number")
+        };
+        entries.map(|entry| of(entry.expect("readable").path())).collect()
+    };
+    run("r", &["--threads", "2", "--jobs", "1", "--only", "*-s0-*"]);
+    run("r", &["--jobs", "2"]);
+    assert_eq!(threads("r"), [2, 2]);
+    let refused = ["run", "tiny.toml", "--device", "cpu", "--out", "r", "--threads", "1"];
+    let errors = crate::support::fail(folder.path(), 1, &refused);
+    assert!(errors.contains("--threads 1 would change their last digits"), "{errors}");
+}
