@@ -1,0 +1,288 @@
+//! What a run needs to go on as if it had never stopped: `checkpoint.safetensors`, and the one
+//! before it.
+//!
+//! A checkpoint is a file of weights with the optimiser's state beside them and the position in
+//! the recipe among its metadata. Random numbers need no place in it: every draw is keyed by the
+//! seed and the number of updates.
+
+use super::weights::{OWN, floats, is_counter};
+use super::{CurveMark, RunDir, SCHEMA, Values, Weights, write_after};
+use crate::arch::Network;
+use anyhow::{Context, Result, ensure};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Where a run is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Version of this format.
+    pub schema: u32,
+    /// Updates made.
+    pub step: u64,
+    /// Learning rate of the last update.
+    pub lr: f64,
+    /// Whether the evaluation that is due at this step was made.
+    pub evaluated: bool,
+    /// The curve up to here.
+    pub curve: CurveMark,
+    /// Bits of the sum of losses (f32) since the last row.
+    pub running_loss: u32,
+    /// Wrong answers since the last row.
+    pub running_wrong: i64,
+    /// Batches since the last row.
+    pub running_batches: u64,
+    /// Wrong answers in each of the last batches of a warm-up that goes on until the error falls;
+    /// absent when there is none, or it is over.
+    pub warming: Option<Vec<u64>>,
+    /// Wall-clock time of training so far.
+    pub seconds: f64,
+    /// SHA-256 of the data set.
+    pub data: String,
+}
+
+/// A run that was stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Parameters and moving averages.
+    pub weights: Weights,
+    /// The optimiser's state: for each of its parts one number for each parameter.
+    pub optimiser: Vec<Vec<f32>>,
+    /// Where it was.
+    pub position: Position,
+}
+
+/// Names of metadata.
+const POSITION: &str = "fathom.position";
+const DIGEST: &str = "fathom.sha256";
+
+impl Checkpoint {
+    /// Writes it; the one that was the last becomes the one before. `allowed` is asked before
+    /// anything is renamed.
+    ///
+    /// # Errors
+    /// When the disk refuses, or `allowed` does; what was there stays valid.
+    pub fn write(
+        &self,
+        directory: &RunDir,
+        network: &Network,
+        allowed: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let mut tensors = self.weights.tensors.clone();
+        for (part, values) in self.optimiser.iter().enumerate() {
+            let shape = vec![values.len()];
+            let values = values.clone();
+            tensors.insert(format!("{OWN}optimiser.{part}"), Values { shape, values });
+        }
+        let position = serde_json::to_string(&self.position)?;
+        let digest = digest(&position, &tensors);
+        let metadata = HashMap::from([(POSITION.into(), position), (DIGEST.into(), digest)]);
+        let bytes = Weights { tensors }.encode(network, self.position.step, metadata)?;
+        let (last, before) = (directory.checkpoint(), directory.previous_checkpoint());
+        write_after(&last, &bytes, || {
+            allowed()?;
+            match std::fs::rename(&last, &before) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(error).with_context(|| format!("cannot write {}", before.display()))
+                }
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The last checkpoint that is whole and that the curve goes with, and what was wrong with
+    /// those that are not.
+    pub fn find(directory: &RunDir) -> (Option<Self>, Vec<String>) {
+        let mut faults = Vec::new();
+        for path in [directory.checkpoint(), directory.previous_checkpoint()] {
+            if !path.exists() {
+                continue;
+            }
+            match Self::read(&path) {
+                Ok(Some(found)) if found.position.curve.matches(&directory.curve_path()) => {
+                    return (Some(found), faults);
+                }
+                Ok(Some(_)) => faults.push(format!(
+                    "{} does not go with {}, which was changed or is damaged",
+                    path.display(),
+                    directory.curve_path().display()
+                )),
+                // Weights alone, of a run that was done.
+                Ok(None) => {}
+                Err(error) => faults.push(format!("{error:#}")),
+            }
+        }
+        (None, faults)
+    }
+
+    /// Reads one; nothing when it holds weights alone.
+    fn read(path: &Path) -> Result<Option<Self>> {
+        let damaged = || format!("{} is damaged", path.display());
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let Some(text) = metadata.get(POSITION) else { return Ok(None) };
+        let file = SafeTensors::deserialize(&bytes).with_context(damaged)?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.iter().filter(|(name, _)| !is_counter(name)) {
+            let values = floats(&view).with_context(damaged)?;
+            tensors.insert(name.to_owned(), Values { shape: view.shape().into(), values });
+        }
+        ensure!(metadata.get(DIGEST) == Some(&digest(text, &tensors)), damaged());
+        let position: Position = serde_json::from_str(text).with_context(damaged)?;
+        ensure!(position.schema <= SCHEMA, "{} is of a later version", path.display());
+        let mut optimiser = Vec::new();
+        while let Some(part) = tensors.remove(&format!("{OWN}optimiser.{}", optimiser.len())) {
+            optimiser.push(part.values);
+        }
+        Ok(Some(Self { weights: Weights { tensors }, optimiser, position }))
+    }
+}
+
+/// SHA-256 over the position and every tensor with its name.
+fn digest(position: &str, tensors: &BTreeMap<String, Values>) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(position);
+    for (name, tensor) in tensors {
+        hasher.update(name);
+        hasher.update([0]);
+        hasher.update(tensor.bytes());
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{Published, network};
+
+    struct Run {
+        _folder: tempfile::TempDir,
+        directory: RunDir,
+        network: Network,
+    }
+
+    impl Run {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let lenet = Published::find("lenet-bn").unwrap();
+            let network = network(&lenet.keys(), lenet.input, lenet.classes).unwrap();
+            let directory = RunDir::new(folder.path());
+            std::fs::write(directory.curve_path(), "header\nrow 0\nrow 4\n").unwrap();
+            Self { _folder: folder, directory, network }
+        }
+
+        fn at(&self, step: u64, curve: &str) -> Checkpoint {
+            let state = self.network.state().into_iter();
+            let tensor = |(name, shape): (String, Vec<usize>)| {
+                let values = vec![step as f32 + 0.1; shape.iter().product()];
+                (name, Values { shape, values })
+            };
+            let sha256 = Sha256::digest(curve).iter().map(|b| format!("{b:02x}")).collect();
+            Checkpoint {
+                weights: Weights { tensors: state.map(tensor).collect() },
+                optimiser: vec![vec![0.25; 7], vec![f32::MIN_POSITIVE; 3]],
+                position: Position {
+                    schema: SCHEMA,
+                    step,
+                    lr: 0.1,
+                    evaluated: true,
+                    curve: CurveMark { bytes: curve.len() as u64, sha256 },
+                    running_loss: 0.1f32.to_bits(),
+                    running_wrong: 3,
+                    running_batches: 2,
+                    warming: Some(vec![1, 2]),
+                    seconds: 0.1 + 0.2,
+                    data: "d".into(),
+                },
+            }
+        }
+
+        fn write(&self, step: u64, curve: &str) {
+            self.at(step, curve).write(&self.directory, &self.network, || Ok(())).unwrap();
+        }
+
+        fn found(&self) -> (Option<u64>, usize) {
+            let (found, faults) = Checkpoint::find(&self.directory);
+            (found.map(|found| found.position.step), faults.len())
+        }
+    }
+
+    const FIRST: &str = "header\nrow 0\n";
+    const BOTH: &str = "header\nrow 0\nrow 4\n";
+
+    #[test]
+    fn what_is_written_is_found_again_and_two_are_kept() {
+        let run = Run::new();
+        assert_eq!(run.found(), (None, 0));
+        run.write(2, FIRST);
+        assert_eq!(Checkpoint::find(&run.directory).0.unwrap(), run.at(2, FIRST));
+        run.write(4, BOTH);
+        assert_eq!(run.found(), (Some(4), 0));
+        run.write(6, BOTH);
+        assert_eq!(run.found(), (Some(6), 0));
+        assert_eq!(
+            Checkpoint::read(&run.directory.previous_checkpoint()).unwrap().unwrap(),
+            run.at(4, BOTH)
+        );
+        // Weights of a checkpoint are weights like any other.
+        Weights::read(&run.directory.checkpoint()).unwrap().fit(&run.network).unwrap();
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed_and_the_one_before_serves() {
+        let run = Run::new();
+        run.write(2, FIRST);
+        run.write(4, BOTH);
+        let path = run.directory.checkpoint();
+        let whole = std::fs::read(&path).unwrap();
+        let counters = SafeTensors::deserialize(&whole).unwrap();
+        let start = whole.len() - counters.iter().map(|(_, v)| v.data().len()).sum::<usize>();
+        let floats: usize = counters
+            .iter()
+            .filter(|(name, _)| !is_counter(name))
+            .map(|(_, view)| view.data().len())
+            .sum();
+        // Counters lie first or last by type; PyTorch's counters are not needed to go on.
+        for place in (0..start).step_by(97).chain((whole.len() - floats..whole.len()).step_by(9973))
+        {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 0x10;
+            std::fs::write(&path, damaged).unwrap();
+            let (found, _) = run.found();
+            assert!(found == Some(2) || found == Some(4) && place < start, "byte {place}");
+        }
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(run.found(), (Some(2), 1));
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(run.found(), (Some(2), 1));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(run.found(), (Some(2), 0), "as when power goes between two renames");
+    }
+
+    #[test]
+    fn a_curve_that_was_changed_makes_its_checkpoints_useless() {
+        let run = Run::new();
+        run.write(2, FIRST);
+        run.write(4, BOTH);
+        std::fs::write(run.directory.curve_path(), "header\nrow 0\nrow X\n").unwrap();
+        assert_eq!(run.found(), (Some(2), 1));
+        std::fs::write(run.directory.curve_path(), "header\n").unwrap();
+        assert_eq!(run.found(), (None, 2));
+    }
+
+    #[test]
+    fn without_leave_nothing_is_renamed() {
+        let run = Run::new();
+        run.write(2, FIRST);
+        let refused = || anyhow::bail!("the lock is lost");
+        let error = run.at(4, BOTH).write(&run.directory, &run.network, refused).unwrap_err();
+        assert_eq!(error.to_string(), "the lock is lost");
+        assert_eq!(run.found(), (Some(2), 0));
+        let files = std::fs::read_dir(run.directory.root()).unwrap().count();
+        assert_eq!(files, 2, "no temporary file is left");
+    }
+}
