@@ -60,15 +60,36 @@ fn class(words: &str) -> State {
     }
 }
 
-/// libtorch appends its own stack to what it says.
+/// What libtorch says, without the wrapping of the panic that brings it and the stack that it
+/// appends, whose line ends have become two characters on the way.
 fn one_line(words: &str) -> String {
-    words.lines().next().unwrap_or_default().to_owned()
+    let inner = words.split_once("Torch(\"").map_or(words, |(_, inner)| inner);
+    let line = inner.split(['\n']).next().unwrap_or_default();
+    let line = line.split("\\n").next().unwrap_or_default();
+    let line = match line.split_once("] err == 0. ") {
+        Some((place, rest)) if place.starts_with("[enforce fail") => rest,
+        _ => line,
+    };
+    line.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn libtorch_s_words_are_told_without_their_wrapping() {
+        let words = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail at \
+            alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried \
+            to allocate 33 bytes. Error code 12 (Cannot allocate memory)\\nframe #0: c10\")";
+        assert_eq!(
+            one_line(words),
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 33 bytes. Error \
+             code 12 (Cannot allocate memory)"
+        );
+        assert_eq!(one_line("disk\nfull"), "disk");
+    }
 
     #[test]
     fn classes_are_told_by_cause_and_by_words() {
