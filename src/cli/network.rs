@@ -72,12 +72,17 @@ fn keys() -> Vec<&'static Key> {
 }
 
 impl clap::Args for KeyFlags {
+    /// # Panics
+    /// When the flag of a key is one that the command has already: a fault of the family.
     fn augment_args(command: Command) -> Command {
         keys().into_iter().fold(command, |command, key| {
+            let flag = flag(key.name);
+            let is_taken = command.get_arguments().any(|arg| arg.get_long() == Some(&flag));
+            assert!(!is_taken, "the key {} needs another name: --{flag} is taken", key.name);
             let arg = Arg::new(key.name)
-                .long(flag(key.name))
+                .long(flag)
                 .value_name("VALUE")
-                .help(format!("{} ({})", key.help, with_key(key.name)))
+                .help(help(key.name))
                 .help_heading("Keys of the network")
                 .allow_negative_numbers(true);
             command.arg(if key.kind == Kind::Flag {
@@ -93,10 +98,18 @@ impl clap::Args for KeyFlags {
     }
 }
 
-/// The families that have a key, one behind the other.
-fn with_key(name: &str) -> String {
-    let has = |family: &&dyn Family| family.keys().iter().any(|key| key.name == name);
-    families().filter(has).map(|family| family.name()).collect::<Vec<_>>().join(", ")
+/// What a key means in the families that have it: `6n+2 layers (plain, residual); any (mlp)`.
+fn help(name: &str) -> String {
+    let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
+    for family in families() {
+        let Some(key) = family.keys().iter().find(|key| key.name == name) else { continue };
+        match meanings.iter_mut().find(|(help, _)| *help == key.help) {
+            Some((_, names)) => names.push(family.name()),
+            None => meanings.push((key.help, vec![family.name()])),
+        }
+    }
+    let told = meanings.iter().map(|(help, names)| format!("{help} ({})", names.join(", ")));
+    told.collect::<Vec<_>>().join("\n")
 }
 
 impl clap::FromArgMatches for KeyFlags {

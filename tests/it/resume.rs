@@ -232,7 +232,7 @@ fn a_second_signal_ends_a_worker_at_once() {
     };
     kill(libc::SIGUSR1);
     kill(libc::SIGTERM);
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(std::time::Duration::from_millis(1500));
     kill(libc::SIGINT);
     let code = child.wait().expect("a child").code();
     assert_eq!(code, Some(128 + libc::SIGINT));
