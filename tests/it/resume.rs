@@ -217,7 +217,7 @@ fn a_run_that_another_process_trains_is_left_alone() {
 fn a_second_signal_ends_a_worker_at_once() {
     let folder = with_experiment("");
     // An update of this net takes seconds.
-    let sets = ["network.width=128", "data.size=16", "training.batch=200"];
+    let sets = ["network.width=192", "data.size=16", "training.batch=200"];
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     let experiment = Experiment::load(&folder.path().join("tiny.toml"), &sets);
     let job = job(&experiment.expect("an experiment").runs[0], folder.path(), 1);
@@ -225,15 +225,19 @@ fn a_second_signal_ends_a_worker_at_once() {
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let first = lines.next().expect("told").expect("text");
     assert!(first.contains("row"), "{first}");
-    // What follows closely on the first is its echo.
     let kill = |signal: i32| {
         // SAFETY: the child is there until it is waited for.
         unsafe { libc::kill(child.id() as i32, signal) };
     };
+    let wait = |millis| std::thread::sleep(std::time::Duration::from_millis(millis));
+    // What follows closely on the first is its echo, so the second comes later; that the update is
+    // not over by then, the process is made to stand still meanwhile.
     kill(libc::SIGUSR1);
-    kill(libc::SIGTERM);
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    wait(300);
+    kill(libc::SIGSTOP);
+    wait(1000);
     kill(libc::SIGINT);
+    kill(libc::SIGCONT);
     let code = child.wait().expect("a child").code();
     assert_eq!(code, Some(128 + libc::SIGINT));
 }
