@@ -3,7 +3,7 @@
 
 use crate::arch::Network;
 use crate::data::{Request, Standardise};
-use crate::record::State;
+use crate::record::{Layout, State};
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -37,6 +37,8 @@ pub struct Job {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
+    /// Order of activations in memory.
+    pub layout: Layout,
     /// Process that supervises: a worker that is left alone ends.
     pub supervisor: u32,
     /// When checkpoints are written.

@@ -33,9 +33,19 @@ pub struct Initial {
     pub shape: Vec<usize>,
     /// Values, row-major.
     pub values: Vec<f32>,
-    /// Whether it multiplies inputs (convolution and fully connected weights), as opposed to
-    /// biases, normalisation's γ and β, and single numbers.
-    pub is_weight: bool,
+    /// What it does.
+    pub role: Role,
+}
+
+/// What a parameter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It multiplies inputs: a convolution's or a fully connected layer's.
+    Weight,
+    /// A bias, or a single number.
+    Bias,
+    /// γ or β of a normalisation.
+    Norm,
 }
 
 impl Network {
@@ -87,19 +97,19 @@ impl Draw {
                     place += 1;
                     self.draw(layer, [*inputs, *outputs], branch.map(|of| (place, of)));
                 }
-                Layer::Norm { .. } => self.constant(layer, 1.0),
-                Layer::Scale { initial, .. } => self.constant(layer, *initial),
-                _ => self.constant(layer, 0.0),
+                Layer::Norm { .. } => self.constant(layer, 1.0, Role::Norm),
+                Layer::Scale { initial, .. } => self.constant(layer, *initial, Role::Bias),
+                _ => self.constant(layer, 0.0, Role::Bias),
             }
         }
     }
 
     /// Parameters that are not drawn: the first has this value, others (β) are 0.
-    fn constant(&mut self, layer: &Layer, first: f32) {
+    fn constant(&mut self, layer: &Layer, first: f32, role: Role) {
         for (place, (name, shape)) in layer.parameters().into_iter().enumerate() {
             let value = if place == 0 { first } else { 0.0 };
             let values = vec![value; shape.iter().product()];
-            self.all.push(Initial { name, shape, values, is_weight: false });
+            self.all.push(Initial { name, shape, values, role });
         }
     }
 
@@ -107,8 +117,8 @@ impl Draw {
     fn draw(&mut self, layer: &Layer, [fan_in, fan_out]: [usize; 2], branch: InBranch) {
         for (name, shape) in layer.parameters() {
             let mut values = vec![0.0; shape.iter().product()];
-            let is_weight = name.ends_with(".weight");
-            if is_weight {
+            let role = if name.ends_with(".weight") { Role::Weight } else { Role::Bias };
+            if role == Role::Weight {
                 let stream = stream(self.seed, &name);
                 match self.init {
                     Init::HeFanIn => normal(stream, &mut values, fan_in, 1.0),
@@ -120,7 +130,7 @@ impl Draw {
                     }
                 }
             }
-            self.all.push(Initial { name, shape, values, is_weight });
+            self.all.push(Initial { name, shape, values, role });
         }
     }
 

@@ -17,7 +17,7 @@ mod state;
 
 pub use audit::{Audit, AuditPart, AuditRow};
 pub use family::{Family, FamilyKeys, InvalidKey, families, family, network, register};
-pub use init::{Init, Initial};
+pub use init::{Init, Initial, Role};
 pub use keys::defaults;
 pub use published::{PUBLISHED, Published};
 pub use state::{AVERAGES, COUNTER};

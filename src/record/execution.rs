@@ -9,6 +9,19 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Order in memory of the values of activations and of the weights of convolutions.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Images, channels, rows, columns
+    #[default]
+    Nchw,
+    /// Images, rows, columns, channels
+    ChannelsLast,
+}
+
 /// What is the same for every run of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepExecution {

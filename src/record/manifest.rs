@@ -1,6 +1,6 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{SCHEMA, columns::check_schema, write_atomically};
+use super::{Layout, SCHEMA, columns::check_schema, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ pub struct Execution {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
-    /// Memory layout of activations: `nchw`.
-    pub layout: String,
+    /// Order of activations in memory.
+    pub layout: Layout,
     /// libtorch's version.
     pub libtorch: String,
     /// Instruction set that libtorch chose (`AVX2`, …), or the GPU's name.

@@ -62,6 +62,8 @@ pub static KEYS: &[Key] = &[
         "times the parameter, added to its gradient"),
     key("training.decay", Kind::Choice(&["all", "weights"]), Default::Word("all"), ALWAYS,
         "which parameters decay: all of them (as in fb.resnet.torch), or not biases and normalisation's"),
+    key("training.precision", Kind::Choice(&["f32", "tf32", "bf16"]), Default::Word("f32"), ALWAYS,
+        "numbers of activations and of the weights' copies that they meet; weights themselves are f32"),
     key("training.schedule.kind", Kind::Choice(&["constant", "step", "cosine"]), Default::Word("constant"), ALWAYS,
         "how the learning rate falls"),
     key("training.schedule.at", Kind::Counts, Default::Required, BY_STEPS, "updates after which it is multiplied"),

@@ -17,7 +17,9 @@ pub use changes::{Changes, changes, changes_among};
 pub use expand::{Experiment, Run};
 pub use keys::KEYS;
 pub use resolve::Config;
-pub use settings::{Decay, Evaluate, Every, Optimiser, Schedule, Settings, Training, Warmup};
+pub use settings::{
+    Decay, Evaluate, Every, Optimiser, Precision, Schedule, Settings, Training, Warmup,
+};
 pub use smoke::smoke;
 
 /// A fault in an experiment file, with its place; the program ends with exit code 2.

@@ -43,6 +43,21 @@ pub struct Training {
     pub decay: Decay,
     /// Images over which BatchNorm's statistics are taken.
     pub norm_batch: Option<usize>,
+    /// Numbers of activations.
+    pub precision: Precision,
+}
+
+/// Numbers of activations and of the copies of weights that they meet. The weights that are
+/// updated, statistics, and the loss are f32 throughout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 24 bits.
+    #[default]
+    F32,
+    /// f32 in memory; factors of products are rounded to 11 bits. CUDA only.
+    Tf32,
+    /// 8 bits.
+    Bf16,
 }
 
 /// Rules of the update.
@@ -282,6 +297,11 @@ impl Keys<'_> {
                 _ => Decay::All,
             },
             norm_batch: self.get("training.norm_batch")?,
+            precision: match self.word("training.precision")?.as_str() {
+                "tf32" => Precision::Tf32,
+                "bf16" => Precision::Bf16,
+                _ => Precision::F32,
+            },
         })
     }
 

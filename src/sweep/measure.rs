@@ -2,6 +2,7 @@
 
 use super::{Estimate, Worker, estimate};
 use crate::protocol::{BUILD, Interval, Job, Measured};
+use crate::record::Layout;
 use crate::spec::Run;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ fn job(run: &Run, conditions: &Conditions) -> Job {
         stand_in: false,
         device: conditions.device.clone(),
         threads: conditions.threads,
+        layout: Layout::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::default(),
     }

@@ -5,7 +5,7 @@ mod stopping;
 
 use super::*;
 use crate::protocol::BUILD;
-use crate::record::RunDir;
+use crate::record::{Layout, RunDir};
 use crate::spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,6 +121,7 @@ pub(super) fn job(run: &Run, directory: &Path) -> Job {
         stand_in: false,
         device: "cpu".into(),
         threads: 1,
+        layout: Layout::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::default(),
     }

@@ -1,13 +1,15 @@
 //! The course of a run: updates, evaluations, checkpoints.
 
-use super::evaluate::{Evaluator, to_device};
+use super::evaluate::Evaluator;
+use super::feed::Feed;
 use super::net::Net;
+use super::place::Place;
 use super::run::Feedback;
 use super::schedule::Rate;
 use super::step::{Outcome, Trainer};
 use super::stop::{Stop, Stopped};
 use anyhow::Result;
-use fathom::data::{Dataset, Images, Order, Standardiser};
+use fathom::data::{Dataset, Images, Standardiser};
 use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{
     Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, State, Status,
@@ -85,7 +87,7 @@ pub struct Course<'a> {
     pub settings: &'a Settings,
     pub dataset: &'a Dataset,
     pub standardiser: &'a Standardiser,
-    pub device: Device,
+    pub place: Place,
     pub trainer: Trainer,
     pub curve: CurveWriter,
     /// The training images that the curve's training error is measured on.
@@ -116,9 +118,9 @@ impl Course<'_> {
     /// When the disk refuses.
     pub fn run(&mut self, feedback: Feedback) -> Result<Ending> {
         let training = &self.settings.training;
-        let (batch, iterations) = (training.batch, training.iterations);
-        let mut order = Order::new(self.settings.seed, self.dataset.train.len());
-        let (mut pixels, mut told) = (Vec::new(), Instant::now());
+        let iterations = training.iterations;
+        let mut feed = Feed::new(&self.dataset.train, self.standardiser, self.settings, self.place);
+        let mut told = Instant::now();
         loop {
             if !self.evaluated {
                 match self.evaluate(feedback)? {
@@ -135,12 +137,7 @@ impl Course<'_> {
             if self.step > 0 && self.is_checkpoint_due() {
                 self.save()?;
             }
-            let samples = order.samples(self.step * batch as u64, batch);
-            let (train, augment) = (&self.dataset.train, self.settings.augment);
-            let keyed = (augment, self.settings.seed);
-            self.standardiser.fill_augmented(train, &samples, keyed, &mut pixels);
-            let indices = samples.iter().map(|sample| sample.index);
-            let (images, labels) = to_device(train, &pixels, indices, self.device);
+            let (images, labels) = feed.batch(self.step);
             self.lr = self.rate.at(self.step);
             let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
             if self.rate.is_watching() {
@@ -150,8 +147,9 @@ impl Course<'_> {
             self.step += 1;
             let step = self.step;
             self.evaluated = !self.is_due();
-            let looks =
-                self.device == Device::Cpu || !self.evaluated || step.is_multiple_of(LOOK_EVERY);
+            let looks = self.place.device == Device::Cpu
+                || !self.evaluated
+                || step.is_multiple_of(LOOK_EVERY);
             if looks && !self.running.is_finite() {
                 return self.diverged().map(Ending::Over);
             }
@@ -265,14 +263,14 @@ impl Course<'_> {
             Err(Stopped) => return Ok(Err(Stopped)),
         };
         self.curve.append(&row)?;
-        self.running = Running::new(self.device);
+        self.running = Running::new(self.place.device);
         let CurveRow { step, train_err_pct, test_err_pct, .. } = row;
         feedback(Event::Row { step, train_err_pct, test_err_pct });
         Ok(Ok(()))
     }
 
     fn measured(&self) -> Result<CurveRow, Stopped> {
-        let evaluator = Evaluator::new(self.standardiser, self.device, self.stop);
+        let evaluator = Evaluator::new(self.standardiser, self.place, self.stop);
         let Dataset { train, validation, test, .. } = self.dataset;
         let net: &Net = &self.trainer.net;
         let all = |images: &Images| (0..images.len() as u32).collect::<Vec<u32>>();

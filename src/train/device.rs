@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use fathom::protocol::{BUILD, Probe};
-use fathom::record::Execution;
+use fathom::record::{Execution, Layout};
 use tch::{Cuda, Device};
 
 /// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:
@@ -50,14 +50,14 @@ pub(super) fn open(name: &str) -> Result<Device> {
 }
 
 /// What goes into a manifest about how a run is executed.
-pub(super) fn execution(device: Device, threads: usize) -> Execution {
+pub(super) fn execution(device: Device, threads: usize, layout: Layout) -> Execution {
     Execution {
         device: match device {
             Device::Cuda(index) => format!("cuda:{index}"),
             _ => "cpu".into(),
         },
         threads,
-        layout: "nchw".into(),
+        layout,
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
         capability: capability(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")

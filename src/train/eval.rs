@@ -1,6 +1,7 @@
 //! Loss and errors of given weights.
 
 use super::evaluate::Evaluator;
+use super::place::Place;
 use super::stop::Stop;
 use super::{device, weights};
 use anyhow::{Context, Result, anyhow};
@@ -20,14 +21,15 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;
     let standardiser = Standardiser::measure(&job.standardise, &dataset.train);
-    let (net, _) = weights::load(&read, &job.network, (Kind::Float, device));
+    let place = Place::plain(device, Kind::Float);
+    let (net, _) = weights::load(&read, &job.network, place);
     let images = match job.part {
         Part::Train => &dataset.train,
         Part::Test => &dataset.test,
     };
     let all: Vec<u32> = (0..images.len() as u32).collect();
     let stop = Stop::default();
-    let evaluator = Evaluator::new(&standardiser, device, &stop);
+    let evaluator = Evaluator::new(&standardiser, place, &stop);
     let errors = evaluator.errors(&net, images, &all).map_err(|_| anyhow!("stopped"))?;
     Ok(Evaluated {
         images: errors.images,

@@ -1,10 +1,12 @@
 //! Loss and error on images, without augmentation.
 
+use super::feed::to_device;
 use super::net::{Mode, Net};
+use super::place::Place;
 use super::step::wrong;
 use super::stop::{Stop, Stopped};
 use fathom::data::{Images, Standardiser};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 /// Images of one forward pass: large enough to be fast, small enough for memory.
 const BATCH: usize = 250;
@@ -25,14 +27,14 @@ pub struct Errors {
 /// Feeds images to nets.
 pub struct Evaluator<'a> {
     standardiser: &'a Standardiser,
-    device: Device,
+    place: Place,
     stop: &'a Stop,
 }
 
 impl<'a> Evaluator<'a> {
     /// Images are standardised as in training. Between batches `stop` is asked.
-    pub fn new(standardiser: &'a Standardiser, device: Device, stop: &'a Stop) -> Self {
-        Self { standardiser, device, stop }
+    pub fn new(standardiser: &'a Standardiser, place: Place, stop: &'a Stop) -> Self {
+        Self { standardiser, place, stop }
     }
 
     fn go_on(&self) -> Result<(), Stopped> {
@@ -43,7 +45,7 @@ impl<'a> Evaluator<'a> {
     pub fn batch(&self, images: &Images, indices: &[u32]) -> (Tensor, Tensor) {
         let mut pixels = Vec::new();
         self.standardiser.fill(images, indices, &mut pixels);
-        to_device(images, &pixels, indices.iter().copied(), self.device)
+        to_device(images, &pixels, indices.iter().copied(), self.place)
     }
 
     /// Loss and error at prediction, on the images at `indices`.
@@ -105,18 +107,4 @@ fn outside_top5(logits: &Tensor, labels: &Tensor) -> Tensor {
     let found = best.eq_tensor(&labels.unsqueeze(1)).any_dim(1, false);
     let finite = logits.isfinite().all_dim(1, false);
     found.logical_and(&finite).logical_not().sum(Kind::Int64)
-}
-
-/// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
-pub fn to_device(
-    images: &Images,
-    pixels: &[f32],
-    indices: impl Iterator<Item = u32>,
-    device: Device,
-) -> (Tensor, Tensor) {
-    let labels: Vec<i64> = indices.map(|i| i64::from(images.labels[i as usize])).collect();
-    let shape = images.shape;
-    let dims = [labels.len(), shape.channels, shape.height, shape.width].map(|n| n as i64);
-    let pixels = Tensor::from_slice(pixels).view(dims).to_device(device);
-    (pixels, Tensor::from_slice(&labels).to_device(device))
 }

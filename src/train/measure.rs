@@ -1,13 +1,15 @@
 //! How long a run would take: some updates and evaluations of it, timed.
 
 use super::course::Running;
-use super::evaluate::{Evaluator, to_device};
+use super::evaluate::Evaluator;
 use super::fault::Fault;
+use super::feed::Feed;
+use super::place::Place;
 use super::step::Trainer;
 use super::stop::Stop;
 use super::{device, run};
 use anyhow::anyhow;
-use fathom::data::{Order, Standardiser};
+use fathom::data::Standardiser;
 use fathom::protocol::{Event, Job, Measured};
 use fathom::spec::Settings;
 use std::time::{Duration, Instant};
@@ -32,21 +34,18 @@ pub fn measure(job: &Job, started: Instant) -> Result<Measured, Fault> {
     let mut quiet = |_: Event| {};
     let dataset = run::load(job, &settings, &mut quiet).map_err(|error| Fault::data(&error))?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let mut trainer = Trainer::new(&job.network, &settings, device);
-    let (batch, train) = (settings.training.batch, &dataset.train);
-    let mut order = Order::new(settings.seed, train.len());
-    let (mut pixels, mut times) = (Vec::new(), Vec::new());
+    let place = Place::new(device, job.layout, settings.training.precision);
+    let mut trainer = Trainer::new(&job.network, &settings, place);
+    let train = &dataset.train;
+    let mut feed = Feed::new(train, &standardiser, &settings, place);
+    let mut times = Vec::new();
     let startup = started.elapsed();
     let mut sums = Running::new(device);
     let mut begun = Instant::now();
     let mut step = 0;
     while begun.elapsed() < TIME || times.len() < AT_LEAST {
         let clock = Instant::now();
-        let samples = order.samples(step * batch as u64, batch);
-        let keyed = (settings.augment, settings.seed);
-        standardiser.fill_augmented(train, &samples, keyed, &mut pixels);
-        let indices = samples.iter().map(|sample| sample.index);
-        let (images, labels) = to_device(train, &pixels, indices, device);
+        let (images, labels) = feed.batch(step);
         // As a diverging net would be slower for its subnormal numbers, the rate is small.
         let outcome = trainer.step(step, &images, &labels, 1e-4 * settings.training.lr);
         sums.add(&outcome);
@@ -60,7 +59,7 @@ pub fn measure(job: &Job, started: Instant) -> Result<Measured, Fault> {
         }
     }
     let stop = Stop::default();
-    let evaluator = Evaluator::new(&standardiser, device, &stop);
+    let evaluator = Evaluator::new(&standardiser, place, &stop);
     let indices: Vec<u32> = (0..train.len().min(EVALUATED) as u32).collect();
     let clock = Instant::now();
     let _ = evaluator.errors(&trainer.net, train, &indices);

@@ -3,7 +3,7 @@
 use super::parameters::Parameters;
 use anyhow::{Result, ensure};
 use fathom::spec::Optimiser;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 const EPSILON: f64 = 1e-8;
 
@@ -25,25 +25,30 @@ impl Update {
         Self { rule, weight_decay, first, second, steps: 0 }
     }
 
-    /// The state that updates build up, in f32: for each part one number for each parameter, and
-    /// nothing of a part that the rule does not use.
+    /// The state that updates build up, in f32: for each part one number for each parameter, in
+    /// the order of the layers, and nothing of a part that the rule does not use.
     ///
     /// # Errors
     /// When the device does not give it.
-    pub fn state(&self) -> Result<Vec<Vec<f32>>> {
+    pub fn state(&self, parameters: &Parameters) -> Result<Vec<Vec<f32>>> {
         let used: &[&Tensor] = match self.rule {
             Optimiser::Sgd { .. } => &[&self.first],
             Optimiser::Adam { .. } => &[&self.first, &self.second],
             Optimiser::RmsProp { .. } => &[&self.second],
         };
-        used.iter().map(|part| Ok(Vec::<f32>::try_from(part.to_device(Device::Cpu))?)).collect()
+        used.iter().map(|part| parameters.export(part)).collect()
     }
 
     /// Puts back what [`Update::state`] gave after so many updates.
     ///
     /// # Errors
     /// When it is that of another rule or of another net.
-    pub fn restore(&mut self, state: &[Vec<f32>], updates: u64) -> Result<()> {
+    pub fn restore(
+        &mut self,
+        parameters: &Parameters,
+        state: &[Vec<f32>],
+        updates: u64,
+    ) -> Result<()> {
         let used: &mut [&mut Tensor] = match self.rule {
             Optimiser::Sgd { .. } => &mut [&mut self.first],
             Optimiser::Adam { .. } => &mut [&mut self.first, &mut self.second],
@@ -54,9 +59,8 @@ impl Update {
             sizes.eq(state.iter().map(Vec::len)),
             "the checkpoint's optimiser state is not this run's"
         );
-        let _guard = tch::no_grad_guard();
         for (part, values) in used.iter_mut().zip(state) {
-            part.copy_(&Tensor::from_slice(values));
+            parameters.import(values, part);
         }
         self.steps = i32::try_from(updates)?;
         Ok(())
@@ -90,24 +94,26 @@ impl Update {
             }
         };
         *parameters.flat() -= change * lr;
+        parameters.refresh();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fathom::arch::Initial;
+    use crate::train::place::Place;
+    use fathom::arch::{Initial, Role};
     use fathom::spec::Decay;
 
     fn parameters(decay: Decay) -> Parameters {
-        let initial = |name: &str, is_weight, value| Initial {
+        let initial = |name: &str, role, value| Initial {
             name: name.into(),
             shape: vec![1],
             values: vec![value],
-            is_weight,
+            role,
         };
-        let all = [initial("w", true, 1.0), initial("b", false, 2.0)];
-        Parameters::new(&all, decay, (tch::Kind::Float, Device::Cpu))
+        let all = [initial("w", Role::Weight, 1.0), initial("b", Role::Bias, 2.0)];
+        Parameters::new(&all, decay, Place::plain(tch::Device::Cpu, tch::Kind::Float))
     }
 
     /// Values after updates whose gradient is always (1, 1).

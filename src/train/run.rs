@@ -3,6 +3,7 @@
 use super::course::{Course, Ending, Running};
 use super::device;
 use super::fault::Fault;
+use super::place::Place;
 use super::schedule::Rate;
 use super::step::Trainer;
 use super::stop::Stop;
@@ -71,7 +72,8 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     let dataset = load(job, &settings, feedback).map_err(|error| Fault::data(&error))?;
     check(job, &settings, &dataset)?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let mut trainer = Trainer::new(&job.network, &settings, device);
+    let place = Place::new(device, job.layout, settings.training.precision);
+    let mut trainer = Trainer::new(&job.network, &settings, place);
     let directory = RunDir::new(&job.directory);
     let found = find(&directory, &dataset, feedback)?;
     let mut rate = Rate::new(&settings.training);
@@ -103,7 +105,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         settings: &settings,
         dataset: &dataset,
         standardiser: &standardiser,
-        device,
+        place,
         trainer,
         curve,
         subset: data::balanced(&dataset.train.labels, settings.evaluate.train_images),
@@ -196,7 +198,7 @@ fn manifest(
         arm: job.arm.clone(),
         axes: job.axes.clone(),
         config: job.config.clone(),
-        execution: device::execution(device, job.threads),
+        execution: device::execution(device, job.threads, job.layout),
         revision: Revision::of_this_build(),
         data: DataRecord {
             sha256: dataset.sha256.clone(),

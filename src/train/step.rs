@@ -3,13 +3,14 @@
 use super::net::{Mode, Net};
 use super::optim::Update;
 use super::parameters::Parameters;
+use super::place::Place;
 use super::weights;
 use anyhow::Result;
 use fathom::arch::Network;
 use fathom::random::{Purpose, Stream};
 use fathom::record::{Checkpoint, Weights};
 use fathom::spec::{Settings, Training};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 /// A net in training.
 pub struct Trainer {
@@ -32,10 +33,9 @@ pub struct Outcome {
 
 impl Trainer {
     /// A net with its initial weights.
-    pub fn new(network: &Network, settings: &Settings, device: Device) -> Self {
+    pub fn new(network: &Network, settings: &Settings, place: Place) -> Self {
         let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
-        let parameters =
-            Parameters::new(&network.initial(settings.seed), decay, (Kind::Float, device));
+        let parameters = Parameters::new(&network.initial(settings.seed), decay, place);
         let net = Net::new(network, &parameters);
         let update = Update::new(optimiser, weight_decay, &parameters);
         let dropout = network.has_dropout().then_some(settings.seed);
@@ -60,7 +60,7 @@ impl Trainer {
     /// # Errors
     /// When the device does not give it.
     pub fn optimiser(&self) -> Result<Vec<Vec<f32>>> {
-        self.update.state()
+        self.update.state(&self.parameters)
     }
 
     /// Goes on where a run was stopped.
@@ -69,8 +69,9 @@ impl Trainer {
     /// When the checkpoint is that of another net or another recipe.
     pub fn restore(&mut self, network: &Network, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.weights.fit(network)?;
-        weights::import(&checkpoint.weights, &self.net, &self.parameters);
-        self.update.restore(&checkpoint.optimiser, checkpoint.position.step)
+        weights::import(&checkpoint.weights, &self.net, &mut self.parameters);
+        let (state, updates) = (&checkpoint.optimiser, checkpoint.position.step);
+        self.update.restore(&self.parameters, state, updates)
     }
 
     /// One update on a batch, after so many.
@@ -81,7 +82,7 @@ impl Trainer {
             let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);
             tch::manual_seed(i64::from(stream.word()));
         }
-        let logits = self.net.forward(images, self.mode);
+        let logits = self.net.forward(images, self.mode).to_kind(Kind::Float);
         let loss = logits.cross_entropy_for_logits(labels);
         let gradients = self.parameters.gradients(&loss);
         self.update.step(&mut self.parameters, gradients, lr);

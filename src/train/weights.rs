@@ -2,8 +2,9 @@
 
 use super::net::Net;
 use super::parameters::Parameters;
+use super::place::Place;
 use anyhow::{Context, Result};
-use fathom::arch::{Initial, Network};
+use fathom::arch::Network;
 use fathom::record::{Values, Weights};
 use fathom::spec::Decay;
 use tch::{Device, Kind, Tensor};
@@ -13,7 +14,8 @@ pub fn export(net: &Net, parameters: &Parameters) -> Result<Weights> {
     let mut weights = Weights::default();
     for (name, tensor) in tensors(net, parameters) {
         let shape = tensor.size().iter().map(|side| *side as usize).collect();
-        let flat = tensor.detach().to_kind(Kind::Float).to_device(Device::Cpu).reshape([-1]);
+        let flat =
+            tensor.detach().to_kind(Kind::Float).to_device(Device::Cpu).contiguous().view(-1);
         let values = Vec::<f32>::try_from(&flat).with_context(|| name.clone())?;
         weights.tensors.insert(name, Values { shape, values });
     }
@@ -24,15 +26,10 @@ pub fn export(net: &Net, parameters: &Parameters) -> Result<Weights> {
 ///
 /// # Panics
 /// When they do not.
-pub fn load(weights: &Weights, network: &Network, options: (Kind, Device)) -> (Net, Parameters) {
-    let given = |(name, shape): (String, Vec<usize>)| {
-        let values = weights.tensors[&name].values.clone();
-        Initial { name, shape, values, is_weight: false }
-    };
-    let initial: Vec<Initial> = network.parameters().into_iter().map(given).collect();
-    let parameters = Parameters::new(&initial, Decay::All, options);
+pub fn load(weights: &Weights, network: &Network, place: Place) -> (Net, Parameters) {
+    let mut parameters = Parameters::new(&network.initial(0), Decay::All, place);
     let net = Net::new(network, &parameters);
-    import(weights, &net, &parameters);
+    import(weights, &net, &mut parameters);
     (net, parameters)
 }
 
@@ -40,16 +37,18 @@ pub fn load(weights: &Weights, network: &Network, options: (Kind, Device)) -> (N
 ///
 /// # Panics
 /// When they do not.
-pub fn import(weights: &Weights, net: &Net, parameters: &Parameters) {
+pub fn import(weights: &Weights, net: &Net, parameters: &mut Parameters) {
     let _guard = tch::no_grad_guard();
     for (name, mut tensor) in tensors(net, parameters) {
         let values = Tensor::from_slice(&weights.tensors[&name].values);
         tensor.copy_(&values.view(tensor.size().as_slice()));
     }
+    parameters.refresh();
 }
 
 fn tensors(net: &Net, parameters: &Parameters) -> Vec<(String, Tensor)> {
-    let mut all = parameters.named();
+    let named = parameters.named().map(|(name, values)| (name.to_owned(), values));
+    let mut all: Vec<_> = named.collect();
     all.extend(net.named_statistics());
     all
 }

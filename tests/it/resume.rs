@@ -2,7 +2,7 @@
 
 use crate::support::with_experiment;
 use fathom::protocol::{BUILD, Event, HELD, Interval, Job, STOPPED};
-use fathom::record::{RunDir, State};
+use fathom::record::{Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -64,6 +64,7 @@ fn job(run: &Run, directory: &Path, threads: usize) -> Job {
         stand_in: false,
         device: "cpu".into(),
         threads,
+        layout: Layout::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::Steps(3),
     }

@@ -130,7 +130,10 @@ fn skipinit_is_he_s_with_a_zero_at_the_end_of_each_branch() {
     let (skipinit, he) = (skipinit.initial(0), he.initial(0));
     let (scales, others): (Vec<_>, Vec<_>) =
         skipinit.into_iter().partition(|p| p.name.ends_with(".scale"));
-    assert!(scales.len() == 6 && scales.iter().all(|p| p.values == [0.0] && !p.is_weight));
+    assert!(
+        scales.len() == 6
+            && scales.iter().all(|p| p.values == [0.0] && p.role == crate::arch::Role::Bias)
+    );
     assert_eq!(others, he);
 }
 

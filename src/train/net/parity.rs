@@ -3,6 +3,7 @@
 
 use super::{Mode, Net};
 use crate::train::parameters::Parameters;
+use crate::train::place::Place;
 use crate::train::weights;
 use fathom::arch::{Network, Published, network};
 use fathom::record::{Values, Weights};
@@ -102,7 +103,7 @@ impl Case {
                 assert!((f64::from(*ours) - theirs).abs() < 1e-8, "{name}: {ours} and {theirs}");
             }
         }
-        let (net, parameters) = weights::load(&given, &network, (kind, Device::Cpu));
+        let (net, parameters) = weights::load(&given, &network, Place::plain(Device::Cpu, kind));
         let dims: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
         let images = Tensor::from_slice(&pixels).view(dims.as_slice()).to_kind(kind);
         let labels: Vec<i64> = (0..dims[0]).map(|j| (37 * j + 11) % classes as i64).collect();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::train::parameters::Parameters;
+use crate::train::place::Place;
 use fathom::arch::{defaults, family, network};
 use fathom::spec::Decay;
 use tch::{Device, Kind};
@@ -35,7 +36,8 @@ fn build_as(
     }
     keys.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let network = network(&keys, [3, size, size], 10).unwrap();
-    let parameters = Parameters::new(&network.initial(0), Decay::All, (kind, Device::Cpu));
+    let parameters =
+        Parameters::new(&network.initial(0), Decay::All, Place::plain(Device::Cpu, kind));
     let net = Net::new(&network, &parameters);
     (network, parameters, net)
 }
