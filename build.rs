@@ -26,7 +26,9 @@ fn main() {
             .is_some_and(|changes| !changes.is_empty());
     println!("cargo:rustc-env=FATHOM_GIT_REVISION={revision}");
     println!("cargo:rustc-env=FATHOM_GIT_DIRTY={dirty}");
-    println!("cargo:rustc-env=FATHOM_SOURCES={:016x}", fingerprint());
+    let mut sources = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
+    collect(Path::new("src"), &mut sources);
+    println!("cargo:rustc-env=FATHOM_SOURCES={:016x}", fingerprint(sources));
     println!("cargo:rustc-env=FATHOM_LIBTORCH_VERSION={LIBTORCH_VERSION}");
 
     if std::env::var_os("CARGO_FEATURE_TRAIN").is_some() {
@@ -58,20 +60,68 @@ fn link_libtorch() {
             lib.display()
         );
     }
+    compile_shim(&lib.with_file_name("include"));
     println!("cargo:rustc-link-arg-bin=fathom-train=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-link-arg-tests=-Wl,-rpath,{}", lib.display());
     println!("cargo:rustc-env=FATHOM_LIBTORCH={}", lib.display());
 }
+
+/// Compiles what tch lacks. Only the worker names the libraries, so that `fathom` does not get them.
+#[cfg(feature = "train")]
+fn compile_shim(include: &Path) {
+    let shim = Path::new("src/train/shim");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where"));
+    let is_wide = std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    println!("cargo:rustc-check-cfg=cfg(fathom_avx2)");
+    if is_wide {
+        println!("cargo:rustc-cfg=fathom_avx2");
+    }
+    println!("cargo:rustc-link-search=native={}", out.display());
+    // This script runs at every change of the sources; the compiler need not.
+    let mut files = Vec::new();
+    collect(shim, &mut files);
+    files.push("build.rs".into());
+    let state = format!("{:016x} {}", fingerprint(files), include.display());
+    let stamp = out.join("shim.stamp");
+    if std::fs::read_to_string(&stamp).is_ok_and(|last| last == state) {
+        return;
+    }
+    let compiler = || {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").cargo_metadata(false);
+        build
+    };
+    let kernels = |set: &str, flags: &[&str]| {
+        let mut build = compiler();
+        build.file(shim.join("kernels.cpp")).define("FATHOM_ISA", set).opt_level(3);
+        flags.iter().for_each(|flag| {
+            build.flag(flag);
+        });
+        build.compile(&format!("fathom_kernels_{set}"));
+    };
+    let mut glue = compiler();
+    glue.files(["shim.cpp", "norm.cpp"].map(|file| shim.join(file)));
+    // libtorch's headers have warnings of their own.
+    glue.flag("-isystem").flag(include).define("_GLIBCXX_USE_CXX11_ABI", "1");
+    kernels("base", &[]);
+    if is_wide {
+        kernels("avx2", &["-mavx2", "-mfma"]);
+        glue.define("FATHOM_AVX2", None);
+    }
+    glue.compile("fathom_shim");
+    std::fs::write(stamp, state).expect("a writable target folder");
+}
+
+#[cfg(not(feature = "train"))]
+fn compile_shim(_include: &Path) {}
 
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// FNV-1a over the names and bytes of everything that the programs are compiled from.
-fn fingerprint() -> u64 {
-    let mut files = vec![PathBuf::from("Cargo.toml"), PathBuf::from("Cargo.lock")];
-    collect(Path::new("src"), &mut files);
+/// FNV-1a over the names and bytes of files that programs are compiled from.
+fn fingerprint(mut files: Vec<PathBuf>) -> u64 {
     files.sort();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for file in files {

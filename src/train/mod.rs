@@ -16,6 +16,7 @@ mod parameters;
 mod place;
 mod run;
 mod schedule;
+mod shim;
 mod step;
 mod stop;
 mod weights;

@@ -1,9 +1,10 @@
 //! SGD, Adam and RMSprop over flat parameters. Own ones, since their state must be saved.
 
 use super::parameters::Parameters;
+use super::shim::fused_sgd;
 use anyhow::{Result, ensure};
 use fathom::spec::Optimiser;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 const EPSILON: f64 = 1e-8;
 
@@ -16,13 +17,16 @@ pub struct Update {
     /// Second moment of Adam and RMSprop.
     second: Tensor,
     steps: i32,
+    /// Learning rate and Adam's two corrections, on the device: a recorded update reads them there.
+    numbers: Tensor,
 }
 
 impl Update {
     /// Fresh state for these parameters.
     pub fn new(rule: Optimiser, weight_decay: f64, parameters: &Parameters) -> Self {
         let (first, second) = (parameters.zeros(), parameters.zeros());
-        Self { rule, weight_decay, first, second, steps: 0 }
+        let numbers = Tensor::zeros([3], (Kind::Float, parameters.place().device));
+        Self { rule, weight_decay, first, second, steps: 0, numbers }
     }
 
     /// The state that updates build up, in f32: for each part one number for each parameter, in
@@ -66,34 +70,48 @@ impl Update {
         Ok(())
     }
 
-    /// One update by flat gradients.
-    pub fn step(&mut self, parameters: &mut Parameters, mut gradients: Tensor, lr: f64) {
+    /// Sets the learning rate of the next update.
+    pub fn prepare(&mut self, lr: f64) {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
-        parameters.add_decay(&mut gradients, self.weight_decay);
-        let change = match self.rule {
+        let correction = |beta: f64| 1.0 / (1.0 - beta.powi(self.steps));
+        let [first, second] = match self.rule {
+            Optimiser::Adam { beta1, beta2 } => [correction(beta1), correction(beta2)],
+            _ => [1.0, 1.0],
+        };
+        self.numbers.copy_(&Tensor::from_slice(&[lr, first, second].map(|n| n as f32)));
+    }
+
+    /// One update by flat gradients. All state is changed in place, so that the operations can be
+    /// recorded and replayed.
+    pub fn step(&mut self, parameters: &mut Parameters, mut gradients: Tensor) {
+        let _guard = tch::no_grad_guard();
+        let lr = self.numbers.get(0);
+        let mut weight_decay = self.weight_decay;
+        if !(parameters.all_decay() && matches!(self.rule, Optimiser::Sgd { .. })) {
+            parameters.add_decay(&mut gradients, weight_decay);
+            weight_decay = 0.0;
+        }
+        match self.rule {
             Optimiser::Sgd { momentum, nesterov } => {
-                self.first *= momentum;
-                self.first += &gradients;
-                if nesterov {
-                    gradients + &self.first * momentum
-                } else {
-                    self.first.shallow_clone()
-                }
+                let how = (weight_decay, momentum, nesterov);
+                fused_sgd(parameters.flat(), [&gradients, &self.first], &lr, how);
             }
             Optimiser::Adam { beta1, beta2 } => {
-                self.first = &self.first * beta1 + &gradients * (1.0 - beta1);
-                self.second = &self.second * beta2 + gradients.square() * (1.0 - beta2);
-                let first = &self.first / (1.0 - beta1.powi(self.steps));
-                let second = &self.second / (1.0 - beta2.powi(self.steps));
-                first / (second.sqrt() + EPSILON)
+                self.first *= beta1;
+                self.first += &gradients * (1.0 - beta1);
+                self.second *= beta2;
+                self.second += gradients.square() * (1.0 - beta2);
+                let first = &self.first * self.numbers.get(1);
+                let second = &self.second * self.numbers.get(2);
+                *parameters.flat() -= first / (second.sqrt() + EPSILON) * lr;
             }
             Optimiser::RmsProp { alpha } => {
-                self.second = &self.second * alpha + gradients.square() * (1.0 - alpha);
-                gradients / (self.second.sqrt() + EPSILON)
+                self.second *= alpha;
+                self.second += gradients.square() * (1.0 - alpha);
+                *parameters.flat() -= gradients / (self.second.sqrt() + EPSILON) * lr;
             }
-        };
-        *parameters.flat() -= change * lr;
+        }
         parameters.refresh();
     }
 }
@@ -122,7 +140,8 @@ mod tests {
         let mut update = Update::new(rule, weight_decay, &parameters);
         for _ in 0..steps {
             let gradients = Tensor::from_slice(&[1.0f32, 1.0]);
-            update.step(&mut parameters, gradients, 0.1);
+            update.prepare(0.1);
+            update.step(&mut parameters, gradients);
         }
         Vec::<f64>::try_from(parameters.flat().shallow_clone()).unwrap()
     }
@@ -165,7 +184,9 @@ mod tests {
         let gradients = parameters.gradients(&loss.sum(tch::Kind::Float));
         assert_eq!(Vec::<f32>::try_from(&gradients).unwrap(), [3.0, 5.0]);
         let sgd = Optimiser::Sgd { momentum: 0.0, nesterov: false };
-        Update::new(sgd, 0.0, &parameters).step(&mut parameters, gradients, 0.1);
+        let mut update = Update::new(sgd, 0.0, &parameters);
+        update.prepare(0.1);
+        update.step(&mut parameters, gradients);
         assert!((parameters.leaf("b").double_value(&[0]) - 1.5).abs() < 1e-6);
     }
 }

@@ -91,6 +91,7 @@ mod tests {
             weight_decay: 0.0,
             decay: Decay::All,
             norm_batch: None,
+            precision: Default::default(),
         }
     }
 

@@ -85,7 +85,8 @@ impl Trainer {
         let logits = self.net.forward(images, self.mode).to_kind(Kind::Float);
         let loss = logits.cross_entropy_for_logits(labels);
         let gradients = self.parameters.gradients(&loss);
-        self.update.step(&mut self.parameters, gradients, lr);
+        self.update.prepare(lr);
+        self.update.step(&mut self.parameters, gradients);
         Outcome { loss: loss.detach(), wrong: wrong(&logits.detach(), labels) }
     }
 }

@@ -4,7 +4,7 @@ mod norm;
 
 use super::parameters::Parameters;
 use fathom::arch::{AVERAGES, Activation, Layer, Network, Shortcut};
-use norm::Normalisation;
+use norm::{After, Normalisation};
 use tch::Tensor;
 
 /// What a forward pass is for.
@@ -31,19 +31,51 @@ pub struct Net {
 }
 
 enum Module {
-    Conv { weight: Tensor, bias: Option<Tensor>, stride: i64, padding: i64 },
-    Norm(Normalisation),
+    Conv {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        stride: i64,
+        padding: i64,
+    },
+    /// A normalisation, with the ReLU after it.
+    Norm {
+        norm: Normalisation,
+        relu: bool,
+    },
     Activation(Activation),
-    Residual { branch: Vec<Module>, around: Around, scale: f64 },
-    MaxPool { kernel: i64, stride: i64, padding: i64 },
-    AvgPool { kernel: i64 },
-    Concat { branch: Vec<Module> },
-    Dropout { p: f64 },
+    Residual(Box<Residual>),
+    MaxPool {
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    },
+    AvgPool {
+        kernel: i64,
+    },
+    Concat {
+        branch: Vec<Module>,
+    },
+    Dropout {
+        p: f64,
+    },
     Flatten,
     GlobalAvgPool,
-    Linear { weight: Tensor, bias: Option<Tensor> },
+    Linear {
+        weight: Tensor,
+        bias: Option<Tensor>,
+    },
     Scale(Tensor),
     Shift(Tensor),
+}
+
+/// A branch, the way around it, and what follows their addition.
+struct Residual {
+    branch: Vec<Module>,
+    around: Around,
+    scale: f64,
+    /// The last normalisation of the branch.
+    norm: Option<Normalisation>,
+    relu: bool,
 }
 
 /// The way around a branch.
@@ -110,12 +142,20 @@ fn build(layers: &[Layer], parameters: &Parameters) -> Vec<Module> {
         },
         Layer::Norm { name, norm, .. } => {
             let part = |part| parameters.leaf(&format!("{name}.{part}"));
-            Module::Norm(Normalisation::new(name, *norm, [part("weight"), part("bias")]))
+            let norm = Normalisation::new(name, *norm, [part("weight"), part("bias")]);
+            Module::Norm { norm, relu: false }
         }
         Layer::Activation(activation) => Module::Activation(*activation),
-        Layer::Residual { branch, shortcut, scale } => Module::Residual {
-            branch: build(branch, parameters),
-            around: match shortcut {
+        Layer::Residual { branch, shortcut, scale } => {
+            let mut branch = build(branch, parameters);
+            let norm = match branch.pop() {
+                Some(Module::Norm { norm, relu: false }) => Some(norm),
+                last => {
+                    branch.extend(last);
+                    None
+                }
+            };
+            let around = match shortcut {
                 Shortcut::Identity => Around::Identity,
                 Shortcut::Pad { stride, inputs, outputs, split } => {
                     let new = (outputs - inputs) as i64;
@@ -123,9 +163,10 @@ fn build(layers: &[Layer], parameters: &Parameters) -> Vec<Module> {
                     Around::Pad { stride: *stride as i64, channels: [front, new - front] }
                 }
                 Shortcut::Project(layers) => Around::Project(build(layers, parameters)),
-            },
-            scale: *scale,
-        },
+            };
+            let scale = *scale;
+            Module::Residual(Box::new(Residual { branch, around, scale, norm, relu: false }))
+        }
         Layer::MaxPool { kernel, stride, padding } => {
             let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
             Module::MaxPool { kernel, stride, padding }
@@ -142,7 +183,18 @@ fn build(layers: &[Layer], parameters: &Parameters) -> Vec<Module> {
         Layer::Scale { name, .. } => Module::Scale(parameters.leaf(name)),
         Layer::Shift { name } => Module::Shift(parameters.leaf(name)),
     };
-    layers.iter().map(module).collect()
+    let mut modules: Vec<Module> = Vec::new();
+    for layer in layers {
+        // ReLU goes with what it follows, where that can do it in passing.
+        match (modules.last_mut(), layer) {
+            (Some(Module::Norm { relu, .. }), Layer::Activation(Activation::Relu)) => *relu = true,
+            (Some(Module::Residual(residual)), Layer::Activation(Activation::Relu)) => {
+                residual.relu = true;
+            }
+            _ => modules.push(module(layer)),
+        }
+    }
+    modules
 }
 
 fn chain(modules: &[Module], input: &Tensor, mode: Mode) -> Tensor {
@@ -150,20 +202,32 @@ fn chain(modules: &[Module], input: &Tensor, mode: Mode) -> Tensor {
     for (place, module) in modules.iter().enumerate() {
         // An input from outside is somebody else's; the results of the modules before are not
         // needed by their own backward passes, except by that of an activation.
-        let own = place > 0 && !matches!(modules[place - 1], Module::Activation(_));
+        let own = place > 0 && !modules[place - 1].keeps_result();
         x = module.forward(x, own, mode);
     }
     x
 }
 
 impl Module {
+    /// Whether its backward pass needs its result.
+    fn keeps_result(&self) -> bool {
+        match self {
+            Module::Activation(_) => true,
+            Module::Norm { relu, .. } => *relu,
+            Module::Residual(residual) => residual.relu,
+            _ => false,
+        }
+    }
+
     /// `own`: whether `x` may be overwritten.
     fn forward(&self, mut x: Tensor, own: bool, mode: Mode) -> Tensor {
         match self {
             Module::Conv { weight, bias, stride, padding } => {
                 x.conv2d(weight, bias.as_ref(), [*stride, *stride], [*padding, *padding], [1, 1], 1)
             }
-            Module::Norm(norm) => norm.forward(&x, mode),
+            Module::Norm { norm, relu } => {
+                norm.forward(&x, mode, &After { added: None, relu: *relu, own })
+            }
             Module::Activation(Activation::Relu) => {
                 if own {
                     x.relu_()
@@ -178,16 +242,7 @@ impl Module {
                     x.sigmoid()
                 }
             }
-            Module::Residual { branch, around, scale } => {
-                let around = around.forward(&x, mode);
-                let around = if *scale == 1.0 { around } else { around * *scale };
-                let mut through = chain(branch, &x, mode);
-                if matches!(branch.last(), Some(Module::Conv { .. } | Module::Norm(_))) {
-                    through.g_add_(&around)
-                } else {
-                    through + around
-                }
-            }
+            Module::Residual(residual) => residual.forward(&x, mode),
             Module::MaxPool { kernel, stride, padding } => {
                 let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [*n, *n]);
                 x.max_pool2d(kernel, stride, padding, [1, 1], false)
@@ -207,6 +262,25 @@ impl Module {
     }
 }
 
+impl Residual {
+    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+        let around = self.around.forward(x, mode);
+        let around = if self.scale == 1.0 { around } else { around * self.scale };
+        let mut through = chain(&self.branch, x, mode);
+        let own = matches!(self.branch.last(), Some(Module::Conv { .. } | Module::Linear { .. }));
+        if let Some(norm) = &self.norm {
+            let after = After { added: Some(&around), relu: self.relu, own };
+            return norm.forward(&through, mode, &after);
+        }
+        let mut sum = if matches!(self.branch.last(), Some(Module::Conv { .. })) {
+            through.g_add_(&around)
+        } else {
+            through + around
+        };
+        if self.relu { sum.relu_() } else { sum }
+    }
+}
+
 impl Around {
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         match self {
@@ -223,10 +297,11 @@ impl Around {
 fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&Normalisation)) {
     for module in modules {
         match module {
-            Module::Norm(norm) => visit(norm),
-            Module::Residual { branch, around, .. } => {
-                visit_norms(branch, visit);
-                if let Around::Project(modules) = around {
+            Module::Norm { norm, .. } => visit(norm),
+            Module::Residual(residual) => {
+                visit_norms(&residual.branch, visit);
+                residual.norm.iter().for_each(&mut *visit);
+                if let Around::Project(modules) = &residual.around {
                     visit_norms(modules, visit);
                 }
             }

@@ -2,6 +2,7 @@
 //! (1803.08494) and over all channels (1607.06450) of one image.
 
 use super::Mode;
+use crate::train::shim::NormRelu;
 use fathom::arch::Norm;
 use tch::Tensor;
 
@@ -36,43 +37,63 @@ impl Normalisation {
         &self.averages
     }
 
-    /// Normalises images × channels × … .
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    /// Normalises images × channels × … , and does what comes after it.
+    pub fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
         let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
         match self.norm {
-            Norm::Batch { momentum, .. } => self.over_batch(x, mode, momentum),
-            Norm::Group { groups, eps } => x.group_norm(groups as i64, gamma, beta, eps, true),
-            Norm::Layer { eps } => x.group_norm(1, gamma, beta, eps, true),
+            Norm::Batch { momentum, .. } => self.over_batch(x, mode, momentum, after),
+            Norm::Group { groups, eps } => {
+                after.to(x.group_norm(groups as i64, gamma, beta, eps, true))
+            }
+            Norm::Layer { eps } => after.to(x.group_norm(1, gamma, beta, eps, true)),
         }
     }
 
-    fn over_batch(&self, x: &Tensor, mode: Mode, momentum: f64) -> Tensor {
+    fn over_batch(&self, x: &Tensor, mode: Mode, momentum: f64, after: &After) -> Tensor {
         match mode {
-            Mode::Predict => self.apply(x, Statistics::Averages),
+            Mode::Predict => self.apply(x, Statistics::Averages, after),
             Mode::Refresh { batches } => {
-                self.apply(x, Statistics::Batch { kept: Some(1.0 / (batches + 1) as f64) })
+                let kept = Some(1.0 / (batches + 1) as f64);
+                self.apply(x, Statistics::Batch { kept }, after)
             }
             Mode::Train { norm_batch: Some(part) } if (part as i64) < x.size()[0] => {
                 // As on the papers' machines with one part on each GPU, of which the first one's
                 // averages are kept.
                 let parts = x.split(part as i64, 0);
+                let added = after.added.map(|added| added.split(part as i64, 0));
                 let normalise = |(place, part): (usize, &Tensor)| {
                     let kept = (place == 0).then_some(momentum);
-                    self.apply(part, Statistics::Batch { kept })
+                    let added = added.as_ref().map(|added| &added[place]);
+                    let after = After { added, ..*after };
+                    self.apply(part, Statistics::Batch { kept }, &after)
                 };
                 let normalised: Vec<Tensor> = parts.iter().enumerate().map(normalise).collect();
                 Tensor::cat(&normalised, 0)
             }
-            Mode::Train { .. } => self.apply(x, Statistics::Batch { kept: Some(momentum) }),
+            Mode::Train { .. } => self.apply(x, Statistics::Batch { kept: Some(momentum) }, after),
         }
     }
 
-    fn apply(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+    fn apply(&self, x: &Tensor, statistics: Statistics, after: &After) -> Tensor {
         let Norm::Batch { eps, from_formula, .. } = self.norm else {
             return x.shallow_clone();
         };
         if from_formula {
-            return self.by_formula(x, eps, statistics);
+            return after.to(self.by_formula(x, eps, statistics));
+        }
+        if NormRelu::takes(x) {
+            let fused = NormRelu {
+                scale: [&self.gamma, &self.beta],
+                averages: [&self.averages[0], &self.averages[1]],
+                share: match statistics {
+                    Statistics::Averages => None,
+                    Statistics::Batch { kept } => Some(kept.unwrap_or(0.0)),
+                },
+                eps,
+                relu: after.relu,
+                overwrite: after.own,
+            };
+            return fused.forward(x, after.added);
         }
         let (training, kept) = match statistics {
             Statistics::Averages => (false, Some(0.0)),
@@ -81,7 +102,7 @@ impl Normalisation {
         let average = |place: usize| kept.and_then(|_| self.averages.get(place));
         let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
         let momentum = kept.unwrap_or(0.0);
-        x.batch_norm(gamma, beta, average(0), average(1), training, momentum, eps, true)
+        after.to(x.batch_norm(gamma, beta, average(0), average(1), training, momentum, eps, true))
     }
 
     /// y = γ (x − μ) / √(σ² + ε) + β, with μ and the biased σ² of the batch per channel over
@@ -116,6 +137,26 @@ impl Normalisation {
             let moved = average * (1.0 - share) + new.view(-1) * share;
             average.shallow_clone().copy_(&moved);
         }
+    }
+}
+
+/// What comes after a normalisation.
+pub struct After<'a> {
+    /// Added to its result.
+    pub added: Option<&'a Tensor>,
+    /// Whether negative values become 0 then.
+    pub relu: bool,
+    /// Whether the normalisation may overwrite what it gets.
+    pub own: bool,
+}
+
+impl After<'_> {
+    /// Does it, one operation after the other, in the place of what was normalised.
+    fn to(&self, mut normal: Tensor) -> Tensor {
+        if let Some(added) = self.added {
+            normal = normal.g_add_(added);
+        }
+        if self.relu { normal.relu_() } else { normal }
     }
 }
 

@@ -2,6 +2,7 @@ use super::*;
 use tch::{Device, Kind, Reduction};
 
 const TRAIN: Mode = Mode::Train { norm_batch: None };
+const NOTHING: After = After { added: None, relu: false, own: false };
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
 
 /// A batch normalisation in double precision, fused or from its formulas.
@@ -32,13 +33,13 @@ fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
         let step = |from_formula| {
             let norm = batch_norm(from_formula, shape[1]);
             let x = numbers(shape).set_requires_grad(true);
-            let y = norm.forward(&x, TRAIN);
+            let y = norm.forward(&x, TRAIN, &NOTHING);
             let loss = (&y * numbers(shape).cos()).sum(Kind::Double);
             let mut all =
                 Tensor::run_backward(&[loss], &[&x, &norm.gamma, &norm.beta], false, false);
             all.push(y);
             all.extend(norm.averages().iter().map(Tensor::copy));
-            all.push(norm.forward(&x, Mode::Predict));
+            all.push(norm.forward(&x, Mode::Predict, &NOTHING));
             all
         };
         let what = ["∂x", "∂γ", "∂β", "y", "moving mean", "moving variance", "y at prediction"];
@@ -49,13 +50,96 @@ fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
     }
 }
 
+/// y, its gradients (of x, of what was added, of γ and β), averages, and y at prediction.
+fn all_of(
+    x: &Tensor,
+    added: Option<&Tensor>,
+    norm: &Normalisation,
+    forward: impl Fn(&Tensor, Option<&Tensor>, Mode) -> Tensor,
+) -> Vec<Tensor> {
+    let x = x.detach().set_requires_grad(true);
+    let added = added.map(|added| added.detach().set_requires_grad(true));
+    let y = forward(&x, added.as_ref(), TRAIN);
+    let weights = (x.detach() * 7.0).cos();
+    let mut inputs = vec![&x, &norm.gamma, &norm.beta];
+    inputs.extend(added.as_ref());
+    let loss = (&y * weights).sum(y.kind());
+    let mut all = Tensor::run_backward(&[loss], &inputs, false, false);
+    all.push(y);
+    all.extend(norm.averages().iter().map(Tensor::copy));
+    let _guard = tch::no_grad_guard();
+    all.push(forward(&x, added.as_ref(), Mode::Predict));
+    all
+}
+
+#[test]
+fn one_operation_does_what_libtorch_s_do_one_after_the_other() {
+    // Channels that do and do not divide the kernels' width, more rows than they sum up at once,
+    // and enough values for several threads.
+    let shapes: [&[i64]; 6] = [
+        &[6, 3, 5, 4],
+        &[16, 3],
+        &[70, 4, 31, 17],
+        &[9, 24, 7, 7],
+        &[40, 16, 16, 16],
+        &[5, 80, 1, 1],
+    ];
+    let variants = [(false, false), (true, false), (false, true), (true, true)];
+    for (shape, (relu, has_added)) in
+        shapes.iter().flat_map(|shape| variants.map(|variant| (shape, variant)))
+    {
+        for (kind, is_last) in
+            [(Kind::Double, false), (Kind::Double, true), (Kind::Float, false), (Kind::Float, true)]
+        {
+            let place = |x: Tensor| {
+                let x = x.to_kind(kind);
+                if is_last && x.dim() == 4 { crate::train::place::channels_last(&x) } else { x }
+            };
+            let x = place(numbers(shape));
+            let added = has_added.then(|| place(numbers(shape).cos()));
+            let make = || {
+                let mut norm = batch_norm(false, shape[1]);
+                for part in [&mut norm.gamma, &mut norm.beta] {
+                    *part = part.detach().to_kind(kind).set_requires_grad(true);
+                }
+                norm.averages.iter_mut().for_each(|average| *average = average.to_kind(kind));
+                norm
+            };
+            let (ours, theirs) = (make(), make());
+            let found = all_of(&x, added.as_ref(), &ours, |x, added, mode| {
+                assert!(NormRelu::takes(x));
+                ours.forward(x, mode, &After { added, relu, own: false })
+            });
+            let expected = all_of(&x, added.as_ref(), &theirs, |x, added, mode| {
+                let (gamma, beta) = (Some(&theirs.gamma), Some(&theirs.beta));
+                let [mean, variance] = [0, 1].map(|part| Some(&theirs.averages[part]));
+                let training = mode == TRAIN;
+                let y = x.batch_norm(gamma, beta, mean, variance, training, 0.1, 1e-5, true);
+                let y = added.map_or(y.shallow_clone(), |added| &y + added);
+                if relu { y.relu() } else { y }
+            });
+            // A value within rounding of 0 may pass ReLU in one and not in the other, and its
+            // gradient with it: gradients are compared in double precision then.
+            let gradients = 3 + usize::from(has_added);
+            let first = if relu && kind == Kind::Float { gradients } else { 0 };
+            for (place, (found, expected)) in found.iter().zip(&expected).enumerate().skip(first) {
+                let size = expected.abs().max().double_value(&[]).max(1.0);
+                let apart = distance(found, expected) / size;
+                let bound = if kind == Kind::Double { 1e-12 } else { 1e-5 };
+                let what = (shape, kind, is_last, relu, has_added, place);
+                assert!(apart < bound, "{what:?}: {apart}");
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_are_finite_differences() {
     for shape in SHAPES {
         let norm = batch_norm(true, shape[1]);
         let x = numbers(shape).set_requires_grad(true);
         let weights = numbers(shape).cos();
-        let loss = || (norm.forward(&x, TRAIN).square() * &weights).sum(Kind::Double);
+        let loss = || (norm.forward(&x, TRAIN, &NOTHING).square() * &weights).sum(Kind::Double);
         let inputs = [&x, &norm.gamma, &norm.beta];
         let gradients = Tensor::run_backward(&[loss()], &inputs, false, false);
         let _guard = tch::no_grad_guard();
@@ -82,7 +166,7 @@ fn gradients_are_finite_differences() {
 fn the_output_of_each_channel_has_mean_beta_and_deviation_gamma() {
     let _guard = tch::no_grad_guard();
     let norm = batch_norm(true, 3);
-    let y = norm.forward(&numbers(&[64, 3, 8, 8]), TRAIN);
+    let y = norm.forward(&numbers(&[64, 3, 8, 8]), TRAIN, &NOTHING);
     let over = [0i64, 2, 3].as_slice();
     assert!(distance(&y.mean_dim(over, false, Kind::Double), &norm.beta) < 1e-10);
     let deviation = y.var_dim(over, false, false).sqrt();
@@ -98,7 +182,7 @@ fn gamma_of_the_deviation_and_beta_of_the_mean_undo_the_normalisation() {
     let gamma = (x.var_dim(over, false, false) + eps).sqrt();
     let beta = x.mean_dim(over, false, Kind::Double);
     let norm = Norm::Batch { eps, momentum: 0.1, from_formula: true };
-    let y = Normalisation::new("bn", norm, [gamma, beta]).forward(&x, TRAIN);
+    let y = Normalisation::new("bn", norm, [gamma, beta]).forward(&x, TRAIN, &NOTHING);
     assert!(distance(&x, &y) < 1e-10);
 }
 
@@ -107,7 +191,7 @@ fn moving_averages_follow_libtorch_s_convention() {
     let _guard = tch::no_grad_guard();
     let norm = batch_norm(true, 3);
     let x = numbers(&[4, 3, 2, 2]);
-    let _ = norm.forward(&x, TRAIN);
+    let _ = norm.forward(&x, TRAIN, &NOTHING);
     let over = [0i64, 2, 3].as_slice();
     // The newest batch has the weight of the momentum, and the variance is the unbiased one.
     let mean = x.mean_dim(over, false, Kind::Double) * 0.1;
@@ -115,7 +199,7 @@ fn moving_averages_follow_libtorch_s_convention() {
     assert!(distance(&norm.averages()[0], &mean) < 1e-12);
     assert!(distance(&norm.averages()[1], &variance) < 1e-12);
     let before = norm.averages()[1].copy();
-    let _ = norm.forward(&(x * 5.0), Mode::Predict);
+    let _ = norm.forward(&(x * 5.0), Mode::Predict, &NOTHING);
     assert!(distance(&norm.averages()[1], &before) == 0.0, "prediction moves nothing");
 }
 
@@ -131,7 +215,7 @@ fn statistics_of_larger_batches_vary_less() {
         let norm = Normalisation::new("bn", norm, [one, zero]);
         let taken: Vec<[f64; 2]> = (0..2000)
             .map(|_| {
-                let _ = norm.forward(&Tensor::randn([batch, 1], DOUBLE), TRAIN);
+                let _ = norm.forward(&Tensor::randn([batch, 1], DOUBLE), TRAIN, &NOTHING);
                 [0, 1].map(|part: usize| norm.averages()[part].double_value(&[0]))
             })
             .collect();
@@ -153,8 +237,8 @@ fn losses_at_prediction_do_not_depend_on_the_batch() {
     let _guard = tch::no_grad_guard();
     let norm = batch_norm(true, 3);
     let x = numbers(&[8, 3, 4, 4]);
-    let _ = norm.forward(&x, TRAIN);
-    let together = norm.forward(&x, Mode::Predict).narrow(0, 5, 1);
-    let alone = norm.forward(&x.narrow(0, 5, 1), Mode::Predict);
+    let _ = norm.forward(&x, TRAIN, &NOTHING);
+    let together = norm.forward(&x, Mode::Predict, &NOTHING).narrow(0, 5, 1);
+    let alone = norm.forward(&x.narrow(0, 5, 1), Mode::Predict, &NOTHING);
     assert_eq!(together.mse_loss(&alone, Reduction::Sum).double_value(&[]), 0.0);
 }

@@ -1,0 +1,239 @@
+#include "norm.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels.h"
+
+namespace fathom {
+namespace base {
+template <class T>
+const Kernels<T>& table();
+}
+#ifdef FATHOM_AVX2
+namespace avx2 {
+template <class T>
+const Kernels<T>& table();
+}
+#endif
+
+template <class T>
+const Kernels<T>& kernels() {
+#ifdef FATHOM_AVX2
+  // As libtorch's own kernels: ATEN_CPU_CAPABILITY rules both.
+  static const bool wide = at::get_cpu_capability() != "DEFAULT";
+  if (wide) return avx2::table<T>();
+#endif
+  return base::table<T>();
+}
+
+namespace {
+
+// Values below which a second thread costs more than it gains.
+constexpr int64_t GRAIN = 32768;
+
+// How the values of a batch lie: for each image either planes of one channel each, or rows of all
+// channels.
+struct Shape {
+  int64_t images, channels, size;
+  bool planes;
+  at::MemoryFormat format;
+
+  explicit Shape(const at::Tensor& x) : images(x.size(0)), channels(x.size(1)) {
+    size = x.numel() / std::max<int64_t>(1, images * channels);
+    planes = x.is_contiguous() && size > 1;
+    format = x.dim() == 4 && !planes ? at::MemoryFormat::ChannelsLast
+                                     : at::MemoryFormat::Contiguous;
+  }
+  int64_t image() const { return channels * size; }
+  double values() const { return double(images) * size; }
+  // The same for the same shape and number of threads, so that sums come out the same.
+  int64_t parts() const {
+    const int64_t most = std::max<int64_t>(1, images * image() / GRAIN);
+    return std::max<int64_t>(1, std::min({most, int64_t(at::get_num_threads()), images}));
+  }
+
+  // Calls f(offset, rows, channels, first channel, part) for pieces that kernels take.
+  template <class F>
+  void each(F&& f) const {
+    const int64_t n = parts();
+    const auto part = [&](int64_t at) {
+      const int64_t from = images * at / n, to = images * (at + 1) / n;
+      if (!planes) return f(from * image(), (to - from) * size, channels, int64_t(0), at);
+      for (int64_t plane = from * channels; plane < to * channels; ++plane)
+        f(plane * size, size, int64_t(1), plane % channels, at);
+    };
+    if (n == 1) return part(0);
+    at::parallel_for(0, n, 1, [&](int64_t from, int64_t to) {
+      for (int64_t at = from; at < to; ++at) part(at);
+    });
+  }
+};
+
+// Two sums for each channel, of each part by itself and added in the order of the parts.
+struct Sums {
+  int64_t channels;
+  std::vector<double> all;
+  // Lines apart, so that threads do not write to each other's.
+  int64_t stride;
+
+  explicit Sums(const Shape& shape)
+      : channels(shape.channels), stride((2 * channels + 15) / 8 * 8) {
+    all.assign(shape.parts() * stride, 0.0);
+  }
+  double* first(int64_t part) { return all.data() + part * stride; }
+  double* second(int64_t part) { return first(part) + channels; }
+  void add_up() {
+    for (size_t at = stride; at < all.size(); ++at) all[at % stride] += all[at];
+  }
+};
+
+template <class T>
+at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu& how,
+                   at::Tensor& mean, at::Tensor& inverse, bool in_place) {
+  const Shape shape(x);
+  const Kernels<T>& use = kernels<T>();
+  const T* values = x.const_data_ptr<T>();
+  const T *gamma = how.gamma.const_data_ptr<T>(), *beta = how.beta.const_data_ptr<T>();
+  T *moving_mean = how.mean.data_ptr<T>(), *moving_variance = how.variance.data_ptr<T>();
+  std::vector<T> scale(shape.channels), shift(shape.channels);
+  const auto set = [&](int64_t c, double mu, double over_sigma) {
+    const double a = gamma[c] * over_sigma;
+    scale[c] = T(a);
+    shift[c] = T(beta[c] - a * mu);
+  };
+  if (how.training) {
+    // Sums are taken about a value that is near the mean: the first one of each channel.
+    std::vector<T> about(shape.channels);
+    for (int64_t c = 0; c < shape.channels; ++c) about[c] = values[shape.planes ? c * shape.size : c];
+    Sums sums(shape);
+    shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t part) {
+      use.moments(values + at, rows, channels, about.data() + c, sums.first(part) + c,
+                  sums.second(part) + c);
+    });
+    sums.add_up();
+    T *mu = mean.data_ptr<T>(), *over_sigma = inverse.data_ptr<T>();
+    const double n = shape.values();
+    for (int64_t c = 0; c < shape.channels; ++c) {
+      const double d = sums.first(0)[c] / n;
+      const double variance = std::max(0.0, sums.second(0)[c] / n - d * d);
+      const double m = about[c] + d, inverse = 1 / std::sqrt(variance + how.eps);
+      mu[c] = T(m);
+      over_sigma[c] = T(inverse);
+      set(c, m, inverse);
+      const double unbiased = variance * (n / std::max(1.0, n - 1));
+      moving_mean[c] = T((1 - how.share) * moving_mean[c] + how.share * m);
+      moving_variance[c] = T((1 - how.share) * moving_variance[c] + how.share * unbiased);
+    }
+  } else {
+    for (int64_t c = 0; c < shape.channels; ++c)
+      set(c, moving_mean[c], 1 / std::sqrt(moving_variance[c] + how.eps));
+  }
+  at::Tensor y = in_place ? x : at::empty_like(x);
+  const T* more = added.defined() ? added.const_data_ptr<T>() : nullptr;
+  T* out = y.data_ptr<T>();
+  shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t) {
+    use.apply(values + at, more ? more + at : nullptr, out + at, rows, channels,
+              scale.data() + c, shift.data() + c, how.relu);
+  });
+  return y;
+}
+
+// Gradients of x, of what was added, of γ and of β.
+template <class T>
+std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const at::Tensor& dy,
+                                 const at::Tensor& gamma, const at::Tensor& mean,
+                                 const at::Tensor& inverse, bool has_added) {
+  const Shape shape(x);
+  const Kernels<T>& use = kernels<T>();
+  const T *values = x.const_data_ptr<T>(), *incoming = dy.const_data_ptr<T>();
+  const T* of = y.defined() ? y.const_data_ptr<T>() : nullptr;
+  const T *mu = mean.const_data_ptr<T>(), *over_sigma = inverse.const_data_ptr<T>();
+  // What passes ReLU goes to the shortcut as it is.
+  at::Tensor passed = has_added ? (of ? at::empty_like(x) : dy) : at::Tensor();
+  T* kept = has_added && of ? passed.data_ptr<T>() : nullptr;
+  Sums sums(shape);
+  shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t part) {
+    use.backward_sums(values + at, of ? of + at : nullptr, incoming + at,
+                      kept ? kept + at : nullptr, rows, channels, mu + c, sums.first(part) + c,
+                      sums.second(part) + c);
+  });
+  sums.add_up();
+  at::Tensor d_gamma = at::empty_like(gamma), d_beta = at::empty_like(gamma);
+  T *to_gamma = d_gamma.data_ptr<T>(), *to_beta = d_beta.data_ptr<T>();
+  const T* g = gamma.const_data_ptr<T>();
+  std::vector<T> a(shape.channels), b(shape.channels), d(shape.channels);
+  for (int64_t c = 0; c < shape.channels; ++c) {
+    const double sum = sums.first(0)[c], product = sums.second(0)[c] * over_sigma[c];
+    to_beta[c] = T(sum);
+    to_gamma[c] = T(product);
+    // dx = γ/σ (g − mean(g) − x̂ mean(g x̂))
+    const double factor = double(g[c]) * over_sigma[c];
+    const double slope = -factor * over_sigma[c] * product / shape.values();
+    a[c] = T(factor);
+    b[c] = T(slope);
+    d[c] = T(-factor * sum / shape.values() - slope * mu[c]);
+  }
+  at::Tensor dx = at::empty_like(x);
+  T* out = dx.data_ptr<T>();
+  // What was kept needs no mask any more.
+  const T* from = kept ? kept : incoming;
+  const T* mask = kept ? nullptr : of;
+  shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t) {
+    use.backward_apply(values + at, mask ? mask + at : nullptr, from + at, out + at, rows,
+                       channels, a.data() + c, b.data() + c, d.data() + c);
+  });
+  return {dx, passed, d_gamma, d_beta};
+}
+
+struct Function : torch::autograd::Function<Function> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& more, const at::Tensor& gamma,
+                            const at::Tensor& /* beta */, const NormRelu* how) {
+    const at::Tensor added = more.value_or(at::Tensor());
+    at::Tensor mean = at::empty_like(gamma), inverse = at::empty_like(gamma);
+    const at::Tensor y = x.scalar_type() == at::kDouble
+                             ? fathom::forward<double>(x, added, *how, mean, inverse, false)
+                             : fathom::forward<float>(x, added, *how, mean, inverse, false);
+    context->save_for_backward({x, how->relu ? y : at::Tensor(), gamma, mean, inverse});
+    context->saved_data["added"] = added.defined();
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor& x = saved[0];
+    const at::Tensor dy = gradients[0].contiguous(Shape(x).format);
+    const bool has_added = context->saved_data["added"].toBool();
+    auto found = x.scalar_type() == at::kDouble
+                     ? fathom::backward<double>(x, saved[1], dy, saved[2], saved[3], saved[4],
+                                                has_added)
+                     : fathom::backward<float>(x, saved[1], dy, saved[2], saved[3], saved[4],
+                                               has_added);
+    return {found[0], found[1], found[2], found[3], at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRelu& how) {
+  const at::Tensor more = added.defined() ? added.contiguous(Shape(x).format) : added;
+  if (how.training && at::GradMode::is_enabled())
+    return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma,
+                           how.beta, &how);
+  const at::NoGradGuard guard;
+  at::Tensor mean = at::empty_like(how.gamma), inverse = at::empty_like(how.gamma);
+  return x.scalar_type() == at::kDouble
+             ? forward<double>(x, more, how, mean, inverse, how.overwrite)
+             : forward<float>(x, more, how, mean, inverse, how.overwrite);
+}
+
+}  // namespace fathom

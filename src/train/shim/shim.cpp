@@ -1,0 +1,65 @@
+// What tch lacks, as C functions for shim.rs. Every one of them returns whether it succeeded, or
+// null where it did not; then fathom_error() says why.
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/_fused_sgd.h>
+
+#include <exception>
+#include <string>
+
+#include "norm.h"
+
+namespace {
+
+thread_local std::string error;
+
+template <class R, class F>
+R caught(R otherwise, F&& f) {
+  try {
+    return f();
+  } catch (const c10::Error& e) {
+    error = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    error = e.what();
+  }
+  return otherwise;
+}
+
+at::Tensor given(const at::Tensor* tensor) { return tensor ? *tensor : at::Tensor(); }
+
+}  // namespace
+
+extern "C" {
+
+const char* fathom_error() { return error.c_str(); }
+
+at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const at::Tensor* gamma,
+                             const at::Tensor* beta, const at::Tensor* mean,
+                             const at::Tensor* variance, bool training, double share, double eps,
+                             bool relu, bool overwrite) {
+  return caught<at::Tensor*>(nullptr, [&] {
+    const fathom::NormRelu how = {*gamma,   *beta, *mean, *variance, training,
+                                  share, eps,   relu,  overwrite};
+    return new at::Tensor(fathom::norm_relu(*x, given(added), how));
+  });
+}
+
+bool fathom_fused_sgd(const at::Tensor* parameters, const at::Tensor* gradients,
+                      const at::Tensor* velocity, const at::Tensor* lr, double weight_decay,
+                      double momentum, bool nesterov) {
+  return caught(false, [&] {
+    // It walks through raw memory: other strides would be other parameters.
+    for (const at::Tensor* other : {gradients, velocity})
+      TORCH_CHECK(other->sizes() == parameters->sizes() &&
+                      other->strides() == parameters->strides(),
+                  "parameters, gradients and velocity lie differently in memory");
+    // The buffers exist from the start, as zeros.
+    const bool is_first_step = false;
+    // Without momentum it wants none.
+    std::vector<at::Tensor> velocities;
+    if (momentum != 0) velocities.push_back(*velocity);
+    at::_fused_sgd_({*parameters}, {*gradients}, velocities, weight_decay, momentum, *lr,
+                    /*dampening=*/0.0, nesterov, /*maximize=*/false, is_first_step);
+    return true;
+  });
+}
+}
