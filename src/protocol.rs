@@ -172,7 +172,16 @@ pub struct Evaluated {
     pub top5_err_pct: f64,
 }
 
-/// What `fathom-train measure` found of a [`Job`].
+/// A run to be timed, for `fathom-train measure`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasureJob {
+    /// The run; nothing is written to its directory.
+    pub job: Job,
+    /// How long updates are timed.
+    pub seconds: f64,
+}
+
+/// What `fathom-train measure` found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// From the start of the process to the first update, data set and all.

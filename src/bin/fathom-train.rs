@@ -7,7 +7,7 @@
 mod train;
 
 use anyhow::{Context, Result, bail, ensure};
-use fathom::protocol::{BUILD, EvalJob, Event, HELD, Job, STOPPED};
+use fathom::protocol::{BUILD, EvalJob, Event, HELD, Job, MeasureJob, STOPPED};
 use fathom::record::{RunDir, State, Status};
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
@@ -34,13 +34,16 @@ fn main() -> ExitCode {
 }
 
 fn measure(started: Instant) -> Result<ExitCode> {
-    let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    let measure: MeasureJob =
+        serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    let MeasureJob { job, seconds } = &measure;
     die_with(job.supervisor);
     ensure!(job.build == BUILD, "this worker is of another build than fathom");
     if job.device.starts_with("cuda") {
         train::load_cuda()?;
     }
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| train::measure(&job, started)));
+    let result =
+        std::panic::catch_unwind(AssertUnwindSafe(|| train::measure(job, *seconds, started)));
     match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
         Ok(measured) => println!("{}", serde_json::to_string(&measured)?),
         Err(Fault::Failed(_, message) | Fault::Held(message)) => bail!("{message}"),

@@ -21,18 +21,24 @@ pub struct Found {
 /// Whatever would keep a run from training.
 pub fn measured(runs: &[Run], worker: &Worker, options: &Options) -> Result<Found> {
     let slots = options.jobs * options.devices.len();
-    let conditions = Conditions {
-        device: options.devices[0].clone(),
-        jobs: options.jobs.min(runs.len()),
-        threads: options.threads,
-        data_dir: options.data_dir.clone(),
-    };
+    let conditions = conditions(runs, options);
     let mut told = |run: &Run| say(format!("measuring {}", run.id));
     let estimates = sweep::measure(runs, worker, &conditions, &mut told)?;
     let times: Vec<(&Run, f64)> =
         runs.iter().zip(&estimates).map(|(run, estimate)| (run, estimate.seconds)).collect();
     let seconds = makespan(&times, slots);
     Ok(Found { estimates, seconds })
+}
+
+/// What measuring one of these runs should be like.
+pub fn conditions(runs: &[Run], options: &Options) -> Conditions {
+    Conditions {
+        device: options.devices[0].clone(),
+        jobs: options.jobs.min(runs.len()),
+        threads: options.threads,
+        layouts: options.layouts.clone(),
+        data_dir: options.data_dir.clone(),
+    }
 }
 
 impl Found {

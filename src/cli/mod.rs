@@ -4,6 +4,7 @@ mod data;
 mod doctor;
 mod eval;
 mod inspect;
+mod layout;
 mod measure;
 mod network;
 mod options;

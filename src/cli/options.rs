@@ -3,7 +3,7 @@
 
 use super::Usage;
 use crate::protocol::{Interval, Probe};
-use crate::record::{SweepDir, SweepExecution};
+use crate::record::{Layout, Layouts, SweepDir, SweepExecution};
 use crate::sweep::{Options, available_memory};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -21,6 +21,10 @@ pub struct Machine {
     /// Threads of one run [default: the cores, dealt out to the runs side by side]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Order of activations in memory [default: the faster one, measured for each width, size and
+    /// batch]
+    #[arg(long, value_enum)]
+    pub layout: Option<Layout>,
     /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     pub memory: Option<u64>,
@@ -35,7 +39,7 @@ fn gigabytes(text: &str) -> Result<u64, String> {
     Ok((number * 1e9) as u64)
 }
 
-/// How so many runs are run in this directory, or in a new one.
+/// How so many runs are run in this directory, or in a new one; layouts are another matter.
 ///
 /// # Errors
 /// When the machine has no such device, or earlier runs bind to other ones.
@@ -69,6 +73,7 @@ pub fn options(
     Ok(Options {
         jobs,
         threads,
+        layouts: Layouts::default(),
         memory: if on_cpu { args.memory.or_else(available_memory) } else { None },
         checkpoint: Interval::default(),
         data_dir: args.data_dir.clone(),

@@ -1,10 +1,10 @@
 //! `fathom plan`.
 
-use super::measure;
 use super::options::{Machine, options};
 use super::run::Chosen;
 use super::say::say;
 use super::table::{Format, Table, count};
+use super::{layout, measure};
 use crate::spec::Run;
 use crate::sweep::{self, Worker, available_memory};
 use anyhow::Result;
@@ -35,7 +35,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.measure || args.max_hours.is_some() {
         let (worker, probe) = Worker::ready()?;
-        let options = options(&args.machine, &probe, runs.len(), None)?;
+        let mut options = options(&args.machine, &probe, runs.len(), None)?;
+        options.layouts = layout::settle(runs, None, &worker, &options, args.machine.layout)?;
         let found = measure::measured(runs, &worker, &options)?;
         measure::table(runs, &found.estimates).print(args.format)?;
         say(found.in_words(&experiment.name, &options));

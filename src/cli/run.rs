@@ -1,11 +1,11 @@
 //! `fathom run`.
 
-use super::measure;
 use super::options::{Machine, options};
 use super::progress::Progress;
 use super::say::say;
 use super::table::{self, Format};
 use super::{SOME_FAILED, plan};
+use super::{layout, measure};
 use crate::protocol::{Interval, STOPPED};
 use crate::record::{Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution};
 use crate::spec::{Experiment, Run, SpecError};
@@ -118,18 +118,22 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (worker, probe) = Worker::ready()?;
     // A few steps only show that things work: on whatever device, whatever was there before.
     let bound = Some(&directory).filter(|_| !args.smoke);
-    let options = Options {
+    let mut options = Options {
         checkpoint: args.checkpoint.unwrap_or_default(),
         stand_in: args.smoke,
         ..options(&args.machine, &probe, experiment.runs.len(), bound)?
     };
+    options.layouts =
+        layout::settle(&experiment.runs, bound, &worker, &options, args.machine.layout)?;
     if let Some(hours) = args.max_hours {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
     let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
     lock.check()?;
     directory.write_experiment(&experiment.text, &resolved)?;
-    directory.write_execution(&SweepExecution::new(&options.devices[0], options.threads))?;
+    let layouts = options.layouts.clone();
+    let execution = SweepExecution::new(&options.devices[0], options.threads);
+    directory.write_execution(&SweepExecution { layouts, ..execution })?;
     let before = tally(&experiment.runs, &directory)?;
     announce(&name, experiment.runs.len(), &before, &options);
     let progress = Arc::new(Progress::new(&experiment.runs, &before, &directory)?);

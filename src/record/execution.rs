@@ -1,6 +1,6 @@
 //! `execution.json`: how all runs of a results directory are run.
 //!
-//! Kind of device and number of threads change the last digits of results, so what the first
+//! Kind of device, number of threads and layout change the last digits of results, so what the first
 //! invocation chose holds for later ones too, whatever they have side by side.
 
 use super::manifest::{read_json, write_json};
@@ -22,8 +22,67 @@ pub enum Layout {
     ChannelsLast,
 }
 
-/// What is the same for every run of a directory.
+/// What decides which layout is the faster one. Nets that are alike in it are compared with each
+/// other, and have the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetShape {
+    /// Outputs of the first layer with weights.
+    pub width: usize,
+    /// Channels, rows, columns of the images.
+    pub input: [usize; 3],
+    /// Images of one update.
+    pub batch: usize,
+}
+
+/// The layout of all nets of one shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShapeLayout {
+    /// Which nets.
+    #[serde(flatten)]
+    pub shape: NetShape,
+    /// Theirs.
+    pub layout: Layout,
+    /// Seconds of one update with each layout, where they were measured.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seconds: Option<LayoutSeconds>,
+}
+
+/// Seconds of one update.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LayoutSeconds {
+    /// With [`Layout::Nchw`].
+    pub nchw: f64,
+    /// With [`Layout::ChannelsLast`].
+    pub channels_last: f64,
+}
+
+impl LayoutSeconds {
+    /// The faster one.
+    pub fn best(&self) -> Layout {
+        if self.channels_last < self.nchw { Layout::ChannelsLast } else { Layout::Nchw }
+    }
+}
+
+/// The layouts of a sweep's nets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Layouts(pub Vec<ShapeLayout>);
+
+impl Layouts {
+    /// That of nets of this shape, where it was decided.
+    pub fn get(&self, shape: &NetShape) -> Option<Layout> {
+        self.0.iter().find(|one| one.shape == *shape).map(|one| one.layout)
+    }
+
+    /// That of nets of this shape.
+    pub fn of(&self, shape: &NetShape) -> Layout {
+        self.get(shape).unwrap_or_default()
+    }
+}
+
+/// What is the same for every run of a directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepExecution {
     /// Version of this format.
     pub schema: u32,
@@ -31,13 +90,17 @@ pub struct SweepExecution {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
+    /// Of each shape of nets; those of which runs have begun and that are missing here are as the
+    /// runs' manifests say.
+    #[serde(default)]
+    pub layouts: Layouts,
 }
 
 impl SweepExecution {
     /// For a device such as `cuda:0`, whose kind is kept.
     pub fn new(device: &str, threads: usize) -> Self {
         let kind = device.split(':').next().unwrap_or(device);
-        Self { schema: SCHEMA, device: kind.into(), threads }
+        Self { schema: SCHEMA, device: kind.into(), threads, layouts: Layouts::default() }
     }
 }
 

@@ -1,12 +1,16 @@
 //! Times a few updates of every distinct net of a sweep, as many side by side as the sweep runs.
 
+use super::layout::shape;
 use super::{Estimate, Worker, estimate};
 use crate::protocol::{BUILD, Interval, Job, Measured};
-use crate::record::Layout;
+use crate::record::{Layout, Layouts};
 use crate::spec::Run;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// Updates of a net are timed for so long.
+const SECONDS: f64 = 2.5;
 
 /// How runs will be run.
 #[derive(Clone, Debug)]
@@ -17,6 +21,8 @@ pub struct Conditions {
     pub jobs: usize,
     /// Threads of one operation.
     pub threads: usize,
+    /// Of the runs' nets.
+    pub layouts: Layouts,
     /// Where data sets lie, when the user said so.
     pub data_dir: Option<PathBuf>,
 }
@@ -42,7 +48,8 @@ pub fn measure(
             Some(measured) => *measured,
             None => {
                 told(run);
-                let measured = side_by_side(run, worker, conditions)
+                let layout = conditions.layouts.of(&shape(run));
+                let measured = side_by_side(run, worker, conditions, layout, SECONDS)
                     .with_context(|| format!("measuring {}", run.id))?;
                 known.insert(key, measured);
                 measured
@@ -54,10 +61,16 @@ pub fn measure(
 }
 
 /// The mean over as many copies as run side by side, since they share caches and memory.
-fn side_by_side(run: &Run, worker: &Worker, conditions: &Conditions) -> Result<Measured> {
-    let job = job(run, conditions);
+pub(super) fn side_by_side(
+    run: &Run,
+    worker: &Worker,
+    conditions: &Conditions,
+    layout: Layout,
+    seconds: f64,
+) -> Result<Measured> {
+    let job = Job { layout, ..job(run, conditions) };
     let copies: Vec<Result<Measured>> = std::thread::scope(|scope| {
-        let copy = |_| scope.spawn(|| worker.measure(&job));
+        let copy = |_| scope.spawn(|| worker.measure(&job, seconds));
         let started: Vec<_> = (0..conditions.jobs.max(1)).map(copy).collect();
         let panicked = || Err(anyhow::anyhow!("a measuring thread panicked"));
         started.into_iter().map(|copy| copy.join().unwrap_or_else(|_| panicked())).collect()

@@ -5,6 +5,7 @@
 
 mod control;
 mod estimate;
+mod layout;
 mod machine;
 mod measure;
 mod policy;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use control::{Child, Control, Told};
 pub use estimate::{Estimate, disk, estimate, makespan};
+pub use layout::{begun, choose, shape};
 pub use machine::available_memory;
 pub use measure::{Conditions, measure};
 pub use signals::listen;
@@ -26,7 +28,7 @@ pub use strangers::refuse_strangers;
 pub use worker::Worker;
 
 use crate::protocol::{Event, Interval, Job};
-use crate::record::{State, Status, SweepDir};
+use crate::record::{Layouts, State, Status, SweepDir};
 use crate::spec::Run;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -83,6 +85,8 @@ pub struct Options {
     pub jobs: usize,
     /// Threads of one operation.
     pub threads: usize,
+    /// Of the runs' nets.
+    pub layouts: Layouts,
     /// Bytes that the runs side by side on one device may need together, see [`reserved`].
     pub memory: Option<u64>,
     /// When checkpoints are written.

@@ -1,9 +1,10 @@
 //! A sweep: slots that take runs from the pool, and what they leave in the runs' files.
 
+use super::layout::shape;
 use super::pool::{End, Pool, Task};
 use super::{Control, Ended, Executor, Observer, Options, Outcome, locked, policy};
 use crate::protocol::{BUILD, Event, Job};
-use crate::record::{Layout, LockToken, RunDir, State, Status, SweepDir};
+use crate::record::{LockToken, RunDir, State, Status, SweepDir};
 use crate::spec::Run;
 use anyhow::{Result, bail};
 use std::sync::Mutex;
@@ -114,7 +115,7 @@ impl Sweep<'_> {
             stand_in: self.options.stand_in,
             device: device.into(),
             threads: self.options.threads,
-            layout: Layout::default(),
+            layout: self.options.layouts.of(&shape(run)),
             supervisor: std::process::id(),
             checkpoint: self.options.checkpoint,
         }

@@ -5,7 +5,7 @@ mod stopping;
 
 use super::*;
 use crate::protocol::BUILD;
-use crate::record::{Layout, RunDir};
+use crate::record::{Layout, Layouts, RunDir};
 use crate::spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -94,6 +94,7 @@ pub(super) fn options(jobs: usize) -> Options {
         devices: vec!["cpu".into()],
         jobs,
         threads: 1,
+        layouts: Layouts::default(),
         memory: None,
         checkpoint: Interval::default(),
         data_dir: None,

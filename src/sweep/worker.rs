@@ -1,7 +1,9 @@
 //! `fathom-train` as a child process.
 
 use super::{Control, Ended, Executor};
-use crate::protocol::{BUILD, EvalJob, Evaluated, Event, HELD, Job, Measured, Probe, STOPPED};
+use crate::protocol::{
+    BUILD, EvalJob, Evaluated, Event, HELD, Job, MeasureJob, Measured, Probe, STOPPED,
+};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,12 +89,13 @@ impl Worker {
         self.ask("eval", job.threads, job)
     }
 
-    /// How long a few updates of a run take.
+    /// How long the updates of a run take, timed for so many seconds.
     ///
     /// # Errors
     /// Whatever would keep the run from training.
-    pub fn measure(&self, job: &Job) -> Result<Measured> {
-        self.ask("measure", job.threads, job)
+    pub fn measure(&self, job: &Job, seconds: f64) -> Result<Measured> {
+        let threads = job.threads;
+        self.ask("measure", threads, &MeasureJob { job: job.clone(), seconds })
     }
 
     /// One question, one answer.

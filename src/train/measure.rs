@@ -12,21 +12,20 @@ use anyhow::anyhow;
 use fathom::data::Standardiser;
 use fathom::protocol::{Event, Job, Measured};
 use fathom::spec::Settings;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Updates before the clock starts: the first ones allocate, and choose algorithms.
 const WARM_UP: u64 = 3;
-/// Updates are timed for so long, and at least so many of them.
-const TIME: Duration = Duration::from_millis(2500);
-const AT_LEAST: usize = 8;
+/// At least so many updates are timed.
+const AT_LEAST: usize = 5;
 /// Images of the timed evaluation.
 const EVALUATED: usize = 1000;
 
-/// Times a few updates and an evaluation; nothing is written.
+/// Times updates for so many seconds, and an evaluation; nothing is written.
 ///
 /// # Errors
 /// Whatever would keep the run from training.
-pub fn measure(job: &Job, started: Instant) -> Result<Measured, Fault> {
+pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fault> {
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
     let settings =
@@ -43,7 +42,7 @@ pub fn measure(job: &Job, started: Instant) -> Result<Measured, Fault> {
     let mut sums = Running::new(device);
     let mut begun = Instant::now();
     let mut step = 0;
-    while begun.elapsed() < TIME || times.len() < AT_LEAST {
+    while begun.elapsed().as_secs_f64() < seconds || times.len() < AT_LEAST {
         let clock = Instant::now();
         let (images, labels) = feed.batch(step);
         // As a diverging net would be slower for its subnormal numbers, the rate is small.

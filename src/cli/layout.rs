@@ -1,0 +1,55 @@
+//! Layouts of a sweep's nets: what earlier runs had, what was asked for, or what is faster.
+
+use super::measure::conditions;
+use super::say::say;
+use crate::record::{Layout, Layouts, ShapeLayout, SweepDir};
+use crate::spec::Run;
+use crate::sweep::{self, Options, Worker, shape};
+use anyhow::{Result, ensure};
+
+/// The layout of every shape of net among the runs.
+///
+/// # Errors
+/// When another one is asked for than earlier runs in this directory have, or a net cannot be
+/// measured.
+pub fn settle(
+    runs: &[Run],
+    directory: Option<&SweepDir>,
+    worker: &Worker,
+    options: &Options,
+    asked: Option<Layout>,
+) -> Result<Layouts> {
+    let mut known = match directory {
+        Some(directory) => of_before(runs, directory)?,
+        None => Layouts::default(),
+    };
+    if let Some(layout) = asked {
+        for run in runs {
+            let shape = shape(run);
+            match known.get(&shape) {
+                None => known.0.push(ShapeLayout { shape, layout, seconds: None }),
+                Some(before) => ensure!(
+                    before == layout,
+                    "runs like {} in {} have another layout, and --layout would change their last \
+                     digits: leave it out, or give another --out",
+                    run.id,
+                    directory.map(|dir| dir.root().display().to_string()).unwrap_or_default(),
+                ),
+            }
+        }
+        return Ok(known);
+    }
+    let mut told = |run: &Run| say(format!("measuring which layout is faster for {}", run.id));
+    sweep::choose(runs, known, worker, &conditions(runs, options), &mut told)
+}
+
+/// What was stored, and what runs say that began before layouts were.
+fn of_before(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
+    let mut known = directory.execution()?.map(|stored| stored.layouts).unwrap_or_default();
+    for one in sweep::begun(runs, directory)?.0 {
+        if known.get(&one.shape).is_none() {
+            known.0.push(one);
+        }
+    }
+    Ok(known)
+}

@@ -1,0 +1,88 @@
+//! Which layout nets have: the one that is faster here, the same for all nets of a shape, since
+//! results differ in their last digits.
+
+use super::measure::side_by_side;
+use super::{Conditions, Worker};
+use crate::arch::Layer;
+use crate::record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
+use crate::spec::Run;
+use anyhow::{Context, Result};
+
+/// Updates with each layout are timed for so long.
+const SECONDS: f64 = 0.8;
+
+/// Multiply-adds of all forward passes of a shape's runs below which measuring takes longer than
+/// it could save: some fifteen seconds of training on one core.
+const WORTH_IT: u64 = 50_000_000_000;
+
+/// What decides on the layout of a run's net.
+pub fn shape(run: &Run) -> NetShape {
+    let network = &run.network;
+    let width = network.layers.iter().find_map(|layer| match layer {
+        Layer::Conv { outputs, .. } | Layer::Linear { outputs, .. } => Some(*outputs),
+        _ => None,
+    });
+    let (width, batch) = (width.unwrap_or_default(), run.settings.training.batch);
+    NetShape { width, input: network.input, batch }
+}
+
+/// The layouts that runs which have begun say they have.
+///
+/// # Errors
+/// When a manifest is damaged.
+pub fn begun(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
+    let mut found = Layouts::default();
+    for run in runs {
+        let files = directory.run(&run.id);
+        let shape = shape(run);
+        if files.status()?.state != State::Pending && found.get(&shape).is_none() {
+            // A run that failed before its first step has none.
+            if let Ok(manifest) = files.manifest() {
+                let layout = manifest.execution.layout;
+                found.0.push(ShapeLayout { shape, layout, seconds: None });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Completes `known` with the faster layout of every other shape; `told` hears of each measurement
+/// before it is made.
+///
+/// # Errors
+/// Whatever would keep a run from training, naming it.
+pub fn choose(
+    runs: &[Run],
+    mut known: Layouts,
+    worker: &Worker,
+    conditions: &Conditions,
+    told: &mut dyn FnMut(&Run),
+) -> Result<Layouts> {
+    for run in runs {
+        let of = shape(run);
+        if known.get(&of).is_some() {
+            continue;
+        }
+        let mut alike: Vec<&Run> = runs.iter().filter(|run| shape(run) == of).collect();
+        let work = alike.iter().map(|run| run.work()).fold(0, u64::saturating_add);
+        alike.sort_by_key(|run| run.audit.macs);
+        let typical = alike[alike.len() / 2];
+        let has_convolutions =
+            typical.network.layers.iter().any(|layer| matches!(layer, Layer::Conv { .. }));
+        let seconds = if work < WORTH_IT || !has_convolutions {
+            None
+        } else {
+            told(typical);
+            let time = |layout| -> Result<f64> {
+                let measured = side_by_side(typical, worker, conditions, layout, SECONDS)
+                    .with_context(|| format!("measuring {}", typical.id))?;
+                Ok(measured.step_seconds)
+            };
+            let nchw = time(Layout::Nchw)?;
+            Some(LayoutSeconds { nchw, channels_last: time(Layout::ChannelsLast)? })
+        };
+        let layout = seconds.as_ref().map_or(Layout::default(), LayoutSeconds::best);
+        known.0.push(ShapeLayout { shape: of, layout, seconds });
+    }
+    Ok(known)
+}
