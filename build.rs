@@ -100,7 +100,7 @@ fn compile_shim(include: &Path) {
         build.compile(&format!("fathom_kernels_{set}"));
     };
     let mut glue = compiler();
-    glue.files(["shim.cpp", "norm.cpp"].map(|file| shim.join(file)));
+    glue.files(["shim.cpp", "norm.cpp", "device.cpp"].map(|file| shim.join(file)));
     // libtorch's headers have warnings of their own.
     glue.flag("-isystem").flag(include).define("_GLIBCXX_USE_CXX11_ABI", "1");
     kernels("base", &[]);

@@ -3,7 +3,7 @@
 
 use crate::arch::Network;
 use crate::data::{Request, Standardise};
-use crate::record::{Layout, State};
+use crate::record::{CudaUse, Layout, State};
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -39,6 +39,8 @@ pub struct Job {
     pub threads: usize,
     /// Order of activations in memory.
     pub layout: Layout,
+    /// How a GPU is used.
+    pub cuda: CudaUse,
     /// Process that supervises: a worker that is left alone ends.
     pub supervisor: u32,
     /// When checkpoints are written.

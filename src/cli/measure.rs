@@ -37,6 +37,7 @@ pub fn conditions(runs: &[Run], options: &Options) -> Conditions {
         jobs: options.jobs.min(runs.len()),
         threads: options.threads,
         layouts: options.layouts.clone(),
+        cuda: options.cuda,
         data_dir: options.data_dir.clone(),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::Usage;
 use crate::protocol::{Interval, Probe};
-use crate::record::{Layout, Layouts, SweepDir, SweepExecution};
+use crate::record::{CudaUse, Layout, Layouts, SweepDir, SweepExecution};
 use crate::sweep::{Options, available_memory};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -25,12 +25,32 @@ pub struct Machine {
     /// batch]
     #[arg(long, value_enum)]
     pub layout: Option<Layout>,
+    /// On a GPU, start an update's operations one by one, instead of recording them once and
+    /// replaying them as a CUDA graph
+    #[arg(long)]
+    pub no_graphs: bool,
+    /// Keep images in the processor's memory, and assemble batches there
+    #[arg(long)]
+    pub no_resident: bool,
+    /// On a GPU, use only algorithms that give the same bits every time
+    #[arg(long)]
+    pub deterministic: bool,
     /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     pub memory: Option<u64>,
     /// Where data sets lie
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
     pub data_dir: Option<PathBuf>,
+}
+
+impl Machine {
+    fn cuda(&self) -> CudaUse {
+        CudaUse {
+            graphs: !self.no_graphs,
+            resident: !self.no_resident,
+            deterministic: self.deterministic,
+        }
+    }
 }
 
 fn gigabytes(text: &str) -> Result<u64, String> {
@@ -62,6 +82,7 @@ pub fn options(
     let threads = match (&stored, directory) {
         (Some(stored), Some(directory)) => {
             bind(stored, &devices[0], asked, directory)?;
+            bind_cuda(stored, args, directory)?;
             stored.threads
         }
         _ => {
@@ -70,10 +91,15 @@ pub fn options(
             asked.unwrap_or(share)
         }
     };
+    let cuda = match &stored {
+        Some(stored) if stored.device == "cuda" => stored.cuda,
+        _ => args.cuda(),
+    };
     Ok(Options {
         jobs,
         threads,
         layouts: Layouts::default(),
+        cuda,
         memory: if on_cpu { args.memory.or_else(available_memory) } else { None },
         checkpoint: Interval::default(),
         data_dir: args.data_dir.clone(),
@@ -104,6 +130,31 @@ fn bind(
         stored.threads,
         asked.threads
     );
+    Ok(())
+}
+
+/// Likewise how the GPU is used.
+fn bind_cuda(stored: &SweepExecution, args: &Machine, directory: &SweepDir) -> Result<()> {
+    let (asked, defaults) = (args.cuda(), CudaUse::default());
+    if stored.device == "cuda" && asked != defaults && asked != stored.cuda {
+        let flags = |of: CudaUse| {
+            let all = [
+                (!of.graphs, "--no-graphs"),
+                (!of.resident, "--no-resident"),
+                (of.deterministic, "--deterministic"),
+            ];
+            let set: Vec<&str> =
+                all.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+            if set.is_empty() { "none of them".to_owned() } else { set.join(" ") }
+        };
+        anyhow::bail!(
+            "the runs in {} began with {}, and {} would change their last digits: leave it out, or \
+             give another --out",
+            directory.root().display(),
+            flags(stored.cuda),
+            flags(asked)
+        );
+    }
     Ok(())
 }
 

@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     directory.write_experiment(&experiment.text, &resolved)?;
     let layouts = options.layouts.clone();
     let execution = SweepExecution::new(&options.devices[0], options.threads);
-    directory.write_execution(&SweepExecution { layouts, ..execution })?;
+    directory.write_execution(&SweepExecution { layouts, cuda: options.cuda, ..execution })?;
     let before = tally(&experiment.runs, &directory)?;
     announce(&name, experiment.runs.len(), &before, &options);
     let progress = Arc::new(Progress::new(&experiment.runs, &before, &directory)?);

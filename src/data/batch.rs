@@ -38,6 +38,28 @@ pub enum Augment {
     },
 }
 
+/// Where the crop of an image lies in the padded image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crop {
+    /// Rows above it.
+    pub down: usize,
+    /// Columns to its left.
+    pub right: usize,
+    /// Whether it is mirrored.
+    pub mirrored: bool,
+}
+
+impl Crop {
+    /// The one of this image in this epoch; the place where the image itself lies is `pad` rows
+    /// down and columns to the right.
+    pub fn draw(seed: u64, sample: &Sample, pad: usize, flip: bool) -> Self {
+        let key = u64::from(sample.index);
+        let mut stream = Stream::new(seed, Purpose::Augment, sample.epoch, key);
+        let (down, right) = (stream.below(2 * pad + 1), stream.below(2 * pad + 1));
+        Self { down, right, mirrored: flip && stream.below(2) == 1 }
+    }
+}
+
 /// What is subtracted from each pixel (0 … 1) and what it is multiplied by afterwards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standardiser {
@@ -97,6 +119,12 @@ impl Standardiser {
         &self.description
     }
 
+    /// For each value of an image what is subtracted from it (0 … 1), and what it is multiplied by
+    /// then.
+    pub fn figures(&self) -> (&[f32], &[f32]) {
+        (&self.mean, &self.scale)
+    }
+
     fn apply(&self, byte: u8, at: usize) -> f32 {
         (f32::from(byte) / 255.0 - self.mean[at]) * self.scale[at]
     }
@@ -129,10 +157,7 @@ impl Standardiser {
         out.clear();
         out.resize(samples.len() * images.shape.len(), 0.0);
         for (sample, target) in samples.iter().zip(out.chunks_exact_mut(images.shape.len())) {
-            let key = u64::from(sample.index);
-            let mut stream = Stream::new(seed, Purpose::Augment, sample.epoch, key);
-            let (down, right) = (stream.below(2 * pad + 1), stream.below(2 * pad + 1));
-            let mirrored = flip && stream.below(2) == 1;
+            let Crop { down, right, mirrored } = Crop::draw(seed, sample, pad, flip);
             let image = images.image(sample.index as usize);
             for (line, target) in target.chunks_exact_mut(columns).enumerate() {
                 let (channel, row) = (line / rows, line % rows);

@@ -25,7 +25,7 @@ mod resize;
 pub mod shapes;
 pub mod verify;
 
-pub use batch::{Augment, Order, Sample, Standardise, Standardiser, balanced};
+pub use batch::{Augment, Crop, Order, Sample, Standardise, Standardiser, balanced};
 pub use describe::{describe, stand_in};
 pub use load::{load, read_whole};
 pub use locate::{Missing, locate, search_folders};

@@ -81,6 +81,24 @@ impl Layouts {
     }
 }
 
+/// How a GPU is used. None of it changes what is computed, but for its last digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CudaUse {
+    /// An update is recorded once and replayed, instead of being started operation by operation.
+    pub graphs: bool,
+    /// Images lie on the GPU as bytes, and batches are assembled there.
+    pub resident: bool,
+    /// Only algorithms that give the same bits every time; else the fastest ones found at the
+    /// start.
+    pub deterministic: bool,
+}
+
+impl Default for CudaUse {
+    fn default() -> Self {
+        Self { graphs: true, resident: true, deterministic: false }
+    }
+}
+
 /// What is the same for every run of a directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepExecution {
@@ -94,13 +112,17 @@ pub struct SweepExecution {
     /// runs' manifests say.
     #[serde(default)]
     pub layouts: Layouts,
+    /// On GPUs.
+    #[serde(default)]
+    pub cuda: CudaUse,
 }
 
 impl SweepExecution {
     /// For a device such as `cuda:0`, whose kind is kept.
     pub fn new(device: &str, threads: usize) -> Self {
         let kind = device.split(':').next().unwrap_or(device);
-        Self { schema: SCHEMA, device: kind.into(), threads, layouts: Layouts::default() }
+        let (layouts, cuda) = Default::default();
+        Self { schema: SCHEMA, device: kind.into(), threads, layouts, cuda }
     }
 }
 

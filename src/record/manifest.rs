@@ -1,6 +1,6 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{Layout, SCHEMA, columns::check_schema, write_atomically};
+use super::{CudaUse, Layout, SCHEMA, columns::check_schema, write_atomically};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ pub struct Execution {
     pub threads: usize,
     /// Order of activations in memory.
     pub layout: Layout,
+    /// How the GPU is used, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cuda: Option<CudaUse>,
     /// libtorch's version.
     pub libtorch: String,
     /// Instruction set that libtorch chose (`AVX2`, …), or the GPU's name.

@@ -27,7 +27,9 @@ pub use atomic::{write_after, write_atomically};
 pub use checkpoint::{Checkpoint, Position};
 pub use columns::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
-pub use execution::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution};
+pub use execution::{
+    CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
+};
 pub use grouping::{RunGroup, group, natural_order};
 pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};

@@ -3,7 +3,7 @@
 use super::layout::shape;
 use super::{Estimate, Worker, estimate};
 use crate::protocol::{BUILD, Interval, Job, Measured};
-use crate::record::{Layout, Layouts};
+use crate::record::{CudaUse, Layout, Layouts};
 use crate::spec::Run;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Conditions {
     pub threads: usize,
     /// Of the runs' nets.
     pub layouts: Layouts,
+    /// How a GPU is used.
+    pub cuda: CudaUse,
     /// Where data sets lie, when the user said so.
     pub data_dir: Option<PathBuf>,
 }
@@ -100,6 +102,7 @@ fn job(run: &Run, conditions: &Conditions) -> Job {
         device: conditions.device.clone(),
         threads: conditions.threads,
         layout: Layout::default(),
+        cuda: conditions.cuda,
         supervisor: std::process::id(),
         checkpoint: Interval::default(),
     }

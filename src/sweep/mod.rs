@@ -28,7 +28,7 @@ pub use strangers::refuse_strangers;
 pub use worker::Worker;
 
 use crate::protocol::{Event, Interval, Job};
-use crate::record::{Layouts, State, Status, SweepDir};
+use crate::record::{CudaUse, Layouts, State, Status, SweepDir};
 use crate::spec::Run;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -87,6 +87,8 @@ pub struct Options {
     pub threads: usize,
     /// Of the runs' nets.
     pub layouts: Layouts,
+    /// How GPUs are used.
+    pub cuda: CudaUse,
     /// Bytes that the runs side by side on one device may need together, see [`reserved`].
     pub memory: Option<u64>,
     /// When checkpoints are written.

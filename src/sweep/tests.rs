@@ -5,7 +5,7 @@ mod stopping;
 
 use super::*;
 use crate::protocol::BUILD;
-use crate::record::{Layout, Layouts, RunDir};
+use crate::record::{CudaUse, Layout, Layouts, RunDir};
 use crate::spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -95,6 +95,7 @@ pub(super) fn options(jobs: usize) -> Options {
         jobs,
         threads: 1,
         layouts: Layouts::default(),
+        cuda: CudaUse::default(),
         memory: None,
         checkpoint: Interval::default(),
         data_dir: None,
@@ -123,6 +124,7 @@ pub(super) fn job(run: &Run, directory: &Path) -> Job {
         device: "cpu".into(),
         threads: 1,
         layout: Layout::default(),
+        cuda: CudaUse::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::default(),
     }

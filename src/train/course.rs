@@ -6,10 +6,11 @@ use super::net::Net;
 use super::place::Place;
 use super::run::Feedback;
 use super::schedule::Rate;
+use super::source::Source;
 use super::step::{Outcome, Trainer};
 use super::stop::{Stop, Stopped};
 use anyhow::Result;
-use fathom::data::{Dataset, Images, Standardiser};
+use fathom::data::{Dataset, Images};
 use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{
     Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, State, Status,
@@ -86,7 +87,10 @@ pub struct Course<'a> {
     pub job: &'a Job,
     pub settings: &'a Settings,
     pub dataset: &'a Dataset,
-    pub standardiser: &'a Standardiser,
+    /// Training, validation and test images.
+    pub sources: [Source<'a>; 3],
+    pub evaluator: Evaluator<'a>,
+    pub feed: Feed,
     pub place: Place,
     pub trainer: Trainer,
     pub curve: CurveWriter,
@@ -119,7 +123,6 @@ impl Course<'_> {
     pub fn run(&mut self, feedback: Feedback) -> Result<Ending> {
         let training = &self.settings.training;
         let iterations = training.iterations;
-        let mut feed = Feed::new(&self.dataset.train, self.standardiser, self.settings, self.place);
         let mut told = Instant::now();
         loop {
             if !self.evaluated {
@@ -137,7 +140,7 @@ impl Course<'_> {
             if self.step > 0 && self.is_checkpoint_due() {
                 self.save()?;
             }
-            let (images, labels) = feed.batch(self.step);
+            let (images, labels) = self.feed.batch(&self.sources[0], self.step);
             self.lr = self.rate.at(self.step);
             let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
             if self.rate.is_watching() {
@@ -270,14 +273,13 @@ impl Course<'_> {
     }
 
     fn measured(&self) -> Result<CurveRow, Stopped> {
-        let evaluator = Evaluator::new(self.standardiser, self.place, self.stop);
-        let Dataset { train, validation, test, .. } = self.dataset;
+        let Self { evaluator, dataset, sources: [train, validation, test], .. } = self;
         let net: &Net = &self.trainer.net;
         let all = |images: &Images| (0..images.len() as u32).collect::<Vec<u32>>();
         let is_last = self.step == self.settings.training.iterations;
-        let indices = if is_last { all(train) } else { self.subset.clone() };
+        let indices = if is_last { all(&dataset.train) } else { self.subset.clone() };
         let on_train = evaluator.errors(net, train, &indices)?;
-        let on_test = evaluator.errors(net, test, &all(test))?;
+        let on_test = evaluator.errors(net, test, &all(&dataset.test))?;
         let mut row = self.row();
         if self.step == 0 || is_last {
             let batch = self.settings.training.norm_batch.unwrap_or(self.settings.training.batch);
@@ -290,8 +292,8 @@ impl Course<'_> {
         row.test_loss = Some(rounded(on_test.loss));
         row.test_err_pct = Some(rounded(on_test.err_pct));
         row.test_images = on_test.images as u64;
-        if !validation.is_empty() {
-            let held_out = evaluator.errors(net, validation, &all(validation))?;
+        if !dataset.validation.is_empty() {
+            let held_out = evaluator.errors(net, validation, &all(&dataset.validation))?;
             row.validation_loss = Some(rounded(held_out.loss));
             row.validation_err_pct = Some(rounded(held_out.err_pct));
         }

@@ -1,8 +1,10 @@
 //! Devices, and what libtorch says of itself.
 
+use super::shim;
 use anyhow::{Context, Result, anyhow, ensure};
-use fathom::protocol::{BUILD, Probe};
-use fathom::record::{Execution, Layout};
+use fathom::protocol::{BUILD, Job, Probe};
+use fathom::record::{CudaUse, Execution};
+use fathom::spec::Precision;
 use tch::{Cuda, Device};
 
 /// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:
@@ -49,15 +51,41 @@ pub(super) fn open(name: &str) -> Result<Device> {
     Ok(Device::Cuda(index))
 }
 
+/// Gets a device ready for numbers of this precision, and says which ways of using a GPU it has:
+/// none on the processor.
+///
+/// # Errors
+/// When the device does not have such numbers, or cannot be used as it should.
+pub(super) fn fast(device: Device, cuda: CudaUse, precision: Precision) -> Result<CudaUse> {
+    let Device::Cuda(index) = device else {
+        ensure!(
+            precision != Precision::Tf32,
+            "training.precision = \"tf32\" is for GPUs: on the CPU there are f32 and bf16"
+        );
+        return Ok(CudaUse { graphs: false, resident: false, deterministic: true });
+    };
+    shim::device::arithmetic(precision == Precision::Tf32, cuda.deterministic);
+    if cuda.graphs {
+        ensure!(
+            shim::device::can_record(),
+            "this libtorch cannot record CUDA graphs: --no-graphs does without"
+        );
+        shim::device::own_stream(index);
+    }
+    Ok(cuda)
+}
+
 /// What goes into a manifest about how a run is executed.
-pub(super) fn execution(device: Device, threads: usize, layout: Layout) -> Execution {
+pub(super) fn execution(device: Device, job: &Job) -> Execution {
+    let on_gpu = device != Device::Cpu;
     Execution {
         device: match device {
             Device::Cuda(index) => format!("cuda:{index}"),
             _ => "cpu".into(),
         },
-        threads,
-        layout,
+        threads: job.threads,
+        layout: job.layout,
+        cuda: on_gpu.then_some(job.cuda),
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
         capability: capability(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")

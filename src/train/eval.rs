@@ -2,6 +2,7 @@
 
 use super::evaluate::Evaluator;
 use super::place::Place;
+use super::source::Source;
 use super::stop::Stop;
 use super::{device, weights};
 use anyhow::{Context, Result, anyhow};
@@ -29,8 +30,9 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     };
     let all: Vec<u32> = (0..images.len() as u32).collect();
     let stop = Stop::default();
-    let evaluator = Evaluator::new(&standardiser, place, &stop);
-    let errors = evaluator.errors(&net, images, &all).map_err(|_| anyhow!("stopped"))?;
+    let source = Source::new(images, &standardiser, place, false);
+    let evaluator = Evaluator::new(place, &stop, false);
+    let errors = evaluator.errors(&net, &source, &all).map_err(|_| anyhow!("stopped"))?;
     Ok(Evaluated {
         images: errors.images,
         loss: errors.loss,

@@ -1,15 +1,18 @@
 //! Loss and error on images, without augmentation.
 
-use super::feed::to_device;
 use super::net::{Mode, Net};
 use super::place::Place;
+use super::recorder::Recorder;
+use super::source::Source;
 use super::step::wrong;
 use super::stop::{Stop, Stopped};
-use fathom::data::{Images, Standardiser};
-use tch::{Kind, Reduction, Tensor};
+use std::cell::RefCell;
+use tch::{Device, Kind, Reduction, Tensor};
 
-/// Images of one forward pass: large enough to be fast, small enough for memory.
+/// Images of one forward pass: large enough to be fast, small enough for memory and caches.
 const BATCH: usize = 250;
+/// The same on a GPU.
+const DEVICE_BATCH: usize = 1000;
 
 /// What a net makes of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,50 +29,64 @@ pub struct Errors {
 
 /// Feeds images to nets.
 pub struct Evaluator<'a> {
-    standardiser: &'a Standardiser,
     place: Place,
     stop: &'a Stop,
+    /// Images of one forward pass.
+    batch: usize,
+    recorder: RefCell<Recorder<()>>,
+    sums: Sums,
+}
+
+/// Sums over images, on the device.
+struct Sums {
+    /// Of the losses, in f64.
+    loss: Tensor,
+    /// How many answers are wrong, and how many classes are not among the five best answers.
+    counts: Tensor,
 }
 
 impl<'a> Evaluator<'a> {
-    /// Images are standardised as in training. Between batches `stop` is asked.
-    pub fn new(standardiser: &'a Standardiser, place: Place, stop: &'a Stop) -> Self {
-        Self { standardiser, place, stop }
+    /// Between batches `stop` is asked. `records`: whether forward passes are recorded and
+    /// replayed.
+    pub fn new(place: Place, stop: &'a Stop, records: bool) -> Self {
+        let sums = Sums {
+            loss: Tensor::zeros([], (Kind::Double, place.device)),
+            counts: Tensor::zeros([2], (Kind::Int64, place.device)),
+        };
+        let batch = if place.device == Device::Cpu { BATCH } else { DEVICE_BATCH };
+        Self { place, stop, batch, recorder: RefCell::new(Recorder::new(records)), sums }
     }
 
     fn go_on(&self) -> Result<(), Stopped> {
         if self.stop.is_asked() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Images and labels of these indices on the device.
-    pub fn batch(&self, images: &Images, indices: &[u32]) -> (Tensor, Tensor) {
-        let mut pixels = Vec::new();
-        self.standardiser.fill(images, indices, &mut pixels);
-        to_device(images, &pixels, indices.iter().copied(), self.place)
-    }
-
-    /// Loss and error at prediction, on the images at `indices`.
+    /// Loss and error at prediction, on the images at `indices`. An evaluator is for one net.
     ///
     /// # Errors
     /// When it was told to stop.
-    pub fn errors(&self, net: &Net, images: &Images, indices: &[u32]) -> Result<Errors, Stopped> {
+    pub fn errors(&self, net: &Net, source: &Source, indices: &[u32]) -> Result<Errors, Stopped> {
         let _guard = tch::no_grad_guard();
-        let (mut loss, mut mistakes, mut misses) = (0.0, 0, 0);
-        for part in indices.chunks(BATCH) {
+        let Sums { loss, counts } = &self.sums;
+        let (mut loss, mut counts) = (loss.shallow_clone(), counts.shallow_clone());
+        let _ = (loss.zero_(), counts.zero_());
+        for part in indices.chunks(self.batch) {
             self.go_on()?;
-            let (pixels, labels) = self.batch(images, part);
-            let logits = net.forward(&pixels, Mode::Predict);
-            loss += logits
-                .log_softmax(-1, Kind::Float)
-                .nll_loss_nd::<Tensor>(&labels, None, Reduction::Sum, -100)
-                .double_value(&[]);
-            mistakes += wrong(&logits, &labels).int64_value(&[]);
-            misses += outside_top5(&logits, &labels).int64_value(&[]);
+            let (images, labels) = source.plain(part, self.place);
+            self.recorder.borrow_mut().run([&images, &labels], |[images, labels]| {
+                let logits = net.forward(images, Mode::Predict).to_kind(Kind::Float);
+                loss += logits
+                    .log_softmax(-1, Kind::Float)
+                    .nll_loss_nd::<Tensor>(labels, None, Reduction::Sum, -100)
+                    .to_kind(Kind::Double);
+                counts +=
+                    Tensor::stack(&[wrong(&logits, labels), outside_top5(&logits, labels)], 0);
+            });
         }
         let images = indices.len();
         let n = images.max(1) as f64;
-        let [err_pct, top5_err_pct] = [mistakes, misses].map(|count| 100.0 * count as f64 / n);
-        Ok(Errors { loss: loss / n, err_pct, top5_err_pct, images })
+        let [err_pct, top5_err_pct] = [0, 1].map(|at| 100.0 * counts.int64_value(&[at]) as f64 / n);
+        Ok(Errors { loss: loss.double_value(&[]) / n, err_pct, top5_err_pct, images })
     }
 
     /// Error at prediction with the normalisations' averages taken anew over the same images, of
@@ -80,7 +97,7 @@ impl<'a> Evaluator<'a> {
     pub fn fresh_error(
         &self,
         net: &Net,
-        images: &Images,
+        source: &Source,
         indices: &[u32],
         batch: usize,
     ) -> Result<f64, Stopped> {
@@ -89,11 +106,11 @@ impl<'a> Evaluator<'a> {
         let fresh = || {
             for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
                 self.go_on()?;
-                let (pixels, _) = self.batch(images, part);
+                let (images, _) = source.plain(part, self.place);
                 // Only the averages are wanted.
-                let _ = net.forward(&pixels, Mode::Refresh { batches });
+                let _ = net.forward(&images, Mode::Refresh { batches });
             }
-            self.errors(net, images, indices)
+            self.errors(net, source, indices)
         };
         let errors = fresh();
         net.restore_statistics(&saved);

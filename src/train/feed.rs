@@ -1,53 +1,58 @@
-//! Training batches, assembled on the processor.
+//! The training batches of a run, one after the other.
 
 use super::place::Place;
-use fathom::data::{Images, Order, Standardiser};
+use super::source::Source;
+use fathom::data::{Augment, Order};
 use fathom::spec::Settings;
 use tch::Tensor;
 
-/// The batches of a run, one after the other.
-pub struct Feed<'a> {
-    train: &'a Images,
-    standardiser: &'a Standardiser,
-    settings: &'a Settings,
+/// Values of as many images as are assembled at once on a device: enough that starting the
+/// operations costs nothing, few enough for memory.
+const AHEAD: usize = 1 << 24;
+
+/// Gives batches.
+pub struct Feed {
+    keyed: (Augment, u64),
+    batch: usize,
     place: Place,
     order: Order,
-    pixels: Vec<f32>,
+    /// Batches of this update and later ones, where they are assembled several at once.
+    ahead: Option<(u64, Tensor, Tensor)>,
 }
 
-impl<'a> Feed<'a> {
-    /// Those of these settings.
-    pub fn new(
-        train: &'a Images,
-        standardiser: &'a Standardiser,
-        settings: &'a Settings,
-        place: Place,
-    ) -> Self {
-        let order = Order::new(settings.seed, train.len());
-        Self { train, standardiser, settings, place, order, pixels: Vec::new() }
+impl Feed {
+    /// Those of these settings, of `images` images.
+    pub fn new(images: usize, settings: &Settings, place: Place) -> Self {
+        Self {
+            keyed: (settings.augment, settings.seed),
+            batch: settings.training.batch,
+            place,
+            order: Order::new(settings.seed, images),
+            ahead: None,
+        }
     }
 
-    /// Images and labels of the update after so many, on the device.
-    pub fn batch(&mut self, step: u64) -> (Tensor, Tensor) {
-        let batch = self.settings.training.batch;
-        let samples = self.order.samples(step * batch as u64, batch);
-        let keyed = (self.settings.augment, self.settings.seed);
-        self.standardiser.fill_augmented(self.train, &samples, keyed, &mut self.pixels);
-        let indices = samples.iter().map(|sample| sample.index);
-        to_device(self.train, &self.pixels, indices, self.place)
+    /// Images and labels of the update after so many, on the device; `source` is the same every
+    /// time.
+    pub fn batch(&mut self, source: &Source, step: u64) -> (Tensor, Tensor) {
+        let batch = self.batch as u64;
+        if !source.is_resident() {
+            let samples = self.order.samples(step * batch, self.batch);
+            return source.augmented(&samples, self.keyed, self.place);
+        }
+        let count = (AHEAD / (self.batch * source.values())).max(1) as u64;
+        let has = |(first, _, _): &(u64, Tensor, Tensor)| (*first..first + count).contains(&step);
+        let (first, images, labels) = match self.ahead.take().filter(has) {
+            Some(ahead) => ahead,
+            None => {
+                let samples = self.order.samples(step * batch, count as usize * self.batch);
+                let (images, labels) = source.augmented(&samples, self.keyed, self.place);
+                (step, images, labels)
+            }
+        };
+        let (from, n) = (((step - first) * batch) as i64, batch as i64);
+        let found = (images.narrow(0, from, n), labels.narrow(0, from, n));
+        self.ahead = Some((first, images, labels));
+        found
     }
-}
-
-/// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
-pub fn to_device(
-    images: &Images,
-    pixels: &[f32],
-    indices: impl Iterator<Item = u32>,
-    place: Place,
-) -> (Tensor, Tensor) {
-    let labels: Vec<i64> = indices.map(|i| i64::from(images.labels[i as usize])).collect();
-    let shape = images.shape;
-    let dims = [labels.len(), shape.channels, shape.height, shape.width].map(|n| n as i64);
-    let pixels = place.images(&Tensor::from_slice(pixels).view(dims));
-    (pixels, Tensor::from_slice(&labels).to_device(place.device))
 }

@@ -5,6 +5,7 @@ use super::evaluate::Evaluator;
 use super::fault::Fault;
 use super::feed::Feed;
 use super::place::Place;
+use super::source::Source;
 use super::step::Trainer;
 use super::stop::Stop;
 use super::{device, run};
@@ -34,9 +35,11 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let dataset = run::load(job, &settings, &mut quiet).map_err(|error| Fault::data(&error))?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let place = Place::new(device, job.layout, settings.training.precision);
-    let mut trainer = Trainer::new(&job.network, &settings, place);
+    let fast = device::fast(device, job.cuda, settings.training.precision)?;
+    let mut trainer = Trainer::new(&job.network, &settings, place, fast.graphs);
     let train = &dataset.train;
-    let mut feed = Feed::new(train, &standardiser, &settings, place);
+    let source = Source::new(train, &standardiser, place, fast.resident);
+    let mut feed = Feed::new(train.len(), &settings, place);
     let mut times = Vec::new();
     let startup = started.elapsed();
     let mut sums = Running::new(device);
@@ -44,7 +47,7 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let mut step = 0;
     while begun.elapsed().as_secs_f64() < seconds || times.len() < AT_LEAST {
         let clock = Instant::now();
-        let (images, labels) = feed.batch(step);
+        let (images, labels) = feed.batch(&source, step);
         // As a diverging net would be slower for its subnormal numbers, the rate is small.
         let outcome = trainer.step(step, &images, &labels, 1e-4 * settings.training.lr);
         sums.add(&outcome);
@@ -58,16 +61,16 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
         }
     }
     let stop = Stop::default();
-    let evaluator = Evaluator::new(&standardiser, place, &stop);
+    let evaluator = Evaluator::new(place, &stop, fast.graphs);
     let indices: Vec<u32> = (0..train.len().min(EVALUATED) as u32).collect();
     let clock = Instant::now();
-    let _ = evaluator.errors(&trainer.net, train, &indices);
+    let _ = evaluator.errors(&trainer.net, &source, &indices);
     let per_image = clock.elapsed().as_secs_f64() / indices.len() as f64;
     Ok(Measured {
         startup_seconds: startup.as_secs_f64(),
         step_seconds: times.iter().sum::<f64>() / times.len() as f64,
         evaluated_image_seconds: per_image,
-        peak_memory_bytes: run::peak_memory(),
+        peak_memory_bytes: run::peak_memory(device),
         images: [train.len(), dataset.validation.len(), dataset.test.len()],
     })
 }

@@ -2,9 +2,13 @@
 
 use super::course::{Course, Ending, Running};
 use super::device;
+use super::evaluate::Evaluator;
 use super::fault::Fault;
+use super::feed::Feed;
 use super::place::Place;
 use super::schedule::Rate;
+use super::shim;
+use super::source::Source;
 use super::step::Trainer;
 use super::stop::Stop;
 use anyhow::{Context, Result, anyhow};
@@ -73,7 +77,8 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     check(job, &settings, &dataset)?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let place = Place::new(device, job.layout, settings.training.precision);
-    let mut trainer = Trainer::new(&job.network, &settings, place);
+    let fast = device::fast(device, job.cuda, settings.training.precision)?;
+    let mut trainer = Trainer::new(&job.network, &settings, place, fast.graphs);
     let directory = RunDir::new(&job.directory);
     let found = find(&directory, &dataset, feedback)?;
     let mut rate = Rate::new(&settings.training);
@@ -104,7 +109,10 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         job,
         settings: &settings,
         dataset: &dataset,
-        standardiser: &standardiser,
+        sources: [&dataset.train, &dataset.validation, &dataset.test]
+            .map(|images| Source::new(images, &standardiser, place, fast.resident)),
+        evaluator: Evaluator::new(place, stop, fast.graphs),
+        feed: Feed::new(dataset.train.len(), &settings, place),
         place,
         trainer,
         curve,
@@ -126,7 +134,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         Ending::Stopped(step) => Status::new(State::Interrupted, step, "stopped by a signal"),
     };
     status.seconds = course.seconds();
-    status.peak_memory_bytes = peak_memory();
+    status.peak_memory_bytes = peak_memory(device);
     Ok(status)
 }
 
@@ -198,7 +206,7 @@ fn manifest(
         arm: job.arm.clone(),
         axes: job.axes.clone(),
         config: job.config.clone(),
-        execution: device::execution(device, job.threads, job.layout),
+        execution: device::execution(device, job),
         revision: Revision::of_this_build(),
         data: DataRecord {
             sha256: dataset.sha256.clone(),
@@ -215,8 +223,12 @@ fn manifest(
     }
 }
 
-/// The most memory that this process has held, in bytes; 0 where the system does not tell.
-pub(super) fn peak_memory() -> u64 {
+/// The most memory that this process has held, in bytes: on the GPU for tensors, where it trains
+/// on one; 0 where the system does not tell.
+pub(super) fn peak_memory(device: Device) -> u64 {
+    if let Device::Cuda(index) = device {
+        return shim::device::device_memory(index)[1];
+    }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

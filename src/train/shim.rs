@@ -3,6 +3,8 @@
 //! As tch's own operations do, these panic with libtorch's words when it refuses, such as for want
 //! of memory.
 
+pub mod device;
+
 use std::ffi::{CStr, c_char};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;

@@ -4,6 +4,7 @@ use super::net::{Mode, Net};
 use super::optim::Update;
 use super::parameters::Parameters;
 use super::place::Place;
+use super::recorder::Recorder;
 use super::weights;
 use anyhow::Result;
 use fathom::arch::Network;
@@ -21,9 +22,11 @@ pub struct Trainer {
     mode: Mode,
     /// The seed, where the net leaves out values at random.
     dropout: Option<u64>,
+    recorder: Recorder<Outcome>,
 }
 
-/// What a batch gave before its update. Both stay on the device.
+/// What a batch gave before its update. Both stay on the device, where the next update may
+/// overwrite them.
 pub struct Outcome {
     /// Mean cross-entropy.
     pub loss: Tensor,
@@ -31,15 +34,22 @@ pub struct Outcome {
     pub wrong: Tensor,
 }
 
+impl Clone for Outcome {
+    fn clone(&self) -> Self {
+        Self { loss: self.loss.shallow_clone(), wrong: self.wrong.shallow_clone() }
+    }
+}
+
 impl Trainer {
-    /// A net with its initial weights.
-    pub fn new(network: &Network, settings: &Settings, place: Place) -> Self {
+    /// A net with its initial weights. `records`: whether updates are recorded and replayed.
+    pub fn new(network: &Network, settings: &Settings, place: Place, records: bool) -> Self {
         let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
         let parameters = Parameters::new(&network.initial(settings.seed), decay, place);
         let net = Net::new(network, &parameters);
         let update = Update::new(optimiser, weight_decay, &parameters);
         let dropout = network.has_dropout().then_some(settings.seed);
-        Self { net, parameters, update, mode: Mode::Train { norm_batch }, dropout }
+        let (mode, recorder) = (Mode::Train { norm_batch }, Recorder::new(records));
+        Self { net, parameters, update, mode, dropout, recorder }
     }
 
     /// Number of trained parameters.
@@ -82,12 +92,15 @@ impl Trainer {
             let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);
             tch::manual_seed(i64::from(stream.word()));
         }
-        let logits = self.net.forward(images, self.mode).to_kind(Kind::Float);
-        let loss = logits.cross_entropy_for_logits(labels);
-        let gradients = self.parameters.gradients(&loss);
         self.update.prepare(lr);
-        self.update.step(&mut self.parameters, gradients);
-        Outcome { loss: loss.detach(), wrong: wrong(&logits.detach(), labels) }
+        let Self { net, parameters, update, mode, recorder, .. } = self;
+        recorder.run([images, labels], |[images, labels]| {
+            let logits = net.forward(images, *mode).to_kind(Kind::Float);
+            let loss = logits.cross_entropy_for_logits(labels);
+            let gradients = parameters.gradients(&loss);
+            update.step(parameters, gradients);
+            Outcome { loss: loss.detach(), wrong: wrong(&logits.detach(), labels) }
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::with_experiment;
 use fathom::protocol::{BUILD, Event, HELD, Interval, Job, STOPPED};
-use fathom::record::{Layout, RunDir, State};
+use fathom::record::{CudaUse, Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -65,6 +65,7 @@ fn job(run: &Run, directory: &Path, threads: usize) -> Job {
         device: "cpu".into(),
         threads,
         layout: Layout::default(),
+        cuda: CudaUse::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::Steps(3),
     }

@@ -3,26 +3,19 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_sgd.h>
 
-#include <exception>
-#include <string>
+#include <vector>
 
+#include "caught.h"
 #include "norm.h"
 
-namespace {
-
-thread_local std::string error;
-
-template <class R, class F>
-R caught(R otherwise, F&& f) {
-  try {
-    return f();
-  } catch (const c10::Error& e) {
-    error = e.what_without_backtrace();
-  } catch (const std::exception& e) {
-    error = e.what();
-  }
-  return otherwise;
+namespace fathom {
+std::string& error() {
+  thread_local std::string words;
+  return words;
 }
+}  // namespace fathom
+
+namespace {
 
 at::Tensor given(const at::Tensor* tensor) { return tensor ? *tensor : at::Tensor(); }
 
@@ -30,7 +23,7 @@ at::Tensor given(const at::Tensor* tensor) { return tensor ? *tensor : at::Tenso
 
 extern "C" {
 
-const char* fathom_error() { return error.c_str(); }
+const char* fathom_error() { return fathom::error().c_str(); }
 
 at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const at::Tensor* gamma,
                              const at::Tensor* beta, const at::Tensor* mean,

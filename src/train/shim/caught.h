@@ -1,0 +1,23 @@
+// No exception leaves this library: its words are kept for fathom_error().
+#pragma once
+#include <c10/util/Exception.h>
+
+#include <exception>
+#include <string>
+
+namespace fathom {
+// Of this thread's last failure.
+std::string& error();
+}  // namespace fathom
+
+template <class R, class F>
+R caught(R otherwise, F&& f) {
+  try {
+    return f();
+  } catch (const c10::Error& e) {
+    fathom::error() = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    fathom::error() = e.what();
+  }
+  return otherwise;
+}

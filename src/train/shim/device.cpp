@@ -1,0 +1,141 @@
+// Streams, recorded work and figures of CUDA devices, without CUDA's headers: streams by libtorch's
+// device-independent interface, recordings by the symbols of libtorch_cuda.so, which the process
+// has loaded by then or not.
+#include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "caught.h"
+
+namespace {
+
+using Pool = std::pair<unsigned long long, unsigned long long>;
+
+// at::cuda::CUDAGraph's members; tch pins libtorch's version, and with it their names.
+struct GraphSymbols {
+  void (*construct)(void*, bool keep_graph) = nullptr;
+  void (*destruct)(void*) = nullptr;
+  void (*begin)(void*, Pool, int mode) = nullptr;
+  void (*end)(void*) = nullptr;
+  void (*replay)(void*) = nullptr;
+  bool complete = false;
+
+  GraphSymbols() {
+    const auto find = [](auto& function, const char* name) {
+      void* const symbol = dlsym(RTLD_DEFAULT, name);
+      std::memcpy(&function, &symbol, sizeof symbol);
+      return symbol != nullptr;
+    };
+    complete = find(construct, "_ZN2at4cuda9CUDAGraphC1Eb") &&
+               find(destruct, "_ZN2at4cuda9CUDAGraphD1Ev") &&
+               find(begin,
+                    "_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode") &&
+               find(end, "_ZN2at4cuda9CUDAGraph11capture_endEv") &&
+               find(replay, "_ZN2at4cuda9CUDAGraph6replayEv");
+  }
+};
+
+// Not remembered while they are missing: the library may be loaded later.
+const GraphSymbols& symbols() {
+  static GraphSymbols found;
+  if (!found.complete) found = GraphSymbols();
+  return found;
+}
+
+struct Graph {
+  // The object has 104 bytes in this version; more does no harm.
+  alignas(64) unsigned char object[512] = {};
+
+  Graph() {
+    TORCH_CHECK(symbols().complete, "this libtorch cannot record work on the GPU");
+    symbols().construct(object, false);
+  }
+  ~Graph() { symbols().destruct(object); }
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+};
+
+// cudaStreamCaptureModeThreadLocal would miss the threads of autograd.
+constexpr int CAPTURE_GLOBAL = 0;
+
+}  // namespace
+
+extern "C" {
+
+bool fathom_can_record() { return symbols().complete; }
+
+void* fathom_graph_new() {
+  return caught<void*>(nullptr, [] { return static_cast<void*>(new Graph); });
+}
+
+void fathom_graph_free(void* graph) {
+  caught(false, [&] {
+    delete static_cast<Graph*>(graph);
+    return true;
+  });
+}
+
+bool fathom_graph_begin(void* graph) {
+  return caught(false, [&] {
+    symbols().begin(static_cast<Graph*>(graph)->object, {0, 0}, CAPTURE_GLOBAL);
+    return true;
+  });
+}
+
+bool fathom_graph_end(void* graph) {
+  return caught(false, [&] {
+    symbols().end(static_cast<Graph*>(graph)->object);
+    return true;
+  });
+}
+
+bool fathom_graph_replay(void* graph) {
+  return caught(false, [&] {
+    symbols().replay(static_cast<Graph*>(graph)->object);
+    return true;
+  });
+}
+
+// From here on this thread's work goes to a stream of its own, since that of the start cannot be
+// recorded.
+bool fathom_own_stream(int device) {
+  return caught(false, [&] {
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    const c10::Device at(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+    cuda.setDevice(at);
+    cuda.exchangeStream(cuda.getStreamFromGlobalPool(at, /*isHighPriority=*/false));
+    return true;
+  });
+}
+
+// Bytes that tensors hold now and that they held at most.
+bool fathom_device_memory(int device, int64_t* now, int64_t* most) {
+  return caught(false, [&] {
+    const auto stats = at::getDeviceAllocator(c10::DeviceType::CUDA)
+                           ->getDeviceStats(static_cast<c10::DeviceIndex>(device));
+    const auto& bytes =
+        stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+    *now = bytes.current;
+    *most = bytes.peak;
+    return true;
+  });
+}
+
+bool fathom_arithmetic(bool tf32, bool deterministic) {
+  return caught(false, [&] {
+    auto& context = at::globalContext();
+    context.setAllowTF32CuBLAS(tf32);
+    context.setAllowTF32CuDNN(tf32);
+    // The fastest algorithm is measured, and may be another one next time.
+    context.setBenchmarkCuDNN(!deterministic);
+    context.setDeterministicCuDNN(deterministic);
+    context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+    return true;
+  });
+}
+}
