@@ -64,11 +64,7 @@ pub fn options(
             bind(stored, &devices[0], asked, directory)?;
             stored.threads
         }
-        _ => {
-            let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-            let share = omp.unwrap_or_else(|| (cores / (jobs * devices.len())).max(1));
-            asked.unwrap_or(share)
-        }
+        _ => asked.unwrap_or_else(|| share(jobs * devices.len())),
     };
     Ok(Options {
         jobs,
@@ -81,6 +77,14 @@ pub fn options(
         second: Duration::from_secs(1),
         devices,
     })
+}
+
+/// Threads of each of so many processes side by side, when nobody says: `OMP_NUM_THREADS`, else the
+/// cores, dealt out.
+pub fn share(processes: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+    omp.filter(|threads| *threads > 0).unwrap_or_else(|| (cores / processes).max(1))
 }
 
 /// Refuses what would change the last digits of results that have begun.
@@ -107,7 +111,11 @@ fn bind(
     Ok(())
 }
 
-fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
+/// The devices of this name, as the worker knows them.
+///
+/// # Errors
+/// When the name is none, or the machine has no such device.
+pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
     if asked == "cpu" {
         return Ok(vec!["cpu".into()]);
     }
