@@ -1,6 +1,10 @@
 //! What `fathom` and its worker say to each other: one [`Job`] as JSON on the worker's standard
 //! input, [`Event`]s as lines of JSON on its standard output.
 
+mod bench;
+
+pub use bench::{BenchJob, Benched, Peaks, PeaksJob};
+
 use crate::arch::Network;
 use crate::data::{Request, Standardise};
 use crate::record::{CudaUse, Layout, State};

@@ -7,8 +7,9 @@
 mod train;
 
 use anyhow::{Context, Result, bail, ensure};
-use fathom::protocol::{BUILD, EvalJob, Event, HELD, Job, MeasureJob, STOPPED};
+use fathom::protocol::{BUILD, BenchJob, EvalJob, Event, HELD, Job, MeasureJob, PeaksJob, STOPPED};
 use fathom::record::{RunDir, State, Status};
+use serde::Serialize;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
         Some("run") => run(),
         Some("eval") => eval(),
         Some("measure") => measure(started),
+        Some("bench") => bench(started),
+        Some("peaks") => peaks(),
         Some("probe") => probe(),
         _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: type `fathom` instead")),
     };
@@ -37,15 +40,38 @@ fn measure(started: Instant) -> Result<ExitCode> {
     let measure: MeasureJob =
         serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
     let MeasureJob { job, seconds } = &measure;
-    die_with(job.supervisor);
-    ensure!(job.build == BUILD, "this worker is of another build than fathom");
-    if job.device.starts_with("cuda") {
+    prepare(job.supervisor, &job.build, &job.device)?;
+    answer(|| train::measure(job, *seconds, started))
+}
+
+fn bench(started: Instant) -> Result<ExitCode> {
+    let job: BenchJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    prepare(job.supervisor, &job.build, &job.device)?;
+    answer(|| train::bench(&job, started))
+}
+
+fn peaks() -> Result<ExitCode> {
+    let job: PeaksJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    prepare(job.supervisor, &job.build, &job.device)?;
+    answer(|| train::peaks(&job))
+}
+
+/// What comes before the first use of libtorch.
+fn prepare(supervisor: u32, build: &str, device: &str) -> Result<()> {
+    die_with(supervisor);
+    ensure!(build == BUILD, "this worker is of another build than fathom");
+    if device.starts_with("cuda") {
         train::load_cuda()?;
     }
-    let result =
-        std::panic::catch_unwind(AssertUnwindSafe(|| train::measure(job, *seconds, started)));
+    Ok(())
+}
+
+/// Prints what was measured, or says in one line why it was not.
+fn answer<A: Serialize>(measure: impl FnOnce() -> Result<A, Fault>) -> Result<ExitCode> {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(measure));
     match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
         Ok(measured) => println!("{}", serde_json::to_string(&measured)?),
+        Err(Fault::Failed(State::OutOfMemory, message)) => bail!("out of memory: {message}"),
         Err(Fault::Failed(_, message) | Fault::Held(message)) => bail!("{message}"),
     }
     Ok(ExitCode::SUCCESS)
@@ -86,11 +112,7 @@ fn eval() -> Result<ExitCode> {
 
 fn run() -> Result<ExitCode> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    die_with(job.supervisor);
-    ensure!(job.build == BUILD, "this worker is of another build than fathom");
-    if job.device.starts_with("cuda") {
-        train::load_cuda()?;
-    }
+    prepare(job.supervisor, &job.build, &job.device)?;
     let stop = Stop::on_signals()?;
     let result = std::panic::catch_unwind(AssertUnwindSafe(|| train::run(&job, &stop, &mut tell)));
     match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {

@@ -1,10 +1,9 @@
 //! `fathom inspect`: a net layer by layer.
 
-use super::Usage;
-use super::network::KeyFlags;
+use super::network::{ImageFlags, KeyFlags};
 use super::table::{Format, Table};
 use crate::arch::{Audit, AuditPart};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,15 +12,8 @@ use std::process::ExitCode;
 pub struct Args {
     /// A family (plain, residual, …), or a published net (resnet50, densenet121, lenet, …)
     network: String,
-    /// Rows and columns of the images [default: the published net's, else 32]
-    #[arg(long)]
-    size: Option<usize>,
-    /// Channels of the images [default: the published net's, else 3]
-    #[arg(long)]
-    channels: Option<usize>,
-    /// Classes [default: the published net's, else 10]
-    #[arg(long)]
-    classes: Option<usize>,
+    #[command(flatten)]
+    images: ImageFlags,
     /// How the table is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -31,17 +23,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let described = args.keys.describe(&args.network)?;
-    let [channels, rows, columns] = described.input.unwrap_or([3, 32, 32]);
-    let input = [
-        args.channels.unwrap_or(channels),
-        args.size.unwrap_or(rows),
-        args.size.unwrap_or(columns),
-    ];
-    let classes = args.classes.or(described.classes).unwrap_or(10);
-    ensure!(
-        input.iter().all(|side| *side > 0) && classes > 0,
-        Usage("--size, --channels and --classes must be above zero".into())
-    );
+    let (input, classes) = args.images.of(&described)?;
     let audit = described.build(input, classes)?.audit();
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&audit)? + "\n";

@@ -1,5 +1,7 @@
 //! The command line: one file per sub-command, each only glue.
 
+mod bench;
+mod cuda;
 mod data;
 mod doctor;
 mod eval;
@@ -44,6 +46,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Loss and error of given weights on a data set
     Eval(eval::Args),
+    /// Speed of training: images per second, operations per second, and what the machine could do
+    Bench(bench::Args),
     /// Find, fetch, check and look at data sets
     Data(data::Args),
     /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
@@ -85,6 +89,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plot(args) => plot::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

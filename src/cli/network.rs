@@ -55,6 +55,40 @@ impl Described {
     }
 }
 
+/// What a net is for, where its name does not say so or the user wants something else.
+#[derive(clap::Args)]
+pub struct ImageFlags {
+    /// Rows and columns of the images [default: the published net's, else 32]
+    #[arg(long)]
+    size: Option<usize>,
+    /// Channels of the images [default: the published net's, else 3]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// Classes [default: the published net's, else 10]
+    #[arg(long)]
+    classes: Option<usize>,
+}
+
+impl ImageFlags {
+    /// Channels, rows and columns of the images, and the number of classes.
+    ///
+    /// # Errors
+    /// When one of them is zero.
+    pub fn of(&self, described: &Described) -> Result<(Dims, usize), Usage> {
+        let [channels, rows, columns] = described.input.unwrap_or([3, 32, 32]);
+        let input = [
+            self.channels.unwrap_or(channels),
+            self.size.unwrap_or(rows),
+            self.size.unwrap_or(columns),
+        ];
+        let classes = self.classes.or(described.classes).unwrap_or(10);
+        if classes == 0 || input.contains(&0) {
+            return Err(Usage("--size, --channels and --classes must be above zero".into()));
+        }
+        Ok((input, classes))
+    }
+}
+
 /// `network.shortcut_scale` as `shortcut-scale`.
 fn flag(key: &str) -> String {
     key.trim_start_matches("network.").replace(['_', '.'], "-")
@@ -127,6 +161,26 @@ impl clap::FromArgMatches for KeyFlags {
 }
 
 impl KeyFlags {
+    /// The same with one key more, by the name of its flag or its own.
+    ///
+    /// # Errors
+    /// When no family has it, or it is given already.
+    pub fn with(&self, name: &str, text: &str) -> Result<Self, Usage> {
+        let wanted = flag(name);
+        let keys = keys();
+        let key = keys.iter().find(|key| flag(key.name) == wanted).ok_or_else(|| {
+            let known: Vec<String> = keys.iter().map(|key| flag(key.name)).collect();
+            let meant = nearest(&wanted, known.iter().map(String::as_str))
+                .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
+            Usage(format!("no network has a key {name}{meant}"))
+        })?;
+        let mut more = self.clone();
+        match more.0.insert(key.name, text.to_owned()) {
+            Some(given) => Err(Usage(format!("{wanted} is given already: {given}"))),
+            None => Ok(more),
+        }
+    }
+
     /// The network of this name with these keys over its own.
     ///
     /// # Errors

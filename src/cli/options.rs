@@ -2,8 +2,9 @@
 //! directory's earlier runs had.
 
 use super::Usage;
+use super::cuda::CudaFlags;
 use crate::protocol::{Interval, Probe};
-use crate::record::{CudaUse, Layout, Layouts, SweepDir, SweepExecution};
+use crate::record::{Layout, Layouts, SweepDir, SweepExecution};
 use crate::sweep::{Options, available_memory};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -25,32 +26,14 @@ pub struct Machine {
     /// batch]
     #[arg(long, value_enum)]
     pub layout: Option<Layout>,
-    /// On a GPU, start an update's operations one by one, instead of recording them once and
-    /// replaying them as a CUDA graph
-    #[arg(long)]
-    pub no_graphs: bool,
-    /// Keep images in the processor's memory, and assemble batches there
-    #[arg(long)]
-    pub no_resident: bool,
-    /// On a GPU, use only algorithms that give the same bits every time
-    #[arg(long)]
-    pub deterministic: bool,
     /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     pub memory: Option<u64>,
     /// Where data sets lie
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
     pub data_dir: Option<PathBuf>,
-}
-
-impl Machine {
-    fn cuda(&self) -> CudaUse {
-        CudaUse {
-            graphs: !self.no_graphs,
-            resident: !self.no_resident,
-            deterministic: self.deterministic,
-        }
-    }
+    #[command(flatten)]
+    pub cuda: CudaFlags,
 }
 
 fn gigabytes(text: &str) -> Result<u64, String> {
@@ -82,18 +65,13 @@ pub fn options(
     let threads = match (&stored, directory) {
         (Some(stored), Some(directory)) => {
             bind(stored, &devices[0], asked, directory)?;
-            bind_cuda(stored, args, directory)?;
             stored.threads
         }
-        _ => {
-            let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-            let share = omp.unwrap_or_else(|| (cores / (jobs * devices.len())).max(1));
-            asked.unwrap_or(share)
-        }
+        _ => asked.unwrap_or_else(|| share(jobs * devices.len())),
     };
-    let cuda = match &stored {
-        Some(stored) if stored.device == "cuda" => stored.cuda,
-        _ => args.cuda(),
+    let cuda = match (&stored, directory) {
+        (Some(stored), Some(directory)) => args.cuda.bound(stored, directory)?,
+        _ => args.cuda.of(&devices[0])?,
     };
     Ok(Options {
         jobs,
@@ -107,6 +85,14 @@ pub fn options(
         second: Duration::from_secs(1),
         devices,
     })
+}
+
+/// Threads of each of so many processes side by side, when nobody says: `OMP_NUM_THREADS`, else the
+/// cores, dealt out.
+pub fn share(processes: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+    omp.filter(|threads| *threads > 0).unwrap_or_else(|| (cores / processes).max(1))
 }
 
 /// Refuses what would change the last digits of results that have begun.
@@ -133,32 +119,11 @@ fn bind(
     Ok(())
 }
 
-/// Likewise how the GPU is used.
-fn bind_cuda(stored: &SweepExecution, args: &Machine, directory: &SweepDir) -> Result<()> {
-    let (asked, defaults) = (args.cuda(), CudaUse::default());
-    if stored.device == "cuda" && asked != defaults && asked != stored.cuda {
-        let flags = |of: CudaUse| {
-            let all = [
-                (!of.graphs, "--no-graphs"),
-                (!of.resident, "--no-resident"),
-                (of.deterministic, "--deterministic"),
-            ];
-            let set: Vec<&str> =
-                all.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
-            if set.is_empty() { "none of them".to_owned() } else { set.join(" ") }
-        };
-        anyhow::bail!(
-            "the runs in {} began with {}, and {} would change their last digits: leave it out, or \
-             give another --out",
-            directory.root().display(),
-            flags(stored.cuda),
-            flags(asked)
-        );
-    }
-    Ok(())
-}
-
-fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
+/// The devices of this name, as the worker knows them.
+///
+/// # Errors
+/// When the name is none, or the machine has no such device.
+pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
     if asked == "cpu" {
         return Ok(vec!["cpu".into()]);
     }

@@ -49,14 +49,17 @@ pub struct Training {
 
 /// Numbers of activations and of the copies of weights that they meet. The weights that are
 /// updated, statistics, and the loss are f32 throughout.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
-    /// 24 bits.
+    /// 24 bits
     #[default]
     F32,
-    /// f32 in memory; factors of products are rounded to 11 bits. CUDA only.
+    /// f32 in memory; factors of products are rounded to 11 bits. CUDA only
     Tf32,
-    /// 8 bits.
+    /// 8 bits
     Bf16,
 }
 
@@ -297,11 +300,7 @@ impl Keys<'_> {
                 _ => Decay::All,
             },
             norm_batch: self.get("training.norm_batch")?,
-            precision: match self.word("training.precision")?.as_str() {
-                "tf32" => Precision::Tf32,
-                "bf16" => Precision::Bf16,
-                _ => Precision::F32,
-            },
+            precision: self.get("training.precision")?,
         })
     }
 

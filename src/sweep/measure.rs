@@ -1,7 +1,7 @@
 //! Times a few updates of every distinct net of a sweep, as many side by side as the sweep runs.
 
 use super::layout::shape;
-use super::{Estimate, Worker, estimate};
+use super::{Estimate, Worker, copies, estimate};
 use crate::protocol::{BUILD, Interval, Job, Measured};
 use crate::record::{CudaUse, Layout, Layouts};
 use crate::spec::Run;
@@ -71,13 +71,7 @@ pub(super) fn side_by_side(
     seconds: f64,
 ) -> Result<Measured> {
     let job = Job { layout, ..job(run, conditions) };
-    let copies: Vec<Result<Measured>> = std::thread::scope(|scope| {
-        let copy = |_| scope.spawn(|| worker.measure(&job, seconds));
-        let started: Vec<_> = (0..conditions.jobs.max(1)).map(copy).collect();
-        let panicked = || Err(anyhow::anyhow!("a measuring thread panicked"));
-        started.into_iter().map(|copy| copy.join().unwrap_or_else(|_| panicked())).collect()
-    });
-    let all = copies.into_iter().collect::<Result<Vec<_>>>()?;
+    let all = copies(conditions.jobs, || worker.measure(&job, seconds))?;
     let mean = |of: fn(&Measured) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
     Ok(Measured {
         startup_seconds: mean(|m| m.startup_seconds),

@@ -4,6 +4,7 @@
 //! room knows its files and its protocol.
 
 mod control;
+mod copies;
 mod estimate;
 mod layout;
 mod machine;
@@ -18,6 +19,7 @@ mod tests;
 mod worker;
 
 pub use control::{Child, Control, Told};
+pub use copies::copies;
 pub use estimate::{Estimate, disk, estimate, makespan};
 pub use layout::{begun, choose, shape};
 pub use machine::available_memory;

@@ -2,7 +2,8 @@
 
 use super::{Control, Ended, Executor};
 use crate::protocol::{
-    BUILD, EvalJob, Evaluated, Event, HELD, Job, MeasureJob, Measured, Probe, STOPPED,
+    BUILD, BenchJob, Benched, EvalJob, Evaluated, Event, HELD, Job, MeasureJob, Measured, Peaks,
+    PeaksJob, Probe, STOPPED,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -98,6 +99,22 @@ impl Worker {
         self.ask("measure", threads, &MeasureJob { job: job.clone(), seconds })
     }
 
+    /// How fast a net trains.
+    ///
+    /// # Errors
+    /// What the worker says: memory, a device that is not there.
+    pub fn bench(&self, job: &BenchJob) -> Result<Benched> {
+        self.ask("bench", job.threads, job)
+    }
+
+    /// What the machine can do at best.
+    ///
+    /// # Errors
+    /// As for [`Worker::bench`].
+    pub fn peaks(&self, job: &PeaksJob) -> Result<Peaks> {
+        self.ask("peaks", job.threads, job)
+    }
+
     /// One question, one answer.
     fn ask<A: DeserializeOwned>(
         &self,
@@ -118,10 +135,9 @@ impl Worker {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             let told = String::from_utf8_lossy(&output.stderr);
-            let told = told.trim().trim_start_matches("error: ");
             match output.status.signal() {
                 Some(signal) => bail!("the worker was killed by signal {signal}"),
-                None => bail!("{told}"),
+                None => bail!("{}", last_words(&told).unwrap_or("the worker said nothing")),
             }
         }
         Ok(serde_json::from_slice(&output.stdout)?)
@@ -130,8 +146,10 @@ impl Worker {
     fn command(&self, task: &str, threads: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(task).env("OMP_NUM_THREADS", threads.to_string());
-        // f32 is f32: the shorter mantissa of TF32 is not used behind its back.
-        command.env("NVIDIA_TF32_OVERRIDE", "0");
+        if std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
+            // Without it cuBLAS refuses to be deterministic; else it makes no difference.
+            command.env("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
+        }
         command
     }
 

@@ -8,7 +8,8 @@ use super::{device, weights};
 use anyhow::{Context, Result, anyhow};
 use fathom::data::{self, Standardiser};
 use fathom::protocol::{EvalJob, Evaluated, Part};
-use fathom::record::Weights;
+use fathom::record::{CudaUse, Weights};
+use fathom::spec::Precision;
 use tch::Kind;
 
 /// Evaluates.
@@ -18,6 +19,8 @@ use tch::Kind;
 pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
+    let plain = CudaUse { graphs: false, resident: false, deterministic: true };
+    device::fast(device, plain, Precision::F32)?;
     let read = Weights::read(&job.weights)?;
     read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;

@@ -3,6 +3,7 @@
 //! One process trains one run: libtorch's default generator, thread counts and flags belong to the
 //! process.
 
+mod bench;
 mod course;
 mod device;
 mod eval;
@@ -23,6 +24,7 @@ mod step;
 mod stop;
 mod weights;
 
+pub use bench::{bench, peaks};
 pub use device::{load_cuda, probe};
 pub use eval::eval;
 pub use fault::Fault;

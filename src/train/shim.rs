@@ -10,8 +10,6 @@ use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 #[link(name = "fathom_shim", kind = "static")]
-#[link(name = "fathom_kernels_base", kind = "static")]
-#[cfg_attr(fathom_avx2, link(name = "fathom_kernels_avx2", kind = "static"))]
 unsafe extern "C" {
     fn fathom_error() -> *const c_char;
     fn fathom_norm_relu(
@@ -142,3 +140,11 @@ pub fn fused_sgd(
         refuse("an update");
     }
 }
+
+// What the shim itself needs comes after it.
+#[link(name = "fathom_kernels_base", kind = "static")]
+unsafe extern "C" {}
+
+#[cfg(fathom_avx2)]
+#[link(name = "fathom_kernels_avx2", kind = "static")]
+unsafe extern "C" {}
