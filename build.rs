@@ -77,6 +77,13 @@ fn compile_shim(include: &Path) {
         println!("cargo:rustc-cfg=fathom_avx2");
     }
     println!("cargo:rustc-link-search=native={}", out.display());
+    // libtorch's threads are OpenMP's, in GCC's own library. With another compiler's there would be
+    // two sets of threads; what is compiled here has one thread then.
+    println!("cargo:rustc-check-cfg=cfg(fathom_openmp)");
+    let has_openmp = cc::Build::new().cpp(true).get_compiler().is_like_gnu();
+    if has_openmp {
+        println!("cargo:rustc-cfg=fathom_openmp");
+    }
     // This script runs at every change of the sources; the compiler need not.
     let mut files = Vec::new();
     collect(shim, &mut files);
@@ -107,6 +114,9 @@ fn compile_shim(include: &Path) {
     if is_wide {
         kernels("avx2", &["-mavx2", "-mfma"]);
         glue.define("FATHOM_AVX2", None);
+    }
+    if has_openmp {
+        glue.flag("-fopenmp");
     }
     glue.compile("fathom_shim");
     std::fs::write(stamp, state).expect("a writable target folder");

@@ -18,6 +18,7 @@ use train::{Fault, Stop};
 
 fn main() -> ExitCode {
     let started = Instant::now();
+    keep_memory();
     let result = match std::env::args().nth(1).as_deref() {
         Some("run") => run(),
         Some("eval") => eval(),
@@ -54,6 +55,18 @@ fn peaks() -> Result<ExitCode> {
     let job: PeaksJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
     prepare(job.supervisor, &job.build, &job.device)?;
     answer(|| train::peaks(&job))
+}
+
+/// Memory that one update gives back is kept for the next one. By default each large tensor is
+/// mapped anew, and the kernel clears its pages: that was 14% of an update of ResNet-20.
+fn keep_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: these set limits of the allocator, before there are other threads.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
 }
 
 /// What comes before the first use of libtorch.

@@ -146,6 +146,12 @@ impl Worker {
     fn command(&self, task: &str, threads: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(task).env("OMP_NUM_THREADS", threads.to_string());
+        if std::env::var_os("GOMP_SPINCOUNT").is_none() {
+            // Threads that wait for each other spin for some hundred microseconds, not for
+            // milliseconds: those would be taken from whatever else runs on their core, which may
+            // be what they wait for.
+            command.env("GOMP_SPINCOUNT", "10000");
+        }
         if std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
             // Without it cuBLAS refuses to be deterministic; else it makes no difference.
             command.env("CUBLAS_WORKSPACE_CONFIG", ":4096:8");

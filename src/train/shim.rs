@@ -148,3 +148,7 @@ unsafe extern "C" {}
 #[cfg(fathom_avx2)]
 #[link(name = "fathom_kernels_avx2", kind = "static")]
 unsafe extern "C" {}
+
+#[cfg(fathom_openmp)]
+#[link(name = "gomp")]
+unsafe extern "C" {}

@@ -41,9 +41,31 @@ static inline Vector<T> zero() {
 
 template <class T>
 static inline Vector<T> repeated(const T* values, int64_t channels) {
-  T wide[WIDTH];
-  for (int64_t j = 0; j < WIDTH; ++j) wide[j] = values[j % channels];
+  if (channels == 1) {
+    Vector<T> v;
+    EACH(i) v.part[i] = typename Vector<T>::Lanes{} + values[0];
+    return v;
+  }
+  T wide[WIDTH] = {};
+  for (int64_t j = 0; j < WIDTH; j += channels)
+    for (int64_t c = 0; c < channels; ++c) wide[j + c] = values[c];
   return Vector<T>::load(wide);
+}
+
+// Adds the parts of a block to the sums of its channels.
+template <class T>
+static inline void add_to(double* sums, int64_t channels, const Vector<T>& parts) {
+  T wide[WIDTH] = {};
+  parts.store(wide);
+  if (channels == 1) {
+    // A tree, in T: there are few of them, and they are alike in size.
+    for (int64_t half = WIDTH / 2; half > 0; half /= 2)
+      for (int64_t j = 0; j < half; ++j) wide[j] += wide[j + half];
+    sums[0] += wide[0];
+    return;
+  }
+  for (int64_t j = 0; j < WIDTH; j += channels)
+    for (int64_t c = 0; c < channels; ++c) sums[c] += wide[j + c];
 }
 
 // g of one block: dy where y > 0.
@@ -81,16 +103,11 @@ static void moments(const T* x, int64_t rows, int64_t channels, const T* shift, 
           q.part[i] += d * d;
         }
       }
-      T wide_s[WIDTH], wide_q[WIDTH];
-      s.store(wide_s);
-      q.store(wide_q);
-      for (int64_t j = 0; j < WIDTH; ++j) {
-        sums[j % channels] += wide_s[j];
-        squares[j % channels] += wide_q[j];
-      }
+      add_to(sums, channels, s);
+      add_to(squares, channels, q);
     }
     for (; done < all; ++done) {
-      const int64_t c = done % channels;
+      const int64_t c = channels == 1 ? 0 : done % channels;
       const T d = x[done] - shift[c];
       sums[c] += d;
       squares[c] += d * d;
@@ -143,7 +160,7 @@ static void apply_as(const T* x, const T* added, T* y, int64_t rows, int64_t cha
       if (RELU) EACH(i) v.part[i] = v.part[i] < 0 ? typename Vector<T>::Lanes{} : v.part[i];
       v.store(y + done);
     }
-    for (; done < all; ++done) one(done, done % channels);
+    for (; done < all; ++done) one(done, channels == 1 ? 0 : done % channels);
     return;
   }
   for (int64_t row = 0; row < rows; ++row)
@@ -178,16 +195,11 @@ static void backward_sums(const T* x, const T* y, const T* dy, T* kept, int64_t 
           p.part[i] += g.part[i] * (v.part[i] - m.part[i]);
         }
       }
-      T wide_s[WIDTH], wide_p[WIDTH];
-      s.store(wide_s);
-      p.store(wide_p);
-      for (int64_t j = 0; j < WIDTH; ++j) {
-        sums[j % channels] += wide_s[j];
-        products[j % channels] += wide_p[j];
-      }
+      add_to(sums, channels, s);
+      add_to(products, channels, p);
     }
     for (; done < all; ++done) {
-      const int64_t c = done % channels;
+      const int64_t c = channels == 1 ? 0 : done % channels;
       const T g = masked_one(dy, y, done);
       if (kept) kept[done] = g;
       sums[c] += g;
@@ -236,7 +248,7 @@ static void backward_apply(const T* x, const T* y, const T* dy, T* dx, int64_t r
         v.part[i] = va.part[i] * g.part[i] + (vb.part[i] * v.part[i] + vd.part[i]);
       v.store(dx + done);
     }
-    for (; done < all; ++done) one(done, done % channels);
+    for (; done < all; ++done) one(done, channels == 1 ? 0 : done % channels);
     return;
   }
   for (int64_t row = 0; row < rows; ++row)
