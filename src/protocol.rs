@@ -219,6 +219,11 @@ pub struct Probe {
     pub cuda_library: Result<(), String>,
     /// Number of CUDA devices that can be used.
     pub cuda_devices: i64,
+    /// Whether work on them can be recorded as CUDA graphs.
+    pub cuda_graphs: bool,
+    /// What fathom's own loops on the processor were compiled for: an instruction set, and whether
+    /// they have several threads.
+    pub kernels: String,
 }
 
 #[cfg(test)]

@@ -44,9 +44,11 @@ fn examine(out: &mut String) -> Result<bool> {
     };
     writeln!(out, "libtorch   {} from {}", probe.libtorch, probe.library)?;
     writeln!(out, "processor  {} kernels, {} threads by default", probe.capability, probe.threads)?;
+    writeln!(out, "loops      {}", probe.kernels)?;
+    let graphs = if probe.cuda_graphs { "" } else { "; no CUDA graphs: use --no-graphs" };
     let cuda = match &probe.cuda_library {
         Ok(()) if probe.cuda_devices > 0 => {
-            format!("{} devices: --device cuda uses the first", probe.cuda_devices)
+            format!("{} devices: --device cuda uses the first{graphs}", probe.cuda_devices)
         }
         Ok(()) => "the library loads, but no device can be used: see what nvidia-smi says".into(),
         Err(why) => format!("no: {why}"),

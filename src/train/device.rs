@@ -118,6 +118,8 @@ pub fn probe(cuda_library: Result<()>) -> Probe {
         threads: tch::get_num_threads().max(0) as usize,
         cuda_library: cuda_library.map_err(|error| format!("{error:#}")),
         cuda_devices: Cuda::device_count(),
+        cuda_graphs: shim::device::can_record(),
+        kernels: shim::kernels(),
     }
 }
 

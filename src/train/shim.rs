@@ -12,6 +12,7 @@ use torch_sys::C_tensor;
 #[link(name = "fathom_shim", kind = "static")]
 unsafe extern "C" {
     fn fathom_error() -> *const c_char;
+    fn fathom_kernels() -> *const c_char;
     fn fathom_norm_relu(
         x: *const C_tensor,
         added: *const C_tensor,
@@ -41,6 +42,12 @@ fn refuse(what: &str) -> ! {
     // SAFETY: the text belongs to this thread and is not changed before the next call.
     let words = unsafe { CStr::from_ptr(fathom_error()) };
     panic!("{what}: {}", words.to_string_lossy())
+}
+
+/// What the loops here were compiled for.
+pub fn kernels() -> String {
+    // SAFETY: the text is a constant.
+    unsafe { CStr::from_ptr(fathom_kernels()) }.to_string_lossy().into_owned()
 }
 
 /// Batch normalisation, and what follows it, in one operation.

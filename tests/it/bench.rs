@@ -104,7 +104,7 @@ fn with_worker(bench: &str) -> tempfile::TempDir {
     let probe = format!(
         r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
         fathom::protocol::BUILD
-    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0}"#;
+    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
     let peaks = r#"{"f32_flops":1e11,"flops":1e11,"copy_bytes_per_second":2e10}"#;
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\njob=$(cat)\n\

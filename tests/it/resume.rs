@@ -1,6 +1,6 @@
 //! A run that is stopped or killed and goes on ends with the bytes of one that was left alone.
 
-use crate::support::with_experiment;
+use crate::support::{fail, succeed, with_experiment};
 use fathom::protocol::{BUILD, Event, HELD, Interval, Job, STOPPED};
 use fathom::record::{CudaUse, Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
@@ -64,7 +64,7 @@ fn job(run: &Run, directory: &Path, threads: usize) -> Job {
         stand_in: false,
         device: "cpu".into(),
         threads,
-        layout: Layout::default(),
+        layout: Layout::ChannelsLast,
         cuda: CudaUse::default(),
         supervisor: std::process::id(),
         checkpoint: Interval::Steps(3),
@@ -277,4 +277,46 @@ fn a_sweep_goes_on_with_the_threads_it_began_with() {
     let refused = ["run", "tiny.toml", "--device", "cpu", "--out", "r", "--threads", "1"];
     let errors = crate::support::fail(folder.path(), 1, &refused);
     assert!(errors.contains("--threads 1 would change their last digits"), "{errors}");
+}
+
+#[test]
+fn a_sweep_goes_on_with_the_layout_it_began_with() {
+    let folder = with_experiment("[sweep]\nseed = [0]\n");
+    let run = |more: &[&str]| {
+        let start = ["run", "tiny.toml", "--device", "cpu", "--out", "out"];
+        [&start[..], more].concat()
+    };
+    succeed(folder.path(), &run(&["--layout", "channels-last"]));
+    let read = |path: &Path| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("json")
+    };
+    let stored = read(&folder.path().join("out/execution.json"));
+    assert_eq!(stored["layouts"][0]["layout"], "channels-last");
+    assert_eq!(stored["layouts"][0]["width"], 2);
+    let told = fail(folder.path(), 1, &run(&["--layout", "nchw", "--set", "seed=[0,1]"]));
+    assert!(told.contains("have another layout, and --layout would change"), "{told}");
+    // What was not stored is read from the runs.
+    std::fs::remove_file(folder.path().join("out/execution.json")).expect("a file");
+    succeed(folder.path(), &run(&["--set", "seed=[0,1]"]));
+    for entry in std::fs::read_dir(folder.path().join("out/runs")).expect("runs") {
+        let manifest = read(&entry.expect("an entry").path().join("run.json"));
+        assert_eq!(manifest["execution"]["layout"], "channels-last");
+    }
+    let told = fail(folder.path(), 2, &run(&["--deterministic"]));
+    assert!(told.contains("--deterministic: only on a GPU"), "{told}");
+    let told = fail(
+        folder.path(),
+        3,
+        &[
+            "run",
+            "tiny.toml",
+            "--device",
+            "cpu",
+            "--set",
+            "training.precision=tf32",
+            "--out",
+            "tf32",
+        ],
+    );
+    assert!(told.contains("is for GPUs: on the CPU there are f32 and bf16"), "{told}");
 }

@@ -13,7 +13,7 @@ fn with_worker(text: &str) -> tempfile::TempDir {
     let probe = format!(
         r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
         fathom::protocol::BUILD
-    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0}"#;
+    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\n\
          dir=$(cat | sed 's/.*\"directory\":\"\\([^\"]*\\)\".*/\\1/')\n\

@@ -2,7 +2,8 @@ use super::*;
 use crate::train::parameters::Parameters;
 use crate::train::place::Place;
 use fathom::arch::{defaults, family, network};
-use fathom::spec::Decay;
+use fathom::record::Layout;
+use fathom::spec::{Decay, Precision};
 use tch::{Device, Kind};
 
 const TRAIN: Mode = Mode::Train { norm_batch: None };
@@ -283,6 +284,37 @@ fn nets_by_formula_are_libtorch_s_in_double_precision() {
         assert!((loss_a - loss_b).abs() < 1e-10, "{family}: {loss_a} {loss_b}");
         let apart = distance(&a, &b) / a.abs().max().double_value(&[]);
         assert!(apart < 1e-10, "{family}: {apart}");
+    }
+}
+
+#[test]
+fn layouts_agree_and_so_do_short_numbers_roughly() {
+    let labels = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 5]);
+    for family in ["residual", "preact", "dense", "mlp", "lenet"] {
+        let depth = if family == "dense" { 10 } else { 8 };
+        let set = [("network.family", family.into()), ("network.depth", depth.into())];
+        let network = build_as(&set, 12, Kind::Float).0;
+        let step = |place: Place| {
+            let parameters = Parameters::new(&network.initial(0), Decay::All, place);
+            let net = Net::new(&network, &parameters);
+            let logits = net.forward(&place.images(&images_of(6, 12)), TRAIN).to_kind(place.kind);
+            let loss = logits.cross_entropy_for_logits(&labels);
+            // In the order of files, which does not depend on the place.
+            let gradients = parameters.export(&parameters.gradients(&loss)).unwrap();
+            (Tensor::from_slice(&gradients), loss.double_value(&[]))
+        };
+        let double = Place::plain(Device::Cpu, Kind::Double);
+        let last = Place { layout: Layout::ChannelsLast, ..double };
+        let short = Place::new(Device::Cpu, Layout::ChannelsLast, Precision::Bf16);
+        let ((expected, loss), (gradients, same)) = (step(double), step(last));
+        assert!((loss - same).abs() < 1e-10, "{family}: {loss} {same}");
+        let size = expected.abs().max().double_value(&[]);
+        // They are exported as f32.
+        assert!(distance(&expected, &gradients) / size < 1e-6, "{family}");
+        let (gradients, roughly) = step(short);
+        assert!((loss - roughly).abs() < 0.1 * loss, "{family}: {loss} {roughly}");
+        let alike = Tensor::cosine_similarity(&gradients, &expected, 0, 1e-12).double_value(&[]);
+        assert!(alike > 0.9, "{family}: cosine {alike}");
     }
 }
 

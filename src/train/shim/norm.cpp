@@ -24,14 +24,30 @@ const Kernels<T>& table();
 }
 #endif
 
+// As libtorch's own kernels: ATEN_CPU_CAPABILITY rules both.
+static bool is_wide() {
+#ifdef FATHOM_AVX2
+  static const bool wide = at::get_cpu_capability() != "DEFAULT";
+  return wide;
+#else
+  return false;
+#endif
+}
+
 template <class T>
 const Kernels<T>& kernels() {
 #ifdef FATHOM_AVX2
-  // As libtorch's own kernels: ATEN_CPU_CAPABILITY rules both.
-  static const bool wide = at::get_cpu_capability() != "DEFAULT";
-  if (wide) return avx2::table<T>();
+  if (is_wide()) return avx2::table<T>();
 #endif
   return base::table<T>();
+}
+
+const char* kernels_in_words() {
+#ifdef _OPENMP
+  return is_wide() ? "AVX2, with threads" : "baseline instructions, with threads";
+#else
+  return is_wide() ? "AVX2, one thread" : "baseline instructions, one thread";
+#endif
 }
 
 namespace {

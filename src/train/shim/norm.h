@@ -17,6 +17,9 @@ struct NormRelu {
   bool overwrite;
 };
 
+// The instruction set of the loops, and whether they have several threads.
+const char* kernels_in_words();
+
 // act(γ (x − μ) / √(σ² + ε) + β + added); `added` may be undefined.
 at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRelu& how);
 

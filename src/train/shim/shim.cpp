@@ -25,6 +25,8 @@ extern "C" {
 
 const char* fathom_error() { return fathom::error().c_str(); }
 
+const char* fathom_kernels() { return fathom::kernels_in_words(); }
+
 at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const at::Tensor* gamma,
                              const at::Tensor* beta, const at::Tensor* mean,
                              const at::Tensor* variance, bool training, double share, double eps,
