@@ -7,7 +7,9 @@ use super::table::{self, Format};
 use super::{SOME_FAILED, plan};
 use super::{layout, measure};
 use crate::protocol::{Interval, STOPPED};
-use crate::record::{Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution};
+use crate::record::{
+    Layout, Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
+};
 use crate::spec::{Experiment, Run, SpecError};
 use crate::sweep::{
     Control, Options, Outcome, Sweep, Told, Worker, available_memory, listen, refuse_strangers,
@@ -123,8 +125,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         stand_in: args.smoke,
         ..options(&args.machine, &probe, experiment.runs.len(), bound)?
     };
-    options.layouts =
-        layout::settle(&experiment.runs, bound, &worker, &options, args.machine.layout)?;
+    let layout = args.machine.layout.or(args.smoke.then(Layout::default));
+    options.layouts = layout::settle(&experiment.runs, bound, &worker, &options, layout)?;
     if let Some(hours) = args.max_hours {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
