@@ -101,6 +101,8 @@ fn compile_shim(include: &Path) {
     let kernels = |set: &str, flags: &[&str]| {
         let mut build = compiler();
         build.file(shim.join("kernels.cpp")).define("FATHOM_ISA", set).opt_level(3);
+        // No operation here is to raise a signal: conditions become masks of vectors then.
+        build.flag_if_supported("-fno-trapping-math");
         flags.iter().for_each(|flag| {
             build.flag(flag);
         });

@@ -1,138 +1,106 @@
 #include "kernels.h"
 
-#include <cstring>
-
 #ifndef FATHOM_ISA
 #error "FATHOM_ISA names the instruction set that this file is compiled for"
 #endif
 
+// Loops are over rows of a width that the compiler knows wherever it can be had, which it turns
+// into vector instructions by itself: written out by hand they were four to eight times slower.
 namespace fathom {
 namespace FATHOM_ISA {
 
-// Widths of blocks: channels that divide WIDTH are repeated until they fill one, so that constants
-// stay in registers whatever the number of channels.
-constexpr int64_t WIDTH = 16;
+// Columns of a block; more channels are taken so many at a time.
+constexpr int64_t MOST = 64;
 // Rows after which sums in T are added to those in double, so that long sums stay exact enough.
 constexpr int64_t BLOCK = 256;
 
-template <class T>
-struct Vector {
-  static constexpr int64_t LANES = 32 / sizeof(T);
-  static constexpr int64_t COUNT = WIDTH / LANES;
-  typedef T Lanes __attribute__((vector_size(32)));
-  Lanes part[COUNT];
+// Calls f<N>(rows): rows of fewer channels that divide N are so many at once as fill N columns, with
+// constants repeated. What is left over is shorter than a row.
+template <class F>
+static inline int64_t widened(int64_t rows, int64_t channels, F&& f) {
+  const int64_t width = channels == 1 ? 16 : 32;
+  if (channels > width || width % channels != 0) return 0;
+  const int64_t wide = rows * channels / width;
+  if (wide > 0) f(wide, width);
+  return wide * width;
+}
 
-  static inline Vector load(const T* from) {
-    Vector v;
-    std::memcpy(v.part, from, sizeof(v.part));
-    return v;
+template <class T>
+struct Repeated {
+  T values[32];
+
+  Repeated(const T* from, int64_t channels, int64_t width) {
+    for (int64_t j = 0; j < width; ++j) values[j] = channels == 1 ? from[0] : from[j % channels];
   }
-  inline void store(T* to) const { std::memcpy(to, part, sizeof(part)); }
 };
 
-#define EACH(i) for (int64_t i = 0; i < Vector<T>::COUNT; ++i)
-
-template <class T>
-static inline Vector<T> zero() {
-  Vector<T> v;
-  EACH(i) v.part[i] = typename Vector<T>::Lanes{};
-  return v;
-}
-
-template <class T>
-static inline Vector<T> repeated(const T* values, int64_t channels) {
+// Adds the sums of wide rows to those of their channels.
+static inline void fold(const double* wide, int64_t width, int64_t channels, double* sums) {
   if (channels == 1) {
-    Vector<T> v;
-    EACH(i) v.part[i] = typename Vector<T>::Lanes{} + values[0];
-    return v;
-  }
-  T wide[WIDTH] = {};
-  for (int64_t j = 0; j < WIDTH; j += channels)
-    for (int64_t c = 0; c < channels; ++c) wide[j + c] = values[c];
-  return Vector<T>::load(wide);
-}
-
-// Adds the parts of a block to the sums of its channels.
-template <class T>
-static inline void add_to(double* sums, int64_t channels, const Vector<T>& parts) {
-  T wide[WIDTH] = {};
-  parts.store(wide);
-  if (channels == 1) {
-    // A tree, in T: there are few of them, and they are alike in size.
-    for (int64_t half = WIDTH / 2; half > 0; half /= 2)
-      for (int64_t j = 0; j < half; ++j) wide[j] += wide[j + half];
-    sums[0] += wide[0];
+    // Four at a time, so that none waits for the one before.
+    double part[4] = {};
+    for (int64_t j = 0; j < width; j += 4)
+      for (int64_t k = 0; k < 4; ++k) part[k] += wide[j + k];
+    sums[0] += (part[0] + part[1]) + (part[2] + part[3]);
     return;
   }
-  for (int64_t j = 0; j < WIDTH; j += channels)
-    for (int64_t c = 0; c < channels; ++c) sums[c] += wide[j + c];
+  for (int64_t j = 0; j < width; ++j) sums[j % channels] += wide[j];
 }
 
-// g of one block: dy where y > 0.
-template <class T>
-static inline Vector<T> masked(const T* dy, const T* y) {
-  Vector<T> g = Vector<T>::load(dy);
-  if (y) {
-    const Vector<T> of = Vector<T>::load(y);
-    EACH(i) g.part[i] = of.part[i] > 0 ? g.part[i] : typename Vector<T>::Lanes{};
+// N columns, or n where N is 0, of rows that are `stride` values long.
+template <class T, int64_t N>
+static void sum_moments(const T* x, int64_t rows, int64_t stride, int64_t n, const T* shift,
+                        double* sums, double* squares) {
+  const int64_t columns = N ? N : n;
+  for (int64_t from = 0; from < rows; from += BLOCK) {
+    const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
+    T s[N ? N : MOST] = {}, q[N ? N : MOST] = {};
+    for (int64_t row = from; row < to; ++row) {
+      const T* at = x + row * stride;
+      for (int64_t c = 0; c < columns; ++c) {
+        const T d = at[c] - shift[c];
+        s[c] += d;
+        q[c] += d * d;
+      }
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+      sums[c] += s[c];
+      squares[c] += q[c];
+    }
   }
-  return g;
-}
-
-template <class T>
-static inline T masked_one(const T* dy, const T* y, int64_t at) {
-  return !y || y[at] > 0 ? dy[at] : T(0);
 }
 
 template <class T>
 static void moments(const T* x, int64_t rows, int64_t channels, const T* shift, double* sums,
                     double* squares) {
-  int64_t done = 0;
-  const int64_t all = rows * channels;
-  if (WIDTH % channels == 0) {
-    const Vector<T> k = repeated(shift, channels);
-    while (all - done >= WIDTH) {
-      Vector<T> s = zero<T>(), q = zero<T>();
-      int64_t blocks = (all - done) / WIDTH;
-      if (blocks > BLOCK) blocks = BLOCK;
-      for (int64_t block = 0; block < blocks; ++block, done += WIDTH) {
-        const Vector<T> v = Vector<T>::load(x + done);
-        EACH(i) {
-          const auto d = v.part[i] - k.part[i];
-          s.part[i] += d;
-          q.part[i] += d * d;
-        }
-      }
-      add_to(sums, channels, s);
-      add_to(squares, channels, q);
-    }
-    for (; done < all; ++done) {
-      const int64_t c = channels == 1 ? 0 : done % channels;
-      const T d = x[done] - shift[c];
-      sums[c] += d;
-      squares[c] += d * d;
-    }
-    return;
-  }
-  // Columns of up to 64 channels at a time.
-  constexpr int64_t MOST = 64;
+  const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
+    const Repeated<T> k(shift, channels, width);
+    double s[32] = {}, q[32] = {};
+    const auto add = width == 16 ? sum_moments<T, 16> : sum_moments<T, 32>;
+    add(x, wide, width, width, k.values, s, q);
+    fold(s, width, channels, sums);
+    fold(q, width, channels, squares);
+  });
+  x += done;
+  rows -= done / channels;
+  if (channels == 1) return sum_moments<T, 1>(x, rows, 1, 1, shift, sums, squares);
   for (int64_t first = 0; first < channels; first += MOST) {
     const int64_t n = channels - first < MOST ? channels - first : MOST;
-    for (int64_t from = 0; from < rows; from += BLOCK) {
-      const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
-      T s[MOST] = {}, q[MOST] = {};
-      for (int64_t row = from; row < to; ++row) {
-        const T* at = x + row * channels + first;
-        for (int64_t c = 0; c < n; ++c) {
-          const T d = at[c] - shift[first + c];
-          s[c] += d;
-          q[c] += d * d;
-        }
-      }
-      for (int64_t c = 0; c < n; ++c) {
-        sums[first + c] += s[c];
-        squares[first + c] += q[c];
-      }
+    sum_moments<T, 0>(x + first, rows, channels, n, shift + first, sums + first, squares + first);
+  }
+}
+
+template <class T, int64_t N, bool ADD, bool RELU>
+static void apply_rows(const T* x, const T* added, T* y, int64_t rows, int64_t n, const T* scale,
+                       const T* shift) {
+  const int64_t columns = N ? N : n;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t at = row * columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      T v = scale[c] * x[at + c] + shift[c];
+      if (ADD) v += added[at + c];
+      // What is no number stays none.
+      y[at + c] = RELU && v < 0 ? T(0) : v;
     }
   }
 }
@@ -140,31 +108,13 @@ static void moments(const T* x, int64_t rows, int64_t channels, const T* shift, 
 template <class T, bool ADD, bool RELU>
 static void apply_as(const T* x, const T* added, T* y, int64_t rows, int64_t channels,
                      const T* scale, const T* shift) {
-  const auto one = [&](int64_t at, int64_t c) {
-    T v = scale[c] * x[at] + shift[c];
-    if (ADD) v += added[at];
-    y[at] = RELU && v < 0 ? T(0) : v;
-  };
-  const int64_t all = rows * channels;
-  if (WIDTH % channels == 0) {
-    const Vector<T> a = repeated(scale, channels), b = repeated(shift, channels);
-    int64_t done = 0;
-    for (; all - done >= WIDTH; done += WIDTH) {
-      Vector<T> v = Vector<T>::load(x + done);
-      EACH(i) v.part[i] = a.part[i] * v.part[i] + b.part[i];
-      if (ADD) {
-        const Vector<T> r = Vector<T>::load(added + done);
-        EACH(i) v.part[i] += r.part[i];
-      }
-      // What is no number stays none.
-      if (RELU) EACH(i) v.part[i] = v.part[i] < 0 ? typename Vector<T>::Lanes{} : v.part[i];
-      v.store(y + done);
-    }
-    for (; done < all; ++done) one(done, channels == 1 ? 0 : done % channels);
-    return;
-  }
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t c = 0; c < channels; ++c) one(row * channels + c, c);
+  const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
+    const Repeated<T> a(scale, channels, width), b(shift, channels, width);
+    const auto of = width == 16 ? apply_rows<T, 16, ADD, RELU> : apply_rows<T, 32, ADD, RELU>;
+    of(x, added, y, wide, width, a.values, b.values);
+  });
+  apply_rows<T, 0, ADD, RELU>(x + done, ADD ? added + done : nullptr, y + done,
+                              rows - done / channels, channels, scale, shift);
 }
 
 template <class T>
@@ -175,84 +125,93 @@ static void apply(const T* x, const T* added, T* y, int64_t rows, int64_t channe
   as(x, added, y, rows, channels, scale, shift);
 }
 
+template <class T, int64_t N, bool MASK, bool KEEP>
+static void sum_backward(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
+                         int64_t stride, int64_t n, const T* mean, double* sums,
+                         double* products) {
+  const int64_t columns = N ? N : n;
+  for (int64_t from = 0; from < rows; from += BLOCK) {
+    const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
+    T s[N ? N : MOST] = {}, p[N ? N : MOST] = {};
+    for (int64_t row = from; row < to; ++row) {
+      const int64_t at = row * stride;
+      for (int64_t c = 0; c < columns; ++c) {
+        const T g = !MASK || y[at + c] > 0 ? dy[at + c] : T(0);
+        if (KEEP) kept[at + c] = g;
+        s[c] += g;
+        p[c] += g * (x[at + c] - mean[c]);
+      }
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+      sums[c] += s[c];
+      products[c] += p[c];
+    }
+  }
+}
+
+template <class T, bool MASK, bool KEEP>
+static void backward_sums_as(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
+                             int64_t channels, const T* mean, double* sums, double* products) {
+  const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
+    const Repeated<T> m(mean, channels, width);
+    double s[32] = {}, p[32] = {};
+    const auto add =
+        width == 16 ? sum_backward<T, 16, MASK, KEEP> : sum_backward<T, 32, MASK, KEEP>;
+    add(x, y, dy, kept, wide, width, width, m.values, s, p);
+    fold(s, width, channels, sums);
+    fold(p, width, channels, products);
+  });
+  rows -= done / channels;
+  if (channels == 1)
+    return sum_backward<T, 1, MASK, KEEP>(x + done, MASK ? y + done : nullptr, dy + done,
+                                          KEEP ? kept + done : nullptr, rows, 1, 1, mean, sums,
+                                          products);
+  for (int64_t first = 0; first < channels; first += MOST) {
+    const int64_t n = channels - first < MOST ? channels - first : MOST, at = done + first;
+    sum_backward<T, 0, MASK, KEEP>(x + at, MASK ? y + at : nullptr, dy + at,
+                                   KEEP ? kept + at : nullptr, rows, channels, n, mean + first,
+                                   sums + first, products + first);
+  }
+}
+
 template <class T>
 static void backward_sums(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
                           int64_t channels, const T* mean, double* sums, double* products) {
-  int64_t done = 0;
-  const int64_t all = rows * channels;
-  if (WIDTH % channels == 0) {
-    const Vector<T> m = repeated(mean, channels);
-    while (all - done >= WIDTH) {
-      Vector<T> s = zero<T>(), p = zero<T>();
-      int64_t blocks = (all - done) / WIDTH;
-      if (blocks > BLOCK) blocks = BLOCK;
-      for (int64_t block = 0; block < blocks; ++block, done += WIDTH) {
-        const Vector<T> g = masked(dy + done, y ? y + done : nullptr);
-        const Vector<T> v = Vector<T>::load(x + done);
-        if (kept) g.store(kept + done);
-        EACH(i) {
-          s.part[i] += g.part[i];
-          p.part[i] += g.part[i] * (v.part[i] - m.part[i]);
-        }
-      }
-      add_to(sums, channels, s);
-      add_to(products, channels, p);
-    }
-    for (; done < all; ++done) {
-      const int64_t c = channels == 1 ? 0 : done % channels;
-      const T g = masked_one(dy, y, done);
-      if (kept) kept[done] = g;
-      sums[c] += g;
-      products[c] += g * (x[done] - mean[c]);
-    }
-    return;
-  }
-  constexpr int64_t MOST = 64;
-  for (int64_t first = 0; first < channels; first += MOST) {
-    const int64_t n = channels - first < MOST ? channels - first : MOST;
-    for (int64_t from = 0; from < rows; from += BLOCK) {
-      const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
-      T s[MOST] = {}, p[MOST] = {};
-      for (int64_t row = from; row < to; ++row) {
-        const int64_t at = row * channels + first;
-        for (int64_t c = 0; c < n; ++c) {
-          const T g = masked_one(dy, y, at + c);
-          if (kept) kept[at + c] = g;
-          s[c] += g;
-          p[c] += g * (x[at + c] - mean[first + c]);
-        }
-      }
-      for (int64_t c = 0; c < n; ++c) {
-        sums[first + c] += s[c];
-        products[first + c] += p[c];
-      }
+  const auto as = y ? (kept ? backward_sums_as<T, true, true> : backward_sums_as<T, true, false>)
+                    : (kept ? backward_sums_as<T, false, true> : backward_sums_as<T, false, false>);
+  as(x, y, dy, kept, rows, channels, mean, sums, products);
+}
+
+template <class T, int64_t N, bool MASK>
+static void backward_rows(const T* x, const T* y, const T* dy, T* dx, int64_t rows, int64_t n,
+                          const T* a, const T* b, const T* d) {
+  const int64_t columns = N ? N : n;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t at = row * columns;
+    for (int64_t c = 0; c < columns; ++c) {
+      const T g = !MASK || y[at + c] > 0 ? dy[at + c] : T(0);
+      dx[at + c] = a[c] * g + (b[c] * x[at + c] + d[c]);
     }
   }
+}
+
+template <class T, bool MASK>
+static void backward_apply_as(const T* x, const T* y, const T* dy, T* dx, int64_t rows,
+                              int64_t channels, const T* a, const T* b, const T* d) {
+  const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
+    const Repeated<T> wa(a, channels, width), wb(b, channels, width), wd(d, channels, width);
+    const auto of = width == 16 ? backward_rows<T, 16, MASK> : backward_rows<T, 32, MASK>;
+    of(x, y, dy, dx, wide, width, wa.values, wb.values, wd.values);
+  });
+  backward_rows<T, 0, MASK>(x + done, MASK ? y + done : nullptr, dy + done, dx + done,
+                            rows - done / channels, channels, a, b, d);
 }
 
 template <class T>
 static void backward_apply(const T* x, const T* y, const T* dy, T* dx, int64_t rows,
                            int64_t channels, const T* a, const T* b, const T* d) {
-  const auto one = [&](int64_t at, int64_t c) {
-    dx[at] = a[c] * masked_one(dy, y, at) + (b[c] * x[at] + d[c]);
-  };
-  const int64_t all = rows * channels;
-  if (WIDTH % channels == 0) {
-    const Vector<T> va = repeated(a, channels), vb = repeated(b, channels),
-                    vd = repeated(d, channels);
-    int64_t done = 0;
-    for (; all - done >= WIDTH; done += WIDTH) {
-      const Vector<T> g = masked(dy + done, y ? y + done : nullptr);
-      Vector<T> v = Vector<T>::load(x + done);
-      EACH(i)
-        v.part[i] = va.part[i] * g.part[i] + (vb.part[i] * v.part[i] + vd.part[i]);
-      v.store(dx + done);
-    }
-    for (; done < all; ++done) one(done, channels == 1 ? 0 : done % channels);
-    return;
-  }
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t c = 0; c < channels; ++c) one(row * channels + c, c);
+  (y ? backward_apply_as<T, true> : backward_apply_as<T, false>)(x, y, dy, dx, rows, channels, a,
+                                                                b, d);
 }
 
 template <class T>
