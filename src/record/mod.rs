@@ -9,8 +9,9 @@
 //!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
 //!
-//! `runs/` is primary, and `execution.json` holds what later invocations must do likewise; all else can be made again from it. Who writes holds a lock (`lock`), which
-//! works on file systems shared between machines.
+//! `runs/` is primary, and `execution.json` holds what later invocations must do likewise; all else
+//! can be made again from it. Who writes holds a lock (`lock`), which works on file systems shared
+//! between machines.
 
 mod atomic;
 mod checkpoint;
