@@ -74,23 +74,14 @@ impl SweepCurves {
     /// When the disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
         let axes = self.axes();
-        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         let fixed = ["run_id"].into_iter().chain(axes.iter().map(String::as_str));
         writer.write_record(fixed.chain(["seed", "state"]).chain(CURVE_COLUMNS))?;
         for run in &self.runs {
+            let value = |axis| run.axes.get(axis).map_or("", String::as_str);
+            let values: Vec<&str> = axes.iter().map(value).collect();
             for row in &run.rows {
-                let mut line = csv::Writer::from_writer(Vec::new());
-                line.serialize(row)?;
-                let line = line.into_inner().context("in memory")?;
-                let mut values = csv::ReaderBuilder::new().from_reader(line.as_slice());
-                let values = values.records().next().context("a row was just written")??;
-                let mut record = vec![run.id.clone()];
-                record.extend(
-                    axes.iter().map(|axis| run.axes.get(axis).cloned().unwrap_or_default()),
-                );
-                record.extend([run.seed.to_string(), run.state.to_string()]);
-                record.extend(values.iter().map(str::to_owned));
-                writer.write_record(record)?;
+                writer.serialize((&run.id, &values, run.seed, run.state, row))?;
             }
         }
         write_atomically(path, &writer.into_inner().context("in memory")?)

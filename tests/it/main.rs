@@ -7,6 +7,7 @@ mod command_line;
 mod data;
 #[cfg(feature = "train")]
 mod disk;
+mod large;
 #[cfg(feature = "train")]
 mod resume;
 mod supervise;

@@ -1,0 +1,42 @@
+//! What a command costs: time of the processor and memory.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What a process took, its children included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    /// Of all its threads, in the program and in the kernel.
+    pub seconds: f64,
+    /// Most that it held at once; no less than what the tester held when it was started, as Linux
+    /// counts from before the program is loaded.
+    pub megabytes: f64,
+}
+
+/// Runs a command line of the program that should succeed; returns its standard output and what it
+/// took.
+pub fn of(folder: &Path, line: &str) -> (String, Usage) {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
+    command.current_dir(folder).args(line.split(' ')).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut printed = String::new();
+    let mut output = child.stdout.take().expect("a pipe");
+    output.read_to_string(&mut printed).expect("text");
+    let pid = child.id().cast_signed();
+    let mut status = 0;
+    // SAFETY: all of rusage is numbers, for which zeros are values; both pointers are to locals.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::wait4(pid, &mut status, 0, &mut usage), pid, "{line}");
+        usage
+    };
+    assert_eq!(status, 0, "{line}");
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.cast_unsigned())
+            + Duration::from_micros(time.tv_usec.cast_unsigned())
+    };
+    let seconds = (time(usage.ru_utime) + time(usage.ru_stime)).as_secs_f64();
+    (printed, Usage { seconds, megabytes: usage.ru_maxrss as f64 * 1024.0 / 1e6 })
+}
