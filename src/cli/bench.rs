@@ -125,7 +125,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for setting in settings {
         let job = setting.job(&machine, args.seconds);
-        let found = copies(jobs, || worker.bench(&job)).map_err(|error| format!("{error:#}"));
+        let found = copies(jobs, |_| worker.bench(&job)).map_err(|error| format!("{error:#}"));
         let row = Row { setting, found: found.map(|all| figures(&job, &all)) };
         // Whoever ends this before all is measured has seen what was.
         say(row.in_words());

@@ -159,13 +159,35 @@ pub struct Status {
     pub seconds: f64,
     /// Most memory that the process held at once, in bytes.
     pub peak_memory_bytes: u64,
+    /// Where the time of the process that ended it went.
+    #[serde(default)]
+    pub spent: Spent,
+}
+
+/// Wall-clock seconds of a process by what they were spent on. Work that a GPU still does when it was
+/// given is counted where it is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Before the first update: the process, libtorch, data, the net, a checkpoint to go on from.
+    pub start: f64,
+    /// Batches of training images.
+    pub batches: f64,
+    /// Forward and backward passes, and updates.
+    pub updates: f64,
+    /// Errors on training, validation and test images.
+    pub evaluations: f64,
+    /// Checkpoints and final weights.
+    pub checkpoints: f64,
+    /// All the rest: rows of the curve, messages, looks at signals.
+    pub rest: f64,
 }
 
 impl Status {
     /// A status of the present schema.
     pub fn new(state: State, step: u64, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { schema: SCHEMA, state, step, message, seconds: 0.0, peak_memory_bytes: 0 }
+        let spent = Spent::default();
+        Self { schema: SCHEMA, state, step, message, seconds: 0.0, peak_memory_bytes: 0, spent }
     }
 }
 

@@ -18,6 +18,7 @@ mod checkpoint;
 mod columns;
 mod curves;
 mod execution;
+mod facts;
 mod grouping;
 mod lock;
 mod manifest;
@@ -31,9 +32,10 @@ pub use curves::{RunCurve, SweepCurves};
 pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
 };
+pub use facts::{Facts, Made};
 pub use grouping::{RunGroup, group, natural_order};
 pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
-pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, State, Status};
+pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, Spent, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
 

@@ -2,14 +2,16 @@
 
 use anyhow::{Result, anyhow};
 
-/// The answers of so many copies, at least one, asked at the same time: they share cores, caches
-/// and memory, as runs side by side do.
+/// The answers of so many copies, at least one, asked at the same time, each by its number: they
+/// share cores, caches and memory, as runs side by side do.
 ///
 /// # Errors
 /// That of the first copy which fails, when all have ended.
-pub fn copies<A: Send>(count: usize, ask: impl Fn() -> Result<A> + Sync) -> Result<Vec<A>> {
+pub fn copies<A: Send>(count: usize, ask: impl Fn(usize) -> Result<A> + Sync) -> Result<Vec<A>> {
+    let ask = &ask;
     let answers: Vec<Result<A>> = std::thread::scope(|scope| {
-        let started: Vec<_> = (0..count.max(1)).map(|_| scope.spawn(&ask)).collect();
+        let started: Vec<_> =
+            (0..count.max(1)).map(|copy| scope.spawn(move || ask(copy))).collect();
         let panicked = || Err(anyhow!("a measuring thread panicked"));
         started.into_iter().map(|copy| copy.join().unwrap_or_else(|_| panicked())).collect()
     });

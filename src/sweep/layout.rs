@@ -1,15 +1,15 @@
 //! Which layout nets have: the one that is faster here, the same for all nets of a shape, since
 //! results differ in their last digits.
 
-use super::measure::side_by_side;
-use super::{Conditions, Worker};
+use super::measure::job;
+use super::{Conditions, Worker, copies};
 use crate::arch::Layer;
 use crate::record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
 use crate::spec::Run;
 use anyhow::{Context, Result};
 
 /// Updates with each layout are timed for so long.
-const SECONDS: f64 = 0.8;
+const SECONDS: f64 = 0.6;
 
 /// Multiply-adds of all forward passes of a shape's runs below which measuring takes longer than
 /// it could save: some fifteen seconds of training on one core.
@@ -73,16 +73,30 @@ pub fn choose(
             None
         } else {
             told(typical);
-            let time = |layout| -> Result<f64> {
-                let measured = side_by_side(typical, worker, conditions, layout, SECONDS)
-                    .with_context(|| format!("measuring {}", typical.id))?;
-                Ok(measured.step_seconds)
-            };
-            let nchw = time(Layout::Nchw)?;
-            Some(LayoutSeconds { nchw, channels_last: time(Layout::ChannelsLast)? })
+            let seconds = timed(typical, worker, conditions);
+            Some(seconds.with_context(|| format!("measuring {}", typical.id))?)
         };
         let layout = seconds.as_ref().map_or(Layout::default(), LayoutSeconds::best);
         known.0.push(ShapeLayout { shape: of, layout, seconds });
     }
     Ok(known)
+}
+
+/// An update's time with each layout: at once where runs are side by side, so that both meet the
+/// crowd that a run meets, else one after the other.
+fn timed(run: &Run, worker: &Worker, conditions: &Conditions) -> Result<LayoutSeconds> {
+    let layouts = [Layout::Nchw, Layout::ChannelsLast];
+    let time = |copy: usize| {
+        let job = job(run, conditions, layouts[copy % 2]);
+        Ok(worker.measure(&job, SECONDS)?.step_seconds)
+    };
+    let seconds = match conditions.jobs {
+        0 | 1 => vec![time(0)?, time(1)?],
+        jobs => copies(jobs, time)?,
+    };
+    let mean = |layout: usize| {
+        let of: Vec<f64> = seconds.iter().skip(layout).step_by(2).copied().collect();
+        of.iter().sum::<f64>() / of.len() as f64
+    };
+    Ok(LayoutSeconds { nchw: mean(0), channels_last: mean(1) })
 }

@@ -51,7 +51,7 @@ pub fn measure(
             None => {
                 told(run);
                 let layout = conditions.layouts.of(&shape(run));
-                let measured = side_by_side(run, worker, conditions, layout, SECONDS)
+                let measured = side_by_side(run, worker, conditions, layout)
                     .with_context(|| format!("measuring {}", run.id))?;
                 known.insert(key, measured);
                 measured
@@ -63,15 +63,14 @@ pub fn measure(
 }
 
 /// The mean over as many copies as run side by side, since they share caches and memory.
-pub(super) fn side_by_side(
+fn side_by_side(
     run: &Run,
     worker: &Worker,
     conditions: &Conditions,
     layout: Layout,
-    seconds: f64,
 ) -> Result<Measured> {
-    let job = Job { layout, ..job(run, conditions) };
-    let all = copies(conditions.jobs, || worker.measure(&job, seconds))?;
+    let job = job(run, conditions, layout);
+    let all = copies(conditions.jobs, |_| worker.measure(&job, SECONDS))?;
     let mean = |of: fn(&Measured) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
     Ok(Measured {
         startup_seconds: mean(|m| m.startup_seconds),
@@ -82,7 +81,8 @@ pub(super) fn side_by_side(
     })
 }
 
-fn job(run: &Run, conditions: &Conditions) -> Job {
+/// What a worker is given to measure a run with this layout.
+pub(super) fn job(run: &Run, conditions: &Conditions, layout: Layout) -> Job {
     Job {
         build: BUILD.into(),
         id: run.id.clone(),
@@ -95,7 +95,7 @@ fn job(run: &Run, conditions: &Conditions) -> Job {
         stand_in: false,
         device: conditions.device.clone(),
         threads: conditions.threads,
-        layout: Layout::default(),
+        layout,
         cuda: conditions.cuda,
         supervisor: std::process::id(),
         checkpoint: Interval::default(),

@@ -49,7 +49,7 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
         data: Vec::new(),
     };
     updates.make(1);
-    let startup = since_start().unwrap_or_default().max(started.elapsed().as_secs_f64());
+    let startup = run::process_age(started);
     let time = Duration::from_secs_f64(job.seconds);
     let (size, warm_up) = groups(device);
     let mut steps = Vec::new();
@@ -75,17 +75,6 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
         peak_memory_bytes: run::peak_memory(device),
         steps: steps.len() as u64 * size,
     })
-}
-
-/// Seconds since this process was started, to a hundredth: what was before `main` counts too, as
-/// libtorch was loaded then. Absent where the system does not tell.
-fn since_start() -> Option<f64> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let now: f64 = uptime.split(' ').next()?.parse().ok()?;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The 22nd word, in hundredths of a second; the second one is a name and ends with a bracket.
-    let started: f64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-    Some(now - started / 100.0).filter(|seconds| (0.0..3600.0).contains(seconds))
 }
 
 /// A net in training, and its clock.

@@ -4,7 +4,7 @@ use super::evaluate::Evaluator;
 use super::feed::Feed;
 use super::net::Net;
 use super::place::Place;
-use super::run::Feedback;
+use super::run::{Feedback, process_age};
 use super::schedule::Rate;
 use super::source::Source;
 use super::step::{Outcome, Trainer};
@@ -13,7 +13,7 @@ use anyhow::Result;
 use fathom::data::{Dataset, Images};
 use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{
-    Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, State, Status,
+    Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, Spent, State, Status,
 };
 use fathom::spec::{Every, Settings};
 use std::time::{Duration, Instant};
@@ -113,6 +113,8 @@ pub struct Course<'a> {
     pub saved: Instant,
     /// What writing the last checkpoint took.
     pub cost: Duration,
+    /// Where the time goes.
+    pub spent: Spent,
 }
 
 impl Course<'_> {
@@ -124,6 +126,7 @@ impl Course<'_> {
         let training = &self.settings.training;
         let iterations = training.iterations;
         let mut told = Instant::now();
+        self.spent.start = process_age(self.started);
         loop {
             if !self.evaluated {
                 match self.evaluate(feedback)? {
@@ -140,27 +143,37 @@ impl Course<'_> {
             if self.step > 0 && self.is_checkpoint_due() {
                 self.save()?;
             }
-            let (images, labels) = self.feed.batch(&self.sources[0], self.step);
-            self.lr = self.rate.at(self.step);
-            let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
-            if self.rate.is_watching() {
-                self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
-            }
-            self.running.add(&outcome);
-            self.step += 1;
-            let step = self.step;
-            self.evaluated = !self.is_due();
-            let looks = self.place.device == Device::Cpu
-                || !self.evaluated
-                || step.is_multiple_of(LOOK_EVERY);
-            if looks && !self.running.is_finite() {
+            if !self.update() {
                 return self.diverged().map(Ending::Over);
             }
+            let step = self.step;
             if self.evaluated && told.elapsed() > Duration::from_millis(200) {
                 feedback(Event::Progress { step });
                 told = Instant::now();
             }
         }
+    }
+
+    /// One update; whether the loss is still a number, as far as that was looked at.
+    fn update(&mut self) -> bool {
+        let begun = Instant::now();
+        let (images, labels) = self.feed.batch(&self.sources[0], self.step);
+        self.spent.batches += begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
+        self.lr = self.rate.at(self.step);
+        let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
+        if self.rate.is_watching() {
+            self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
+        }
+        self.running.add(&outcome);
+        self.step += 1;
+        self.evaluated = !self.is_due();
+        let looks = self.place.device == Device::Cpu
+            || !self.evaluated
+            || self.step.is_multiple_of(LOOK_EVERY);
+        let is_sound = !looks || self.running.is_finite();
+        self.spent.updates += begun.elapsed().as_secs_f64();
+        is_sound
     }
 
     fn directory(&self) -> RunDir {
@@ -218,6 +231,7 @@ impl Course<'_> {
         }
         self.saved = Instant::now();
         self.cost = begun.elapsed();
+        self.spent.checkpoints += self.cost.as_secs_f64();
         Ok(())
     }
 
@@ -230,12 +244,24 @@ impl Course<'_> {
     }
 
     fn finish(&mut self) -> Result<Ending> {
+        let begun = Instant::now();
         let (network, directory) = (&self.job.network, self.directory());
         self.curve.mark()?;
         let weights = self.trainer.weights()?;
         self.lock.check()?;
         weights.write(&directory.checkpoint(), network, self.step)?;
+        self.spent.checkpoints += begun.elapsed().as_secs_f64();
         Ok(Ending::Over(Status::new(State::Done, self.step, "")))
+    }
+
+    /// Where the time of this process went, until now.
+    pub fn spent(&self) -> Spent {
+        let Spent { start, batches, updates, evaluations, checkpoints, .. } = self.spent;
+        let all = process_age(self.started);
+        let known = start + batches + updates + evaluations + checkpoints;
+        let seconds = [start, batches, updates, evaluations, checkpoints, all - known];
+        let [start, batches, updates, evaluations, checkpoints, rest] = seconds.map(rounded);
+        Spent { start, batches, updates, evaluations, checkpoints, rest: rest.max(0.0) }
     }
 
     /// Wall-clock time of training.
@@ -261,7 +287,10 @@ impl Course<'_> {
     }
 
     fn evaluate(&mut self, feedback: Feedback) -> Result<Result<(), Stopped>> {
-        let row = match self.measured() {
+        let begun = Instant::now();
+        let measured = self.measured();
+        self.spent.evaluations += begun.elapsed().as_secs_f64();
+        let row = match measured {
             Ok(row) => row,
             Err(Stopped) => return Ok(Err(Stopped)),
         };

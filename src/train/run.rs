@@ -16,8 +16,8 @@ use fathom::arch::Audit;
 use fathom::data::{self, Dataset, Standardiser};
 use fathom::protocol::{Event, Job};
 use fathom::record::{
-    Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, State,
-    Status,
+    Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, Spent,
+    State, Status,
 };
 use fathom::spec::Settings;
 use std::time::{Duration, Instant};
@@ -128,12 +128,14 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         lock,
         saved: Instant::now(),
         cost: Duration::ZERO,
+        spent: Spent::default(),
     };
     let mut status = match course.run(feedback)? {
         Ending::Over(status) => status,
         Ending::Stopped(step) => Status::new(State::Interrupted, step, "stopped by a signal"),
     };
     status.seconds = course.seconds();
+    status.spent = course.spent();
     status.peak_memory_bytes = peak_memory(device);
     Ok(status)
 }
@@ -233,4 +235,19 @@ pub(super) fn peak_memory(device: Device) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+/// Seconds since this process was started, to a hundredth: what was before `main` counts too, as
+/// libtorch was loaded then. Where the system does not tell, since a moment in its beginning.
+pub(super) fn process_age(beginning: Instant) -> f64 {
+    since_start().unwrap_or_default().max(beginning.elapsed().as_secs_f64())
+}
+
+fn since_start() -> Option<f64> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let now: f64 = uptime.split(' ').next()?.parse().ok()?;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The 22nd word, in hundredths of a second; the second one is a name and ends with a bracket.
+    let started: f64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    Some(now - started / 100.0)
 }

@@ -1,0 +1,65 @@
+//! What is known of a run besides its curve: from its manifest, or where that was not kept, from
+//! the experiment's resolved configurations.
+
+use super::{Execution, Manifest, Revision, SweepDir};
+use anyhow::Result;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a run is, and as far as it is known, how it was run and on what.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The resolved configuration by dotted key.
+    pub config: BTreeMap<String, Value>,
+    /// What only a manifest says; absent of runs that have not begun, and where `runs/` was not
+    /// kept.
+    pub manifest: Option<Made>,
+}
+
+/// The part of a manifest that the configuration does not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Made {
+    /// Number of classes.
+    pub classes: usize,
+    /// SHA-256 of the data.
+    pub data: String,
+    /// Training images.
+    pub train_images: usize,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-adds of one image's forward pass.
+    pub macs: u64,
+    /// How it was run.
+    pub execution: Execution,
+    /// The program that ran it.
+    pub revision: Revision,
+}
+
+impl From<Manifest> for Facts {
+    fn from(manifest: Manifest) -> Self {
+        let Manifest { config, execution, revision, data, parameters, macs, .. } = manifest;
+        let (classes, train_images, data) = (data.classes, data.train, data.sha256);
+        let made = Made { classes, data, train_images, parameters, macs, execution, revision };
+        Self { config, manifest: Some(made) }
+    }
+}
+
+impl SweepDir {
+    /// What is known of every run that was planned or has begun, by id.
+    ///
+    /// # Errors
+    /// When a file is damaged.
+    pub fn facts(&self) -> Result<BTreeMap<String, Facts>> {
+        let planned = self.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
+        let planned =
+            planned.into_iter().map(|(id, config)| (id, Facts { config, manifest: None }));
+        let mut facts: BTreeMap<String, Facts> = planned.collect();
+        if self.root().join("runs").is_dir() {
+            for run in self.runs()? {
+                let manifest = run.manifest()?;
+                facts.insert(manifest.id.clone(), manifest.into());
+            }
+        }
+        Ok(facts)
+    }
+}
