@@ -41,6 +41,8 @@ pub struct Job {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
+    /// Runs that share the device, this one among them.
+    pub jobs: usize,
     /// Order of activations in memory.
     pub layout: Layout,
     /// How a GPU is used.

@@ -38,6 +38,10 @@ pub struct Execution {
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
+    /// Runs that could share the device while it trained, itself among them: where there are
+    /// several, its times are not those of a run alone. 0 where nobody said.
+    #[serde(default)]
+    pub jobs: usize,
     /// Order of activations in memory.
     pub layout: Layout,
     /// How the GPU is used, where there is one.

@@ -96,6 +96,7 @@ pub(super) fn job(run: &Run, conditions: &Conditions, layout: Layout) -> Job {
         device: conditions.device.clone(),
         threads: conditions.threads,
         layout,
+        jobs: conditions.jobs,
         cuda: conditions.cuda,
         supervisor: std::process::id(),
         checkpoint: Interval::default(),

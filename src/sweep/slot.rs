@@ -115,6 +115,7 @@ impl Sweep<'_> {
             stand_in: self.options.stand_in,
             device: device.into(),
             threads: self.options.threads,
+            jobs: self.options.jobs,
             cuda: self.options.cuda,
             layout: self.options.layouts.of(&shape(run)),
             supervisor: std::process::id(),

@@ -125,6 +125,7 @@ pub(super) fn job(run: &Run, directory: &Path) -> Job {
         threads: 1,
         layout: Layout::default(),
         cuda: CudaUse::default(),
+        jobs: 1,
         supervisor: std::process::id(),
         checkpoint: Interval::default(),
     }

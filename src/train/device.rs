@@ -84,6 +84,7 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
             _ => "cpu".into(),
         },
         threads: job.threads,
+        jobs: job.jobs,
         layout: job.layout,
         cuda: on_gpu.then_some(job.cuda),
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
