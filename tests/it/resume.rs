@@ -64,6 +64,7 @@ fn job(run: &Run, directory: &Path, threads: usize) -> Job {
         stand_in: false,
         device: "cpu".into(),
         threads,
+        jobs: 1,
         layout: Layout::ChannelsLast,
         cuda: CudaUse::default(),
         supervisor: std::process::id(),
