@@ -148,6 +148,11 @@ pub const fn key(
     Key { name, kind, default, only_if, help }
 }
 
+/// `network.depth` is `depth`: the last part of a key, which is unique among those swept together.
+pub fn short(key: &str) -> &str {
+    key.strip_prefix("network.").or_else(|| key.strip_prefix("training.")).unwrap_or(key)
+}
+
 /// The name among `known` that is nearest to `name`, when one is near enough to be meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

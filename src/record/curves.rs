@@ -2,6 +2,7 @@
 
 use super::columns::{CURVE_COLUMNS, CurveRow, check_header, check_schema};
 use super::{Manifest, State, write_atomically};
+use crate::key::short;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,11 +45,6 @@ impl RunCurve {
     pub fn number(&self, axis: &str) -> Option<f64> {
         self.axes.get(axis)?.parse().ok()
     }
-}
-
-/// `network.depth` is `depth`: the last part of a key, which is unique among those swept together.
-fn short(key: &str) -> &str {
-    key.strip_prefix("network.").or_else(|| key.strip_prefix("training.")).unwrap_or(key)
 }
 
 /// All runs of a sweep.

@@ -1,5 +1,7 @@
 //! Every combination of arms and swept values is a run.
 
+use super::claim::{Claim, Deciding};
+use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::resolve::{Config, fingerprint, resolve};
 use super::{Settings, SpecError};
@@ -22,6 +24,14 @@ pub struct Experiment {
     pub runs: Vec<Run>,
     /// Configurations of all its runs by id, also where `runs` is cut down to a part of them.
     pub configs: BTreeMap<String, Config>,
+    /// The arm that each of them belongs to, where there are arms.
+    pub arms: BTreeMap<String, String>,
+    /// Runs of further seeds, up to the last look at the claims: made only until these are decided.
+    pub later: Vec<Run>,
+    /// What the experiment claims, with the runs that it is about.
+    pub claims: Vec<(Claim, Contrast)>,
+    /// How claims are decided.
+    pub deciding: Deciding,
     /// What happened to keys and runs that one should know: merged runs, idle keys.
     pub remarks: Vec<String>,
 }
@@ -96,6 +106,8 @@ impl Experiment {
         }
         let place = path.display().to_string();
         let axes = axes(&file);
+        let now = seeds(&file);
+        extend_seeds(&mut file, &now);
         let mut runs: Vec<Run> = Vec::new();
         let mut ids = BTreeSet::new();
         let (mut merged, mut used, mut idle) = (0, BTreeSet::new(), BTreeMap::new());
@@ -126,9 +138,105 @@ impl Experiment {
             remarks.push(format!("{merged} combinations equal others and run once"));
         }
         runs.sort_by_key(|run| run.config["seed"].as_u64());
-        let configs = runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect();
-        Ok(Self { name: file.name, note: file.note, text: text.into(), runs, configs, remarks })
+        let candidates = Candidates {
+            configs: runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect(),
+            arms: runs.iter().filter_map(|run| Some((run.id.clone(), run.arm.clone()?))).collect(),
+            arm_keys: arm_keys(&file),
+        };
+        let claims = file.claims.into_iter().map(|claim| {
+            let contrast = Contrast::of(&claim, &candidates)?;
+            check_tuned(&claim, &candidates.configs)?;
+            Ok((claim, contrast))
+        });
+        let claims = claims.collect::<Result<Vec<_>, _>>()?;
+        let is_now = |run: &Run| now.contains(&run.settings.seed);
+        let (runs, later) = runs.into_iter().partition(is_now);
+        Ok(Self {
+            name: file.name,
+            note: file.note,
+            text: text.into(),
+            runs,
+            later,
+            configs: candidates.configs,
+            arms: candidates.arms,
+            claims,
+            deciding: file.deciding,
+            remarks,
+        })
     }
+}
+
+/// The claims of an experiment without its runs: what `check` reads beside results.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    /// As in the file.
+    pub claims: Vec<Claim>,
+    /// How they are decided.
+    pub deciding: Deciding,
+    /// The keys that arms set.
+    pub arm_keys: BTreeSet<String>,
+}
+
+impl Claims {
+    /// Reads the claims of an experiment's text; `path` names it in errors.
+    ///
+    /// # Errors
+    /// Anything wrong in it, with file and line.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
+        let file = File::parse(path, text)?;
+        let arm_keys = arm_keys(&file);
+        Ok(Self { claims: file.claims, deciding: file.deciding, arm_keys })
+    }
+}
+
+fn arm_keys(file: &File) -> BTreeSet<String> {
+    file.arms.iter().flat_map(|(_, values)| values.keys().cloned()).collect()
+}
+
+/// The seeds of the file.
+fn seeds(file: &File) -> BTreeSet<u64> {
+    let swept = file.sweep.get("seed").map(|(values, _)| values.clone());
+    let given = file.base.get("seed").map(|given| vec![given.value.clone()]);
+    let values = swept.or(given).unwrap_or_else(|| vec![0.into()]);
+    values.iter().filter_map(Value::as_u64).collect()
+}
+
+/// Adds seeds until the last look at the claims has as many as it wants, besides those that claims
+/// are tuned by: the next numbers after the greatest one.
+fn extend_seeds(file: &mut File, now: &BTreeSet<u64>) {
+    let Some(last) = file.deciding.looks.last() else { return };
+    let tuned = file.claims.iter().filter_map(|claim| claim.tune.as_ref());
+    let tuned: BTreeSet<u64> = tuned.flat_map(|tune| tune.seeds.iter().copied()).collect();
+    let mut all: BTreeSet<u64> = now.union(&tuned).copied().collect();
+    let mut next = all.last().map_or(0, |last| last + 1);
+    while all.difference(&tuned).count() < *last {
+        all.insert(next);
+        next += 1;
+    }
+    let place = file.sweep.remove("seed").map_or_else(|| "looks".into(), |(_, place)| place);
+    file.sweep.insert("seed".into(), (all.into_iter().map(Value::from).collect(), place));
+}
+
+/// What is chosen by looking needs images that are only looked at for that.
+fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), SpecError> {
+    let fail = |message: String| {
+        let message = format!("claim \"{}\": tune: {message}", claim.name);
+        Err(SpecError { place: claim.place.clone(), message })
+    };
+    let Some(tune) = &claim.tune else { return Ok(()) };
+    let of = |key: &str| configs.values().filter_map(|config| config.get(key)?.as_u64()).max();
+    if of("data.validation").unwrap_or_default() == 0 {
+        return fail(format!("{} needs images held out: data.validation = …", tune.by));
+    }
+    let seeds: BTreeSet<u64> =
+        configs.values().filter_map(|config| config.get("seed")?.as_u64()).collect();
+    if let Some(missing) = tune.seeds.difference(&seeds).next() {
+        return fail(format!("seed {missing} is not swept"));
+    }
+    if seeds.difference(&tune.seeds).count() < 2 {
+        return fail("leaves fewer than two seeds to the verdict".into());
+    }
+    Ok(())
 }
 
 /// The keys that distinguish runs, seed last.

@@ -1,11 +1,13 @@
 //! The text of an experiment as flat dotted keys with their lines.
 
 use super::SpecError;
+use super::claim::{Claim, Deciding};
 use super::keys::KEYS;
+use super::leaves::{collect_leaves, json, number, numbers, subtable, tables, word};
 use crate::arch::families;
 use crate::key::{Key, nearest};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -29,6 +31,8 @@ pub(super) struct File {
     pub sweep: BTreeMap<String, (Vec<Value>, String)>,
     pub arms: Vec<(String, Values)>,
     pub overrides: Vec<Override>,
+    pub claims: Vec<Claim>,
+    pub deciding: Deciding,
 }
 
 /// `[[override]]`.
@@ -79,12 +83,12 @@ fn unknown(name: &str) -> String {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-type Table<'a> = DeTable<'a>;
+pub(super) type Table<'a> = DeTable<'a>;
 
 impl File {
     /// Reads an experiment.
@@ -108,6 +112,13 @@ impl File {
                         file.arms.push(reader.arm(table, &place)?);
                     }
                 }
+                "claim" => {
+                    for table in tables(value).map_err(fail)? {
+                        file.claims.push(Claim::read(&reader, table, &place)?);
+                    }
+                }
+                "level" => file.deciding.level = level(value).map_err(fail)?,
+                "looks" => file.deciding.looks = looks(value).map_err(fail)?,
                 "override" => {
                     for table in tables(value).map_err(fail)? {
                         file.overrides.push(reader.override_(table)?);
@@ -119,7 +130,7 @@ impl File {
                 _ => {
                     let known = [
                         "name", "note", "data", "network", "training", "evaluate", "seed", "sweep",
-                        "arm", "override",
+                        "arm", "override", "claim", "level", "looks",
                     ];
                     let hint = nearest(name, known).unwrap_or("one of those");
                     return Err(fail(format!(
@@ -136,12 +147,38 @@ impl File {
         if !file.name.chars().all(plain) || file.name.starts_with('.') {
             return Err(reader.fault("name: use letters, digits, '-', '_' and '.' only"));
         }
+        let mut names = BTreeSet::new();
+        for claim in &file.claims {
+            if !names.insert(&claim.name) {
+                let message = format!("two claims are named \"{}\"", claim.name);
+                return Err(SpecError { place: claim.place.clone(), message });
+            }
+        }
         Ok(file)
     }
 }
 
+/// Chance of a wrong verdict.
+fn level(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
+    let level = number(value)?;
+    let valid = level > 0.0 && level < 0.5;
+    if valid { Ok(level) } else { Err(format!("level = {level}: expected above 0 and below 0.5")) }
+}
+
+/// Numbers of seeds, ascending.
+fn looks(value: &Spanned<DeValue<'_>>) -> Result<Vec<usize>, String> {
+    let looks: Vec<usize> = numbers(value)?;
+    let ascends = looks.is_sorted_by(|a, b| a < b) && looks.first().is_some_and(|n| *n >= 2);
+    if ascends {
+        Ok(looks)
+    } else {
+        Err("looks: expected numbers of seeds that ascend from at least 2, such as [3, 5, 8]"
+            .into())
+    }
+}
+
 impl Reader<'_> {
-    fn place(&self, offset: usize) -> String {
+    pub fn place(&self, offset: usize) -> String {
         let line = self.text[..offset.min(self.text.len())].matches('\n').count() + 1;
         format!("{}:{line}", self.path.display())
     }
@@ -151,7 +188,7 @@ impl Reader<'_> {
     }
 
     /// Tables become dotted keys; leaves are checked against the key that they name.
-    fn flatten(
+    pub fn flatten(
         &self,
         name: &str,
         value: &Spanned<DeValue<'_>>,
@@ -247,7 +284,7 @@ pub(super) fn axis(name: &str, items: &[Value]) -> Result<Vec<Value>, String> {
 }
 
 /// `depth` may stand for `network.depth` where it is the only key that ends so.
-fn full_name(name: &str) -> Result<String, String> {
+pub(super) fn full_name(name: &str) -> Result<String, String> {
     if definitions(name).next().is_some() {
         return Ok(name.into());
     }
@@ -261,53 +298,4 @@ fn full_name(name: &str) -> Result<String, String> {
         [] => Err(unknown(name)),
         several => Err(format!("{name} may be {}", several.join(" or "))),
     }
-}
-
-fn collect_leaves<'a>(
-    name: &str,
-    value: &'a Spanned<DeValue<'a>>,
-    place: String,
-    leaves: &mut Vec<(String, &'a Spanned<DeValue<'a>>, String)>,
-) {
-    match value.get_ref() {
-        DeValue::Table(table) => {
-            for (key, value) in table {
-                collect_leaves(&format!("{name}.{}", key.get_ref()), value, place.clone(), leaves);
-            }
-        }
-        _ => leaves.push((name.to_owned(), value, place)),
-    }
-}
-
-fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
-    match value.get_ref() {
-        DeValue::String(text) => Ok(Value::from(text.as_ref())),
-        DeValue::Boolean(flag) => Ok(Value::from(*flag)),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(|n| u64::try_from(n).map_or_else(|_| Value::from(n), Value::from))
-            .map_err(|_| format!("{number} is too large")),
-        DeValue::Float(number) => number
-            .as_str()
-            .parse()
-            .ok()
-            .filter(|x: &f64| x.is_finite())
-            .map(Value::from)
-            .ok_or_else(|| format!("{number} is not a finite number")),
-        DeValue::Array(items) => items.iter().map(json).collect(),
-        DeValue::Table(_) => Err("a table does not belong here".into()),
-        DeValue::Datetime(_) => Err("a date does not belong here".into()),
-    }
-}
-
-fn word(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    value.get_ref().as_str().map(str::to_owned).ok_or_else(|| "expected a text".into())
-}
-
-fn subtable<'a, 'b>(value: &'b Spanned<DeValue<'a>>) -> Result<&'b Table<'a>, String> {
-    value.get_ref().as_table().ok_or_else(|| "expected a table".into())
-}
-
-fn tables<'a, 'b>(value: &'b Spanned<DeValue<'a>>) -> Result<Vec<&'b Table<'a>>, String> {
-    let array = value.get_ref().as_array().ok_or("expected [[...]] tables")?;
-    array.iter().map(subtable).collect()
 }

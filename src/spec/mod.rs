@@ -6,16 +6,23 @@
 //! since its results were begun is told key by key ([`changes()`]).
 
 mod changes;
+mod claim;
+mod contrast;
 mod expand;
 mod file;
 mod keys;
+mod leaves;
+mod published;
 mod resolve;
 mod settings;
 mod smoke;
 
 pub use changes::{Changes, changes, changes_among};
-pub use expand::{Experiment, Run};
+pub use claim::{Claim, Deciding, METRICS, Relation, Selector, Tune};
+pub use contrast::{Arm, Candidates, Choice, Contrast};
+pub use expand::{Claims, Experiment, Run};
 pub use keys::KEYS;
+pub use published::{PUBLISHED, Published};
 pub use resolve::Config;
 pub use settings::{
     Decay, Evaluate, Every, Optimiser, Precision, Schedule, Settings, Training, Warmup,

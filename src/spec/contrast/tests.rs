@@ -1,0 +1,196 @@
+use super::*;
+use crate::spec::{Claims, Experiment};
+use std::path::Path;
+
+const BASE: &str = r#"
+name = "t"
+[data]
+source = "shapes"
+size = 8
+[network]
+family = "plain"
+depth = 8
+width = 4
+[training]
+iterations = 2
+batch = 4
+lr = 0.1
+"#;
+
+const SWEEP: &str = r#"
+[sweep]
+"network.family" = ["plain", "residual"]
+"network.depth" = [8, 14, 20]
+seed = [0, 1]
+"#;
+
+fn parse(more: &str) -> Result<Experiment, String> {
+    let text = format!("{BASE}{more}");
+    Experiment::parse(Path::new("t.toml"), &text, &[]).map_err(|error| error.to_string())
+}
+
+fn refused(claim: &str) -> String {
+    parse(&format!("{SWEEP}[[claim]]\nname = \"c\"\n{claim}")).unwrap_err()
+}
+
+fn contrast(claim: &str) -> Contrast {
+    let experiment = parse(&format!("{SWEEP}[[claim]]\nname = \"c\"\n{claim}")).unwrap();
+    experiment.claims[0].1.clone()
+}
+
+#[test]
+fn two_arms_are_found_by_their_keys_with_all_their_seeds() {
+    let found = contrast(
+        "higher = { family = \"plain\", depth = 20 }\nlower = { family = \"plain\", depth = 8 }",
+    );
+    let labels: Vec<&str> = found.arms.iter().map(|arm| arm.label.as_str()).collect();
+    assert_eq!(labels, ["plain 20", "plain 8"]);
+    assert_eq!(found.arms[0].weight, -found.arms[1].weight);
+    let runs = &found.arms[0].choices[0].runs;
+    assert_eq!(runs.keys().copied().collect::<Vec<_>>(), [0, 1]);
+    assert!(runs[&1].starts_with("plain-20-s1-"), "{}", runs[&1]);
+}
+
+#[test]
+fn a_trend_weights_every_depth() {
+    let found = contrast("of = { family = \"plain\" }\nrises_with = \"depth\"");
+    // Of the line through (8, a), (14, b), (20, c): the rise is c − a.
+    let weights: Vec<f64> = found.arms.iter().map(|arm| arm.weight).collect();
+    for (weight, expected) in weights.iter().zip([-1.0, 0.0, 1.0]) {
+        assert!((weight - expected).abs() < 1e-12, "{weights:?}");
+    }
+    let uneven = slope(&[8.0, 20.0, 56.0]);
+    let line = [3.0 + 0.5 * 8.0, 3.0 + 0.5 * 20.0, 3.0 + 0.5 * 56.0];
+    let rise: f64 = uneven.iter().zip(line).map(|(weight, y)| weight * y).sum();
+    assert!((rise - 0.5 * 48.0).abs() < 1e-9);
+}
+
+#[test]
+fn families_differ_in_keys_of_their_own_without_being_confounded() {
+    let found = contrast(
+        "of = { family = \"residual\", depth = 20 }\nno_worse_than = { family = \"plain\", depth = 20 }\nmargin = 1",
+    );
+    assert_eq!(found.declared, Vec::<String>::new());
+}
+
+#[test]
+fn a_difference_that_the_claim_does_not_name_is_refused_and_listed() {
+    let over = r#"
+[[override]]
+when = { depth = 20 }
+set = { "training.lr" = 0.01 }
+"#;
+    let claim = "[[claim]]\nname = \"c\"\nhigher = { family = \"plain\", depth = 20 }\nlower = { family = \"plain\", depth = 8 }\n";
+    let error = parse(&format!("{SWEEP}{over}{claim}")).unwrap_err();
+    let expected = "claim \"c\": its arms differ in what it does not name: training.lr (0.01, 0.1); \
+                    make them equal, or say also_differs = [\"training.lr\"]";
+    assert!(error.contains(expected), "{error}");
+    let declared = format!("{SWEEP}{over}{claim}also_differs = [\"training.lr\"]");
+    let experiment = parse(&declared).unwrap();
+    assert_eq!(experiment.claims[0].1.declared, ["training.lr (0.01, 0.1)"]);
+    // A key of one family only, away from its default.
+    let scaled = "[[override]]\nwhen = { family = \"residual\" }\nset = { \"network.shortcut_scale\" = 0.5 }\n";
+    let families = "[[claim]]\nname = \"c\"\nhigher = { family = \"plain\", depth = 8 }\nlower = { family = \"residual\", depth = 8 }\n";
+    let error = parse(&format!("{SWEEP}{scaled}{families}")).unwrap_err();
+    assert!(error.contains("network.shortcut_scale (0.5)"), "{error}");
+}
+
+#[test]
+fn a_selector_of_nothing_or_of_several_says_what_there_is() {
+    let other = "lower = { family = \"plain\", depth = 8 }";
+    let error = refused(&format!("higher = {{ family = \"plain\", depth = 32 }}\n{other}"));
+    assert!(error.contains("no run has network.depth = 32; there is 8, 14, 20"), "{error}");
+    assert!(error.starts_with("t.toml:"), "{error}");
+    let error = refused(&format!("higher = {{ family = \"plain\" }}\n{other}"));
+    assert!(
+        error.contains("plain matches 3 configurations, which differ in network.depth"),
+        "{error}"
+    );
+    let error = refused(&format!("higher = {{ family = \"plain\", depth = 8 }}\n{other}"));
+    assert!(error.contains("compared with itself"), "{error}");
+}
+
+#[test]
+fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
+    let of = "of = { family = \"plain\", depth = 8 }\n";
+    for (claim, expected) in [
+        ("higher = { depth = 8 }\nlower = { depht = 20 }".to_owned(), "unknown key depht"),
+        (format!("{of}at_most = 9\nmetric = \"accuracy\""), "expected one of train_err_pct"),
+        (
+            format!("{of}at_most = 9\nat_least = 1"),
+            "a claim has higher and lower, or of with one of",
+        ),
+        (format!("{of}at_most = 9\nmargin = 1"), "margin does not go with at_most"),
+        (format!("{of}same_as = {{ depth = 14, family = \"plain\" }}"), "margin is missing"),
+        (
+            format!("{of}at_most = {{ published = \"resnet-21/test\" }}"),
+            "did you mean resnet-20/test",
+        ),
+        (
+            format!(
+                "{of}metric = \"train_err_pct\"\nat_most = {{ published = \"plain-56/train\" }}"
+            ),
+            "the published value is an error as train_err_running_pct is",
+        ),
+        (format!("{of}rises_wiht = \"depth\""), "did you mean rises_with?"),
+        (
+            format!("{of}at_most = 1\ntune = {{ over = \"training.lr\", seeds = [0] }}"),
+            "needs images held out",
+        ),
+    ] {
+        let error = refused(&claim);
+        assert!(error.contains(expected), "{claim}: {error}");
+    }
+    let twice = format!(
+        "{SWEEP}[[claim]]\nname = \"c\"\n{of}at_most = 1\n[[claim]]\nname = \"c\"\n{of}at_most = 2"
+    );
+    assert!(parse(&twice).unwrap_err().contains("two claims are named \"c\""));
+    assert!(parse("level = 2").is_err());
+}
+
+#[test]
+fn a_published_value_brings_its_definition_of_the_error() {
+    let text = format!(
+        "{BASE}{SWEEP}[[claim]]\nname = \"c\"\nof = {{ family = \"plain\", depth = 8 }}\nat_most = {{ published = \"plain-56/train\", plus = 1 }}"
+    );
+    let claims = Claims::parse(Path::new("t.toml"), &text).unwrap().claims;
+    assert_eq!(claims[0].metric, "train_err_running_pct");
+    let Relation::Bound { bound, source: Some(source), .. } = &claims[0].relation else {
+        panic!("a bound")
+    };
+    assert!((bound - 6.64).abs() < 1e-12 && source.contains("Fig. 6"), "{bound} {source}");
+}
+
+#[test]
+fn looks_plan_seeds_that_are_run_later() {
+    let text = format!(
+        "looks = [2, 4]\n{BASE}{SWEEP}[[claim]]\nname = \"c\"\nof = {{ family = \"plain\", depth = 8 }}\nat_most = 9"
+    );
+    let experiment = Experiment::parse(Path::new("t.toml"), &text, &[]).unwrap();
+    assert_eq!((experiment.runs.len(), experiment.later.len()), (12, 12));
+    assert_eq!(experiment.configs.len(), 24);
+    let seeds: BTreeSet<u64> = experiment.later.iter().map(|run| run.settings.seed).collect();
+    assert_eq!(seeds, BTreeSet::from([2, 3]));
+    let choice = &experiment.claims[0].1.arms[0].choices[0];
+    assert_eq!(choice.runs.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_tuned_key_is_a_choice_of_each_arm() {
+    let text = r#"
+[sweep]
+"network.depth" = [8, 14]
+"training.lr" = [0.1, 0.01, 0.05]
+seed = [0, 1, 2]
+[[claim]]
+name = "c"
+higher = { depth = 14 }
+lower = { depth = 8 }
+tune = { over = "training.lr", seeds = [0] }
+"#;
+    let experiment =
+        parse(&text.replace("[sweep]", "[sweep]\n\"data.validation\" = [10]")).unwrap();
+    let values: Vec<_> =
+        experiment.claims[0].1.arms[1].choices.iter().map(|c| c.value.clone()).collect();
+    assert_eq!(values, [0.01, 0.05, 0.1].map(|rate| Some(Value::from(rate))));
+}

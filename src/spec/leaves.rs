@@ -1,0 +1,69 @@
+//! Values of a TOML file as JSON, words and tables, or what was expected instead.
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub(super) fn collect_leaves<'a>(
+    name: &str,
+    value: &'a Spanned<DeValue<'a>>,
+    place: String,
+    leaves: &mut Vec<(String, &'a Spanned<DeValue<'a>>, String)>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                collect_leaves(&format!("{name}.{}", key.get_ref()), value, place.clone(), leaves);
+            }
+        }
+        _ => leaves.push((name.to_owned(), value, place)),
+    }
+}
+
+pub(super) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
+    match value.get_ref() {
+        DeValue::String(text) => Ok(Value::from(text.as_ref())),
+        DeValue::Boolean(flag) => Ok(Value::from(*flag)),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(|n| u64::try_from(n).map_or_else(|_| Value::from(n), Value::from))
+            .map_err(|_| format!("{number} is too large")),
+        DeValue::Float(number) => number
+            .as_str()
+            .parse()
+            .ok()
+            .filter(|x: &f64| x.is_finite())
+            .map(Value::from)
+            .ok_or_else(|| format!("{number} is not a finite number")),
+        DeValue::Array(items) => items.iter().map(json).collect(),
+        DeValue::Table(_) => Err("a table does not belong here".into()),
+        DeValue::Datetime(_) => Err("a date does not belong here".into()),
+    }
+}
+
+pub(super) fn word(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    value.get_ref().as_str().map(str::to_owned).ok_or_else(|| "expected a text".into())
+}
+
+pub(super) fn subtable<'a, 'b>(value: &'b Spanned<DeValue<'a>>) -> Result<&'b DeTable<'a>, String> {
+    value.get_ref().as_table().ok_or_else(|| "expected a table".into())
+}
+
+pub(super) fn tables<'a, 'b>(
+    value: &'b Spanned<DeValue<'a>>,
+) -> Result<Vec<&'b DeTable<'a>>, String> {
+    let array = value.get_ref().as_array().ok_or("expected [[...]] tables")?;
+    array.iter().map(subtable).collect()
+}
+
+/// A finite number.
+pub(super) fn number(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
+    json(value)?.as_f64().ok_or_else(|| "expected a number".into())
+}
+
+/// A list of whole numbers.
+pub(super) fn numbers<N: TryFrom<u64>>(value: &Spanned<DeValue<'_>>) -> Result<Vec<N>, String> {
+    let expected = "expected a list of whole numbers";
+    let Value::Array(items) = json(value)? else { return Err(expected.into()) };
+    let number = |item: &Value| item.as_u64().and_then(|number| N::try_from(number).ok());
+    items.iter().map(|item| number(item).ok_or_else(|| expected.into())).collect()
+}
