@@ -1,7 +1,11 @@
 //! Runs to summaries over seeds, and measurements to quantiles.
 
 mod quantile;
+mod student;
 mod summary;
+mod verdict;
 
 pub use quantile::{median, quantile};
+pub use student::{Interval, quantile as student_quantile};
 pub use summary::{METRICS, Summary, SummaryRow, SummaryTable, table};
+pub use verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};

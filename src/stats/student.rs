@@ -1,0 +1,75 @@
+//! Student's t: intervals of a mean from few values.
+
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The value that a variable of Student's distribution with these degrees of freedom stays below
+/// with probability `p`.
+///
+/// # Panics
+/// When `df` is not above zero or `p` not in 0 … 1.
+pub fn quantile(df: f64, p: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, df).expect("degrees of freedom above zero").inverse_cdf(p)
+}
+
+/// Where a mean lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Interval {
+    /// The interval that covers the mean of the values' distribution with this probability, if that
+    /// is normal; absent for fewer than two values. Of equal values it has no width.
+    pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
+        let n = values.len() as f64;
+        if n < 2.0 {
+            return None;
+        }
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let error = (squares / (n - 1.0) / n).sqrt();
+        // Far quantiles of few degrees of freedom times nothing are nothing.
+        let half =
+            if error == 0.0 { 0.0 } else { quantile(n - 1.0, 0.5 + confidence / 2.0) * error };
+        Some(Self { low: mean - half, high: mean + half })
+    }
+
+    /// Half its width.
+    pub fn half_width(&self) -> f64 {
+        (self.high - self.low) / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        // Student's t table, to three digits behind the point.
+        for (df, p, expected) in [
+            (1.0, 0.975, 12.706),
+            (2.0, 0.975, 4.303),
+            (4.0, 0.975, 2.776),
+            (4.0, 0.995, 4.604),
+            (9.0, 0.95, 1.833),
+            (30.0, 0.9995, 3.646),
+        ] {
+            assert!((quantile(df, p) - expected).abs() < 6e-4, "{df} {p}: {}", quantile(df, p));
+            assert!((quantile(df, 1.0 - p) + expected).abs() < 6e-4);
+        }
+    }
+
+    #[test]
+    fn an_interval_is_as_by_hand() {
+        // Mean 5, s² = 13, half width 4.303 · √(13/3).
+        let interval = Interval::of(&[2.0, 4.0, 9.0], 0.95).unwrap();
+        assert!((interval.half_width() - 4.302_653 * (13.0f64 / 3.0).sqrt()).abs() < 1e-5);
+        assert!(((interval.low + interval.high) / 2.0 - 5.0).abs() < 1e-12);
+        assert_eq!(Interval::of(&[1.0], 0.95), None);
+        assert_eq!(Interval::of(&[3.0, 3.0], 0.95), Some(Interval { low: 3.0, high: 3.0 }));
+    }
+}
