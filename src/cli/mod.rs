@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command, each only glue.
 
 mod bench;
+mod check;
 mod cuda;
 mod data;
 mod doctor;
@@ -42,6 +43,8 @@ enum Command {
     Status(status::Args),
     /// Draw the figures of a results directory from its CSV
     Plot(plot::Args),
+    /// Hold an experiment's claims against its results
+    Check(check::Args),
     /// Print a network layer by layer
     Inspect(inspect::Args),
     /// Loss and error of given weights on a data set
@@ -61,6 +64,10 @@ struct Usage(String);
 
 /// Ended without fault, but some runs failed.
 const SOME_FAILED: u8 = 3;
+
+/// A claim is refuted, or none is and one is undecided.
+const REFUTED: u8 = 4;
+const UNDECIDED: u8 = 5;
 
 /// The program: the command line of this process, with families of the program's own crate beside
 /// those of this one. The result is the exit code.
@@ -87,6 +94,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -130,7 +130,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(hours) = args.max_hours {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
-    let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    let (runs, arms) = (experiment.configs.clone(), experiment.arms.clone());
+    let resolved = Resolved { schema: SCHEMA, runs, arms };
     lock.check()?;
     directory.write_experiment(&experiment.text, &resolved)?;
     let layouts = options.layouts.clone();

@@ -1,7 +1,7 @@
 //! What is known of a run besides its curve: from its manifest, or where that was not kept, from
 //! the experiment's resolved configurations.
 
-use super::{Execution, Manifest, Revision, SweepDir};
+use super::{Execution, Manifest, Resolved, Revision, SweepDir};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub struct Facts {
     /// The resolved configuration by dotted key.
     pub config: BTreeMap<String, Value>,
+    /// The arm that it belongs to, where the experiment has arms.
+    pub arm: Option<String>,
     /// What only a manifest says; absent of runs that have not begun, and where `runs/` was not
     /// kept.
     pub manifest: Option<Made>,
@@ -37,10 +39,10 @@ pub struct Made {
 
 impl From<Manifest> for Facts {
     fn from(manifest: Manifest) -> Self {
-        let Manifest { config, execution, revision, data, parameters, macs, .. } = manifest;
+        let Manifest { config, arm, execution, revision, data, parameters, macs, .. } = manifest;
         let (classes, train_images, data) = (data.classes, data.train, data.sha256);
         let made = Made { classes, data, train_images, parameters, macs, execution, revision };
-        Self { config, manifest: Some(made) }
+        Self { config, arm, manifest: Some(made) }
     }
 }
 
@@ -50,10 +52,13 @@ impl SweepDir {
     /// # Errors
     /// When a file is damaged.
     pub fn facts(&self) -> Result<BTreeMap<String, Facts>> {
-        let planned = self.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
-        let planned =
-            planned.into_iter().map(|(id, config)| (id, Facts { config, manifest: None }));
-        let mut facts: BTreeMap<String, Facts> = planned.collect();
+        let mut facts = BTreeMap::new();
+        if let Some(Resolved { runs, mut arms, .. }) = self.resolved()? {
+            for (id, config) in runs {
+                let arm = arms.remove(&id);
+                facts.insert(id, Facts { config, arm, manifest: None });
+            }
+        }
         if self.root().join("runs").is_dir() {
             for run in self.runs()? {
                 let manifest = run.manifest()?;

@@ -202,6 +202,9 @@ pub struct Resolved {
     pub schema: u32,
     /// Configurations by run id.
     pub runs: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
+    /// The arms of runs that belong to one, by run id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arms: BTreeMap<String, String>,
 }
 
 /// Writes a value as indented JSON with a final line end.

@@ -6,6 +6,7 @@ use super::{
 };
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
+use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,14 @@ impl SweepDir {
     pub fn resolved(&self) -> Result<Option<Resolved>> {
         let path = self.root.join("resolved.json");
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Writes `claims.json`: what became of the experiment's claims.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_claims(&self, verdicts: &impl Serialize) -> Result<()> {
+        write_json(&self.root.join("claims.json"), verdicts)
     }
 
     /// All runs that have begun, by name.

@@ -1,10 +1,14 @@
 //! Runs to summaries over seeds, and measurements to quantiles.
 
+mod claims;
+mod evidence;
 mod quantile;
 mod student;
 mod summary;
 mod verdict;
 
+pub use claims::{ArmSummary, Verdict, check};
+pub use evidence::{Evidence, Final};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};
 pub use summary::{METRICS, Summary, SummaryRow, SummaryTable, table};

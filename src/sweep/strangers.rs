@@ -74,7 +74,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let directory = directory(&folder);
             if is_recorded {
-                let resolved = Resolved { schema: SCHEMA, runs: configs(TEXT) };
+                let resolved =
+                    Resolved { schema: SCHEMA, runs: configs(TEXT), arms: BTreeMap::new() };
                 directory.write_experiment(TEXT, &resolved).unwrap();
             }
             refuse_strangers(&changed, &directory).unwrap();
@@ -98,7 +99,10 @@ mod tests {
         let record = |text: &str| {
             let present = configs(text);
             refuse_strangers(&present, &directory)?;
-            directory.write_experiment(text, &Resolved { schema: SCHEMA, runs: present })
+            directory.write_experiment(
+                text,
+                &Resolved { schema: SCHEMA, runs: present, arms: BTreeMap::new() },
+            )
         };
         record(TEXT).unwrap();
         // Runs of depth 14 never begin, so the file may drop them, and take up others.

@@ -201,7 +201,11 @@ fn a_directory_with_runs_of_another_configuration_is_refused_with_what_changed()
     let experiment = fathom::spec::Experiment::load(&file, &sets).expect("a fine experiment");
     let directory = SweepDir::new(folder.path().join("results/tiny"));
     directory.create().expect("writable");
-    let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    let resolved = Resolved {
+        schema: SCHEMA,
+        runs: experiment.configs.clone(),
+        arms: experiment.arms.clone(),
+    };
     directory.write_experiment(&experiment.text, &resolved).expect("writable");
     for run in &experiment.runs {
         let manifest = Manifest {

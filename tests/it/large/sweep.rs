@@ -47,7 +47,11 @@ pub fn written() -> (TempDir, SweepDir) {
         Experiment::load(&folder.path().join("tiny.toml"), &sets).expect("a fine experiment");
     let directory = SweepDir::new(folder.path().join("results/large"));
     directory.create().expect("writable");
-    let resolved = Resolved { schema: SCHEMA, runs: experiment.configs.clone() };
+    let resolved = Resolved {
+        schema: SCHEMA,
+        runs: experiment.configs.clone(),
+        arms: experiment.arms.clone(),
+    };
     directory.write_experiment(&experiment.text, &resolved).expect("writable");
     experiment.runs.par_iter().for_each(|run| {
         write(run, &directory.run(&run.id)).expect("writable");
