@@ -125,6 +125,21 @@ fn claimed(low: Option<f64>, high: Option<f64>) -> String {
     }
 }
 
+/// What more seeds would do.
+fn outlook(verdict: &Verdict) -> String {
+    let (n, last) = (verdict.n, verdict.looks.last());
+    match verdict.seeds_needed {
+        Some(seeds) if seeds > n => {
+            format!("about {seeds} seeds would decide, if they are like these {n}")
+        }
+        _ => match last {
+            Some(last) if n >= *last => "its looks are used up".into(),
+            Some(last) => format!("even {last} seeds would not decide, if they are like these {n}"),
+            None => format!("a thousand seeds would not decide, if they are like these {n}"),
+        },
+    }
+}
+
 /// A claim in words, with what a table has no room for.
 fn explain(verdict: &Verdict) {
     say(format!("\n{} ({}): {}", verdict.name, verdict.outcome, verdict.statement));
@@ -134,12 +149,7 @@ fn explain(verdict: &Verdict) {
     if let Some(reason) = &verdict.reason {
         say(format!("  undecided because {reason}"));
     } else if verdict.outcome == Outcome::Undecided {
-        say(match verdict.seeds_needed {
-            Some(n) if n > verdict.n => {
-                format!("  about {n} seeds would decide, if they are like these {}", verdict.n)
-            }
-            _ => "  more seeds than anybody trains would not decide, if they are like these".into(),
-        });
+        say(format!("  {}", outlook(verdict)));
     }
     verdict.remarks.iter().for_each(|remark| say(format!("  {remark}")));
     if !verdict.exploratory.is_empty() {

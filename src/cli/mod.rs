@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod cuda;
 mod data;
+mod decide;
 mod doctor;
 mod eval;
 mod inspect;
@@ -16,6 +17,7 @@ mod plot;
 mod progress;
 mod run;
 mod say;
+mod stage;
 mod status;
 mod table;
 

@@ -1,23 +1,18 @@
 //! `fathom run`.
 
 use super::options::{Machine, options};
-use super::progress::Progress;
 use super::say::say;
+use super::stage::Stage;
 use super::table::{self, Format};
-use super::{SOME_FAILED, plan};
-use super::{layout, measure};
+use super::{SOME_FAILED, decide, layout, measure, plan};
 use crate::protocol::{Interval, STOPPED};
 use crate::record::{
     Layout, Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
 };
 use crate::spec::{Experiment, Run, SpecError};
-use crate::sweep::{
-    Control, Options, Outcome, Sweep, Told, Worker, available_memory, listen, refuse_strangers,
-    tally,
-};
+use crate::sweep::{Control, Options, Outcome, Worker, available_memory, refuse_strangers, tally};
 use crate::{data, stats};
 use anyhow::{Context, Result, ensure};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -71,6 +66,10 @@ pub struct Args {
     /// Time a few updates first, and refuse a sweep that would take longer
     #[arg(long, value_name = "HOURS", value_parser = super::measure::hours)]
     max_hours: Option<f64>,
+    /// Add seeds until every claim is decided, at the numbers of seeds that the experiment fixes as
+    /// `looks`; --max-hours then ends it
+    #[arg(long, conflicts_with_all = ["smoke", "only"])]
+    until_decided: bool,
     /// A few steps of one run per distinct net, in results/<name>-smoke; generated images stand in
     /// for a data set that is absent
     #[arg(long)]
@@ -104,6 +103,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         experiment.runs = crate::spec::smoke(&experiment.runs)?;
         let short = experiment.runs.iter().map(|run| (run.id.clone(), run.config.clone()));
         experiment.configs = short.collect();
+        // A few steps decide nothing.
+        experiment.claims.clear();
+    }
+    if args.until_decided {
+        experiment.runs = decide::begin(&experiment)?;
     }
     if args.dry_run {
         plan::table(&experiment.runs).print(args.format)?;
@@ -127,7 +131,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let layout = args.machine.layout.or(args.smoke.then(Layout::default));
     options.layouts = layout::settle(&experiment.runs, bound, &worker, &options, layout)?;
-    if let Some(hours) = args.max_hours {
+    if let (Some(hours), false) = (args.max_hours, args.until_decided) {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
     let (runs, arms) = (experiment.configs.clone(), experiment.arms.clone());
@@ -137,39 +141,31 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let layouts = options.layouts.clone();
     let execution = SweepExecution::new(&options.devices[0], options.threads);
     directory.write_execution(&SweepExecution { layouts, cuda: options.cuda, ..execution })?;
-    let before = tally(&experiment.runs, &directory)?;
-    announce(&name, experiment.runs.len(), &before, &options);
-    let progress = Arc::new(Progress::new(&experiment.runs, &before, &directory)?);
-    let control = Arc::new(Control::new());
-    listen_telling(&control, &progress)?;
-    let outcome = Sweep {
-        runs: &experiment.runs,
+    let stage = Stage {
+        name: &name,
         directory: &directory,
         options: &options,
-        executor: &worker,
-        observer: &*progress,
-        control: &control,
-        lock: Some(lock.token()),
+        worker: &worker,
+        lock: &lock,
+        control: Arc::new(Control::new()),
+        progress: Arc::default(),
+    };
+    stage.listen()?;
+    if let (Some(hours), true) = (args.max_hours, args.until_decided) {
+        decide::stop_after(hours, &stage.control)?;
     }
-    .run();
-    progress.close();
-    report(&experiment, &directory, args.format, &outcome?, &control)
-}
-
-/// What is about to be run, and how.
-fn announce(name: &str, runs: usize, before: &BTreeMap<State, usize>, options: &Options) {
-    let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum::<usize>();
-    say(format!(
-        "{name}: {runs} runs{}, {} side by side, {} on {}",
-        if done > 0 { format!(" ({done} done before)") } else { String::new() },
-        options.jobs * options.devices.len(),
-        if options.threads == 1 {
-            "one thread each".into()
-        } else {
-            format!("{} threads each", options.threads)
-        },
-        options.devices.join(", "),
-    ));
+    let mut outcome = stage.run(&experiment.runs)?;
+    while args.until_decided && !stage.control.is_stopping() {
+        let further = decide::go_on(&experiment, &directory, &experiment.runs)?;
+        if further.is_empty() {
+            break;
+        }
+        let next = stage.run(&further)?;
+        outcome.held.extend(next.held);
+        outcome.remarks.extend(next.remarks);
+        experiment.runs.extend(further);
+    }
+    report(&experiment, &directory, args.format, &outcome, &stage.control)
 }
 
 /// Data sets are read once before anything is computed: a missing or damaged one is found now.
@@ -201,21 +197,6 @@ fn hold(directory: &SweepDir) -> Result<Lock> {
     Ok(taken.lock)
 }
 
-/// Listens to signals, and says what they came to.
-fn listen_telling(control: &Arc<Control>, progress: &Arc<Progress>) -> Result<()> {
-    let progress = Arc::clone(progress);
-    listen(Arc::clone(control), move |told| match told {
-        Told::Stop(0) => progress.say("stopping: no run trains"),
-        Told::Stop(1) => progress
-            .say("stopping: 1 run finishes its step and writes a checkpoint; once more kills it"),
-        Told::Stop(n) => progress.say(&format!(
-            "stopping: {n} runs finish their step and write a checkpoint; once more kills them"
-        )),
-        Told::Kill(n) => progress.say(&format!("killing {n} runs; once more does not wait")),
-        Told::Echo | Told::Leave => {}
-    })
-}
-
 /// The end of a sweep in words and as an exit code.
 fn report(
     experiment: &Experiment,
@@ -233,6 +214,9 @@ fn report(
             say(format!("note: {note}"));
         }
         table::summary(&stats::table(&directory.load()?), format).print(format)?;
+    }
+    if !is_stopped {
+        decide::conclude(experiment, directory)?;
     }
     let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
     say(format!("{}: {}", directory.root().display(), told.join(", ")));

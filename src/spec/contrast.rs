@@ -285,6 +285,7 @@ fn slope(xs: &[f64]) -> Vec<f64> {
 
 /// `plain 44 lr=0.1`: family and depth bare and first.
 fn label(selector: &Selector) -> String {
+    let is_named = ["arm", "network.family"].iter().any(|key| selector.contains_key(*key));
     let mut parts: Vec<(usize, String)> = selector
         .iter()
         .map(|(key, value)| {
@@ -292,7 +293,7 @@ fn label(selector: &Selector) -> String {
             match key.as_str() {
                 "arm" => (0, text),
                 "network.family" => (1, text),
-                "network.depth" => (2, text),
+                "network.depth" if is_named => (2, text),
                 key => (3, format!("{}={text}", short(key))),
             }
         })

@@ -35,6 +35,8 @@ pub struct Verdict {
     pub n: usize,
     /// Seeds that were planned, without those by which a key was tuned.
     pub planned: usize,
+    /// The numbers of seeds at which it is looked at, where the experiment fixes them.
+    pub looks: Vec<usize>,
     /// Seeds in all that would decide at the present effect and deviation; where looks are fixed,
     /// the first one that would.
     pub seeds_needed: Option<usize>,
@@ -127,7 +129,7 @@ impl Judge<'_> {
         });
         let mut reason = reason;
         if reason.is_none() && judged.is_none() {
-            reason = Some(self.unfinished(&missing, seeds.len(), effects.len()));
+            reason = Some(self.unfinished(&missing, seeds.len(), &ordered, effects.len()));
         }
         let refused = self.evidence.mixed_data(&ids(&arms, &seeds));
         let reason = refused.or(reason);
@@ -149,6 +151,7 @@ impl Judge<'_> {
             confidence: self.confidence,
             n: shown.as_ref().map_or(0, |look| look.n),
             planned: seeds.len(),
+            looks: self.looks.to_vec(),
             seeds_needed: match outcome {
                 Outcome::Undecided => self.needed(&effects, &region),
                 _ => None,
@@ -222,11 +225,18 @@ impl Judge<'_> {
     }
 
     /// Why there is nothing to decide by.
-    fn unfinished(&self, missing: &[String], seeds: usize, complete: usize) -> String {
+    fn unfinished(
+        &self,
+        missing: &[String],
+        seeds: usize,
+        ordered: &[f64],
+        complete: usize,
+    ) -> String {
         let first = missing.first().map(|why| format!(" ({why})")).unwrap_or_default();
         match self.looks.first() {
             Some(look) => {
-                format!("{complete} of the {look} seeds of the first look are complete{first}")
+                let complete = ordered.len();
+                format!("{complete} of the first {look} seeds, the first look, are complete{first}")
             }
             None if seeds == 0 => "its arms share no seed".into(),
             None => format!("{complete} of {seeds} seeds are complete{first}"),

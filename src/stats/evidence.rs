@@ -24,6 +24,11 @@ pub enum Final {
 }
 
 impl Evidence {
+    #[cfg(test)]
+    pub(super) fn new(runs: BTreeMap<String, RunCurve>, facts: BTreeMap<String, Facts>) -> Self {
+        Self { runs, facts }
+    }
+
     /// Reads a results directory.
     ///
     /// # Errors
@@ -103,7 +108,11 @@ impl Evidence {
             differing("threads", &|made| made.execution.threads.to_string()),
             differing("libtorch", &|made| made.execution.libtorch.clone()),
             differing("revision", &|made| {
-                format!("{}{}", made.revision.git, if made.revision.dirty { " dirty" } else { "" })
+                format!(
+                    "{}{}",
+                    made.revision.git.get(..8).unwrap_or(&made.revision.git),
+                    if made.revision.dirty { " dirty" } else { "" }
+                )
             }),
         ];
         all.into_iter().flatten().collect()

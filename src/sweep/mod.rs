@@ -121,7 +121,7 @@ pub fn reserved(run: &Run) -> u64 {
 }
 
 /// A lock whose holder panicked still guards plain data.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,6 +3,7 @@
 mod bench;
 #[cfg(feature = "train")]
 mod chaos;
+mod claims;
 mod command_line;
 mod data;
 #[cfg(feature = "train")]

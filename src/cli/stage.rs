@@ -1,0 +1,96 @@
+//! A sweep on its way: what it says of itself, and who may stop it.
+
+use super::progress::Progress;
+use super::say::say;
+use crate::record::{Lock, State, SweepDir};
+use crate::spec::Run;
+use crate::sweep::{Control, Options, Outcome, Sweep, Told, Worker, listen, locked, tally};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// Where and how runs are run.
+pub struct Stage<'a> {
+    /// Of the sweep.
+    pub name: &'a str,
+    /// Of its results.
+    pub directory: &'a SweepDir,
+    /// Devices, jobs, threads.
+    pub options: &'a Options,
+    /// What trains.
+    pub worker: &'a Worker,
+    /// On the directory.
+    pub lock: &'a Lock,
+    /// Stops it.
+    pub control: Arc<Control>,
+    /// Of the runs that are under way.
+    pub progress: Arc<Mutex<Option<Arc<Progress>>>>,
+}
+
+impl Stage<'_> {
+    /// Runs what of these is left.
+    ///
+    /// # Errors
+    /// When files are damaged or locks lost.
+    pub fn run(&self, runs: &[Run]) -> Result<Outcome> {
+        let before = tally(runs, self.directory)?;
+        announce(self.name, runs.len(), &before, self.options);
+        let progress = Arc::new(Progress::new(runs, &before, self.directory)?);
+        *locked(&self.progress) = Some(Arc::clone(&progress));
+        let outcome = Sweep {
+            runs,
+            directory: self.directory,
+            options: self.options,
+            executor: self.worker,
+            observer: &*progress,
+            control: &self.control,
+            lock: Some(self.lock.token()),
+        }
+        .run();
+        progress.close();
+        *locked(&self.progress) = None;
+        outcome
+    }
+
+    /// Listens to signals, and says what they came to.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen(&self) -> Result<()> {
+        let progress = Arc::clone(&self.progress);
+        listen(Arc::clone(&self.control), move |told| {
+            let text = match told {
+                Told::Stop(0) => "stopping: no run trains".into(),
+                Told::Stop(1) => {
+                    "stopping: 1 run finishes its step and writes a checkpoint; once more kills it"
+                        .into()
+                }
+                Told::Stop(n) => format!(
+                    "stopping: {n} runs finish their step and write a checkpoint; once more kills them"
+                ),
+                Told::Kill(n) => format!("killing {n} runs; once more does not wait"),
+                Told::Echo | Told::Leave => return,
+            };
+            match &*locked(&progress) {
+                Some(progress) => progress.say(&text),
+                None => say(text),
+            }
+        })
+    }
+}
+
+/// What is about to be run, and how.
+fn announce(name: &str, runs: usize, before: &BTreeMap<State, usize>, options: &Options) {
+    let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum::<usize>();
+    say(format!(
+        "{name}: {runs} runs{}, {} side by side, {} on {}",
+        if done > 0 { format!(" ({done} done before)") } else { String::new() },
+        options.jobs * options.devices.len(),
+        if options.threads == 1 {
+            "one thread each".into()
+        } else {
+            format!("{} threads each", options.threads)
+        },
+        options.devices.join(", "),
+    ));
+}

@@ -1,0 +1,137 @@
+//! Claims as a user meets them.
+
+use crate::support::{fail, fathom, succeed};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A copy of results that are published with the program, with these claims instead of its own.
+fn quick(claims: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/quick");
+    copy(&from, &folder.path().join("quick"));
+    let experiment = folder.path().join("quick/experiment.toml");
+    let text = std::fs::read_to_string(&experiment).expect("an experiment");
+    let text = text.split("[[claim]]").next().expect("a beginning");
+    std::fs::write(experiment, format!("{text}{claims}")).expect("writable");
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("writable");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("readable").path();
+        let there = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &there);
+        } else {
+            std::fs::copy(&path, there).expect("writable");
+        }
+    }
+}
+
+fn claim(name: &str, text: &str) -> String {
+    format!("\n[[claim]]\nname = \"{name}\"\nof = {{ family = \"plain\", depth = 44 }}\n{text}\n")
+}
+
+fn runs_of(folder: &TempDir, prefix: &str) -> Vec<PathBuf> {
+    let runs = std::fs::read_dir(folder.path().join("quick/runs")).expect("runs");
+    let paths = runs.map(|entry| entry.expect("readable").path());
+    let is_meant = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+    };
+    paths.filter(is_meant).collect()
+}
+
+#[test]
+fn each_verdict_has_its_exit_code() {
+    let (holds, fails) = ("at_most = 100", "at_most = 1");
+    let supported = quick(&claim("holds", holds));
+    let table = succeed(supported.path(), &["check", "quick"]);
+    assert!(table.lines().nth(1).is_some_and(|row| row.starts_with("supported")), "{table}");
+    let claims =
+        std::fs::read_to_string(supported.path().join("quick/claims.json")).expect("written");
+    let claims: serde_json::Value = serde_json::from_str(&claims).expect("JSON");
+    assert_eq!((&claims[0]["outcome"], &claims[0]["n"]), (&"supported".into(), &3.into()));
+
+    let refuted = quick(&(claim("holds", holds) + &claim("fails", fails)));
+    let output = fathom(refuted.path())
+        .args(["check", "quick", "--format", "csv"])
+        .output()
+        .expect("starts");
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("\nrefuted,fails,train_err_pct,"), "{text}");
+
+    let undecided = quick(&claim("holds", holds));
+    std::fs::remove_dir_all(&runs_of(&undecided, "plain-44-s1")[0]).expect("there");
+    let said = fail(undecided.path(), 5, &["check", "quick"]);
+    assert!(said.contains("2 of 3 seeds are complete (plain-44-s1-"), "{said}");
+    assert!(said.contains("has not begun)"), "{said}");
+}
+
+#[test]
+fn a_claim_about_no_run_and_a_file_without_claims_are_told_so() {
+    let folder = quick("\n[[claim]]\nname = \"c\"\nof = { depth = 56 }\nat_most = 1\n");
+    let said = fail(folder.path(), 2, &["check", "quick"]);
+    assert!(said.contains("experiment.toml:"), "{said}");
+    assert!(said.contains("no run has network.depth = 56; there is 8, 20, 32, 44"), "{said}");
+    let said = fail(quick("").path(), 2, &["check", "quick"]);
+    assert!(said.contains("makes no claims"), "{said}");
+}
+
+#[test]
+fn claims_are_checked_from_the_published_table_alone() {
+    let folder = quick(&claim("holds", "at_most = 100"));
+    let alone = |folder: &TempDir| succeed(folder.path(), &["check", "quick"]);
+    let with_runs = alone(&folder);
+    std::fs::remove_dir_all(folder.path().join("quick/runs")).expect("there");
+    assert_eq!(alone(&folder), with_runs);
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn seeds_are_added_until_claims_are_decided_and_no_further() {
+    use crate::support::with_experiment;
+    let claims = r#"
+[sweep]
+"network.depth" = [8, 14]
+seed = [0, 1]
+
+[[claim]]
+name = "decided at once"
+of = { depth = 8 }
+at_most = 1000
+
+[[claim]]
+name = "never decided"
+of = { depth = 14 }
+same_as = { depth = 8 }
+margin = 0.001
+"#;
+    let folder = with_experiment(claims);
+    let file = folder.path().join("tiny.toml");
+    let text = std::fs::read_to_string(&file).expect("an experiment");
+    std::fs::write(&file, format!("looks = [2, 3, 4]\n{text}")).expect("writable");
+    let runs = || {
+        let runs = std::fs::read_dir(folder.path().join("results/tiny/runs")).expect("runs");
+        runs.count()
+    };
+    // The file's own seeds first.
+    let run = ["run", "tiny.toml", "--device", "cpu", "--threads", "1"];
+    succeed(folder.path(), &run);
+    assert_eq!(runs(), 4);
+    let decided: Vec<&str> = run.into_iter().chain(["--until-decided"]).collect();
+    let output = fathom(folder.path()).args(&decided).output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("undecided: never decided; 3 seeds next"), "{said}");
+    assert!(said.contains("undecided: never decided; 4 seeds next"), "{said}");
+    assert!(said.contains("supported  decided at once"), "{said}");
+    assert_eq!(runs(), 8, "both arms of one claim, four seeds");
+    // Without the flag the directory is still this experiment's.
+    succeed(folder.path(), &run);
+    fail(folder.path(), 5, &["check", "results/tiny"]);
+
+    let plain = with_experiment("");
+    let said = fail(plain.path(), 2, &decided);
+    assert!(said.contains("no looks: add looks ="), "{said}");
+}
