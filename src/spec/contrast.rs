@@ -55,11 +55,10 @@ impl Contrast {
     /// the claim does not name.
     pub fn of(claim: &Claim, candidates: &Candidates) -> Result<Self, SpecError> {
         let finder = Finder { claim, candidates };
-        let found = finder.find().map_err(|message| SpecError {
+        finder.find().map_err(|message| SpecError {
             place: claim.place.clone(),
             message: format!("claim \"{}\": {message}", claim.name),
-        });
-        found
+        })
     }
 
     /// Ids of all its runs with their seeds.
