@@ -17,6 +17,7 @@ pub struct Usage {
 
 /// Runs a command line of the program that should succeed; returns its standard output and what it
 /// took.
+#[expect(clippy::zombie_processes, reason = "wait4 waits, and tells what it took")]
 pub fn of(folder: &Path, line: &str) -> (String, Usage) {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
     command.current_dir(folder).args(line.split(' ')).stdout(Stdio::piped());
