@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A copy of results that are published with the program, with these claims instead of its own.
-fn quick(claims: &str) -> TempDir {
+fn published(claims: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/quick");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-small");
     copy(&from, &folder.path().join("quick"));
     let experiment = folder.path().join("quick/experiment.toml");
     let text = std::fs::read_to_string(&experiment).expect("an experiment");
@@ -45,7 +45,7 @@ fn runs_of(folder: &TempDir, prefix: &str) -> Vec<PathBuf> {
 #[test]
 fn each_verdict_has_its_exit_code() {
     let (holds, fails) = ("at_most = 100", "at_most = 1");
-    let supported = quick(&claim("holds", holds));
+    let supported = published(&claim("holds", holds));
     let table = succeed(supported.path(), &["check", "quick"]);
     assert!(table.lines().nth(1).is_some_and(|row| row.starts_with("supported")), "{table}");
     let claims =
@@ -53,7 +53,7 @@ fn each_verdict_has_its_exit_code() {
     let claims: serde_json::Value = serde_json::from_str(&claims).expect("JSON");
     assert_eq!((&claims[0]["outcome"], &claims[0]["n"]), (&"supported".into(), &3.into()));
 
-    let refuted = quick(&(claim("holds", holds) + &claim("fails", fails)));
+    let refuted = published(&(claim("holds", holds) + &claim("fails", fails)));
     let output = fathom(refuted.path())
         .args(["check", "quick", "--format", "csv"])
         .output()
@@ -62,7 +62,7 @@ fn each_verdict_has_its_exit_code() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("\nrefuted,fails,train_err_pct,"), "{text}");
 
-    let undecided = quick(&claim("holds", holds));
+    let undecided = published(&claim("holds", holds));
     std::fs::remove_dir_all(&runs_of(&undecided, "plain-44-s1")[0]).expect("there");
     let said = fail(undecided.path(), 5, &["check", "quick"]);
     assert!(said.contains("2 of 3 seeds are complete (plain-44-s1-"), "{said}");
@@ -71,17 +71,17 @@ fn each_verdict_has_its_exit_code() {
 
 #[test]
 fn a_claim_about_no_run_and_a_file_without_claims_are_told_so() {
-    let folder = quick("\n[[claim]]\nname = \"c\"\nof = { depth = 56 }\nat_most = 1\n");
+    let folder = published("\n[[claim]]\nname = \"c\"\nof = { depth = 56 }\nat_most = 1\n");
     let said = fail(folder.path(), 2, &["check", "quick"]);
     assert!(said.contains("experiment.toml:"), "{said}");
-    assert!(said.contains("no run has network.depth = 56; there is 8, 20, 32, 44"), "{said}");
-    let said = fail(quick("").path(), 2, &["check", "quick"]);
+    assert!(said.contains("no run has network.depth = 56; there is 8, 20, 44"), "{said}");
+    let said = fail(published("").path(), 2, &["check", "quick"]);
     assert!(said.contains("makes no claims"), "{said}");
 }
 
 #[test]
 fn claims_are_checked_from_the_published_table_alone() {
-    let folder = quick(&claim("holds", "at_most = 100"));
+    let folder = published(&claim("holds", "at_most = 100"));
     let alone = |folder: &TempDir| succeed(folder.path(), &["check", "quick"]);
     let with_runs = alone(&folder);
     std::fs::remove_dir_all(folder.path().join("quick/runs")).expect("there");
