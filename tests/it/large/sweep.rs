@@ -21,6 +21,18 @@ const SWEEP: &str = r#"
 "network.family" = ["plain", "residual"]
 "network.depth" = [8, 20, 32, 44, 56]
 seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+
+[[claim]]
+name = "the error of plain nets rises with depth"
+of = { family = "plain" }
+rises_with = "depth"
+by_at_least = 5
+
+[[claim]]
+name = "deeper residual nets train no worse"
+of = { family = "residual", depth = 56 }
+no_worse_than = { family = "residual", depth = 8 }
+margin = 1
 "#;
 
 /// Steps between two evaluations.
