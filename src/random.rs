@@ -25,6 +25,8 @@ pub enum Purpose {
     Shapes = 5,
     /// Which values dropout leaves out in one update.
     Dropout = 6,
+    /// Which values a bootstrap draws.
+    Bootstrap = 7,
 }
 
 /// An independent stream of random numbers for each key.

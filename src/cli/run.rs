@@ -8,6 +8,7 @@ use super::{SOME_FAILED, decide, layout, measure, plan};
 use crate::protocol::{Interval, STOPPED};
 use crate::record::{
     Layout, Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
+    write_atomically,
 };
 use crate::spec::{Experiment, Run, SpecError};
 use crate::sweep::{Control, Options, Outcome, Worker, available_memory, refuse_strangers, tally};
@@ -134,10 +135,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let (Some(hours), false) = (args.max_hours, args.until_decided) {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
-    let (runs, arms) = (experiment.configs.clone(), experiment.arms.clone());
-    let resolved = Resolved { schema: SCHEMA, runs, arms };
     lock.check()?;
-    directory.write_experiment(&experiment.text, &resolved)?;
+    write_plan(&experiment, &directory)?;
     let layouts = options.layouts.clone();
     let execution = SweepExecution::new(&options.devices[0], options.threads);
     directory.write_execution(&SweepExecution { layouts, cuda: options.cuda, ..execution })?;
@@ -160,12 +159,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         if further.is_empty() {
             break;
         }
+        experiment.runs.extend_from_slice(&further);
+        write_plan(&experiment, &directory)?;
         let next = stage.run(&further)?;
         outcome.held.extend(next.held);
         outcome.remarks.extend(next.remarks);
-        experiment.runs.extend(further);
     }
     report(&experiment, &directory, args.format, &outcome, &stage.control)
+}
+
+/// Writes which runs the experiment came to: those of further seeds only as far as somebody wants
+/// them.
+fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
+    let mut runs = experiment.configs.clone();
+    for run in &experiment.later {
+        let is_wanted = experiment.runs.iter().any(|wanted| wanted.id == run.id);
+        if !is_wanted && directory.run(&run.id).status()?.state == State::Pending {
+            runs.remove(&run.id);
+        }
+    }
+    let mut arms = experiment.arms.clone();
+    arms.retain(|id, _| runs.contains_key(id));
+    directory.write_experiment(&experiment.text, &Resolved { schema: SCHEMA, runs, arms })
 }
 
 /// Data sets are read once before anything is computed: a missing or damaged one is found now.
@@ -213,7 +228,10 @@ fn report(
         if let Some(note) = &experiment.note {
             say(format!("note: {note}"));
         }
-        table::summary(&stats::table(&directory.load()?), format).print(format)?;
+        let summary = stats::table(&directory.load()?);
+        let numbers = table::numbers(&summary).render(Format::Csv)?;
+        write_atomically(&directory.summary(), numbers.as_bytes())?;
+        table::summary(&summary, format).print(format)?;
     }
     if !is_stopped {
         decide::conclude(experiment, directory)?;

@@ -1,6 +1,6 @@
 //! Tables on standard output, for whatever command prints one: for people, CSV or JSON.
 
-use crate::stats::{METRICS, Summary, SummaryTable};
+use crate::stats::{Interval, METRICS, Summary, SummaryTable};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
@@ -124,42 +124,30 @@ fn text(cell: &Value) -> String {
     }
 }
 
-/// The final table: for people with mean and deviation in one cell, else with a column for each
-/// number.
+/// The final table for people: mean and deviation in one cell.
 pub fn summary(table: &SummaryTable, format: Format) -> Table {
-    let people = format == Format::Table;
-    let mut headers = table.axes.clone();
-    for metric in METRICS {
-        if people {
-            headers.push(metric.to_owned());
-        } else {
-            let numbers = ["mean", "sd", "min", "max", "n"];
-            headers.extend(numbers.map(|number| format!("{metric}_{number}")));
-        }
+    if format != Format::Table {
+        return numbers(table);
     }
-    let counts = ["n", "diverged", "unfinished"];
-    headers.extend(counts.map(str::to_owned));
+    let mut headers = table.axes.clone();
+    headers.extend(METRICS.map(str::to_owned));
+    let held = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == "validation");
+    let best = if held { "best (on validation)" } else { "best (on test)" };
+    headers.extend([best, "n", "diverged", "unfinished"].map(str::to_owned));
     let mut out = Table::new(headers);
     for row in &table.rows {
         let mut cells: Vec<Value> = row.axes.iter().map(|value| axis_cell(value)).collect();
-        for metric in &row.metrics {
-            if people {
-                cells.push(metric.map_or(Value::Null, |summary| mean(&summary, row.done).into()));
-            } else {
-                cells.extend(numbers(metric.as_ref()));
-            }
+        let metrics = row.metrics.iter().map(Option::as_ref);
+        for metric in metrics.chain([row.best.as_ref().map(|best| &best.error)]) {
+            cells.push(metric.map_or(Value::Null, |summary| mean(summary, row.done).into()));
         }
-        if people {
-            // A part of the whole is said, so that a mean over survivors is not taken for all.
-            let part = |count: usize| match count {
-                0 => "0".into(),
-                count => format!("{count} of {}", row.runs).into(),
-            };
-            let n = if row.done == row.runs { row.done.to_string().into() } else { part(row.done) };
-            cells.extend([n, part(row.diverged), part(row.unfinished)]);
-        } else {
-            cells.extend([row.done, row.diverged, row.unfinished].map(Value::from));
-        }
+        // A part of the whole is said, so that a mean over survivors is not taken for all.
+        let part = |count: usize| match count {
+            0 => "0".into(),
+            count => format!("{count} of {}", row.runs).into(),
+        };
+        let n = if row.done == row.runs { row.done.to_string().into() } else { part(row.done) };
+        cells.extend([n, part(row.diverged), part(row.unfinished)]);
         out.rows.push(cells);
     }
     out
@@ -170,13 +158,74 @@ fn mean(summary: &Summary, done: usize) -> String {
     if summary.n == done { summary.to_string() } else { format!("{summary} (n = {})", summary.n) }
 }
 
-/// Mean, deviation, ends and count of one metric.
-fn numbers(summary: Option<&Summary>) -> [Value; 5] {
+/// Everything there is for programs: one row for each configuration and metric. This is
+/// `summary.csv`.
+pub fn numbers(table: &SummaryTable) -> Table {
+    let mut headers = table.axes.clone();
+    let columns = [
+        "metric",
+        "at",
+        "n",
+        "mean",
+        "sd",
+        "median",
+        "low95",
+        "high95",
+        "bootstrap_low95",
+        "bootstrap_high95",
+        "min",
+        "max",
+        "runs",
+        "done",
+        "diverged",
+        "unfinished",
+    ];
+    headers.extend(columns.map(str::to_owned));
+    let mut out = Table::new(headers);
+    for row in &table.rows {
+        let finals =
+            METRICS.iter().zip(&row.metrics).map(|(name, summary)| (*name, "last", *summary));
+        let best = row.best.map(|best| {
+            let at = if best.by == "test" { "best-test" } else { "best-validation" };
+            ("test_err_pct", at, Some(best.error))
+        });
+        for (metric, at, summary) in finals.chain(best) {
+            let mut cells: Vec<Value> = row.axes.iter().map(|value| axis_cell(value)).collect();
+            cells.extend([metric.into(), at.into()]);
+            cells.extend(cells_of(summary.as_ref()));
+            let counts = [row.runs, row.done, row.diverged, row.unfinished];
+            cells.extend(counts.map(Value::from));
+            out.rows.push(cells);
+        }
+    }
+    out
+}
+
+/// From `n` to `max`.
+fn cells_of(summary: Option<&Summary>) -> [Value; 10] {
     let Some(summary) = summary else {
-        return [Value::Null, Value::Null, Value::Null, Value::Null, 0.into()];
+        let mut none = [const { Value::Null }; 10];
+        none[0] = 0.into();
+        return none;
     };
-    let sd = summary.sd.map_or(Value::Null, Value::from);
-    [summary.mean.into(), sd, summary.min.into(), summary.max.into(), summary.n.into()]
+    let ends = |interval: Option<Interval>| {
+        [interval.map(|it| it.low), interval.map(|it| it.high)].map(Value::from)
+    };
+    let [low, high] = ends(summary.interval);
+    let [drawn_low, drawn_high] = ends(summary.bootstrap);
+    let Summary { n, mean, sd, median, min, max, .. } = *summary;
+    [
+        n.into(),
+        mean.into(),
+        sd.into(),
+        median.into(),
+        low,
+        high,
+        drawn_low,
+        drawn_high,
+        min.into(),
+        max.into(),
+    ]
 }
 
 /// A whole number (a depth) as a number; everything else as it is written.
@@ -198,6 +247,7 @@ mod tests {
             diverged: 0,
             unfinished: 0,
             metrics: [error, None, None, Summary::of(&[20.0])],
+            best: None,
         };
         let lost = SummaryRow {
             axes: vec!["plain".into(), "44".into()],
@@ -223,15 +273,18 @@ mod tests {
     fn programs_read_plain_numbers() {
         let csv = summary(&two_rows(), Format::Csv).render(Format::Csv).unwrap();
         let mut lines = csv.lines();
+        assert!(lines.next().unwrap().starts_with("family,depth,metric,at,n,mean,sd,median,low95"));
+        let first = lines.next().unwrap();
         assert!(
-            lines.next().unwrap().starts_with("family,depth,train_err_pct_mean,train_err_pct_sd")
+            first.starts_with("plain,8,train_err_pct,last,2,13.0,1.4142135623730951,13.0,0.29"),
+            "{first}"
         );
-        assert!(lines.next().unwrap().starts_with("plain,8,13.0,1.4142135623730951,12.0,14.0,2,"));
         let json = summary(&two_rows(), Format::Json).render(Format::Json).unwrap();
         let value: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value[1]["depth"], 44);
-        assert_eq!(value[1]["train_err_pct_sd"], Value::Null);
-        assert_eq!(value[1]["diverged"], 1);
+        let lost = &value[4];
+        assert_eq!((&lost["depth"], &lost["metric"]), (&44.into(), &"train_err_pct".into()));
+        assert_eq!(lost["sd"], Value::Null);
+        assert_eq!(lost["diverged"], 1);
     }
 
     #[test]

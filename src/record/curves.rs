@@ -5,7 +5,7 @@ use super::{Manifest, State, write_atomically};
 use crate::key::short;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// One run with its curve.
@@ -39,6 +39,26 @@ impl RunCurve {
         }
         let seed = manifest.config.get("seed").and_then(serde_json::Value::as_u64).unwrap_or(0);
         Self { id: manifest.id.clone(), axes, seed, state, rows }
+    }
+
+    /// A run that has not begun, of which only its configuration is known; `axes` are the short keys
+    /// that tell others apart.
+    pub fn planned(
+        id: &str,
+        arm: Option<&String>,
+        axes: &BTreeSet<String>,
+        config: &BTreeMap<String, serde_json::Value>,
+    ) -> Self {
+        let mut found = BTreeMap::new();
+        if let Some(arm) = arm {
+            found.insert("arm".to_owned(), arm.clone());
+        }
+        for (key, value) in config.iter().filter(|(key, _)| axes.contains(short(key))) {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            found.insert(short(key).to_owned(), text);
+        }
+        let seed = config.get("seed").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        Self { id: id.into(), axes: found, seed, state: State::Pending, rows: Vec::new() }
     }
 
     /// An axis as a number.

@@ -7,6 +7,7 @@ use super::{
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,11 @@ impl SweepDir {
     /// The joined curves of all runs.
     pub fn curves(&self) -> PathBuf {
         self.root.join("curves.csv")
+    }
+
+    /// Final and best values over seeds.
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.csv")
     }
 
     /// The folder of the figures.
@@ -122,15 +128,25 @@ impl SweepDir {
         Ok(runs)
     }
 
-    /// The curves of all runs: from `runs/` where it is there, else from `curves.csv`.
+    /// The curves of all runs: from `runs/` where it is there, else from `curves.csv`. A run that
+    /// was planned and has not begun is pending, without rows.
     ///
     /// # Errors
     /// When neither is there, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
-        if !self.root.join("runs").is_dir() {
-            return SweepCurves::read(&self.curves());
+        let mut runs = if self.root.join("runs").is_dir() {
+            self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
+        } else {
+            SweepCurves::read(&self.curves())?.runs
+        };
+        let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
+        let axes: BTreeSet<String> = runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
+        if let Some(Resolved { runs: planned, arms, .. }) = self.resolved()? {
+            let missing = planned.iter().filter(|(id, _)| !begun.contains(*id));
+            runs.extend(
+                missing.map(|(id, config)| RunCurve::planned(id, arms.get(id), &axes, config)),
+            );
         }
-        let runs = self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?;
         Ok(SweepCurves { runs })
     }
 }

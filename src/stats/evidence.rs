@@ -65,6 +65,7 @@ impl Evidence {
                     "{id} diverged, and without its run.json nobody knows what chance is"
                 )),
             },
+            State::Pending => Final::Missing(format!("{id} has not begun")),
             state => Final::Missing(format!("{id} is {state}")),
         }
     }

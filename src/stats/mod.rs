@@ -2,6 +2,7 @@
 
 mod claims;
 mod evidence;
+mod numbers;
 mod quantile;
 mod student;
 mod summary;
@@ -9,7 +10,8 @@ mod verdict;
 
 pub use claims::{ArmSummary, Verdict, check};
 pub use evidence::{Evidence, Final};
+pub use numbers::{CONFIDENCE, Summary};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};
-pub use summary::{METRICS, Summary, SummaryRow, SummaryTable, table};
+pub use summary::{Best, METRICS, SummaryRow, SummaryTable, table};
 pub use verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};

@@ -1,53 +1,11 @@
 //! Final values over seeds: one row for each configuration.
 
+use super::numbers::Summary;
 use crate::record::{RunCurve, State, SweepCurves};
 
 /// The metrics of the final table, in order.
 pub const METRICS: [&str; 4] =
     ["train_err_pct", "train_err_running_pct", "train_err_fresh_pct", "test_err_pct"];
-
-/// A few numbers in brief.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Summary {
-    /// How many numbers.
-    pub n: usize,
-    /// Their mean.
-    pub mean: f64,
-    /// Their standard deviation with n − 1 in the denominator; absent for one number.
-    pub sd: Option<f64>,
-    /// The smallest.
-    pub min: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Summary {
-    /// Sums up numbers; absent when there are none.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        let first = *values.first()?;
-        let n = values.len();
-        let mean = values.iter().sum::<f64>() / n as f64;
-        // In two passes, as the difference of two large sums would lose the digits that matter.
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        Some(Self {
-            n,
-            mean,
-            sd: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()),
-            min: values.iter().copied().fold(first, f64::min),
-            max: values.iter().copied().fold(first, f64::max),
-        })
-    }
-}
-
-/// `12.3 ± 0.4`, or `12.3` for one number.
-impl std::fmt::Display for Summary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.sd {
-            Some(sd) => f.pad(&format!("{:.2} ± {sd:.2}", self.mean)),
-            None => f.pad(&format!("{:.2}", self.mean)),
-        }
-    }
-}
 
 /// The seeds of one configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +23,17 @@ pub struct SummaryRow {
     /// Final values, in the order of [`METRICS`]; absent where no run that is done has a finite
     /// one. `n` is below `done` where some have none.
     pub metrics: [Option<Summary>; METRICS.len()],
+    /// The lowest test error along each curve, or that at the lowest validation error.
+    pub best: Option<Best>,
+}
+
+/// The best test error, which somebody had to choose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// Over the runs that are done.
+    pub error: Summary,
+    /// By what the row was chosen: `test` (which flatters it) or `validation`.
+    pub by: &'static str,
 }
 
 /// The final table of a sweep.
@@ -97,7 +66,28 @@ fn row(axes: Vec<String>, runs: &[&RunCurve]) -> SummaryRow {
         diverged,
         unfinished: runs.len() - done - diverged,
         metrics: METRICS.map(|metric| Summary::of(&finals(metric))),
+        best: best(runs),
     }
+}
+
+/// Chosen on held-out images where there are some, else on the test set itself.
+fn best(runs: &[&RunCurve]) -> Option<Best> {
+    let done: Vec<&&RunCurve> = runs.iter().filter(|run| run.state == State::Done).collect();
+    let has_validation = done.iter().any(|run| run.final_metric("validation_err_pct").is_some());
+    let (column, by) = if has_validation {
+        ("validation_err_pct", "validation")
+    } else {
+        ("test_err_pct", "test")
+    };
+    let of = |run: &&&RunCurve| {
+        // The first of equals; an untrained net is nobody's choice.
+        let rows = run.rows.iter().filter(|row| row.step > 0);
+        let rows = rows.filter_map(|row| Some((row.metric(column)?, row.metric("test_err_pct")?)));
+        let finite = rows.filter(|(chosen, test)| chosen.is_finite() && test.is_finite());
+        finite.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, test)| test)
+    };
+    let errors: Vec<f64> = done.iter().filter_map(of).collect();
+    Some(Best { error: Summary::of(&errors)?, by })
 }
 
 #[cfg(test)]
@@ -117,21 +107,6 @@ mod tests {
                 CurveRow { step: 300, train_err_pct: error, ..CurveRow::default() },
             ],
         }
-    }
-
-    #[test]
-    fn numbers_are_summed_up_as_by_hand() {
-        let summary = Summary::of(&[2.0, 4.0, 9.0]).unwrap();
-        assert_eq!((summary.n, summary.mean, summary.min, summary.max), (3, 5.0, 2.0, 9.0));
-        // ((−3)² + (−1)² + 4²) / 2 = 13
-        assert!((summary.sd.unwrap() - 13f64.sqrt()).abs() < 1e-12);
-        assert_eq!(summary.to_string(), "5.00 ± 3.61");
-        let one = Summary::of(&[7.25]).unwrap();
-        assert_eq!((one.sd, one.to_string()), (None, "7.25".to_owned()));
-        assert_eq!(Summary::of(&[]), None);
-        // One pass over squares would give 0 here.
-        let far = Summary::of(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]).unwrap();
-        assert_eq!(far.sd, Some(1.0));
     }
 
     #[test]
@@ -162,5 +137,24 @@ mod tests {
     #[test]
     fn no_runs_make_an_empty_table() {
         assert!(super::table(&SweepCurves::default()).rows.is_empty());
+    }
+
+    #[test]
+    fn the_best_error_says_on_what_it_was_chosen() {
+        let with = |rows: [(u64, f64, Option<f64>); 3]| {
+            let mut run = run("8", 0, State::Done, None);
+            let row = |(step, test, validation)| CurveRow {
+                step,
+                test_err_pct: Some(test),
+                validation_err_pct: validation,
+                ..CurveRow::default()
+            };
+            run.rows = rows.map(row).to_vec();
+            table(&SweepCurves { runs: vec![run] }).rows[0].best.unwrap()
+        };
+        let seen = with([(0, 1.0, None), (5, 20.0, None), (9, 30.0, None)]);
+        assert_eq!((seen.error.mean, seen.by), (20.0, "test"), "step 0 is not trained");
+        let held = with([(0, 1.0, Some(1.0)), (5, 20.0, Some(40.0)), (9, 30.0, Some(35.0))]);
+        assert_eq!((held.error.mean, held.by), (30.0, "validation"));
     }
 }

@@ -36,7 +36,7 @@ fn two_hundred_runs_of_five_hundred_rows_are_read_and_drawn_in_two_seconds() {
     let table = within_limits(folder.path(), "status results/large --format csv");
     assert_eq!(table.lines().filter(|line| line.contains(",done,")).count(), RUNS);
     let table = within_limits(folder.path(), "status results/large --summary --format csv");
-    assert_eq!(table.lines().count(), 1 + 2 * 5);
+    assert_eq!(table.lines().count(), 1 + 2 * 5 * 5);
     let verdicts = within_limits(folder.path(), "check results/large --format csv");
     assert_eq!(verdicts.matches("\nsupported,").count(), 2, "{verdicts}");
 
