@@ -162,6 +162,11 @@ impl CurveWriter {
     /// # Errors
     /// When the disk is full or gone.
     pub fn append(&mut self, row: &CurveRow) -> Result<()> {
+        self.append_any(row)
+    }
+
+    /// A row of whatever file this is.
+    pub(super) fn append_any(&mut self, row: &impl Serialize) -> Result<()> {
         let context = || format!("cannot write {}", self.path.display());
         self.writer.serialize(row).with_context(context)?;
         self.writer.flush().with_context(context)

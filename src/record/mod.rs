@@ -4,7 +4,7 @@
 //! ```text
 //! results/<name>/
 //!   experiment.toml  resolved.json  execution.json
-//!   runs/<run id>/run.json curve.csv status.json log.txt
+//!   runs/<run id>/run.json curve.csv layers.csv status.json log.txt
 //!   curves.csv  figures/
 //!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
@@ -20,6 +20,7 @@ mod curves;
 mod execution;
 mod facts;
 mod grouping;
+mod layers;
 mod lock;
 mod manifest;
 mod sweep_dir;
@@ -34,6 +35,7 @@ pub use execution::{
 };
 pub use facts::{Facts, Made};
 pub use grouping::{RunGroup, group, natural_order};
+pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter};
 pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, Spent, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};

@@ -4,6 +4,7 @@ use super::manifest::{read_json, write_json};
 use super::{
     CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, SCHEMA, State, Status,
 };
+use super::{LayerRow, layers};
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -191,6 +192,20 @@ impl RunDir {
     /// One row per evaluation.
     pub fn curve_path(&self) -> PathBuf {
         self.root.join("curve.csv")
+    }
+
+    /// What happens inside the net, where that was asked for.
+    pub fn layers_path(&self) -> PathBuf {
+        self.root.join("layers.csv")
+    }
+
+    /// Reads `layers.csv`; no rows where there is none.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn layers(&self) -> Result<Vec<LayerRow>> {
+        let path = self.layers_path();
+        if path.exists() { layers::read(&path) } else { Ok(Vec::new()) }
     }
 
     /// The file that is locked while the run trains.

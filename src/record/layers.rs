@@ -1,0 +1,162 @@
+//! The columns of `layers.csv`: what happens inside a net, one row per layer with weights at some
+//! steps of a run.
+
+use super::columns::{check_header, check_schema};
+use super::{CurveMark, CurveWriter};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// One layer with weights after so many updates, seen on a fixed batch of training images without
+/// augmentation, with the statistics of that batch. Absent is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerRow {
+    /// Version of this format.
+    pub schema: u32,
+    /// Updates made so far.
+    pub step: u64,
+    /// Its place among layers with weights, from 1 at the image.
+    pub layer: u64,
+    /// Its name, without `.weight`.
+    pub name: String,
+    /// Euclidean norm of the loss's gradient by its weights.
+    pub gradient_norm: Option<f64>,
+    /// Euclidean norm of its weights.
+    pub weight_norm: Option<f64>,
+    /// By how much the next update changes its response on the same images: the norm of the
+    /// difference over that of the response.
+    pub response_change: Option<f64>,
+    /// Mean of its response: its output after its normalisation, before addition and
+    /// non-linearity (1512.03385, Fig. 7).
+    pub response_mean: Option<f64>,
+    /// Standard deviation of its response, over images, channels and positions.
+    pub response_sd: Option<f64>,
+    /// Mean cosine between what two different images become behind its non-linearity.
+    pub cosine: Option<f64>,
+    /// Channels that are zero everywhere behind its ReLU, in per cent.
+    pub dead_pct: Option<f64>,
+    /// Least scale of its normalisation.
+    pub gamma_min: Option<f64>,
+    /// Greatest.
+    pub gamma_max: Option<f64>,
+    /// Least shift.
+    pub beta_min: Option<f64>,
+    /// Greatest.
+    pub beta_max: Option<f64>,
+    /// How far the moving means are from the batch's, in deviations of the batch: root mean square
+    /// over channels.
+    pub mean_gap: Option<f64>,
+    /// Mean over channels of the moving variance's logarithm less that of the batch's.
+    pub variance_gap: Option<f64>,
+}
+
+/// Names of the columns of [`LayerRow`], in order.
+pub const LAYER_COLUMNS: [&str; 17] = [
+    "schema",
+    "step",
+    "layer",
+    "name",
+    "gradient_norm",
+    "weight_norm",
+    "response_change",
+    "response_mean",
+    "response_sd",
+    "cosine",
+    "dead_pct",
+    "gamma_min",
+    "gamma_max",
+    "beta_min",
+    "beta_max",
+    "mean_gap",
+    "variance_gap",
+];
+
+/// Reads `layers.csv`.
+///
+/// # Errors
+/// As for a curve: wrong columns, values that do not parse, a later schema.
+pub(super) fn read(path: &Path) -> Result<Vec<LayerRow>> {
+    let mut text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // A last line without its end is that of a run which was cut off.
+    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    check_header(path, reader.headers()?.iter(), &LAYER_COLUMNS)?;
+    let mut rows = Vec::new();
+    for row in reader.deserialize() {
+        let row: LayerRow = row.with_context(|| format!("in {}", path.display()))?;
+        check_schema(path, row.schema)?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Appends rows to a `layers.csv`.
+pub struct LayerWriter(CurveWriter);
+
+impl LayerWriter {
+    /// Starts a new file.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create(path: &Path) -> Result<Self> {
+        CurveWriter::create(path).map(Self)
+    }
+
+    /// Goes on after what was marked.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn resume(path: &Path, mark: &CurveMark) -> Result<Self> {
+        CurveWriter::resume(path, mark).map(Self)
+    }
+
+    /// Brings all rows to the disk and marks them.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn mark(&mut self) -> Result<CurveMark> {
+        self.0.mark()
+    }
+
+    /// Writes the rows of one step and flushes them.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn append(&mut self, rows: &[LayerRow]) -> Result<()> {
+        rows.iter().try_for_each(|row| self.0.append_any(row))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SCHEMA;
+
+    #[test]
+    fn rows_survive_the_file_and_its_header_is_the_list_of_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layers.csv");
+        let row = |layer, change| LayerRow {
+            schema: SCHEMA,
+            step: 10,
+            layer,
+            name: format!("layer1.{layer}.conv1"),
+            gradient_norm: Some(0.25),
+            response_change: change,
+            ..LayerRow::default()
+        };
+        let rows = vec![row(1, Some(0.5)), row(2, None)];
+        LayerWriter::create(&path).unwrap().append(&rows).unwrap();
+        assert_eq!(read(&path).unwrap(), rows);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().next().unwrap(), LAYER_COLUMNS.join(","));
+        std::fs::write(&path, text.replace("weight_norm", "weights")).unwrap();
+        let message = format!("{:#}", read(&path).unwrap_err());
+        assert!(message.contains("column 6 is `weights`, expected `weight_norm`"), "{message}");
+    }
+}
