@@ -1,6 +1,6 @@
 //! `fathom plot`: figures from CSV.
 
-use crate::plot::{self, Figure, Metric, Options};
+use crate::plot::{self, Figure, Metric, Options, Results};
 use crate::record::{SweepDir, write_atomically};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -15,19 +15,22 @@ pub struct Args {
     /// Where the figures go [default: DIR/figures]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Which figures to draw; may be repeated [default: all]
+    /// Which figures to draw; may be repeated [default: all that these results have something for]
     #[arg(long, value_enum)]
     figure: Vec<FigureName>,
     /// Column of the training curve: train_err_pct, train_err_running_pct, train_err_fresh_pct,
     /// train_loss or train_loss_running; the test curve follows
     #[arg(long, default_value = "train_err_pct")]
     metric: Metric,
-    /// Logarithmic iterations and depths
-    #[arg(long)]
-    log_x: bool,
-    /// Logarithmic errors
-    #[arg(long)]
-    log_y: bool,
+    /// The key told apart by colour in curves, such as norm or lr, and by panels in `panels`
+    #[arg(long, value_name = "KEY")]
+    group_by: Option<String>,
+    /// Scale of iterations and depths
+    #[arg(long, value_enum, default_value_t)]
+    x: Scale,
+    /// Scale of errors
+    #[arg(long, value_enum, default_value_t)]
+    y: Scale,
     /// Average curves over N evaluations
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     smooth: usize,
@@ -39,12 +42,31 @@ pub struct Args {
     format: Vec<Format>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Scale {
+    #[default]
+    Linear,
+    Log,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FigureName {
     /// Error against iteration
     Curves,
     /// Final error against depth
     Depth,
+    /// Final error against depth, one panel for each value of --group-by [default: norm]
+    Panels,
+    /// What became of each learning rate at each depth
+    RateDepth,
+    /// Final error against parameters and multiply-adds
+    Size,
+    /// Deviations of layers' responses
+    Responses,
+    /// Norms of gradients by layer over time
+    Gradients,
+    /// Images per second
+    Speed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,7 +86,8 @@ fn positive(text: &str) -> Result<f64> {
 /// When the results cannot be read, a figure that was asked for cannot be drawn, or none can.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = SweepDir::new(&args.dir);
-    let curves = dir.load()?;
+    let results = Results::load(&dir)?;
+    check_key(args.group_by.as_deref(), &results)?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let options = options(args, &dir);
@@ -75,7 +98,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             continue;
         }
         for format in &args.format {
-            match draw(&curves, figure, *format, &options) {
+            match draw(&results, figure, *format, &options) {
                 Ok((ending, bytes)) => {
                     let path = out.join(format!("{}.{ending}", figure.name()));
                     write_atomically(&path, &bytes)?;
@@ -83,6 +106,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                     drawn += 1;
                 }
                 Err(error) if asked => return Err(error.context(unable(figure, &args.dir))),
+                // Most sweeps have nothing for the special ones to show.
+                Err(_) if !figure.is_general() => break,
                 Err(error) => {
                     eprintln!("note: {}: {error:#}", unable(figure, &args.dir));
                     break;
@@ -96,19 +121,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A key that no run has would silently change nothing.
+fn check_key(key: Option<&str>, results: &Results) -> Result<()> {
+    let axes = results.curves.axes();
+    match key {
+        Some(key) if !axes.iter().any(|axis| axis == key) => {
+            bail!("--group-by {key}: runs are told apart by {}", axes.join(", "))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn unable(figure: Figure, dir: &Path) -> String {
     format!("no figure `{}` of {}", figure.name(), dir.display())
 }
 
 fn draw(
-    curves: &crate::record::SweepCurves,
+    results: &Results,
     figure: Figure,
     format: Format,
     options: &Options,
 ) -> Result<(&'static str, Vec<u8>)> {
     Ok(match format {
-        Format::Svg => ("svg", plot::svg(curves, figure, options)?.into_bytes()),
-        Format::Png => ("png", plot::png(curves, figure, options)?),
+        Format::Svg => ("svg", plot::svg(results, figure, options)?.into_bytes()),
+        Format::Png => ("png", plot::png(results, figure, options)?),
     })
 }
 
@@ -117,6 +153,12 @@ impl From<FigureName> for Figure {
         match name {
             FigureName::Curves => Figure::Curves,
             FigureName::Depth => Figure::Depth,
+            FigureName::Panels => Figure::Panels,
+            FigureName::RateDepth => Figure::RateDepth,
+            FigureName::Size => Figure::Size,
+            FigureName::Responses => Figure::Responses,
+            FigureName::Gradients => Figure::Gradients,
+            FigureName::Speed => Figure::Speed,
         }
     }
 }
@@ -126,8 +168,9 @@ fn options(args: &Args, dir: &SweepDir) -> Options {
     let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
     Options {
         metric: args.metric,
-        log_x: args.log_x,
-        log_y: args.log_y,
+        log_x: args.x == Scale::Log,
+        log_y: args.y == Scale::Log,
+        group_by: args.group_by.clone(),
         smooth: args.smooth,
         y_max: args.y_max,
         note: note(&dir.experiment()).unwrap_or_else(|error| {

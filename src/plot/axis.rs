@@ -10,6 +10,8 @@ pub(super) struct Axis {
     high: f64,
     log: bool,
     ticks: Vec<f64>,
+    /// What stands at the ticks instead of their own values.
+    labels: Option<Vec<f64>>,
 }
 
 impl Axis {
@@ -19,7 +21,7 @@ impl Axis {
         let step = nice_step(high / 5.0);
         let count = (high / step - 1e-9).ceil().max(1.0);
         let ticks = (0..=count as usize).map(|tick| tick as f64 * step).collect();
-        Self { low: 0.0, high: count * step, log: false, ticks }
+        Self { low: 0.0, high: count * step, log: false, ticks, labels: None }
     }
 
     /// From 0 to exactly `high`: for iterations, which end where training ends.
@@ -32,6 +34,19 @@ impl Axis {
         axis
     }
 
+    /// The places 0, 1, 2, … of these values, each with its tick and room around it.
+    pub(super) fn categories(values: &[f64]) -> Self {
+        let ticks = (0..values.len()).map(|place| place as f64).collect();
+        let high = values.len() as f64 - 0.5;
+        Self { low: -0.5, high, log: false, ticks, labels: Some(values.to_vec()) }
+    }
+
+    /// Without words at its ticks.
+    pub(super) fn without_labels(mut self) -> Self {
+        self.ticks.clear();
+        self
+    }
+
     /// Logarithmic from `low` to `high`, both positive.
     pub(super) fn log(low: f64, high: f64) -> Self {
         let low = if low > 0.0 && low.is_finite() { low } else { 1.0 };
@@ -41,7 +56,7 @@ impl Axis {
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let all = (first..=last).flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
         let inside = |tick: &f64| *tick >= low * (1.0 - 1e-9) && *tick <= high * (1.0 + 1e-9);
-        Self { low, high, log: true, ticks: all.filter(inside).collect() }
+        Self { low, high, log: true, ticks: all.filter(inside).collect(), labels: None }
     }
 
     /// The axis of values that each deserve a tick (depths), with room at both ends.
@@ -49,10 +64,10 @@ impl Axis {
         let (low, high) = ends(values).unwrap_or((0.0, 1.0));
         let mut axis = if log && low > 0.0 {
             let room = (high / low).powf(0.12).max(1.1);
-            Self { low: low / room, high: high * room, log, ticks: Vec::new() }
+            Self { low: low / room, high: high * room, log, ticks: Vec::new(), labels: None }
         } else {
             let room = ((high - low) * 0.12).max(1.0);
-            Self { low: low - room, high: high + room, log: false, ticks: Vec::new() }
+            Self { low: low - room, high: high + room, log: false, ticks: Vec::new(), labels: None }
         };
         for &value in values {
             // Labels closer than this would touch.
@@ -108,7 +123,8 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
-        short_number(*value)
+        let of_place = |labels: &Vec<f64>| labels.get(value.round().max(0.0) as usize).copied();
+        short_number(self.labels.as_ref().and_then(of_place).unwrap_or(*value))
     }
 }
 

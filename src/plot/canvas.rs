@@ -132,6 +132,22 @@ where
         self.draw(&Text::new(text.replace('\u{a0}', " "), place, style))
     }
 
+    /// The same in another colour.
+    pub(super) fn text_in(&self, text: &str, size: f64, place: Place, ink: RGBColor) -> Result<()> {
+        let style = (FONT, size * self.scale).into_font().color(&ink);
+        self.draw(&Text::new(text.to_owned(), place, style.pos(Pos::new(HPos::Left, VPos::Center))))
+    }
+
+    /// Writes one line with its middle at `place`.
+    pub(super) fn centred(&self, text: &str, size: f64, place: Place, ink: RGBColor) -> Result<()> {
+        let style = (FONT, size * self.scale).into_font().color(&ink);
+        self.draw(&Text::new(
+            text.to_owned(),
+            place,
+            style.pos(Pos::new(HPos::Center, VPos::Center)),
+        ))
+    }
+
     /// Draws a line through `points`.
     pub(super) fn line(&self, points: &[Place], colour: RGBColor, stroke: Stroke) -> Result<()> {
         match stroke {
@@ -150,6 +166,22 @@ where
     /// Fills an outline, faintly.
     pub(super) fn band(&self, outline: Vec<Place>, colour: RGBColor) -> Result<()> {
         if outline.len() < 3 { Ok(()) } else { self.draw(&Polygon::new(outline, colour.mix(0.14))) }
+    }
+
+    /// Draws the vertical bar of an interval, with a foot at either end.
+    pub(super) fn bar(&self, ends: [Place; 2], colour: RGBColor) -> Result<()> {
+        let style = colour.stroke_width(self.width(1.8));
+        self.draw(&PathElement::new(ends.to_vec(), style))?;
+        for (x, y) in ends {
+            let foot = vec![(x - self.px(6.0), y), (x + self.px(6.0), y)];
+            self.draw(&PathElement::new(foot, style))?;
+        }
+        Ok(())
+    }
+
+    /// Fills a rectangle, given by two corners.
+    pub(super) fn rectangle(&self, corners: [Place; 2], colour: RGBColor) -> Result<()> {
+        self.draw(&Rectangle::new(corners, colour.filled()))
     }
 
     /// Draws a small dot: one seed.

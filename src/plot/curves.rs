@@ -46,7 +46,7 @@ impl CurvesFigure {
     /// When no run has a finite value.
     pub(super) fn new(curves: &SweepCurves, options: &Options) -> Result<Self> {
         ensure!(!curves.runs.is_empty(), "there are no runs to draw");
-        let panels = Panels::of(curves);
+        let panels = Panels::of(curves, options.group_by.as_deref());
         let lines: Vec<Vec<Line>> =
             panels.panels.iter().map(|panel| lines(panel, &panels, options)).collect();
         let all: Vec<&Point> = lines.iter().flatten().flat_map(|line| &line.points).collect();

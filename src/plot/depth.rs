@@ -8,8 +8,9 @@ use super::panels::{label, split_axes, without_implied};
 use super::series::Finals;
 use super::sheet::{Entry, Sample, Sheet};
 use super::words::{self, Trend, capital, seeds, trend};
-use super::{Metric, Options, Picture, palette};
+use super::{Metric, Options, Picture, Results, palette};
 use crate::record::{RunCurve, RunGroup, SweepCurves, group};
+use crate::stats::Interval;
 use anyhow::{Result, bail, ensure};
 use plotters::prelude::*;
 
@@ -31,6 +32,8 @@ pub(super) struct DepthFigure {
     metric: Metric,
     x: Axis,
     y: Axis,
+    /// What guessing gives, where that is known.
+    chance: Option<f64>,
     series: Vec<Series>,
 }
 
@@ -39,7 +42,8 @@ impl DepthFigure {
     ///
     /// # Errors
     /// When no run has a depth, or none has ended.
-    pub(super) fn new(curves: &SweepCurves, options: &Options) -> Result<Self> {
+    pub(super) fn new(results: &Results, options: &Options) -> Result<Self> {
+        let curves = &results.curves;
         ensure!(!curves.runs.is_empty(), "there are no runs to draw");
         let metric = options.metric;
         let (series, shared) = all_series(curves, metric);
@@ -54,12 +58,13 @@ impl DepthFigure {
         depths.sort_by(f64::total_cmp);
         depths.dedup();
         let x = Axis::at_values(&depths, options.log_x);
-        let y = y_axis(&finals, metric, options.log_y);
+        let chance = results.chance(metric.train);
+        let y = y_axis(&finals, chance, metric, options.log_y);
         let titles = [0, 1].map(|panel| title(&series, panel, metric));
-        let caption = caption(&series, &shared, &y, options);
+        let caption = caption(&series, &shared, &y, chance, options);
         let legend = legend(&series, metric);
         let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
-        Ok(Self { sheet, metric, x, y, series })
+        Ok(Self { sheet, metric, x, y, chance, series })
     }
 }
 
@@ -111,13 +116,17 @@ impl DepthFigure {
         let side = if place.is_multiple_of(2) { -1.0 } else { 1.0 };
         for (depth, finals) in depths {
             let finals = &finals[panel];
+            if let Some(interval) = Interval::of(&finals.values, 0.95) {
+                let ends = [interval.low, interval.high];
+                canvas.bar(ends.map(|y| frame.place_inside(*depth, y)), colour)?;
+            }
             let spread = JITTER.min(30.0 / finals.values.len().max(1) as f64);
             for (number, &value) in finals.values.iter().enumerate() {
                 let (x, y) = frame.place(*depth, value);
                 let offset = side * (16.0 + number as f64 * spread);
                 canvas.dot((x + canvas.px(offset), y), colour, filled)?;
             }
-            let (x, top) = frame.place(*depth, self.y.high());
+            let (x, top) = frame.place(*depth, self.chance.unwrap_or(self.y.high()));
             for number in 0..finals.diverged {
                 let apart = number as f64 - (finals.diverged as f64 - 1.0) / 2.0;
                 let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 11.0;
@@ -170,10 +179,11 @@ fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
 }
 
 /// From zero, with room above for the crosses of diverged runs.
-fn y_axis(finals: &[&Finals], metric: Metric, log: bool) -> Axis {
+fn y_axis(finals: &[&Finals], chance: Option<f64>, metric: Metric, log: bool) -> Axis {
     let values: Vec<f64> = finals.iter().flat_map(|f| f.values.iter().copied()).collect();
     let diverged = finals.iter().any(|f| f.diverged > 0);
     let high = ends(&values).map_or(100.0, |(_, high)| high);
+    let high = if diverged { chance.map_or(high, |chance| chance.max(high)) } else { high };
     let room = if diverged { 1.1 } else { 1.0 };
     let positive: Vec<f64> = values.into_iter().filter(|value| *value > 0.0).collect();
     match ends(&positive) {
@@ -226,7 +236,13 @@ fn legend(series: &[Series], metric: Metric) -> Vec<Vec<Entry>> {
     rows
 }
 
-fn caption(series: &[Series], shared: &[String], y: &Axis, options: &Options) -> String {
+fn caption(
+    series: &[Series],
+    shared: &[String],
+    y: &Axis,
+    chance: Option<f64>,
+    options: &Options,
+) -> String {
     let metric = options.metric;
     let all = || series.iter().flat_map(|s| s.depths.iter().map(move |at| (s, at)));
     let counts = all().map(|(_, (_, f))| f[0].values.len() + f[0].diverged + f[0].unfinished);
@@ -234,7 +250,10 @@ fn caption(series: &[Series], shared: &[String], y: &Axis, options: &Options) ->
     let mut parts = vec![
         match counts {
             (_, 1) => "One seed (n = 1) for each depth, so no spread.".to_owned(),
-            counts => format!("Lines: mean over n = {}; every seed is a dot.", seeds(counts)),
+            counts => format!(
+                "Lines: mean over n = {}; bars: 95% interval of the mean (Student's t); every seed is a dot.",
+                seeds(counts)
+            ),
         },
         format!(
             "{}: {}, {}. {}: {}. Both of the last row.",
@@ -250,7 +269,8 @@ fn caption(series: &[Series], shared: &[String], y: &Axis, options: &Options) ->
     };
     let groups: Vec<(String, Finals)> =
         all().map(|(s, (depth, finals))| (name(s, *depth), finals[0].clone())).collect();
-    parts.extend(words::losses(&groups, "crosses at the upper end of the axis, not in the mean"));
+    let place = if chance.is_some() { "what guessing gives" } else { "the upper end of the axis" };
+    parts.extend(words::losses(&groups, &format!("crosses at {place}, not in the mean")));
     let zero = |finals: &[Finals; 2]| finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
     if y.is_log() && all().any(|(_, (_, finals))| zero(finals)) {
         parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));

@@ -5,29 +5,39 @@
 //! the same CSV gives the same bytes on every machine.
 
 mod axis;
+mod by_key;
 mod canvas;
 mod chart;
 mod curves;
 mod depth;
 #[cfg(test)]
 mod fixture;
+mod layerwise;
+mod lines;
+mod map;
 mod palette;
 mod panels;
 mod series;
 mod sheet;
+mod size;
+mod speed;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use words::Metric;
 
-use crate::record::SweepCurves;
+use crate::record::{Facts, LayerRow, SweepCurves, SweepDir};
 use anyhow::{Context, Result, anyhow};
 use canvas::Canvas;
 use curves::CurvesFigure;
 use depth::DepthFigure;
 use image::imageops::{FilterType, resize};
+use lines::LinesFigure;
+use map::MapFigure;
 use plotters::prelude::*;
+use speed::SpeedFigure;
+use std::collections::BTreeMap;
 
 /// The figures there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,18 +46,91 @@ pub enum Figure {
     Curves,
     /// Final error against depth.
     Depth,
+    /// Final error against depth, one panel for each value of a key.
+    Panels,
+    /// What became of each learning rate at each depth.
+    RateDepth,
+    /// Final error against parameters and multiply-adds.
+    Size,
+    /// Deviations of layers' responses, as in Fig. 7 of He et al. 2015.
+    Responses,
+    /// Norms of gradients by layer over time.
+    Gradients,
+    /// Images per second.
+    Speed,
 }
 
 impl Figure {
     /// All figures.
-    pub const ALL: [Figure; 2] = [Figure::Curves, Figure::Depth];
+    pub const ALL: [Figure; 8] = [
+        Figure::Curves,
+        Figure::Depth,
+        Figure::Panels,
+        Figure::RateDepth,
+        Figure::Size,
+        Figure::Responses,
+        Figure::Gradients,
+        Figure::Speed,
+    ];
 
     /// Its file name without the ending.
     pub fn name(self) -> &'static str {
         match self {
             Figure::Curves => "curves",
             Figure::Depth => "depth",
+            Figure::Panels => "panels",
+            Figure::RateDepth => "rate-depth",
+            Figure::Size => "size",
+            Figure::Responses => "responses",
+            Figure::Gradients => "gradients",
+            Figure::Speed => "speed",
         }
+    }
+
+    /// Whether it is of interest in any sweep; the others are drawn by themselves only where a sweep
+    /// has what they show.
+    pub fn is_general(self) -> bool {
+        matches!(self, Figure::Curves | Figure::Depth)
+    }
+}
+
+/// What figures are drawn from.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// Curves of all runs.
+    pub curves: SweepCurves,
+    /// What is known of them besides, by run id.
+    pub facts: BTreeMap<String, Facts>,
+    /// What happened inside the nets of runs that have a `layers.csv`, by run id.
+    pub layers: BTreeMap<String, Vec<LayerRow>>,
+}
+
+impl Results {
+    /// Reads a results directory.
+    ///
+    /// # Errors
+    /// When it is none, or damaged.
+    pub fn load(directory: &SweepDir) -> Result<Self> {
+        let (curves, facts) = (directory.load()?, directory.facts()?);
+        let mut layers = BTreeMap::new();
+        for run in &curves.runs {
+            let rows = directory.run(&run.id).layers()?;
+            if !rows.is_empty() {
+                layers.insert(run.id.clone(), rows);
+            }
+        }
+        Ok(Self { curves, facts, layers })
+    }
+
+    /// What guessing gives in these runs' data.
+    fn chance(&self, metric: &str) -> Option<f64> {
+        self.facts.values().find_map(|facts| facts.manifest.as_ref()?.chance(metric))
+    }
+}
+
+impl From<SweepCurves> for Results {
+    fn from(curves: SweepCurves) -> Self {
+        Self { curves, ..Self::default() }
     }
 }
 
@@ -66,8 +149,17 @@ pub struct Options {
     pub y_max: Option<f64>,
     /// A line above the figure.
     pub note: Option<String>,
+    /// The key told apart by colour in curves, and by panels in [`Figure::Panels`].
+    pub group_by: Option<String>,
     /// The file that the numbers come from, for the caption.
     pub source: String,
+}
+
+impl Options {
+    /// The files that numbers of layers come from.
+    fn layers_source(&self) -> String {
+        self.source.replace("curve.csv", "layers.csv")
+    }
 }
 
 /// A figure that knows its size and draws itself on any backend.
@@ -84,11 +176,14 @@ trait Picture {
 ///
 /// # Errors
 /// When there is nothing to draw, saying why.
-pub fn svg(curves: &SweepCurves, figure: Figure, options: &Options) -> Result<String> {
+pub fn svg(results: &Results, figure: Figure, options: &Options) -> Result<String> {
     canvas::load_font()?;
     match figure {
-        Figure::Curves => to_svg(&CurvesFigure::new(curves, options)?),
-        Figure::Depth => to_svg(&DepthFigure::new(curves, options)?),
+        Figure::Curves => to_svg(&CurvesFigure::new(&results.curves, options)?),
+        Figure::Depth => to_svg(&DepthFigure::new(results, options)?),
+        Figure::RateDepth => to_svg(&MapFigure::new(results, options)?),
+        Figure::Speed => to_svg(&SpeedFigure::new(results, options)?),
+        _ => to_svg(&lines(results, figure, options)?),
     }
 }
 
@@ -96,11 +191,24 @@ pub fn svg(curves: &SweepCurves, figure: Figure, options: &Options) -> Result<St
 ///
 /// # Errors
 /// When there is nothing to draw, saying why.
-pub fn png(curves: &SweepCurves, figure: Figure, options: &Options) -> Result<Vec<u8>> {
+pub fn png(results: &Results, figure: Figure, options: &Options) -> Result<Vec<u8>> {
     canvas::load_font()?;
     match figure {
-        Figure::Curves => to_png(&CurvesFigure::new(curves, options)?),
-        Figure::Depth => to_png(&DepthFigure::new(curves, options)?),
+        Figure::Curves => to_png(&CurvesFigure::new(&results.curves, options)?),
+        Figure::Depth => to_png(&DepthFigure::new(results, options)?),
+        Figure::RateDepth => to_png(&MapFigure::new(results, options)?),
+        Figure::Speed => to_png(&SpeedFigure::new(results, options)?),
+        _ => to_png(&lines(results, figure, options)?),
+    }
+}
+
+/// The figures that are made of lines and marks alone.
+fn lines(results: &Results, figure: Figure, options: &Options) -> Result<LinesFigure> {
+    match figure {
+        Figure::Panels => by_key::figure(results, options),
+        Figure::Size => size::figure(results, options),
+        Figure::Responses => layerwise::responses(results, options),
+        _ => layerwise::gradients(results, options),
     }
 }
 

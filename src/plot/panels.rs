@@ -24,13 +24,18 @@ pub(super) struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Colour is depth where runs differ in depth, else the last axis on which they differ; every
+    /// Colour is what is asked for, else depth where runs differ in depth, else the last axis on which they differ; every
     /// other axis makes panels.
-    pub(super) fn of(curves: &'a SweepCurves) -> Self {
+    pub(super) fn of(curves: &'a SweepCurves, group_by: Option<&str>) -> Self {
         let (varying, shared) = split_axes(curves);
-        let varying = without_implied(curves, varying);
+        let asked = varying.iter().find(|axis| Some(axis.as_str()) == group_by).cloned();
+        let mut varying = without_implied(curves, varying);
+        // What is asked for counts also where an arm's name implies it.
+        varying.extend(
+            asked.iter().filter(|axis| !varying.contains(axis)).cloned().collect::<Vec<_>>(),
+        );
         let depth = varying.iter().find(|axis| *axis == "depth");
-        let colour = depth.or(varying.last()).cloned();
+        let colour = asked.as_ref().or(depth).or(varying.last()).cloned();
         let rest: Vec<String> =
             varying.iter().filter(|axis| Some(*axis) != colour.as_ref()).cloned().collect();
         let value = |run: &RunCurve| {
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn families_make_panels_and_depths_make_colours() {
         let curves = sweep();
-        let panels = Panels::of(&curves);
+        let panels = Panels::of(&curves, None);
         assert_eq!(panels.colour.as_deref(), Some("depth"));
         assert_eq!(panels.keys, ["8", "44"]);
         let labels: Vec<&str> = panels.panels.iter().map(|p| p.label.as_str()).collect();
@@ -134,7 +139,7 @@ mod tests {
             runs.push(arm_run);
         }
         let curves = SweepCurves { runs };
-        let panels = Panels::of(&curves);
+        let panels = Panels::of(&curves, None);
         assert_eq!(panels.colour.as_deref(), Some("arm"));
         assert_eq!(panels.panels.len(), 1);
         assert_eq!(panels.shared, ["depth 20"]);
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn a_single_configuration_is_one_panel_of_one_curve() {
         let curves = SweepCurves { runs: vec![run("plain", "8", 0, State::Done, &[])] };
-        let panels = Panels::of(&curves);
+        let panels = Panels::of(&curves, None);
         assert_eq!((panels.colour.clone(), panels.panels.len()), (None, 1));
         assert_eq!(panels.panels[0].label, "");
         assert_eq!(panels.shared, ["plain", "depth 8"]);

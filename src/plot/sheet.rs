@@ -27,6 +27,8 @@ pub(super) enum Sample {
     /// Small dots, hollow and filled.
     Dot,
     Cross,
+    /// A filled rectangle.
+    Box(RGBColor),
 }
 
 /// One entry of a legend.
@@ -189,6 +191,10 @@ where
             let (hollow, filled) = (SAMPLE_WIDTH * 0.35, SAMPLE_WIDTH * 0.65);
             canvas.dot(at(hollow, 0.0), INK, false)?;
             canvas.dot(at(filled, 0.0), INK, true)?;
+        }
+        Sample::Box(colour) => {
+            canvas.rectangle([at(8.0, -11.0), at(SAMPLE_WIDTH - 8.0, 11.0)], INK)?;
+            canvas.rectangle([at(9.5, -9.5), at(SAMPLE_WIDTH - 9.5, 9.5)], colour)?;
         }
         Sample::Cross => canvas.mark(Mark::Cross, middle, INK, true)?,
     }

@@ -59,8 +59,8 @@ impl Evidence {
                 Some(value) => Final::Value(value),
                 None => Final::Missing(format!("{id} has no {metric} in its last row")),
             },
-            State::Diverged => match self.classes(id) {
-                Some(classes) => Final::Chance(guessing(metric, classes)),
+            State::Diverged => match self.made(id).and_then(|made| made.chance(metric)) {
+                Some(chance) => Final::Chance(chance),
                 None => Final::Missing(format!(
                     "{id} diverged, and without its run.json nobody knows what chance is"
                 )),
@@ -72,15 +72,11 @@ impl Evidence {
 
     /// What guessing gives in the data of these runs.
     pub fn chance(&self, ids: &[String], metric: &str) -> Option<f64> {
-        ids.iter().find_map(|id| Some(guessing(metric, self.classes(id)?)))
+        ids.iter().find_map(|id| self.made(id)?.chance(metric))
     }
 
     fn made(&self, id: &str) -> Option<&Made> {
         self.facts.get(id)?.manifest.as_ref()
-    }
-
-    fn classes(&self, id: &str) -> Option<usize> {
-        self.made(id).map(|made| made.classes).filter(|classes| *classes > 0)
     }
 
     /// Why runs that saw different data cannot be compared.
@@ -130,10 +126,4 @@ fn layout(layout: Layout) -> &'static str {
 /// `cuda` of `cuda:1`.
 fn kind(device: &str) -> &str {
     device.split(':').next().unwrap_or(device)
-}
-
-/// Error in per cent, or loss in nats, of who gives every class the same chance.
-fn guessing(metric: &str, classes: usize) -> f64 {
-    let classes = classes as f64;
-    if metric.ends_with("_pct") { 100.0 * (1.0 - 1.0 / classes) } else { classes.ln() }
 }

@@ -1,0 +1,189 @@
+//! What became of every learning rate at every depth: trained, stuck at chance, or diverged.
+
+use super::Picture;
+use super::axis::{Axis, short_number};
+use super::canvas::Canvas;
+use super::chart::Frame;
+use super::panels::{label, split_axes, without_implied};
+use super::sheet::{Entry, Sample, Sheet};
+use super::words::capital;
+use super::{Options, Results};
+use crate::record::{RunCurve, State, group};
+use anyhow::{Result, ensure};
+use plotters::prelude::*;
+
+/// A net whose final training error is above this share of guessing's has learned nothing.
+const STUCK: f64 = 0.95;
+
+const DIVERGED: RGBColor = RGBColor(60, 60, 60);
+const CHANCE: RGBColor = RGBColor(190, 190, 190);
+/// From no error to that of guessing.
+const GOOD: RGBColor = RGBColor(0, 114, 178);
+const BAD: RGBColor = RGBColor(240, 228, 205);
+
+/// One square: what its seeds came to.
+struct Cell {
+    column: usize,
+    row: usize,
+    /// Mean final training error of the runs that are done.
+    error: Option<f64>,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    trained: usize,
+    stuck: usize,
+    diverged: usize,
+    unfinished: usize,
+}
+
+/// The figure, laid out.
+pub(super) struct MapFigure {
+    sheet: Sheet,
+    depths: Vec<f64>,
+    rates: Vec<f64>,
+    /// Guessing's error, or loss.
+    chance: f64,
+    panels: Vec<Vec<Cell>>,
+}
+
+impl MapFigure {
+    /// Lays the figure out.
+    ///
+    /// # Errors
+    /// When runs do not differ in learning rate and depth, or the number of classes is not known.
+    pub(super) fn new(results: &Results, options: &Options) -> Result<Self> {
+        let curves = &results.curves;
+        let metric = options.metric;
+        let (varying, shared) = split_axes(curves);
+        for axis in ["lr", "depth"] {
+            ensure!(varying.iter().any(|known| known == axis), "runs do not differ in {axis}");
+        }
+        let chance = results.chance(metric.train);
+        let chance =
+            chance.ok_or_else(|| anyhow::anyhow!("no run.json says how many classes there are"))?;
+        let others: Vec<String> = without_implied(curves, varying)
+            .into_iter()
+            .filter(|axis| axis != "lr" && axis != "depth")
+            .collect();
+        let values = |axis: &str| {
+            let mut values: Vec<f64> =
+                curves.runs.iter().filter_map(|run| run.number(axis)).collect();
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            values
+        };
+        let (depths, rates) = (values("depth"), values("lr"));
+        let place = |values: &[f64], run: &RunCurve, axis: &str| {
+            values.iter().position(|value| Some(*value) == run.number(axis)).unwrap_or(0)
+        };
+        let (mut panels, mut titles) = (Vec::new(), Vec::new());
+        for same in curves.groups(&others) {
+            let name = label(&others, &same.values);
+            titles.push(if name.is_empty() { "What became of each net".into() } else { name });
+            let cells = group(&same.runs, &["depth".to_owned(), "lr".to_owned()]);
+            let cell = |runs: &[&RunCurve]| Cell {
+                column: place(&depths, runs[0], "depth"),
+                row: place(&rates, runs[0], "lr"),
+                error: mean(runs, metric.train),
+                counts: count(runs, metric.train, chance),
+            };
+            panels.push(cells.iter().map(|at| cell(&at.runs)).collect());
+        }
+        let shared = match shared.is_empty() {
+            true => String::new(),
+            false => format!(" All runs: {}.", shared.join(", ")),
+        };
+        let caption = format!(
+            "Mean final {} ({}) of each learning rate and depth; below it how many seeds trained, of \
+             how many. Stuck: above {STUCK} of guessing's ({}). Diverged: the loss was no number any \
+             more; such runs are not in the mean.{shared} Sources: {}, run.json.",
+            metric.train_words,
+            metric.train,
+            metric.show(chance),
+            options.source
+        );
+        let legend = vec![vec![
+            Entry::new(Sample::Box(GOOD), "no error"),
+            Entry::new(Sample::Box(blend(0.5)), "half of guessing's"),
+            Entry::new(Sample::Box(CHANCE), "stuck at chance"),
+            Entry::new(Sample::Box(DIVERGED), "diverged"),
+            Entry::new(Sample::Box(WHITE), "unfinished"),
+        ]];
+        let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &capital(&caption));
+        Ok(Self { sheet, depths, rates, chance, panels })
+    }
+
+    fn colour(&self, cell: &Cell) -> RGBColor {
+        let Counts { trained, stuck, diverged, .. } = cell.counts;
+        match cell.error {
+            _ if diverged > 0 && diverged >= trained + stuck => DIVERGED,
+            Some(_) if stuck > trained => CHANCE,
+            Some(error) => blend((error / self.chance).min(1.0)),
+            None => WHITE,
+        }
+    }
+}
+
+impl Picture for MapFigure {
+    fn size(&self) -> (f64, f64) {
+        self.sheet.size()
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
+    where
+        DB::ErrorType: 'static,
+    {
+        self.sheet.draw(canvas)?;
+        let (x, y) = (Axis::categories(&self.depths), Axis::categories(&self.rates));
+        for (rect, cells) in self.sheet.panels.iter().zip(&self.panels) {
+            let frame = Frame::draw(canvas, *rect, (&x, "depth"), (&y, "learning rate"))?;
+            for cell in cells {
+                let (column, row) = (cell.column as f64, cell.row as f64);
+                let corner = |dx: f64, dy: f64| frame.place(column + dx, row + dy);
+                let colour = self.colour(cell);
+                canvas.rectangle([corner(-0.47, 0.47), corner(0.47, -0.47)], colour)?;
+                let Counts { trained, stuck, diverged, unfinished } = cell.counts;
+                let all = trained + stuck + diverged + unfinished;
+                let error = match cell.error {
+                    Some(error) => short_number((error * 10.0).round() / 10.0),
+                    None if diverged > 0 => "diverged".into(),
+                    None => "unfinished".into(),
+                };
+                let dark = f64::from(colour.0) * 0.3
+                    + f64::from(colour.1) * 0.6
+                    + f64::from(colour.2) * 0.1
+                    < 125.0;
+                let ink = if dark { WHITE } else { BLACK };
+                canvas.centred(&error, 22.0, frame.place(column, row + 0.12), ink)?;
+                let count = format!("{trained} of {all}");
+                canvas.centred(&count, 17.0, frame.place(column, row - 0.2), ink)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn blend(share: f64) -> RGBColor {
+    let mix = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
+    RGBColor(mix(GOOD.0, BAD.0), mix(GOOD.1, BAD.1), mix(GOOD.2, BAD.2))
+}
+
+fn mean(runs: &[&RunCurve], metric: &str) -> Option<f64> {
+    let values: Vec<f64> = runs.iter().filter_map(|run| run.final_metric(metric)).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn count(runs: &[&RunCurve], metric: &str, chance: f64) -> Counts {
+    let mut counts = Counts::default();
+    for run in runs {
+        match (run.state, run.final_metric(metric)) {
+            (State::Diverged, _) => counts.diverged += 1,
+            (_, Some(value)) if value > STUCK * chance => counts.stuck += 1,
+            (_, Some(_)) => counts.trained += 1,
+            (_, None) => counts.unfinished += 1,
+        }
+    }
+    counts
+}
