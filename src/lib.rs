@@ -9,7 +9,8 @@
 //! - [`record`]: the one owner of every file in a results directory
 //! - [`protocol`]: what the supervisor and its worker say to each other
 //! - [`sweep`]: which run goes where and when; starts the worker, knows nothing of its inside
-//! - [`stats`], [`plot`]: summaries over seeds and figures, from the files alone
+//! - [`stats`]: summaries over seeds and verdicts on claims; [`plot`], [`report`]: figures and pages,
+//!   which know `stats`; all from the files alone
 //! - [`cli`]: the command line, which knows everybody and is known by nobody
 //!
 //! The worker `fathom-train` has a room of its own, `src/train`: the only code that knows libtorch.
@@ -24,6 +25,7 @@ pub mod plot;
 pub mod protocol;
 pub mod random;
 pub mod record;
+pub mod report;
 pub mod spec;
 pub mod stats;
 pub mod sweep;

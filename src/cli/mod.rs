@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod plot;
 mod progress;
+mod report;
 mod run;
 mod say;
 mod stage;
@@ -45,6 +46,8 @@ enum Command {
     Status(status::Args),
     /// Draw the figures of a results directory from its CSV
     Plot(plot::Args),
+    /// Report results: one HTML page, Markdown, and tables spliced into other files
+    Report(report::Args),
     /// Hold an experiment's claims against its results
     Check(check::Args),
     /// Print a network layer by layer
@@ -96,6 +99,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),

@@ -37,7 +37,7 @@ pub struct Best {
 }
 
 /// The final table of a sweep.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SummaryTable {
     /// Names of the axes: family and depth first, no seed.
     pub axes: Vec<String>,

@@ -1,0 +1,83 @@
+//! The report in Markdown, and its tables for splicing into other files.
+
+use super::{Report, sections};
+use crate::stats::{METRICS, Summary, SummaryRow, SummaryTable, Verdict};
+
+/// `summary.md`: question, verdicts, final values, figures.
+pub fn markdown(report: &Report, figures: &[String]) -> String {
+    let mut out = format!("# {}\n\n", escape(&report.name));
+    for text in [&report.question, &report.note].into_iter().flatten() {
+        out += &format!("{}\n\n", escape(text));
+    }
+    if let Some(missing) = report.unfinished() {
+        out += &format!("**{missing}**\n\n");
+    }
+    out += "## Claims\n\n";
+    out += &claims(&report.verdicts);
+    out += "\n## Final values\n\n";
+    out += &finals(&report.summary, &METRICS);
+    if !figures.is_empty() {
+        out += "\n## Figures\n\n";
+        out += &figures.iter().map(|path| format!("![{path}]({path})\n")).collect::<String>();
+    }
+    out + &format!("\n## Again\n\n    {}\n", report.command)
+}
+
+/// One row for each claim.
+pub fn claims(verdicts: &[Verdict]) -> String {
+    if verdicts.is_empty() {
+        return "The experiment makes no claims.\n".into();
+    }
+    let row = |verdict: &Verdict| {
+        let numbers = sections::numbers(verdict).unwrap_or_default();
+        let numbers = match &verdict.reason {
+            Some(reason) => format!("{numbers} Undecided because {reason}."),
+            None => numbers,
+        };
+        let statement = &verdict.statement;
+        vec![format!("**{}**", verdict.outcome), verdict.name.clone(), statement.clone(), numbers]
+    };
+    let rows: Vec<Vec<String>> = verdicts.iter().map(row).collect();
+    table(&["verdict", "claim", "in numbers", "found"].map(str::to_owned), &rows)
+}
+
+/// Final values over seeds: mean ± standard deviation of each metric that any run has.
+pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
+    let places: Vec<usize> = METRICS
+        .iter()
+        .enumerate()
+        .filter(|(place, name)| {
+            metrics.contains(name) && summary.rows.iter().any(|row| row.metrics[*place].is_some())
+        })
+        .map(|(place, _)| place)
+        .collect();
+    let mut headers = summary.axes.clone();
+    headers.extend(places.iter().map(|place| METRICS[*place].to_owned()));
+    headers.extend(["n", "diverged", "unfinished"].map(str::to_owned));
+    let cell = |summary: &Option<Summary>| summary.map_or(String::new(), |s| s.to_string());
+    let row = |row: &SummaryRow| {
+        let mut cells = row.axes.clone();
+        cells.extend(places.iter().map(|place| cell(&row.metrics[*place])));
+        cells.extend([row.done, row.diverged, row.unfinished].map(|n| n.to_string()));
+        cells
+    };
+    table(&headers, &summary.rows.iter().map(row).collect::<Vec<_>>())
+}
+
+/// A table with a header.
+pub fn table(headers: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> =
+            cells.iter().map(|cell| escape(cell).replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<&str> = headers.iter().map(|_| "---").collect();
+    let mut out = line(headers);
+    out += &format!("|{}|\n", rule.join("|"));
+    out + &rows.iter().map(|row| line(row)).collect::<String>()
+}
+
+/// Text that is not to be read as HTML or as more than one line.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,77 @@
+use super::*;
+use crate::record::{CurveRow, RunCurve, State, SweepCurves};
+use crate::stats;
+
+const EVIL: &str = "</script><img src=x onerror=alert('1')>\"&";
+
+fn report() -> Report {
+    let run = |seed, state| RunCurve {
+        id: format!("run-{seed}"),
+        axes: [("arm".to_owned(), EVIL.to_owned())].into(),
+        seed,
+        state,
+        rows: vec![
+            CurveRow { step: 0, train_err_pct: Some(90.0), ..CurveRow::default() },
+            CurveRow { step: 10, train_err_pct: Some(10.5), ..CurveRow::default() },
+        ],
+    };
+    let states = [State::Done, State::Diverged, State::Pending];
+    let runs = states.into_iter().zip(0..).map(|(state, seed)| run(seed, state)).collect();
+    let curves = SweepCurves { runs };
+    let summary = stats::table(&curves);
+    let name = EVIL.to_owned();
+    let note = Some(EVIL.to_owned());
+    Report { name, note, summary, results: curves.into(), ..Report::default() }
+}
+
+#[test]
+fn text_from_outside_stays_text() {
+    let page = html(&report());
+    assert!(!page.contains("<img"), "an element came in");
+    // One end for each of the three scripts, and none from outside.
+    let ours = page.rsplit("id=\"data\">").next().expect("the data");
+    assert_eq!(page.matches("id=\"data\"").count(), 1);
+    assert!(ours.contains("\\u003c/script>\\u003cimg"), "as JSON writes it");
+    assert!(page.contains("<title>&lt;/script&gt;"));
+    assert!(!markdown(&report(), &[]).contains("<img"));
+}
+
+#[test]
+fn what_is_missing_or_diverged_is_said_first() {
+    let page = html(&report());
+    let head = &page[..page.find("<main>").unwrap()];
+    assert!(head.contains("2 of 3 runs have ended"), "{head}");
+    assert!(head.contains("1 run diverged"), "{head}");
+    assert!(markdown(&report(), &[]).contains("**2 of 3 runs have ended"));
+}
+
+#[test]
+fn every_number_is_in_the_page_once_in_columns() {
+    let found = data::data(&report());
+    assert_eq!(found["steps"], serde_json::json!([[0, 10]]));
+    assert_eq!(found["metrics"], serde_json::json!(["train_err_pct"]));
+    let runs = found["arms"][0]["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 3);
+    assert_eq!(runs[1]["values"]["train_err_pct"], serde_json::json!([90.0, 10.5]));
+    assert_eq!(runs[1]["state"], "diverged");
+}
+
+#[test]
+fn the_opening_comment_gives_question_and_command() {
+    let text = "# Question: does it?\n#           Really?\n# Command:  fathom run x.toml\nname = \"x\"\n# Question: no\n";
+    let found = opening_comment(text);
+    assert_eq!(found[0], ("Question".into(), "does it? Really?".into()));
+    assert_eq!(found[1].1, "fathom run x.toml");
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn the_page_asks_for_nothing_from_elsewhere() {
+    let page = html(&report());
+    let (before, rest) = page.split_once("plotly.js v").expect("the plotting script");
+    let after = rest.rsplit("</script>\n<script>").next().expect("our script");
+    for part in [before, after] {
+        assert!(!part.contains("http://") && !part.contains("https://"), "an address");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
