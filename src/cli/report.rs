@@ -72,7 +72,7 @@ fn load(directory: &SweepDir) -> Result<Report> {
         .with_context(|| format!("cannot read {}", file.display()))?;
     for (name, said) in opening_comment(&text) {
         match name.as_str() {
-            "Question" => report.question = Some(said),
+            "Question" => report.question = Some(capital(&said)),
             "Command" => report.command = said,
             _ => {}
         }
@@ -84,6 +84,12 @@ fn load(directory: &SweepDir) -> Result<Report> {
     let claims = Claims::parse(&file, &text)?;
     report.verdicts = check::verdicts(directory, &claims)?;
     Ok(report)
+}
+
+/// The first letter as a capital: the question follows a colon in its file.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The figures that lie in the directory, relative to it.

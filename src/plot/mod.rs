@@ -122,8 +122,9 @@ impl Results {
         Ok(Self { curves, facts, layers })
     }
 
-    /// What guessing gives in these runs' data.
-    fn chance(&self, metric: &str) -> Option<f64> {
+    /// What guessing gives in these runs' data, where that is known: an error in per cent or a loss
+    /// in nats, as the column is.
+    pub fn chance(&self, metric: &str) -> Option<f64> {
         self.facts.values().find_map(|facts| facts.manifest.as_ref()?.chance(metric))
     }
 }

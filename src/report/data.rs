@@ -39,7 +39,9 @@ pub(super) fn data(report: &Report) -> Value {
         curves.runs.iter().flat_map(|run| &run.rows).any(|row| row.metric(metric).is_some())
     };
     let metrics: Vec<&&str> = METRICS.iter().filter(used).collect();
-    json!({ "metrics": metrics, "steps": steps, "arms": arms })
+    let chance = |metric| report.results.chance(metric);
+    let chance = json!({ "error": chance("test_err_pct"), "loss": chance("test_loss") });
+    json!({ "metrics": metrics, "steps": steps, "chance": chance, "arms": arms })
 }
 
 /// What depths are drawn against one another: everything but the depth.

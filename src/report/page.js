@@ -14,9 +14,10 @@
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
   const look = () => {
-    const [ink, line] = isDark() ? ["#ececf0", "#3a3a40"] : ["#1c1c1e", "#d9d9de"];
+    const [ink, faint, line] =
+      isDark() ? ["#ececf0", "#a5a5ad", "#3a3a40"] : ["#1c1c1e", "#6a6a70", "#d9d9de"];
     const axis = { gridcolor: line, linecolor: line, zeroline: false, automargin: true };
-    return { ink, axis };
+    return { ink, faint, axis };
   };
 
   // Steps that every seed has a value at, with the least, mean and greatest: never interpolated.
@@ -104,16 +105,25 @@
       traces.push({ x: found.flatMap((at) => at.values.map(() => at.depth)),
         y: found.flatMap((at) => at.values), mode: "markers", marker: { ...colours, size: 5, opacity: 0.6 },
         name: `${name} seeds`, showlegend: false, hovertemplate: "%{y:.4g}<extra>one seed</extra>" });
+      const gone = arms.flatMap((arm) => arm.runs.filter((run) => run.state === "diverged")
+        .map(() => arm.depth));
+      const chance = metric.endsWith("_pct") ? data.chance.error : data.chance.loss;
+      if (gone.length && chance !== null) {
+        traces.push({ x: gone, y: gone.map(() => chance), mode: "markers", showlegend: false,
+          marker: { ...colours, symbol: "x", size: 11 }, name: `${name} diverged`,
+          hovertemplate: "diverged: drawn at what guessing gives<extra>%{fullData.name}</extra>" });
+      }
     });
     return traces;
   };
 
   const draw = () => {
     const metric = by("metric").value;
-    const { ink, axis } = look();
+    const { ink, faint, axis } = look();
     const type = (id) => (by(id).checked ? "log" : "linear");
     const layout = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink },
       margin: { l: 60, r: 16, t: 12, b: 48 }, hovermode: "closest",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: ink },
       yaxis: { ...axis, title: { text: metric }, type: type("logy"),
         rangemode: by("logy").checked ? "normal" : "tozero" } };
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["toImage"] };
@@ -123,7 +133,7 @@
     by("depth").parentElement.hidden = depths.length === 0;
     if (depths.length) {
       Plotly.react("depth", depths, { ...layout, xaxis: { ...axis, title: { text: "depth" } },
-        legend: { orientation: "h", y: 1.12 } }, config);
+        legend: { orientation: "h", y: -0.2 } }, config);
     }
     const count = shown.filter(Boolean).length;
     by("said").textContent = `${metric}: ${count} of ${shown.length} configurations are shown; ` +

@@ -309,22 +309,28 @@ impl Judge<'_> {
 
     fn statement(&self, arms: &[(&Arm, &Choice)]) -> String {
         let metric = &self.claim.metric;
-        let unit = if metric.ends_with("_pct") { " points" } else { " nats" };
+        let many = if metric.ends_with("_pct") { "points" } else { "nats" };
+        let size = |number: f64| {
+            let unit = if number == 1.0 { &many[..many.len() - 1] } else { many };
+            format!("{number} {unit}")
+        };
         let own = if metric.ends_with("_pct") { "%" } else { " nats" };
         let label = |place: usize| &arms[place].0.label;
         match &self.claim.relation {
             Relation::Higher { by_at_least, .. } => format!(
-                "{metric} of {} exceeds that of {} by at least {by_at_least}{unit}",
+                "{metric} of {} exceeds that of {} by at least {}",
                 label(0),
-                label(1)
+                label(1),
+                size(*by_at_least)
             ),
             Relation::Trend { over, rises, by_at_least, .. } => format!(
-                "{metric} {} from {} to {}, fitted over {} values of {}, by at least {by_at_least}{unit}",
+                "{metric} {} from {} to {}, fitted over {} values of {}, by at least {}",
                 if *rises { "rises" } else { "falls" },
                 label(0),
                 label(arms.len() - 1),
                 arms.len(),
                 short(over),
+                size(*by_at_least),
             ),
             Relation::Bound { at_most, bound, .. } => format!(
                 "{metric} of {} is at {} {bound}{own}",
@@ -332,10 +338,12 @@ impl Judge<'_> {
                 if *at_most { "most" } else { "least" }
             ),
             Relation::NoWorse { margin, .. } => {
-                format!("{metric} of {} is not {margin}{unit} above that of {}", label(0), label(1))
+                let by = size(*margin);
+                format!("{metric} of {} is not {by} above that of {}", label(0), label(1))
             }
             Relation::Same { margin, .. } => {
-                format!("{metric} of {} is within {margin}{unit} of that of {}", label(0), label(1))
+                let by = size(*margin);
+                format!("{metric} of {} is within {by} of that of {}", label(0), label(1))
             }
         }
     }

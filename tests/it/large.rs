@@ -1,6 +1,6 @@
 //! What reads a results directory, on a large one.
 
-mod sweep;
+pub mod sweep;
 mod usage;
 
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! The programs as a user meets them, each test in a folder of its own.
 
 mod bench;
+mod browser;
 #[cfg(feature = "train")]
 mod chaos;
 mod claims;
