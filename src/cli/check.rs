@@ -1,6 +1,7 @@
 //! `fathom check`: the experiment's claims against its results.
 
 use super::say::say;
+use super::sound;
 use super::table::{Format, Table};
 use super::{REFUTED, UNDECIDED};
 use crate::record::SweepDir;
@@ -54,6 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// When results are damaged, or a claim is not about runs that were planned.
 pub fn verdicts(directory: &SweepDir, claims: &Claims) -> Result<Vec<Verdict>> {
+    sound::check(directory)?;
     let evidence = Evidence::load(directory)?;
     let candidates = evidence.candidates(claims.arm_keys.clone());
     let resolve =

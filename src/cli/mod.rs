@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod cuda;
 mod data;
 mod decide;
@@ -18,6 +19,7 @@ mod progress;
 mod report;
 mod run;
 mod say;
+mod sound;
 mod stage;
 mod status;
 mod table;
@@ -48,6 +50,8 @@ enum Command {
     Plot(plot::Args),
     /// Report results: one HTML page, Markdown, and tables spliced into other files
     Report(report::Args),
+    /// Tell what differs between two results directories
+    Compare(compare::Args),
     /// Hold an experiment's claims against its results
     Check(check::Args),
     /// Print a network layer by layer
@@ -100,6 +104,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),

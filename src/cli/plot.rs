@@ -1,5 +1,6 @@
 //! `fathom plot`: figures from CSV.
 
+use super::sound;
 use crate::plot::{self, Figure, Metric, Options, Results};
 use crate::record::{SweepDir, write_atomically};
 use anyhow::{Context, Result, bail};
@@ -86,6 +87,7 @@ fn positive(text: &str) -> Result<f64> {
 /// When the results cannot be read, a figure that was asked for cannot be drawn, or none can.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = SweepDir::new(&args.dir);
+    sound::check(&dir)?;
     let results = Results::load(&dir)?;
     check_key(args.group_by.as_deref(), &results)?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());

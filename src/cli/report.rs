@@ -2,7 +2,7 @@
 
 use super::say::say;
 use super::table::{Format, numbers};
-use super::{Usage, check};
+use super::{Usage, check, sound};
 use crate::plot::Results;
 use crate::record::{SweepDir, write_atomically};
 use crate::report::{self, Report, markdown, opening_comment};
@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Everything that a report is made of.
 fn load(directory: &SweepDir) -> Result<Report> {
+    sound::check(directory)?;
     let results = Results::load(directory)?;
     let summary = stats::table(&results.curves);
     let root = directory.root();

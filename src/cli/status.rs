@@ -1,5 +1,6 @@
 //! `fathom status`.
 
+use super::sound;
 use super::table::{self, Format, Table};
 use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, natural_order};
 use crate::spec::Config;
@@ -38,6 +39,7 @@ const COLUMNS: [&str; 11] = [
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
+    sound::check(&directory)?;
     if args.summary {
         table::summary(&stats::table(&directory.load()?), args.format).print(args.format)?;
         return Ok(ExitCode::SUCCESS);

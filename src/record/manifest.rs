@@ -14,25 +14,33 @@ pub struct Manifest {
     /// The run's name, which is also that of its folder.
     pub id: String,
     /// The arm that it belongs to, when the experiment has arms.
+    #[serde(default)]
     pub arm: Option<String>,
     /// The keys that distinguish the experiment's runs, seed last.
     pub axes: Vec<String>,
     /// The resolved configuration by dotted key; with the schema it decides the run's identity.
     pub config: BTreeMap<String, serde_json::Value>,
     /// How it was run, which does not change what it is.
+    #[serde(default)]
     pub execution: Execution,
     /// The program that ran it.
+    #[serde(default)]
     pub revision: Revision,
     /// The data that it saw.
+    #[serde(default)]
     pub data: DataRecord,
-    /// Number of trained parameters.
+    /// Number of trained parameters; 0 where nobody said.
+    #[serde(default)]
     pub parameters: u64,
-    /// Multiply-adds of one image's forward pass in convolutions and fully connected layers.
+    /// Multiply-adds of one image's forward pass in convolutions and fully connected layers; 0
+    /// where nobody said.
+    #[serde(default)]
     pub macs: u64,
 }
 
 /// Device, threads and libraries. Equal execution gives equal bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Execution {
     /// `cpu`, `cuda:0`, …
     pub device: String,
@@ -57,6 +65,7 @@ pub struct Execution {
 
 /// The sources that the program was built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Revision {
     /// Version of fathom.
     pub version: String,
@@ -79,6 +88,7 @@ impl Revision {
 
 /// The data that a run saw.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DataRecord {
     /// SHA-256 over shapes, pixels and labels.
     pub sha256: String,
@@ -158,10 +168,13 @@ pub struct Status {
     /// The last step made.
     pub step: u64,
     /// Why, where that needs saying.
+    #[serde(default)]
     pub message: String,
     /// Wall-clock time of the run.
+    #[serde(default)]
     pub seconds: f64,
     /// Most memory that the process held at once, in bytes.
+    #[serde(default)]
     pub peak_memory_bytes: u64,
     /// Where the time of the process that ended it went.
     #[serde(default)]

@@ -1,12 +1,10 @@
 //! Where things lie in a results directory.
 
 use super::manifest::{read_json, write_json};
-use super::{
-    CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, SCHEMA, State, Status,
-};
+use super::{CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, State, Status};
 use super::{LayerRow, layers};
 use super::{RunCurve, SweepCurves, write_atomically};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -235,7 +233,15 @@ impl RunDir {
     /// # Errors
     /// When it is missing, damaged or of a later schema.
     pub fn manifest(&self) -> Result<Manifest> {
-        read_json(&self.root.join("run.json"))
+        let path = self.root.join("run.json");
+        let manifest: Manifest = read_json(&path)?;
+        ensure!(
+            manifest.id == self.id(),
+            "{} is of the run {}, which is not the name of its folder",
+            path.display(),
+            manifest.id
+        );
+        Ok(manifest)
     }
 
     /// Writes `status.json`.
@@ -294,8 +300,17 @@ impl RunDir {
     }
 
     fn load(&self) -> Result<RunCurve> {
-        let manifest = self.manifest()?;
-        debug_assert!(manifest.schema <= SCHEMA);
-        Ok(RunCurve::new(&manifest, self.status()?.state, self.curve()?))
+        let (manifest, status, rows) = (self.manifest()?, self.status()?, self.curve()?);
+        let last = rows.last().map_or(0, |row| row.step);
+        // Else some other row would pass for the last one.
+        ensure!(
+            status.state != State::Done || last == status.step,
+            "{} ends at step {last}, and status.json says done at step {}: the file was cut or edited",
+            self.curve_path().display(),
+            status.step
+        );
+        let ascends = rows.is_sorted_by(|a, b| a.step < b.step);
+        ensure!(ascends, "{}: steps do not ascend", self.curve_path().display());
+        Ok(RunCurve::new(&manifest, status.state, rows))
     }
 }

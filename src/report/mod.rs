@@ -128,8 +128,8 @@ pub fn opening_comment(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// By configuration: the axes of a run as a reader says them.
-fn label(axes: &BTreeMap<String, String>) -> String {
+/// The axes of a run as a reader says them: `plain 44 norm none`.
+pub fn label(axes: &BTreeMap<String, String>) -> String {
     let mut names: Vec<&String> = axes.keys().collect();
     names.sort_by_key(|name| (*name != "arm", *name != "family", *name != "depth", name.as_str()));
     let part = |name: &String| match name.as_str() {

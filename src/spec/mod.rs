@@ -23,7 +23,7 @@ pub use contrast::{Arm, Candidates, Choice, Contrast};
 pub use expand::{Claims, Experiment, Run};
 pub use keys::KEYS;
 pub use published::{PUBLISHED, Published};
-pub use resolve::Config;
+pub use resolve::{Config, fingerprint};
 pub use settings::{
     Decay, Evaluate, Every, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };

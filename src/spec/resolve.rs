@@ -86,7 +86,7 @@ pub(super) fn default_of(config: &Config, name: &str) -> Option<Value> {
 
 /// The identity of a run: the first 8 digits of SHA-256 over the schema and every key that is not
 /// at its default, so that a key added in a later version does not rename old runs.
-pub(super) fn fingerprint(config: &Config) -> String {
+pub fn fingerprint(config: &Config) -> String {
     let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
     let defaults: BTreeMap<&str, Value> =
         keys_of(family_name).filter_map(|key| Some((key.name, key.default.value()?))).collect();

@@ -1,0 +1,25 @@
+//! Results whose manifests were edited are not those of the runs that they name.
+
+use crate::record::SweepDir;
+use crate::spec::fingerprint;
+use anyhow::{Result, ensure};
+
+/// Refuses a directory with a `run.json` whose configuration is not the one that its id was made of.
+/// Other programs name their runs as they like: only ids of fathom's own are held to it.
+///
+/// # Errors
+/// Naming the file.
+pub fn check(directory: &SweepDir) -> Result<()> {
+    for (id, facts) in directory.facts()? {
+        let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty());
+        let (found, named) =
+            (fingerprint(&facts.config), id.rsplit('-').next().unwrap_or_default());
+        ensure!(
+            !ours || found == named,
+            "{}: its configuration is not the one that the id was made of (hash {found}, the id has \
+             {named}): the file was edited",
+            directory.run(&id).root().join("run.json").display()
+        );
+    }
+    Ok(())
+}
