@@ -9,6 +9,7 @@ mod command_line;
 mod data;
 #[cfg(feature = "train")]
 mod disk;
+mod format;
 mod large;
 #[cfg(feature = "train")]
 mod resume;
