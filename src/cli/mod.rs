@@ -8,6 +8,7 @@ mod data;
 mod decide;
 mod doctor;
 mod eval;
+mod export;
 mod inspect;
 mod layout;
 mod measure;
@@ -52,6 +53,8 @@ enum Command {
     Report(report::Args),
     /// Tell what differs between two results directories
     Compare(compare::Args),
+    /// Write results for other programs
+    Export(export::Args),
     /// Hold an experiment's claims against its results
     Check(check::Args),
     /// Print a network layer by layer
@@ -105,6 +108,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Plot(args) => plot::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),

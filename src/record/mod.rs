@@ -17,6 +17,7 @@ mod atomic;
 mod checkpoint;
 mod columns;
 mod curves;
+mod events;
 mod execution;
 mod facts;
 mod grouping;
@@ -30,6 +31,7 @@ pub use atomic::{write_after, write_atomically};
 pub use checkpoint::{Checkpoint, Position};
 pub use columns::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
+pub use events::write as write_events;
 pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
 };

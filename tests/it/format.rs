@@ -187,3 +187,54 @@ fn a_manifest_of_fathoms_own_that_was_edited_is_refused() {
         assert!(said.contains("run.json: its configuration is not the one that the id"), "{said}");
     }
 }
+
+#[test]
+fn results_are_exported_in_three_ways() {
+    let Some(folder) = written() else { return };
+    let wide = succeed(folder.path(), &["export", "mine", "--wide"]);
+    let mut lines = wide.lines();
+    assert!(
+        lines.next().is_some_and(|line| line.starts_with("step,8-plain-s0,8-plain-s1,")),
+        "{wide}"
+    );
+    assert!(lines.next().is_some_and(|line| line.starts_with("0,90.0,90.0,")), "{wide}");
+    // The run that diverged has a row of its own and none at the end.
+    assert!(
+        wide.contains("\n10,,,,,,,\n") && wide.contains("\n100,10.0,11.0,12.0,30.0,31.0,32.0,\n"),
+        "{wide}"
+    );
+    let table = succeed(folder.path(), &["export", "mine", "--table", "markdown"]);
+    assert!(table.contains("| plain | 8 | 11.00 ± 1.00 |"), "{table}");
+    let files = succeed(folder.path(), &["export", "mine", "--tensorboard", "events"]);
+    assert_eq!(files.lines().count(), 7);
+    for file in files.lines() {
+        assert!(folder.path().join(file).metadata().expect("written").len() > 100, "{file}");
+    }
+    assert!(fail(folder.path(), 2, &["export", "mine"]).contains("--tensorboard FOLDER"));
+}
+
+#[test]
+fn tables_of_a_text_are_renewed_and_stale_ones_are_told() {
+    let Some(folder) = written() else { return };
+    let file = folder.path().join("text.md");
+    let text = "Before.\n<!-- fathom: report mine --table final --metric train_err_pct -->\n\
+                old\n<!-- fathom: end -->\nAfter.\n";
+    std::fs::write(&file, text).expect("writable");
+    let check = ["report", "--splice", "text.md", "--check"];
+    let said = fail(folder.path(), 1, &check);
+    assert!(said.contains("text.md:3: is stale"), "{said}");
+    succeed(folder.path(), &["report", "--splice", "text.md"]);
+    let renewed = std::fs::read_to_string(&file).expect("readable");
+    assert!(renewed.contains("| plain | 20 | 31.00 ± 1.00 | 3 | 0 | 0 |"), "{renewed}");
+    assert!(
+        renewed.starts_with("Before.\n<!--") && renewed.ends_with("-->\nAfter.\n"),
+        "{renewed}"
+    );
+    succeed(folder.path(), &check);
+    std::fs::write(&file, text.replace("--table final", "--table all")).expect("writable");
+    let said = fail(folder.path(), 2, &check);
+    assert!(
+        said.contains("line 2: ") && said.contains("report DIR --table final|claims"),
+        "{said}"
+    );
+}
