@@ -205,9 +205,12 @@ fn first<T>(runs: &BTreeMap<String, T>) -> &str {
     runs.keys().next().map_or("", String::as_str)
 }
 
+/// One fact of how a run was made, in words.
+type Told = fn(&Made) -> String;
+
 /// How the runs of both sides were made, where that differs.
 fn tell_execution(a: &Side, b: &Side) {
-    let facts: [(&str, fn(&Made) -> String); 7] = [
+    let facts: [(&str, Told); 7] = [
         ("revision", |made| {
             let changed = if made.revision.dirty { " with changes" } else { "" };
             format!("{}{changed}", made.revision.git)

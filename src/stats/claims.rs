@@ -161,7 +161,7 @@ impl Judge<'_> {
                 None => Vec::new(),
             },
             arms: arms.iter().map(|(arm, choice)| self.summary(arm, choice, seeds_used)).collect(),
-            remarks: self.remarks(&arms, seeds_used),
+            remarks: self.remarks(&arms, seeds_used, &effects),
             effects,
             region,
         }
@@ -274,7 +274,12 @@ impl Judge<'_> {
         }
     }
 
-    fn remarks(&self, arms: &[(&Arm, &Choice)], seeds: &[u64]) -> Vec<String> {
+    fn remarks(
+        &self,
+        arms: &[(&Arm, &Choice)],
+        seeds: &[u64],
+        effects: &[(u64, f64)],
+    ) -> Vec<String> {
         let mut remarks: Vec<String> = self
             .contrast
             .declared
@@ -302,6 +307,9 @@ impl Judge<'_> {
                     short(&tune.over)
                 ));
             }
+        }
+        if effects.len() > 1 && effects.iter().all(|(_, effect)| *effect == effects[0].1) {
+            remarks.push("every seed gives the same effect, so its interval has no width".into());
         }
         remarks.extend(self.evidence.mixed_execution(&ids(arms, seeds)));
         remarks
