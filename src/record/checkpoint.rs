@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Position {
     pub evaluated: bool,
     /// The curve up to here.
     pub curve: CurveMark,
+    /// `layers.csv` up to here, where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers: Option<CurveMark>,
     /// Bits of the sum of losses (f32) since the last row.
     pub running_loss: u32,
     /// Wrong answers since the last row.
@@ -41,6 +44,15 @@ pub struct Position {
     pub seconds: f64,
     /// SHA-256 of the data set.
     pub data: String,
+}
+
+impl Position {
+    /// The file that is not what it was.
+    fn misfit(&self, directory: &RunDir) -> Option<PathBuf> {
+        let layers = self.layers.as_ref().map(|mark| (mark, directory.layers_path()));
+        let files = [Some((&self.curve, directory.curve_path())), layers];
+        files.into_iter().flatten().find(|(mark, path)| !mark.matches(path)).map(|(_, path)| path)
+    }
 }
 
 /// A run that was stopped.
@@ -101,14 +113,14 @@ impl Checkpoint {
                 continue;
             }
             match Self::read(&path) {
-                Ok(Some(found)) if found.position.curve.matches(&directory.curve_path()) => {
-                    return (Some(found), faults);
-                }
-                Ok(Some(_)) => faults.push(format!(
-                    "{} does not go with {}, which was changed or is damaged",
-                    path.display(),
-                    directory.curve_path().display()
-                )),
+                Ok(Some(found)) => match found.position.misfit(directory) {
+                    None => return (Some(found), faults),
+                    Some(other) => faults.push(format!(
+                        "{} does not go with {}, which was changed or is damaged",
+                        path.display(),
+                        other.display()
+                    )),
+                },
                 // Weights alone, of a run that was done.
                 Ok(None) => {}
                 Err(error) => faults.push(format!("{error:#}")),
@@ -191,6 +203,7 @@ mod tests {
                     lr: 0.1,
                     evaluated: true,
                     curve: CurveMark { bytes: curve.len() as u64, sha256 },
+                    layers: None,
                     running_loss: 0.1f32.to_bits(),
                     running_wrong: 3,
                     running_batches: 2,

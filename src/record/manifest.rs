@@ -193,6 +193,9 @@ pub struct Spent {
     pub updates: f64,
     /// Errors on training, validation and test images.
     pub evaluations: f64,
+    /// Looks into the layers, where these were asked for.
+    #[serde(default)]
+    pub diagnostics: f64,
     /// Checkpoints and final weights.
     pub checkpoints: f64,
     /// All the rest: rows of the curve, messages, looks at signals.

@@ -2,7 +2,7 @@
 
 use super::manifest::{read_json, write_json};
 use super::{CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, State, Status};
-use super::{LayerRow, layers};
+use super::{LayerRow, LayerWriter, layers};
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -288,6 +288,17 @@ impl RunDir {
     /// When the disk refuses.
     pub fn resume_curve(&self, mark: &CurveMark) -> Result<CurveWriter> {
         CurveWriter::resume(&self.curve_path(), mark)
+    }
+
+    /// Starts `layers.csv`, or goes on with it after what was marked.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn layer_writer(&self, mark: Option<&CurveMark>) -> Result<LayerWriter> {
+        match mark {
+            Some(mark) => LayerWriter::resume(&self.layers_path(), mark),
+            None => LayerWriter::create(&self.layers_path()),
+        }
     }
 
     /// Reads `curve.csv`; no rows where there is none.

@@ -82,6 +82,8 @@ pub static KEYS: &[Key] = &[
         "updates between evaluations"),
     key("evaluate.train_images", Kind::Count(1, ANY), Default::Count(10_000), ALWAYS,
         "fixed, class-balanced choice for the curve's training error; all at the end"),
+    key("evaluate.layers", Kind::Flag, Default::Flag(false), ALWAYS,
+        "whether what happens in each layer is looked at, at 0, 1, 2, 5, 10, … updates: layers.csv"),
 
     key("seed", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
         "of initial weights, order and augmentation"),

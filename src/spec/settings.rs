@@ -148,6 +148,8 @@ pub struct Evaluate {
     pub every: Every,
     /// Training images of the curve's training error.
     pub train_images: usize,
+    /// Whether what happens in each layer is looked at.
+    pub layers: bool,
 }
 
 /// How often errors are measured.
@@ -180,6 +182,7 @@ impl Settings {
                     None => Every::Epoch,
                 },
                 train_images: keys.get("evaluate.train_images")?,
+                layers: keys.get("evaluate.layers")?,
             },
             seed: keys.get("seed")?,
         };

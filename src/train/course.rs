@@ -1,5 +1,6 @@
 //! The course of a run: updates, evaluations, checkpoints.
 
+use super::diagnose::{self, Diagnosis};
 use super::evaluate::Evaluator;
 use super::feed::Feed;
 use super::net::Net;
@@ -94,6 +95,8 @@ pub struct Course<'a> {
     pub place: Place,
     pub trainer: Trainer,
     pub curve: CurveWriter,
+    /// Looks into the layers, where that is asked for.
+    pub diagnosis: Option<Diagnosis>,
     /// The training images that the curve's training error is measured on.
     pub subset: Vec<u32>,
     pub rate: Rate,
@@ -143,7 +146,7 @@ impl Course<'_> {
             if self.step > 0 && self.is_checkpoint_due() {
                 self.save()?;
             }
-            if !self.update() {
+            if !self.watched_update()? {
                 return self.diverged().map(Ending::Over);
             }
             let step = self.step;
@@ -152,6 +155,25 @@ impl Course<'_> {
                 told = Instant::now();
             }
         }
+    }
+
+    /// One update, with a look into the layers before and after it where one is due.
+    fn watched_update(&mut self) -> Result<bool> {
+        let Self { job, diagnosis, trainer, step, .. } = self;
+        let is_due = diagnose::is_due(*step, self.settings.training.iterations);
+        let Some(diagnosis) = diagnosis.as_ref().filter(|_| is_due) else {
+            return Ok(self.update());
+        };
+        let begun = Instant::now();
+        let before = diagnosis.look(&job.network, trainer, *step);
+        self.spent.diagnostics += begun.elapsed().as_secs_f64();
+        let is_sound = self.update();
+        let begun = Instant::now();
+        if let Some(diagnosis) = &mut self.diagnosis {
+            diagnosis.compare(&self.job.network, &self.trainer, before)?;
+        }
+        self.spent.diagnostics += begun.elapsed().as_secs_f64();
+        Ok(is_sound)
     }
 
     /// One update; whether the loss is still a number, as far as that was looked at.
@@ -218,6 +240,10 @@ impl Course<'_> {
                     lr: self.lr,
                     evaluated: self.evaluated,
                     curve: self.curve.mark()?,
+                    layers: match &mut self.diagnosis {
+                        Some(diagnosis) => Some(diagnosis.writer().mark()?),
+                        None => None,
+                    },
                     running_loss: (self.running.loss.double_value(&[]) as f32).to_bits(),
                     running_wrong: self.running.wrong.int64_value(&[]),
                     running_batches: self.running.batches,
@@ -245,6 +271,13 @@ impl Course<'_> {
 
     fn finish(&mut self) -> Result<Ending> {
         let begun = Instant::now();
+        if let Some(diagnosis) = &mut self.diagnosis {
+            let seen = diagnosis.look(&self.job.network, &self.trainer, self.step);
+            diagnosis.write(&seen)?;
+            diagnosis.writer().mark()?;
+        }
+        self.spent.diagnostics += begun.elapsed().as_secs_f64();
+        let begun = Instant::now();
         let (network, directory) = (&self.job.network, self.directory());
         self.curve.mark()?;
         let weights = self.trainer.weights()?;
@@ -256,12 +289,13 @@ impl Course<'_> {
 
     /// Where the time of this process went, until now.
     pub fn spent(&self) -> Spent {
-        let Spent { start, batches, updates, evaluations, checkpoints, .. } = self.spent;
-        let all = process_age(self.started);
-        let known = start + batches + updates + evaluations + checkpoints;
-        let seconds = [start, batches, updates, evaluations, checkpoints, all - known];
-        let [start, batches, updates, evaluations, checkpoints, rest] = seconds.map(rounded);
-        Spent { start, batches, updates, evaluations, checkpoints, rest: rest.max(0.0) }
+        let Spent { start, batches, updates, evaluations, diagnostics, checkpoints, .. } =
+            self.spent;
+        let known = [start, batches, updates, evaluations, diagnostics, checkpoints];
+        let rest = process_age(self.started) - known.iter().sum::<f64>();
+        let [start, batches, updates, evaluations, diagnostics, checkpoints] = known.map(rounded);
+        let rest = rounded(rest.max(0.0));
+        Spent { start, batches, updates, evaluations, diagnostics, checkpoints, rest }
     }
 
     /// Wall-clock time of training.

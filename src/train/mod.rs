@@ -6,6 +6,7 @@
 mod bench;
 mod course;
 mod device;
+mod diagnose;
 mod eval;
 mod evaluate;
 mod fault;

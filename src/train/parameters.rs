@@ -124,7 +124,12 @@ impl Parameters {
     /// Names and values, in the order of the layers, sharing memory with the flat tensor; whoever
     /// changes them calls [`Parameters::refresh`].
     pub fn named(&self) -> impl Iterator<Item = (&str, Tensor)> {
-        self.all.iter().map(|one| (one.name.as_str(), one.within(&self.flat, self.place.layout)))
+        self.named_in(&self.flat)
+    }
+
+    /// Names and their parts of a tensor that lies as the flat one does, such as gradients.
+    pub fn named_in<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
+        self.all.iter().map(|one| (one.name.as_str(), one.within(flat, self.place.layout)))
     }
 
     /// Makes the net compute with what the flat tensor holds.

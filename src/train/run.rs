@@ -2,6 +2,7 @@
 
 use super::course::{Course, Ending, Running};
 use super::device;
+use super::diagnose::Diagnosis;
 use super::evaluate::Evaluator;
 use super::fault::Fault;
 use super::feed::Feed;
@@ -105,17 +106,27 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
             (directory.curve_writer()?, Running::new(device), None)
         }
     };
+    let sources = [&dataset.train, &dataset.validation, &dataset.test]
+        .map(|images| Source::new(images, &standardiser, place, fast.resident));
+    let diagnosis = match settings.evaluate.layers {
+        true => {
+            let mark = position.as_ref().and_then(|position| position.layers.as_ref());
+            let writer = directory.layer_writer(mark)?;
+            Some(Diagnosis::new(&dataset.train.labels, &sources[0], place, writer))
+        }
+        false => None,
+    };
     let mut course = Course {
         job,
         settings: &settings,
         dataset: &dataset,
-        sources: [&dataset.train, &dataset.validation, &dataset.test]
-            .map(|images| Source::new(images, &standardiser, place, fast.resident)),
+        sources,
         evaluator: Evaluator::new(place, stop, fast.graphs),
         feed: Feed::new(dataset.train.len(), &settings, place),
         place,
         trainer,
         curve,
+        diagnosis,
         subset: data::balanced(&dataset.train.labels, settings.evaluate.train_images),
         rate,
         running,

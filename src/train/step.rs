@@ -57,6 +57,11 @@ impl Trainer {
         self.parameters.len()
     }
 
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
     /// Parameters and moving averages by name.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 use crate::support::{fail, succeed, with_experiment};
 use fathom::protocol::{BUILD, Event, HELD, Interval, Job, STOPPED};
 use fathom::record::{CudaUse, Layout, RunDir, State};
-use fathom::spec::{Experiment, Run};
+use fathom::spec::{Config, Experiment, Run};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -122,6 +123,22 @@ fn outcome(job: &Job) -> (String, Vec<u8>) {
     (rows.collect::<Vec<_>>().join("\n"), weights)
 }
 
+/// A configuration with looks into the layers.
+fn watched(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.insert("evaluate.layers".into(), true.into());
+    config
+}
+
+/// `layers.csv`, which has rows for the steps that are looked at.
+fn layers(job: &Job) -> String {
+    let directory = RunDir::new(&job.directory);
+    let steps: BTreeSet<u64> =
+        directory.layers().expect("rows").iter().map(|row| row.step).collect();
+    assert_eq!(Vec::from_iter(steps), [0, 1, 2, 5, 10, 12]);
+    std::fs::read_to_string(directory.layers_path()).expect("rows")
+}
+
 const NEVER: usize = usize::MAX;
 
 #[test]
@@ -132,7 +149,14 @@ fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
     for run in &runs {
         let alone = job(run, &folder.path().join("alone"), 1);
         assert_eq!(session(&alone, NEVER, 0).0, Some(0), "{}", run.id);
-        let disturbed = job(run, &folder.path().join("disturbed"), 1);
+        let watched = Job {
+            config: watched(&run.config),
+            ..job(run, &folder.path().join("watched"), 1)
+        };
+        assert_eq!(session(&watched, NEVER, 0).0, Some(0), "{}", run.id);
+        assert_eq!(outcome(&alone), outcome(&watched), "{}: looks change nothing", run.id);
+        let config = watched.config.clone();
+        let disturbed = Job { config, ..job(run, &folder.path().join("disturbed"), 1) };
         // Rows come at 0, 2, 4 …, checkpoints at 3, 6, 9: killed after the row of step 4 it goes
         // on from 3, and after that of step 8 from 6.
         assert_eq!(session(&disturbed, 3, libc::SIGKILL).0, None);
@@ -148,6 +172,7 @@ fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
         assert_eq!(code, Some(0));
         assert!(resumed(&told) >= Some(status.step));
         assert_eq!(outcome(&alone), outcome(&disturbed), "{}", run.id);
+        assert_eq!(layers(&watched), layers(&disturbed), "{}", run.id);
         // One that is done keeps its weights and no optimiser's state.
         let size = std::fs::metadata(disturbed.directory.join("checkpoint.safetensors"));
         assert!(size.expect("weights").len() < 6 * run.audit.parameters + 40_000);

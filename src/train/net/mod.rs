@@ -1,6 +1,9 @@
 //! A network's description as libtorch operations.
 
 mod norm;
+mod observe;
+
+pub use observe::{Pass, Seen, observe};
 
 use super::parameters::Parameters;
 use fathom::arch::{AVERAGES, Activation, Layer, Network, Shortcut};

@@ -6,14 +6,14 @@ use fathom::record::Layout;
 use fathom::spec::{Decay, Precision};
 use tch::{Device, Kind};
 
-const TRAIN: Mode = Mode::Train { norm_batch: None };
+pub const TRAIN: Mode = Mode::Train { norm_batch: None };
 
 fn residual_8() -> (Network, Parameters, Net) {
     build_with(&[])
 }
 
 /// A residual net of 8 layers and width 4 for images of 8×8, with other values of some keys.
-fn build_with(set: &[(&str, serde_json::Value)]) -> (Network, Parameters, Net) {
+pub fn build_with(set: &[(&str, serde_json::Value)]) -> (Network, Parameters, Net) {
     build_for(set, 8)
 }
 
@@ -43,7 +43,7 @@ fn build_as(
     (network, parameters, net)
 }
 
-fn images(n: i64) -> Tensor {
+pub fn images(n: i64) -> Tensor {
     images_of(n, 8)
 }
 
@@ -53,7 +53,7 @@ fn images_of(n: i64, size: i64) -> Tensor {
     (waves + Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1e-3).view([n, 3, size, size])
 }
 
-fn distance(a: &Tensor, b: &Tensor) -> f64 {
+pub fn distance(a: &Tensor, b: &Tensor) -> f64 {
     (a - b).abs().max().double_value(&[])
 }
 
