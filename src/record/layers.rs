@@ -51,6 +51,32 @@ pub struct LayerRow {
     pub variance_gap: Option<f64>,
 }
 
+impl LayerRow {
+    /// With six digits of each figure, which is more than any of them means.
+    pub fn rounded(&self) -> Self {
+        let mut row = self.clone();
+        for figure in [
+            &mut row.gradient_norm,
+            &mut row.weight_norm,
+            &mut row.response_change,
+            &mut row.response_mean,
+            &mut row.response_sd,
+            &mut row.cosine,
+            &mut row.dead_pct,
+            &mut row.gamma_min,
+            &mut row.gamma_max,
+            &mut row.beta_min,
+            &mut row.beta_max,
+            &mut row.mean_gap,
+            &mut row.variance_gap,
+        ] {
+            // What is not a number has no digits, and is written as it is.
+            *figure = figure.map(|value| format!("{value:.5e}").parse().unwrap_or(value));
+        }
+        row
+    }
+}
+
 /// Names of the columns of [`LayerRow`], in order.
 pub const LAYER_COLUMNS: [&str; 17] = [
     "schema",
@@ -136,6 +162,23 @@ impl LayerWriter {
 mod tests {
     use super::*;
     use crate::record::SCHEMA;
+
+    #[test]
+    fn figures_have_six_digits_and_what_is_no_number_stays() {
+        let row = LayerRow {
+            gradient_norm: Some(147.093_997_216),
+            response_mean: Some(1.455_191_522e-9),
+            response_change: Some(f64::NAN),
+            cosine: Some(f64::INFINITY),
+            ..LayerRow::default()
+        };
+        let rounded = row.rounded();
+        assert_eq!(rounded.gradient_norm, Some(147.094));
+        assert_eq!(rounded.response_mean, Some(1.45519e-9));
+        assert!(rounded.response_change.is_some_and(f64::is_nan));
+        assert_eq!(rounded.cosine, Some(f64::INFINITY));
+        assert_eq!(rounded.dead_pct, None);
+    }
 
     #[test]
     fn rows_survive_the_file_and_its_header_is_the_list_of_columns() {

@@ -105,7 +105,8 @@ impl Diagnosis {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&mut self, seen: &Before) -> Result<()> {
-        self.writer.append(&seen.rows)
+        let rows: Vec<LayerRow> = seen.rows.iter().map(LayerRow::rounded).collect();
+        self.writer.append(&rows)
     }
 }
 

@@ -149,10 +149,8 @@ fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
     for run in &runs {
         let alone = job(run, &folder.path().join("alone"), 1);
         assert_eq!(session(&alone, NEVER, 0).0, Some(0), "{}", run.id);
-        let watched = Job {
-            config: watched(&run.config),
-            ..job(run, &folder.path().join("watched"), 1)
-        };
+        let watched =
+            Job { config: watched(&run.config), ..job(run, &folder.path().join("watched"), 1) };
         assert_eq!(session(&watched, NEVER, 0).0, Some(0), "{}", run.id);
         assert_eq!(outcome(&alone), outcome(&watched), "{}: looks change nothing", run.id);
         let config = watched.config.clone();
@@ -258,16 +256,18 @@ fn a_second_signal_ends_a_worker_at_once() {
         unsafe { libc::kill(child.id() as i32, signal) };
     };
     let wait = |millis| std::thread::sleep(std::time::Duration::from_millis(millis));
+    // Told between the row and the first update, it would stop before that.
+    wait(300);
     // What follows closely on the first is its echo, so the second comes later; that the update is
     // not over by then, the process is made to stand still meanwhile.
     kill(libc::SIGUSR1);
     wait(300);
     kill(libc::SIGSTOP);
     wait(1000);
-    kill(libc::SIGINT);
+    kill(libc::SIGTERM);
     kill(libc::SIGCONT);
     let code = child.wait().expect("a child").code();
-    assert_eq!(code, Some(128 + libc::SIGINT));
+    assert_eq!(code, Some(128 + libc::SIGTERM));
 }
 
 #[test]

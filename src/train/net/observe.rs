@@ -51,8 +51,7 @@ pub fn observe(
     averages: Option<&Averages>,
     images: &Tensor,
 ) -> Pass {
-    let mut walk =
-        Walk { parameters, averages, layers: Vec::new(), responding: None, ahead: None };
+    let mut walk = Walk { parameters, averages, layers: Vec::new(), responding: None, ahead: None };
     let logits = walk.chain(&network.layers, images.shallow_clone());
     Pass { logits, layers: walk.layers }
 }
@@ -171,9 +170,8 @@ impl Walk<'_> {
         let (gamma, beta) = (Some(&gamma), Some(&beta));
         match norm {
             Norm::Batch { eps, .. } => {
-                let average = |part: &str| {
-                    self.averages.map(|averages| &averages[&format!("{name}.{part}")])
-                };
+                let average =
+                    |part: &str| self.averages.map(|averages| &averages[&format!("{name}.{part}")]);
                 let (mean, variance) = (average("running_mean"), average("running_var"));
                 let is_training = self.averages.is_none();
                 x.batch_norm(gamma, beta, mean, variance, is_training, 0.0, eps, true)
