@@ -39,13 +39,15 @@ pub struct Made {
 
 impl Made {
     /// What guessing gives: the error in per cent of a column that ends with `_pct`, else the loss in
-    /// nats of who gives every class the same chance. Absent where the classes are not known.
+    /// nats of who gives every class the same chance. Absent where the classes are not known, and for
+    /// what is neither.
     pub fn chance(&self, metric: &str) -> Option<f64> {
         let classes = self.classes as f64;
         match self.classes {
             0 => None,
             _ if metric.ends_with("_pct") => Some(100.0 * (1.0 - 1.0 / classes)),
-            _ => Some(classes.ln()),
+            _ if metric.contains("loss") => Some(classes.ln()),
+            _ => None,
         }
     }
 }

@@ -13,8 +13,10 @@ pub type Selector = BTreeMap<String, Value>;
 pub struct Claim {
     /// Its name.
     pub name: String,
-    /// The column of the curve whose final value it is about.
+    /// The column of the curve, or the figure of the layers, whose final value it is about.
     pub metric: String,
+    /// Updates after which it is about the value, instead of at the end.
+    pub step: Option<u64>,
     /// What it says.
     pub relation: Relation,
     /// How a key is chosen for each arm by itself.
@@ -119,6 +121,9 @@ pub const METRICS: [&str; 9] = [
     "test_loss",
     "validation_loss",
 ];
+
+/// What a claim may be about of runs with a `layers.csv`, for which see [`crate::stats::Layerwise`].
+pub const LAYER_METRICS: [&str; 2] = ["gradient_first_to_last", "gradient_growth"];
 
 impl Claim {
     /// The keys that the claim names itself: its arms may differ in these.

@@ -18,7 +18,7 @@ mod settings;
 mod smoke;
 
 pub use changes::{Changes, changes, changes_among};
-pub use claim::{Claim, Deciding, METRICS, Relation, Selector, Tune};
+pub use claim::{Claim, Deciding, LAYER_METRICS, METRICS, Relation, Selector, Tune};
 pub use contrast::{Arm, Candidates, Choice, Contrast};
 pub use expand::{Claims, Experiment, Run};
 pub use keys::KEYS;

@@ -5,7 +5,7 @@
 pub struct Published {
     /// What an experiment calls it.
     pub name: &'static str,
-    /// Per cent.
+    /// Per cent, or a factor.
     pub value: f64,
     /// The column that is defined alike, or comes nearest.
     pub metric: &'static str,
@@ -32,6 +32,8 @@ const FIG_6: &str = "1512.03385, Fig. 6, read off the curves: about 0.05 for the
                      shallow nets, more for training errors, which are noisy";
 const TABLE_2: &str = "1608.06993, Table 2: CIFAR-10 with augmentation, 300 epochs";
 const PREACT: &str = "1603.05027, Table 3: CIFAR-10 with augmentation, median of five";
+const MEAN_FIELD: &str = "1902.08129: norms of gradients grow by the root of pi/(pi-1) per layer in \
+                          wide untrained nets with BatchNorm and ReLU";
 
 /// All that are known.
 pub const PUBLISHED: &[Published] = &[
@@ -57,6 +59,8 @@ pub const PUBLISHED: &[Published] = &[
     value("densenet-40-12/test", 5.24, TEST, TABLE_2),
     value("densenet-100-12/test", 4.10, TEST, TABLE_2),
     value("densenet-bc-100-12/test", 4.51, TEST, TABLE_2),
+    // √(π/(π−1)).
+    value("batchnorm-relu/gradient-growth", 1.2112, "gradient_growth", MEAN_FIELD),
 ];
 
 /// A published value by name.

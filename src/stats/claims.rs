@@ -199,7 +199,7 @@ impl Judge<'_> {
                     .runs
                     .get(seed)
                     .ok_or_else(|| format!("{} has no run of tuning seed {seed}", arm.label))?;
-                sum += self.value(id, &tune.by)?;
+                sum += value(self.evidence.value(id, &tune.by, None))?;
             }
             let mean = sum / tune.seeds.len() as f64;
             if best.is_none_or(|(least, _)| mean < least) {
@@ -209,17 +209,14 @@ impl Judge<'_> {
         best.map(|(_, choice)| choice).ok_or_else(|| format!("{} has no runs", arm.label))
     }
 
-    /// The value of a run, chance where it diverged; or why there is none.
-    fn value(&self, id: &str, metric: &str) -> Result<f64, String> {
-        match self.evidence.last(id, metric) {
-            Final::Value(value) | Final::Chance(value) => Ok(value),
-            Final::Missing(why) => Err(why),
-        }
+    /// What the claim is about, of one run.
+    fn last(&self, id: &str) -> Final {
+        self.evidence.value(id, &self.claim.metric, self.claim.step)
     }
 
     fn effect(&self, arms: &[(&Arm, &Choice)], seed: u64) -> Result<f64, String> {
         let term = |(arm, choice): &(&Arm, &Choice)| -> Result<f64, String> {
-            Ok(arm.weight * self.value(&choice.runs[&seed], &self.claim.metric)?)
+            Ok(arm.weight * value(self.last(&choice.runs[&seed]))?)
         };
         arms.iter().map(term).sum()
     }
@@ -255,8 +252,7 @@ impl Judge<'_> {
     fn summary(&self, arm: &Arm, choice: &Choice, seeds: &[u64]) -> ArmSummary {
         let runs: Vec<String> =
             seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect();
-        let finals: Vec<Final> =
-            runs.iter().map(|id| self.evidence.last(id, &self.claim.metric)).collect();
+        let finals: Vec<Final> = runs.iter().map(|id| self.last(id)).collect();
         let values: Vec<f64> = finals
             .iter()
             .filter_map(|last| match last {
@@ -316,13 +312,21 @@ impl Judge<'_> {
     }
 
     fn statement(&self, arms: &[(&Arm, &Choice)]) -> String {
-        let metric = &self.claim.metric;
-        let many = if metric.ends_with("_pct") { "points" } else { "nats" };
-        let size = |number: f64| {
-            let unit = if number == 1.0 { &many[..many.len() - 1] } else { many };
-            format!("{number} {unit}")
+        let metric = match self.claim.step {
+            None => self.claim.metric.clone(),
+            Some(1) => format!("{} after 1 update", self.claim.metric),
+            Some(step) => format!("{} after {step} updates", self.claim.metric),
         };
-        let own = if metric.ends_with("_pct") { "%" } else { " nats" };
+        // A difference of two values, and a value.
+        let [many, own] = match &self.claim.metric {
+            metric if metric.ends_with("_pct") => [" points", "%"],
+            metric if metric.contains("loss") => [" nats", " nats"],
+            _ => ["", ""],
+        };
+        let size = |number: f64| {
+            let unit = if number == 1.0 { many.trim_end_matches('s') } else { many };
+            format!("{number}{unit}")
+        };
         let label = |place: usize| &arms[place].0.label;
         match &self.claim.relation {
             Relation::Higher { by_at_least, .. } => format!(
@@ -354,6 +358,14 @@ impl Judge<'_> {
                 format!("{metric} of {} is within {by} of that of {}", label(0), label(1))
             }
         }
+    }
+}
+
+/// The value of a run, chance where it diverged; or why there is none.
+fn value(last: Final) -> Result<f64, String> {
+    match last {
+        Final::Value(value) | Final::Chance(value) => Ok(value),
+        Final::Missing(why) => Err(why),
     }
 }
 

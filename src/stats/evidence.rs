@@ -1,7 +1,8 @@
 //! What claims are decided by: final values of runs, and what is known of how they were made.
 
-use crate::record::{Facts, Layout, Made, RunCurve, State, SweepDir};
-use crate::spec::Candidates;
+use super::Layerwise;
+use crate::record::{Facts, LayerRow, Layout, Made, RunCurve, State, SweepDir};
+use crate::spec::{Candidates, LAYER_METRICS};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Evidence {
     runs: BTreeMap<String, RunCurve>,
     facts: BTreeMap<String, Facts>,
+    /// What was seen in layers, of runs where that was asked for.
+    layers: BTreeMap<String, Vec<LayerRow>>,
 }
 
 /// The last value of a run.
@@ -26,7 +29,7 @@ pub enum Final {
 impl Evidence {
     #[cfg(test)]
     pub(super) fn new(runs: BTreeMap<String, RunCurve>, facts: BTreeMap<String, Facts>) -> Self {
-        Self { runs, facts }
+        Self { runs, facts, layers: BTreeMap::new() }
     }
 
     /// Reads a results directory.
@@ -35,8 +38,12 @@ impl Evidence {
     /// When it is damaged.
     pub fn load(directory: &SweepDir) -> Result<Self> {
         let curves = directory.load()?;
+        let mut layers = BTreeMap::new();
+        for run in &curves.runs {
+            layers.insert(run.id.clone(), directory.run(&run.id).layers()?);
+        }
         let runs = curves.runs.into_iter().map(|run| (run.id.clone(), run)).collect();
-        Ok(Self { runs, facts: directory.facts()? })
+        Ok(Self { runs, facts: directory.facts()?, layers })
     }
 
     /// The runs that claims may be about, planned ones among them.
@@ -49,25 +56,46 @@ impl Evidence {
         Candidates { configs, arms, arm_keys }
     }
 
-    /// The final value of a run's metric.
-    pub fn last(&self, id: &str, metric: &str) -> Final {
+    /// The final value of a run's metric, or that after so many updates.
+    pub fn value(&self, id: &str, metric: &str, step: Option<u64>) -> Final {
         let Some(run) = self.runs.get(id) else {
             return Final::Missing(format!("{id} has not begun"));
         };
         match run.state {
-            State::Done => match run.final_metric(metric) {
+            State::Done => match self.measured(run, metric, step) {
                 Some(value) => Final::Value(value),
-                None => Final::Missing(format!("{id} has no {metric} in its last row")),
+                None => Final::Missing(format!("{id} has no {metric} {}", when(step))),
             },
-            State::Diverged => match self.made(id).and_then(|made| made.chance(metric)) {
-                Some(chance) => Final::Chance(chance),
-                None => Final::Missing(format!(
-                    "{id} diverged, and without its run.json nobody knows what chance is"
-                )),
-            },
+            State::Diverged => {
+                // Before it did, it may have had one.
+                let before = step.and_then(|_| self.measured(run, metric, step));
+                let chance = self.made(id).and_then(|made| made.chance(metric));
+                match (before, chance) {
+                    (Some(value), _) => Final::Value(value),
+                    (None, Some(chance)) => Final::Chance(chance),
+                    (None, None) if LAYER_METRICS.contains(&metric) => {
+                        Final::Missing(format!("{id} diverged, and chance has no {metric}"))
+                    }
+                    (None, None) => Final::Missing(format!(
+                        "{id} diverged, and without its run.json nobody knows what chance is"
+                    )),
+                }
+            }
             State::Pending => Final::Missing(format!("{id} has not begun")),
             state => Final::Missing(format!("{id} is {state}")),
         }
+    }
+
+    fn measured(&self, run: &RunCurve, metric: &str, step: Option<u64>) -> Option<f64> {
+        let value = if LAYER_METRICS.contains(&metric) {
+            Layerwise::figure(self.layers.get(&run.id)?, metric, step)
+        } else {
+            match step {
+                None => run.final_metric(metric),
+                Some(step) => run.rows.iter().find(|row| row.step == step)?.metric(metric),
+            }
+        };
+        value.filter(|value| value.is_finite())
     }
 
     /// What guessing gives in the data of these runs.
@@ -113,6 +141,14 @@ impl Evidence {
             }),
         ];
         all.into_iter().flatten().collect()
+    }
+}
+
+/// When a value was looked for.
+fn when(step: Option<u64>) -> String {
+    match step {
+        None => "in its last row".into(),
+        Some(step) => format!("after {step} updates"),
     }
 }
 

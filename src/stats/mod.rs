@@ -2,6 +2,7 @@
 
 mod claims;
 mod evidence;
+mod layerwise;
 mod numbers;
 mod quantile;
 mod student;
@@ -10,6 +11,7 @@ mod verdict;
 
 pub use claims::{ArmSummary, Verdict, check};
 pub use evidence::{Evidence, Final};
+pub use layerwise::Layerwise;
 pub use numbers::{CONFIDENCE, Summary};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};

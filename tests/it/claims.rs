@@ -70,6 +70,47 @@ fn each_verdict_has_its_exit_code() {
 }
 
 #[test]
+fn a_claim_may_be_about_a_step_and_about_layers() {
+    let early = published(&claim("early", "metric = \"train_err_pct\"\nstep = 0\nat_least = 80"));
+    let said = fathom(early.path()).args(["check", "quick"]).output().expect("starts");
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("train_err_pct after 0 updates of plain 44 is at least 80%"), "{said}");
+
+    let never = published(&claim("never", "step = 123\nat_least = 80"));
+    let said = fail(never.path(), 5, &["check", "quick"]);
+    assert!(said.contains("has no train_err_pct after 123 updates"), "{said}");
+
+    let growth = "metric = \"gradient_growth\"\nat_most = { published = \"batchnorm-relu/gradient-growth\" }";
+    let layers = published(&claim("layers", growth));
+    let said = fail(layers.path(), 5, &["check", "quick"]);
+    assert!(said.contains("has no gradient_growth in its last row"), "{said}");
+    // Layers as they would be with a gradient that doubles in each.
+    for run in runs_of(&layers, "plain-44") {
+        let row = |(layer, norm): (u64, f64)| fathom::record::LayerRow {
+            schema: 1,
+            step: 4200,
+            layer,
+            name: format!("layer1.{layer}.conv1"),
+            gradient_norm: Some(norm),
+            ..Default::default()
+        };
+        let rows: Vec<_> = [(1, 4.0), (2, 2.0), (3, 1.0)].map(row).into();
+        let writer = fathom::record::LayerWriter::create(&run.join("layers.csv"));
+        writer.and_then(|mut writer| writer.append(&rows)).expect("writable");
+    }
+    let said = fail(layers.path(), 4, &["check", "quick"]);
+    assert!(said.contains("gradient_growth of plain 44 is at most 1.2112\n"), "{said}");
+    assert!(
+        said.contains("published: batchnorm-relu/gradient-growth = 1.2112 (1902.08129"),
+        "{said}"
+    );
+
+    let wrong = published(&claim("wrong", "step = \"end\"\nat_least = 80"));
+    let said = fail(wrong.path(), 2, &["check", "quick"]);
+    assert!(said.contains("expected a number of updates, from 0"), "{said}");
+}
+
+#[test]
 fn a_claim_about_no_run_and_a_file_without_claims_are_told_so() {
     let folder = published("\n[[claim]]\nname = \"c\"\nof = { depth = 56 }\nat_most = 1\n");
     let said = fail(folder.path(), 2, &["check", "quick"]);

@@ -1,6 +1,6 @@
 //! A `[[claim]]` from its table.
 
-use super::{Claim, METRICS, Relation, Selector, Tune};
+use super::{Claim, LAYER_METRICS, METRICS, Relation, Selector, Tune};
 use crate::spec::SpecError;
 use crate::spec::file::{Reader, Table, Values, full_name};
 use crate::spec::leaves::{json, number, numbers, word};
@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::DeValue;
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "name",
     "metric",
+    "step",
     "higher",
     "lower",
     "by_at_least",
@@ -37,6 +38,7 @@ const FORMS: &str = "a claim has higher and lower, or of with one of rises_with,
 struct Given {
     words: BTreeMap<&'static str, String>,
     numbers: BTreeMap<&'static str, f64>,
+    step: Option<u64>,
     selectors: BTreeMap<&'static str, Selector>,
     published: Option<(f64, &'static str, String)>,
     also_differs: BTreeSet<String>,
@@ -72,6 +74,13 @@ impl Claim {
                     let name = full_name(&word(value).map_err(fail)?).map_err(fail)?;
                     given.words.insert(key, name);
                 }
+                "step" => {
+                    let step = json(value).map_err(fail)?;
+                    let step = step.as_u64().ok_or_else(|| {
+                        fail(format!("step = {step}: expected a number of updates, from 0"))
+                    })?;
+                    given.step = Some(step);
+                }
                 "by_at_least" | "margin" => {
                     let least = number(value).map_err(fail)?;
                     if least < 0.0 {
@@ -93,11 +102,11 @@ impl Claim {
         let name = given.words.remove("name");
         let name = name.ok_or_else(|| fail("a [[claim]] needs a name".into()))?;
         let metric = given.metric().map_err(fail)?;
-        let tune = given.tune.take();
+        let (tune, step) = (given.tune.take(), given.step);
         let also_differs = std::mem::take(&mut given.also_differs);
         let relation =
             given.relation().map_err(|message| fail(format!("claim \"{name}\": {message}")))?;
-        Ok(Self { name, metric, relation, tune, also_differs, place })
+        Ok(Self { name, metric, step, relation, tune, also_differs, place })
     }
 }
 
@@ -135,7 +144,8 @@ impl Given {
         })?;
         self.numbers.insert(key, found.value + plus);
         let sum = if plus == 0.0 { String::new() } else { format!(" {plus:+}") };
-        let said = format!("{} = {}%{sum} ({})", found.name, found.value, found.source);
+        let unit = if found.metric.ends_with("_pct") { "%" } else { "" };
+        let said = format!("{} = {}{unit}{sum} ({})", found.name, found.value, found.source);
         self.published = Some((found.value, found.metric, said));
         Ok(())
     }
@@ -214,10 +224,12 @@ impl Given {
 }
 
 fn check_metric(metric: &str) -> Result<(), String> {
-    if METRICS.contains(&metric) {
+    let known = || METRICS.into_iter().chain(LAYER_METRICS);
+    if known().any(|one| one == metric) {
         return Ok(());
     }
-    Err(format!("metric = \"{metric}\": expected one of {}", METRICS.join(", ")))
+    let known: Vec<&str> = known().collect();
+    Err(format!("metric = \"{metric}\": expected one of {}", known.join(", ")))
 }
 
 fn selector(

@@ -1,0 +1,105 @@
+//! Figures of a whole net at one step, from what was seen in its layers.
+
+use crate::record::LayerRow;
+use std::collections::BTreeMap;
+
+/// Figures of a whole net, out of the rows of one step of its `layers.csv`.
+///
+/// - `gradient_first_to_last`: norm of the gradient by the first layer's weights over that by the
+///   last one's before the classes. Below 1 gradients shrink on their way to the image.
+/// - `gradient_growth`: the factor by which that norm grows with every layer on the way to the
+///   image: the line fitted to its logarithm over the layers of each stage, with one slope for all
+///   stages and a height for each, as their weights have different shapes. Ways around blocks do
+///   not count.
+pub struct Layerwise;
+
+impl Layerwise {
+    /// The figure by name, after so many updates; without, at the last step that was looked at.
+    /// Nothing where there are no such rows, or too few.
+    pub fn figure(rows: &[LayerRow], metric: &str, step: Option<u64>) -> Option<f64> {
+        let step = step.or_else(|| rows.last().map(|row| row.step))?;
+        let rows: Vec<&LayerRow> = rows.iter().filter(|row| row.step == step).collect();
+        match metric {
+            "gradient_first_to_last" => first_to_last(&rows),
+            "gradient_growth" => growth(&rows),
+            _ => None,
+        }
+    }
+}
+
+fn first_to_last(rows: &[&LayerRow]) -> Option<f64> {
+    let [first, .., last, _classes] = rows else { return None };
+    Some(first.gradient_norm? / last.gradient_norm?)
+}
+
+fn growth(rows: &[&LayerRow]) -> Option<f64> {
+    let mut stages: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.name.contains("downsample")) {
+        // `layer1.0.conv2` is of the stage `layer1`; the first layer and the classes are of none.
+        let Some((stage, _)) = row.name.split_once('.') else { continue };
+        stages.entry(stage).or_default().push((row.layer as f64, row.gradient_norm?.ln()));
+    }
+    let (mut products, mut squares) = (0.0, 0.0);
+    for points in stages.values() {
+        let n = points.len() as f64;
+        let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+        let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+        products += points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>();
+        squares += points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>();
+    }
+    // Layers are counted from the image.
+    (squares > 0.0).then(|| (-products / squares).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A net of two stages whose gradients grow by 1.5 in each layer towards the image.
+    fn rows(step: u64) -> Vec<LayerRow> {
+        let names = [
+            "conv1",
+            "layer1.0.conv1",
+            "layer1.0.conv2",
+            "layer1.1.conv1",
+            "layer2.0.conv1",
+            "layer2.0.conv2",
+            "layer2.0.downsample.0",
+            "fc",
+        ];
+        let row = |(place, name): (usize, &&str)| {
+            // The second stage's are all smaller.
+            let height = if name.starts_with("layer2") { 0.1 } else { 1.0 };
+            LayerRow {
+                step,
+                layer: place as u64 + 1,
+                name: (*name).into(),
+                gradient_norm: Some(height * 1.5f64.powi(-(place as i32))),
+                ..LayerRow::default()
+            }
+        };
+        names.iter().enumerate().map(row).collect()
+    }
+
+    #[test]
+    fn growth_is_that_of_layers_within_stages() {
+        let mut all = rows(0);
+        all[6].gradient_norm = Some(1e9);
+        let growth = Layerwise::figure(&all, "gradient_growth", Some(0)).unwrap();
+        assert!((growth - 1.5).abs() < 1e-12, "{growth}");
+        assert_eq!(Layerwise::figure(&all, "gradient_growth", Some(1)), None);
+        assert_eq!(Layerwise::figure(&all[..1], "gradient_growth", None), None);
+    }
+
+    #[test]
+    fn the_last_step_counts_where_none_is_given_and_classes_do_not() {
+        let mut all = rows(0);
+        all.extend(rows(10));
+        let first = all.len() - 8;
+        all[first].gradient_norm = Some(5.0);
+        all[first + 6].gradient_norm = Some(2.0);
+        let ratio = |step| Layerwise::figure(&all, "gradient_first_to_last", step);
+        assert_eq!(ratio(None), Some(2.5));
+        assert!(ratio(Some(0)).unwrap() > 2.5);
+    }
+}
