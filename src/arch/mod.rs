@@ -7,6 +7,7 @@ mod block;
 mod check;
 mod dense;
 mod family;
+mod grow;
 mod init;
 mod keys;
 mod lenet;
@@ -17,6 +18,7 @@ mod state;
 
 pub use audit::{Audit, AuditPart, AuditRow};
 pub use family::{Family, FamilyKeys, InvalidKey, families, family, network, register};
+pub use grow::shallower;
 pub use init::{Init, Initial, Role};
 pub use keys::defaults;
 pub use published::{PUBLISHED, Published};

@@ -1,17 +1,21 @@
 //! Results whose manifests were edited are not those of the runs that they name.
 
+use crate::arch::family;
 use crate::record::SweepDir;
 use crate::spec::fingerprint;
 use anyhow::{Result, ensure};
 
 /// Refuses a directory with a `run.json` whose configuration is not the one that its id was made of.
-/// Other programs name their runs as they like: only ids of fathom's own are held to it.
+/// Other programs name their runs as they like: only ids of fathom's own are held to it, and only
+/// of families whose keys this program knows.
 ///
 /// # Errors
 /// Naming the file.
 pub fn check(directory: &SweepDir) -> Result<()> {
     for (id, facts) in directory.facts()? {
-        let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty());
+        let family_name = facts.config.get("network.family").and_then(|name| name.as_str());
+        let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())
+            && family_name.is_some_and(|name| family(name).is_some());
         let (found, named) =
             (fingerprint(&facts.config), id.rsplit('-').next().unwrap_or_default());
         ensure!(

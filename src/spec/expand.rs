@@ -5,7 +5,7 @@ use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::resolve::{Config, fingerprint, resolve};
 use super::{Settings, SpecError};
-use crate::arch::{Audit, Network, network};
+use crate::arch::{Audit, Network, network, shallower};
 use crate::key::Kind;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -308,6 +308,10 @@ fn run(
     let input = [shape.channels, shape.height, shape.width];
     let network = network(&config, input, classes)
         .map_err(|invalid| fault((invalid.key, invalid.message)))?;
+    if let Some(grow) = settings.training.grow {
+        shallower(&config, grow.from, input, classes)
+            .map_err(|invalid| fault((invalid.key, invalid.message)))?;
+    }
     let audit = network.audit();
     let mut id: Vec<String> = arm.iter().map(|name| file_safe(name)).collect();
     let always = ["network.family".to_owned(), "network.depth".to_owned()];

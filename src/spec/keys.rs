@@ -16,6 +16,7 @@ const RMSPROP: &[Condition] = &[("training.optimiser", &["rmsprop"])];
 const WARM_FOR: &[Condition] = &[("training.warmup.kind", &["constant", "linear"])];
 const WARM_UNTIL: &[Condition] = &[("training.warmup.kind", &["until-error"])];
 const WARM: &[Condition] = &[("training.warmup.kind", &["constant", "linear", "until-error"])];
+const GROWN: &[Condition] = &[("training.grow.kind", &["identity"])];
 const BATCH_NORM: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
 
 /// Names, kinds, defaults. A key that is at its default does not enter a run's id, so a default
@@ -75,6 +76,12 @@ pub static KEYS: &[Key] = &[
         "rate of warm-up, or where a linear one starts"),
     key("training.warmup.error_pct", Kind::Number(0.0, 100.0), Default::Number(80.0), WARM_UNTIL,
         "running training error at which warm-up ends"),
+    key("training.grow.kind", Kind::Choice(&["none", "identity"]), Default::Word("none"), ALWAYS,
+        "whether the net begins with fewer layers and grows by layers that are the identity"),
+    key("training.grow.from", Kind::Count(1, ANY), Default::Required, GROWN,
+        "depth before it grows"),
+    key("training.grow.at", Kind::Count(1, ANY), Default::Required, GROWN,
+        "updates after which it grows to network.depth"),
     key("training.norm_batch", Kind::Count(2, ANY), Default::Absent, BATCH_NORM,
         "images over which BatchNorm's statistics are taken (the papers' 64 of 128); the batch when absent"),
 

@@ -25,7 +25,7 @@ pub use keys::KEYS;
 pub use published::{PUBLISHED, Published};
 pub use resolve::{Config, fingerprint};
 pub use settings::{
-    Decay, Evaluate, Every, Optimiser, Precision, Schedule, Settings, Training, Warmup,
+    Decay, Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };
 pub use smoke::smoke;
 

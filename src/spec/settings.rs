@@ -45,6 +45,17 @@ pub struct Training {
     pub norm_batch: Option<usize>,
     /// Numbers of activations.
     pub precision: Precision,
+    /// Whether the net grows on the way.
+    pub grow: Option<Grow>,
+}
+
+/// A net that begins with fewer layers and grows by layers that are the identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grow {
+    /// Layers before.
+    pub from: u64,
+    /// Updates after which it grows.
+    pub at: u64,
 }
 
 /// Numbers of activations and of the copies of weights that they meet. The weights that are
@@ -201,6 +212,15 @@ impl Settings {
                 format!("{part} does not divide training.batch = {}", training.batch),
             );
         }
+        if let Some(Grow { at, .. }) = training.grow
+            && at >= training.iterations
+        {
+            let iterations = training.iterations;
+            return fault(
+                "training.grow.at",
+                format!("{at} must be below training.iterations = {iterations}"),
+            );
+        }
         if let Schedule::Step { at, .. } = &training.schedule
             && !at.is_sorted_by(|a, b| a < b)
         {
@@ -304,6 +324,13 @@ impl Keys<'_> {
             },
             norm_batch: self.get("training.norm_batch")?,
             precision: self.get("training.precision")?,
+            grow: match self.word("training.grow.kind")?.as_str() {
+                "identity" => Some(Grow {
+                    from: self.get("training.grow.from")?,
+                    at: self.get("training.grow.at")?,
+                }),
+                _ => None,
+            },
         })
     }
 

@@ -1,20 +1,22 @@
 //! A few steps of one run per distinct net, to see that everything works.
 
-use super::{Run, Settings};
+use super::{Run, Settings, fingerprint};
 use anyhow::{Result, anyhow};
 use serde_json::json;
 
 /// Updates of a smoke run.
 const ITERATIONS: u64 = 3;
 
-/// The first run of every distinct net, cut down to a few steps on a few images.
+/// The first run of every distinct net, and of every way in which one grows, cut down to a few steps on a few images.
 ///
 /// # Errors
 /// When the shorter run does not go together any more, which would be a fault of this program.
 pub fn smoke(runs: &[Run]) -> Result<Vec<Run>> {
     let mut short: Vec<Run> = Vec::new();
     for run in runs {
-        if short.iter().any(|other| other.network == run.network) {
+        let grows = |run: &Run| run.settings.training.grow.map(|grow| grow.from);
+        let is_alike = |other: &Run| other.network == run.network && grows(other) == grows(run);
+        if short.iter().any(is_alike) {
             continue;
         }
         let mut run = run.clone();
@@ -23,9 +25,14 @@ pub fn smoke(runs: &[Run]) -> Result<Vec<Run>> {
         run.config.insert("data.train".into(), json!(images));
         run.config.insert("data.test".into(), json!(run.network.classes * 2));
         run.config.insert("data.validation".into(), json!(0));
+        if run.settings.training.grow.is_some() {
+            run.config.insert("training.grow.at".into(), json!(1));
+        }
         run.settings =
             Settings::new(&run.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
-        run.id = format!("smoke-{}", run.id);
+        // The hash at the end of an id is that of the configuration.
+        let name = run.id.rsplit_once('-').map_or(run.id.as_str(), |(name, _)| name);
+        run.id = format!("smoke-{name}-{}", fingerprint(&run.config));
         short.push(run);
     }
     Ok(short)

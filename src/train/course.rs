@@ -3,14 +3,16 @@
 use super::diagnose::{self, Diagnosis};
 use super::evaluate::Evaluator;
 use super::feed::Feed;
-use super::net::Net;
+use super::grow;
+use super::net::{Mode, Net};
 use super::place::Place;
 use super::run::{Feedback, process_age};
 use super::schedule::Rate;
 use super::source::Source;
 use super::step::{Outcome, Trainer};
 use super::stop::{Stop, Stopped};
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use fathom::arch::Network;
 use fathom::data::{Dataset, Images};
 use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{
@@ -26,6 +28,12 @@ const LOOK_EVERY: u64 = 50;
 
 /// Time between two checkpoints is at least so many times that of writing one.
 const TIMES_COST: u32 = 200;
+
+/// Training images on which a net that has grown is held against the one before.
+const GROWN_PROBE: usize = 500;
+
+/// How far logits at prediction may be apart then; rounding gives about a tenth of it.
+const GROWN_WITHIN: f64 = 1e-4;
 
 /// How a run ended for now.
 pub enum Ending {
@@ -86,11 +94,15 @@ impl Running {
 /// A run on its way.
 pub struct Course<'a> {
     pub job: &'a Job,
+    /// The net as it is now, which is not the job's where that one is still to grow.
+    pub network: &'a Network,
     pub settings: &'a Settings,
     pub dataset: &'a Dataset,
     /// Training, validation and test images.
     pub sources: [Source<'a>; 3],
     pub evaluator: Evaluator<'a>,
+    /// Whether steps are recorded and replayed.
+    pub records: bool,
     pub feed: Feed,
     pub place: Place,
     pub trainer: Trainer,
@@ -146,6 +158,9 @@ impl Course<'_> {
             if self.step > 0 && self.is_checkpoint_due() {
                 self.save()?;
             }
+            if self.is_to_grow() {
+                self.grow(feedback)?;
+            }
             if !self.watched_update()? {
                 return self.diverged().map(Ending::Over);
             }
@@ -157,20 +172,57 @@ impl Course<'_> {
         }
     }
 
+    fn is_to_grow(&self) -> bool {
+        let at = self.settings.training.grow.map(|grow| grow.at);
+        at == Some(self.step) && *self.network != self.job.network
+    }
+
+    /// Adds layers that are the identity. The optimiser begins anew.
+    fn grow(&mut self, feedback: Feedback) -> Result<()> {
+        let (deep, train, place) = (&self.job.network, &self.sources[0], self.place);
+        let averages = self.trainer.net.named_statistics().into_iter().collect();
+        let batches = self.subset.chunks(self.settings.training.batch);
+        let batches = batches.map(|part| train.plain(part, place).0);
+        let ends = grow::ends(self.network, self.trainer.parameters(), &averages, batches);
+        let weights = grow::grown(deep, &self.trainer.weights()?, &ends);
+        let mut grown = Trainer::new(deep, self.settings, place, self.records);
+        grown.import(&weights);
+        let probe: Vec<u32> = self.subset.iter().copied().take(GROWN_PROBE).collect();
+        let (images, _) = train.plain(&probe, place);
+        let guard = tch::no_grad_guard();
+        let logits = |trainer: &Trainer| trainer.net.forward(&images, Mode::Predict);
+        let difference = (logits(&grown) - logits(&self.trainer)).abs().max().double_value(&[]);
+        drop(guard);
+        ensure!(
+            place.compute != Kind::Float || difference < GROWN_WITHIN,
+            "the grown net gives other logits: {difference:.2e} apart"
+        );
+        let step = self.step;
+        let text = format!(
+            "grown after {step} updates: logits at prediction within {difference:.1e} on {} images",
+            probe.len()
+        );
+        feedback(Event::Remark { text });
+        self.network = deep;
+        self.trainer = grown;
+        self.evaluator = Evaluator::new(place, self.stop, self.records);
+        Ok(())
+    }
+
     /// One update, with a look into the layers before and after it where one is due.
     fn watched_update(&mut self) -> Result<bool> {
-        let Self { job, diagnosis, trainer, step, .. } = self;
+        let Self { network, diagnosis, trainer, step, .. } = self;
         let is_due = diagnose::is_due(*step, self.settings.training.iterations);
         let Some(diagnosis) = diagnosis.as_ref().filter(|_| is_due) else {
             return Ok(self.update());
         };
         let begun = Instant::now();
-        let before = diagnosis.look(&job.network, trainer, *step);
+        let before = diagnosis.look(network, trainer, *step);
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         let is_sound = self.update();
         let begun = Instant::now();
         if let Some(diagnosis) = &mut self.diagnosis {
-            diagnosis.compare(&self.job.network, &self.trainer, before)?;
+            diagnosis.compare(self.network, &self.trainer, before)?;
         }
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         Ok(is_sound)
@@ -253,7 +305,7 @@ impl Course<'_> {
                 },
             };
             let allowed = || Ok(self.lock.check()?);
-            checkpoint.write(&self.directory(), &self.job.network, allowed)?;
+            checkpoint.write(&self.directory(), self.network, allowed)?;
         }
         self.saved = Instant::now();
         self.cost = begun.elapsed();
@@ -272,13 +324,13 @@ impl Course<'_> {
     fn finish(&mut self) -> Result<Ending> {
         let begun = Instant::now();
         if let Some(diagnosis) = &mut self.diagnosis {
-            let seen = diagnosis.look(&self.job.network, &self.trainer, self.step);
+            let seen = diagnosis.look(self.network, &self.trainer, self.step);
             diagnosis.write(&seen)?;
             diagnosis.writer().mark()?;
         }
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         let begun = Instant::now();
-        let (network, directory) = (&self.job.network, self.directory());
+        let (network, directory) = (self.network, self.directory());
         self.curve.mark()?;
         let weights = self.trainer.weights()?;
         self.lock.check()?;

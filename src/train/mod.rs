@@ -11,6 +11,7 @@ mod eval;
 mod evaluate;
 mod fault;
 mod feed;
+mod grow;
 mod measure;
 mod net;
 mod optim;

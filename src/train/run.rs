@@ -13,14 +13,14 @@ use super::source::Source;
 use super::step::Trainer;
 use super::stop::Stop;
 use anyhow::{Context, Result, anyhow};
-use fathom::arch::Audit;
+use fathom::arch::{self, Audit, Network};
 use fathom::data::{self, Dataset, Standardiser};
 use fathom::protocol::{Event, Job};
 use fathom::record::{
     Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, Spent,
     State, Status,
 };
-use fathom::spec::Settings;
+use fathom::spec::{Grow, Settings};
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -79,14 +79,17 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let place = Place::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
-    let mut trainer = Trainer::new(&job.network, &settings, place, fast.graphs);
     let directory = RunDir::new(&job.directory);
     let found = find(&directory, &dataset, feedback)?;
+    let step = found.as_ref().map_or(0, |checkpoint| checkpoint.position.step);
+    let shallower = shallower(job, &settings, step)?;
+    let network = shallower.as_ref().unwrap_or(&job.network);
+    let mut trainer = Trainer::new(network, &settings, place, fast.graphs);
     let mut rate = Rate::new(&settings.training);
     let first_lr = rate.at(0);
     let (curve, running, position) = match found {
         Some(checkpoint) => {
-            trainer.restore(&job.network, &checkpoint)?;
+            trainer.restore(network, &checkpoint)?;
             let position = checkpoint.position;
             rate.restore(position.warming.as_ref());
             feedback(Event::Resumed { step: position.step });
@@ -96,8 +99,8 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         None => {
             let audit = job.network.audit();
             let built = trainer.parameter_count() as u64;
-            if audit.parameters != built {
-                let planned = audit.parameters;
+            let planned = network.parameter_count();
+            if planned != built {
                 let error = anyhow!("the plan has {planned} parameters and the net {built}");
                 return Err(error.into());
             }
@@ -118,10 +121,12 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     };
     let mut course = Course {
         job,
+        network,
         settings: &settings,
         dataset: &dataset,
         sources,
         evaluator: Evaluator::new(place, stop, fast.graphs),
+        records: fast.graphs,
         feed: Feed::new(dataset.train.len(), &settings, place),
         place,
         trainer,
@@ -130,7 +135,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         subset: data::balanced(&dataset.train.labels, settings.evaluate.train_images),
         rate,
         running,
-        step: position.as_ref().map_or(0, |position| position.step),
+        step,
         lr: position.as_ref().map_or(first_lr, |position| position.lr),
         evaluated: position.as_ref().is_some_and(|position| position.evaluated),
         started,
@@ -160,6 +165,18 @@ pub(super) fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result
             data::stand_in(&settings.data)
         }
         result => result,
+    }
+}
+
+/// The net after so many updates, where it is not the job's yet.
+fn shallower(job: &Job, settings: &Settings, step: u64) -> Result<Option<Network>> {
+    match settings.training.grow {
+        // It grows just before the next update.
+        Some(Grow { from, at }) if step <= at => {
+            let Network { input, classes, .. } = job.network;
+            Ok(Some(arch::shallower(&job.config, from, input, classes)?))
+        }
+        _ => Ok(None),
     }
 }
 

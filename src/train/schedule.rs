@@ -92,6 +92,7 @@ mod tests {
             decay: Decay::All,
             norm_batch: None,
             precision: Default::default(),
+            grow: None,
         }
     }
 

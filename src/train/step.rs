@@ -78,13 +78,18 @@ impl Trainer {
         self.update.state(&self.parameters)
     }
 
+    /// Takes weights that [`Weights::fit`] the net.
+    pub fn import(&mut self, weights: &Weights) {
+        weights::import(weights, &self.net, &mut self.parameters);
+    }
+
     /// Goes on where a run was stopped.
     ///
     /// # Errors
     /// When the checkpoint is that of another net or another recipe.
     pub fn restore(&mut self, network: &Network, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.weights.fit(network)?;
-        weights::import(&checkpoint.weights, &self.net, &mut self.parameters);
+        self.import(&checkpoint.weights);
         let (state, updates) = (&checkpoint.optimiser, checkpoint.position.step);
         self.update.restore(&self.parameters, state, updates)
     }

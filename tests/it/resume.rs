@@ -346,3 +346,55 @@ fn a_sweep_goes_on_with_the_layout_it_began_with() {
     );
     assert!(told.contains("is for GPUs: on the CPU there are f32 and bf16"), "{told}");
 }
+
+#[test]
+fn a_net_that_grows_goes_on_exactly_from_before_and_after() {
+    let folder = with_experiment("");
+    let sets = [
+        "training.iterations=12",
+        "evaluate.every=2",
+        "data.size=12",
+        "network.depth=14",
+        "training.grow.kind=identity",
+        "training.grow.from=8",
+        "training.grow.at=6",
+        "evaluate.layers=true",
+    ];
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    let file = folder.path().join("tiny.toml");
+    let runs = Experiment::load(&file, &sets).expect("an experiment").runs;
+    let alone = job(&runs[0], &folder.path().join("alone"), 1);
+    let (code, told) = session(&alone, NEVER, 0);
+    assert_eq!(code, Some(0));
+    let grown = |told: &[Event]| {
+        let text = "grown after 6 updates: logits at prediction within ";
+        let is_it = |event: &&Event| matches!(event, Event::Remark { text: told } if told.starts_with(text));
+        told.iter().filter(is_it).count()
+    };
+    assert_eq!(grown(&told), 1, "{told:?}");
+    let names = |step: u64| {
+        let rows = RunDir::new(&alone.directory).layers().expect("rows");
+        rows.iter().filter(|row| row.step == step).count()
+    };
+    assert_eq!((names(5), names(10)), (8, 14));
+
+    let disturbed = job(&runs[0], &folder.path().join("disturbed"), 1);
+    // The row of step 6 is of the net before it grows, and so is the checkpoint.
+    let (code, told) = session(&disturbed, 4, libc::SIGTERM);
+    assert_eq!(code, Some(i32::from(STOPPED)));
+    let status = RunDir::new(&disturbed.directory).status().expect("a status");
+    assert!((6..=7).contains(&status.step), "{status:?}");
+    assert_eq!(grown(&told), usize::from(status.step == 7));
+    let (code, told) = session(&disturbed, 1, libc::SIGTERM);
+    assert_eq!((code, grown(&told)), (Some(i32::from(STOPPED)), usize::from(status.step == 6)));
+    let (code, told) = session(&disturbed, NEVER, 0);
+    assert_eq!((code, grown(&told)), (Some(0), 0), "{told:?}");
+    assert_eq!(outcome(&alone), outcome(&disturbed));
+
+    let late = [sets.as_slice(), &["training.grow.at=12".to_owned()]].concat();
+    let error = Experiment::load(&file, &late).expect_err("too late").to_string();
+    assert!(
+        error.contains("training.grow.at: 12 must be below training.iterations = 12"),
+        "{error}"
+    );
+}

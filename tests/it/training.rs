@@ -173,8 +173,11 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
     for entry in std::fs::read_dir(experiments).expect("experiments") {
         let path = entry.expect("readable").path();
         if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("text");
             let path = path.to_str().expect("text");
             succeed(folder.path(), &["run", path, "--smoke", "--device", "cpu"]);
+            let results = format!("results/{name}-smoke");
+            succeed(folder.path(), &["plot", &results, "--format", "svg"]);
             count += 1;
         }
     }

@@ -3,7 +3,7 @@
 mod norm;
 mod observe;
 
-pub use observe::{Pass, Seen, observe};
+pub use observe::{Averages, Pass, Seen, observe};
 
 use super::parameters::Parameters;
 use fathom::arch::{AVERAGES, Activation, Layer, Network, Shortcut};

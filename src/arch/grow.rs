@@ -1,0 +1,90 @@
+//! Nets that grow: a shallower net whose solution a deeper one can copy, layer by layer.
+
+use super::{Dims, FamilyKeys, InvalidKey, Network, network};
+use serde_json::Value;
+
+/// The key that says how deep a net is before it grows.
+const FROM: &str = "training.grow.from";
+
+/// The shallower net from which the net of these keys can grow by layers that are the identity
+/// (1512.03385, §1: "a solution by construction to the deeper model"): of the same keys but for the
+/// depth, so that each of its layers has its place in the deeper net, and what the deeper net has
+/// more are whole blocks at the ends of its stages.
+///
+/// # Errors
+/// Nets in which the added layers could not be the identity: other families than `plain`, blocks
+/// with a bottleneck, no batch normalisation, another non-linearity than ReLU; a depth that is not
+/// below the net's, or not in the family.
+pub fn shallower(
+    keys: &FamilyKeys,
+    from: u64,
+    input: Dims,
+    classes: usize,
+) -> Result<Network, InvalidKey> {
+    let needs = [
+        ("network.family", &["plain"][..]),
+        ("network.block", &["basic"]),
+        ("network.norm", &["batch", "batch-formula"]),
+        ("network.activation", &["relu"]),
+    ];
+    for (key, words) in needs {
+        let word = keys.get(key).and_then(Value::as_str).unwrap_or_default();
+        if !words.contains(&word) {
+            let words = words.join(" or ");
+            let message = format!("a net grows only where this is {words}, here it is {word}");
+            return Err(InvalidKey::new(key, message));
+        }
+    }
+    let depth = keys.get("network.depth").and_then(Value::as_u64);
+    let Some(depth) = depth.filter(|depth| from < *depth) else {
+        return Err(InvalidKey::new(FROM, format!("{from} must be below network.depth")));
+    };
+    let mut keys = keys.clone();
+    keys.insert("network.depth".into(), from.into());
+    network(&keys, input, classes).map_err(|invalid| {
+        let message = format!("from {from} to {depth} layers: {}", invalid.message);
+        InvalidKey::new(FROM, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::keys::complete;
+    use crate::arch::{Layer, family};
+    use serde_json::json;
+
+    fn keys(set: Value) -> FamilyKeys {
+        let mut keys = complete(family("plain").unwrap(), set);
+        keys.entry("network.family".into()).or_insert("plain".into());
+        keys
+    }
+
+    #[test]
+    fn every_layer_of_the_shallower_net_is_in_the_deeper_one() {
+        let keys = keys(json!({ "depth": 20, "width": 4 }));
+        let shallow = shallower(&keys, 8, [3, 16, 16], 10).unwrap();
+        let deep = network(&keys, [3, 16, 16], 10).unwrap();
+        let names = |network: &Network| network.state();
+        let deep = names(&deep);
+        assert!(names(&shallow).iter().all(|parameter| deep.contains(parameter)));
+        assert!(matches!(shallow.layers.first(), Some(Layer::Conv { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_the_identity_is_refused() {
+        let fault = |set: Value, from: u64| {
+            shallower(&keys(set), from, [3, 16, 16], 10).unwrap_err().to_string()
+        };
+        let of = |norm: &str| json!({ "depth": 20, "width": 4, "norm": norm });
+        assert!(
+            fault(of("none"), 8).contains("network.norm: a net grows only where this is batch")
+        );
+        assert!(fault(of("batch"), 20).contains("20 must be below network.depth"));
+        assert!(fault(of("batch"), 9).contains("from 9 to 20 layers: "));
+        let residual = json!({ "depth": 20, "family": "residual" });
+        assert!(
+            fault(residual, 8).contains("network.family: a net grows only where this is plain")
+        );
+    }
+}
