@@ -2,8 +2,10 @@
 //! input, [`Event`]s as lines of JSON on its standard output.
 
 mod bench;
+mod look;
 
 pub use bench::{BenchJob, Benched, Peaks, PeaksJob};
+pub use look::{Correlation, LookJob, Looked, Slices};
 
 use crate::arch::Network;
 use crate::data::{Request, Standardise};

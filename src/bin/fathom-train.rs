@@ -7,7 +7,9 @@
 mod train;
 
 use anyhow::{Context, Result, bail, ensure};
-use fathom::protocol::{BUILD, BenchJob, EvalJob, Event, HELD, Job, MeasureJob, PeaksJob, STOPPED};
+use fathom::protocol::{
+    BUILD, BenchJob, EvalJob, Event, HELD, Job, LookJob, MeasureJob, PeaksJob, STOPPED,
+};
 use fathom::record::{RunDir, State, Status};
 use serde::Serialize;
 use std::io::Write;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         Some("run") => run(),
         Some("eval") => eval(),
         Some("measure") => measure(started),
+        Some("look") => look(),
         Some("bench") => bench(started),
         Some("peaks") => peaks(),
         Some("probe") => probe(),
@@ -43,6 +46,12 @@ fn measure(started: Instant) -> Result<ExitCode> {
     let MeasureJob { job, seconds } = &measure;
     prepare(job.supervisor, &job.build, &job.device)?;
     answer(|| train::measure(job, *seconds, started))
+}
+
+fn look() -> Result<ExitCode> {
+    let job: LookJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    prepare(job.supervisor, &job.build, &job.device)?;
+    answer(|| train::look(&job))
 }
 
 fn bench(started: Instant) -> Result<ExitCode> {

@@ -11,6 +11,7 @@ mod eval;
 mod export;
 mod inspect;
 mod layout;
+mod look;
 mod measure;
 mod network;
 mod options;
@@ -61,6 +62,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Loss and error of given weights on a data set
     Eval(eval::Args),
+    /// Look at trained nets: the loss around them, and gradients along their input
+    Look(look::Args),
     /// Speed of training: images per second, operations per second, and what the machine could do
     Bench(bench::Args),
     /// Find, fetch, check and look at data sets
@@ -112,6 +115,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Look(args) => look::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -66,6 +66,14 @@ enum FigureName {
     Responses,
     /// Norms of gradients by layer over time
     Gradients,
+    /// By how much one update changes what layers put out, over time
+    Changes,
+    /// How alike two images are behind each layer, over time
+    Cosines,
+    /// The loss along random lines through the trained weights
+    Slices,
+    /// How alike gradients are along the input
+    Correlation,
     /// Images per second
     Speed,
 }
@@ -160,6 +168,10 @@ impl From<FigureName> for Figure {
             FigureName::Size => Figure::Size,
             FigureName::Responses => Figure::Responses,
             FigureName::Gradients => Figure::Gradients,
+            FigureName::Changes => Figure::Changes,
+            FigureName::Cosines => Figure::Cosines,
+            FigureName::Slices => Figure::Slices,
+            FigureName::Correlation => Figure::Correlation,
             FigureName::Speed => Figure::Speed,
         }
     }

@@ -34,6 +34,15 @@ impl Axis {
         axis
     }
 
+    /// From `low` to `high`, both on ticks.
+    pub(super) fn between(low: f64, high: f64) -> Self {
+        let (low, high) = if low < high { (low, high) } else { (low - 1.0, low + 1.0) };
+        let step = nice_step((high - low) / 5.0);
+        let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
+        let ticks = (first as i64..=last as i64).map(|tick| tick as f64 * step).collect();
+        Self { low: first * step, high: last * step, log: false, ticks, labels: None }
+    }
+
     /// The places 0, 1, 2, … of these values, each with its tick and room around it.
     pub(super) fn categories(values: &[f64]) -> Self {
         let ticks = (0..values.len()).map(|place| place as f64).collect();

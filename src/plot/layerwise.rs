@@ -8,7 +8,7 @@ use super::panels::{label, split_axes, without_implied};
 use super::sheet::{Entry, Sample, Sheet};
 use super::words::seeds;
 use super::{Options, Results, palette};
-use crate::record::{LayerRow, RunCurve};
+use crate::record::{LayerRow, RunCurve, RunGroup};
 use anyhow::{Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,16 +22,26 @@ struct Net {
     steps: BTreeMap<u64, Vec<(f64, f64)>>,
 }
 
-/// All configurations whose runs have a `layers.csv`.
-fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<Vec<Net>> {
+/// The configurations of runs that have such rows, with the rows of each seed.
+pub(super) fn grouped<'a, R>(
+    results: &'a Results,
+    rows: &'a BTreeMap<String, Vec<R>>,
+) -> Vec<(String, Vec<&'a Vec<R>>)> {
     let mut curves = results.curves.clone();
-    curves.runs.retain(|run| results.layers.contains_key(&run.id));
+    curves.runs.retain(|run| rows.contains_key(&run.id));
     let (varying, _) = split_axes(&curves);
     let axes = without_implied(&curves, varying);
+    let of = |run: &&RunCurve| rows.get(&run.id);
+    let groups = curves.groups(&axes);
+    let named =
+        |same: &RunGroup| (label(&axes, &same.values), same.runs.iter().filter_map(of).collect());
+    groups.iter().map(named).collect()
+}
+
+/// All configurations whose runs have a `layers.csv`.
+fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<Vec<Net>> {
     let mut nets = Vec::new();
-    for same in curves.groups(&axes) {
-        let rows: Vec<&Vec<LayerRow>> =
-            same.runs.iter().filter_map(|run: &&RunCurve| results.layers.get(&run.id)).collect();
+    for (label, rows) in grouped(results, &results.layers) {
         let mut steps: BTreeMap<u64, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
         for row in rows.iter().copied().flatten() {
             if let Some(value) = column(row).filter(|value| value.is_finite()) {
@@ -48,7 +58,7 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<Vec<N
             })
             .collect();
         if !steps.is_empty() {
-            nets.push(Net { label: label(&axes, &same.values), seeds: rows.len(), steps });
+            nets.push(Net { label, seeds: rows.len(), steps });
         }
     }
     ensure!(
@@ -111,24 +121,75 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
     Ok(LinesFigure { sheet, panels })
 }
 
-/// Norms of gradients by layer, one panel for each configuration and one line for each step.
+/// A column of `layers.csv` that is drawn by layer and over time.
+pub(super) struct OverTime {
+    column: fn(&LayerRow) -> Option<f64>,
+    /// After a configuration's name, in titles.
+    title: &'static str,
+    axis: &'static str,
+    /// The beginning of the caption.
+    meaning: &'static str,
+    is_log: bool,
+}
+
+/// Norms of gradients.
+pub(super) const GRADIENTS: OverTime = OverTime {
+    column: |row| row.gradient_norm.filter(|norm| *norm > 0.0),
+    title: "gradients by layer",
+    axis: "norm of the gradient",
+    meaning: "Euclidean norm of the loss's gradient by each layer's weights, on a fixed batch of \
+              training images (gradient_norm; logarithmic)",
+    is_log: true,
+};
+
+/// By how much one update changes what layers put out.
+pub(super) const CHANGES: OverTime = OverTime {
+    column: |row| row.response_change.filter(|change| *change > 0.0),
+    title: "change of responses by one update",
+    axis: "relative change of the response",
+    meaning: "By how much the next update changes each layer's response to a fixed batch of \
+              training images: norm of the difference over norm of the response \
+              (response_change; logarithmic)",
+    is_log: true,
+};
+
+/// How alike two images are behind each layer.
+pub(super) const COSINES: OverTime = OverTime {
+    column: |row| row.cosine,
+    title: "likeness of images by layer",
+    axis: "cosine between two images",
+    meaning: "Mean cosine between what two different training images become behind each layer's \
+              non-linearity (cosine); at 1 they are no longer told apart",
+    is_log: false,
+};
+
+/// A column by layer, one panel for each configuration and one line for each step.
 ///
 /// # Errors
 /// When no run has a `layers.csv`.
-pub(super) fn gradients(results: &Results, options: &Options) -> Result<LinesFigure> {
-    let mut nets = nets(results, |row| row.gradient_norm.filter(|norm| *norm > 0.0))?;
+pub(super) fn over_time(
+    results: &Results,
+    options: &Options,
+    what: &OverTime,
+) -> Result<LinesFigure> {
+    let mut nets = nets(results, what.column)?;
     let all = nets.len();
+    // The deepest ones have most to show.
+    nets.sort_by_key(|net| std::cmp::Reverse(net.steps.values().map(Vec::len).max()));
     nets.truncate(MOST_PANELS);
     let steps: BTreeSet<u64> = nets.iter().flat_map(|net| net.steps.keys().copied()).collect();
     let steps: Vec<u64> = steps.into_iter().collect();
     let points = || nets.iter().flat_map(|net| net.steps.values()).flatten();
-    let heights: Vec<f64> = points().map(|(_, norm)| *norm).collect();
+    let heights: Vec<f64> = points().map(|(_, height)| *height).collect();
     let (low, high) = ends(&heights).unwrap_or((1.0, 10.0));
-    let y = Axis::log(low * 0.8, high * 1.25);
+    let y = match what.is_log {
+        true => Axis::log(low * 0.8, high * 1.25),
+        false => Axis::between(low.min(0.0), high),
+    };
     let most = points().map(|(layer, _)| *layer).fold(1.0, f64::max);
     let panel = |net: &Net| Panel {
         x: (Axis::up_to(most), "layer".into()),
-        y: (y.clone(), "norm of the gradient".into()),
+        y: (y.clone(), what.axis.into()),
         lines: net
             .steps
             .iter()
@@ -140,8 +201,8 @@ pub(super) fn gradients(results: &Results, options: &Options) -> Result<LinesFig
     };
     let panels: Vec<Panel> = nets.iter().map(panel).collect();
     let title = |net: &Net| match net.label.is_empty() {
-        true => "Gradients by layer".to_owned(),
-        false => format!("{}: gradients by layer", net.label),
+        true => what.title.to_owned(),
+        false => format!("{}: {}", net.label, what.title),
     };
     let titles: Vec<String> = nets.iter().map(title).collect();
     let entry = |(rank, step): (usize, &u64)| {
@@ -155,9 +216,8 @@ pub(super) fn gradients(results: &Results, options: &Options) -> Result<LinesFig
         hidden => format!(" {hidden} more configurations are not drawn."),
     };
     let caption = format!(
-        "Euclidean norm of the loss's gradient by each layer's weights, on a fixed batch of training \
-         images (gradient_norm; logarithmic). Layer 1 is next to the image. Mean over n = {}.{more} \
-         Source: {}.",
+        "{}. Layer 1 is next to the image. Mean over n = {}.{more} Source: {}.",
+        what.meaning,
         counts(&nets),
         options.layers_source()
     );
@@ -165,7 +225,7 @@ pub(super) fn gradients(results: &Results, options: &Options) -> Result<LinesFig
     Ok(LinesFigure { sheet, panels })
 }
 
-fn colour(place: usize, count: usize) -> plotters::style::RGBColor {
+pub(super) fn colour(place: usize, count: usize) -> plotters::style::RGBColor {
     if count > 6 { palette::of_rank(place, count) } else { palette::of_word(place) }
 }
 

@@ -14,6 +14,7 @@ mod depth;
 mod fixture;
 mod layerwise;
 mod lines;
+mod looks;
 mod map;
 mod palette;
 mod panels;
@@ -27,7 +28,7 @@ mod words;
 
 pub use words::Metric;
 
-use crate::record::{Facts, LayerRow, SweepCurves, SweepDir};
+use crate::record::{CorrelationRow, Facts, LayerRow, RunDir, SliceRow, SweepCurves, SweepDir};
 use anyhow::{Context, Result, anyhow};
 use canvas::Canvas;
 use curves::CurvesFigure;
@@ -56,13 +57,21 @@ pub enum Figure {
     Responses,
     /// Norms of gradients by layer over time.
     Gradients,
+    /// By how much one update changes what layers put out, over time.
+    Changes,
+    /// How alike two images are behind each layer, over time.
+    Cosines,
+    /// The loss along random lines through the trained weights.
+    Slices,
+    /// How alike gradients are along the input.
+    Correlation,
     /// Images per second.
     Speed,
 }
 
 impl Figure {
     /// All figures.
-    pub const ALL: [Figure; 8] = [
+    pub const ALL: [Figure; 12] = [
         Figure::Curves,
         Figure::Depth,
         Figure::Panels,
@@ -70,6 +79,10 @@ impl Figure {
         Figure::Size,
         Figure::Responses,
         Figure::Gradients,
+        Figure::Changes,
+        Figure::Cosines,
+        Figure::Slices,
+        Figure::Correlation,
         Figure::Speed,
     ];
 
@@ -83,6 +96,10 @@ impl Figure {
             Figure::Size => "size",
             Figure::Responses => "responses",
             Figure::Gradients => "gradients",
+            Figure::Changes => "changes",
+            Figure::Cosines => "cosines",
+            Figure::Slices => "slices",
+            Figure::Correlation => "correlation",
             Figure::Speed => "speed",
         }
     }
@@ -103,6 +120,10 @@ pub struct Results {
     pub facts: BTreeMap<String, Facts>,
     /// What happened inside the nets of runs that have a `layers.csv`, by run id.
     pub layers: BTreeMap<String, Vec<LayerRow>>,
+    /// Slices of the loss through trained nets, of runs that were looked at.
+    pub slices: BTreeMap<String, Vec<SliceRow>>,
+    /// How alike gradients are along the input, likewise.
+    pub correlations: BTreeMap<String, Vec<CorrelationRow>>,
 }
 
 impl Results {
@@ -112,14 +133,10 @@ impl Results {
     /// When it is none, or damaged.
     pub fn load(directory: &SweepDir) -> Result<Self> {
         let (curves, facts) = (directory.load()?, directory.facts()?);
-        let mut layers = BTreeMap::new();
-        for run in &curves.runs {
-            let rows = directory.run(&run.id).layers()?;
-            if !rows.is_empty() {
-                layers.insert(run.id.clone(), rows);
-            }
-        }
-        Ok(Self { curves, facts, layers })
+        let layers = rows(directory, &curves, RunDir::layers)?;
+        let slices = rows(directory, &curves, RunDir::slices)?;
+        let correlations = rows(directory, &curves, RunDir::correlations)?;
+        Ok(Self { curves, facts, layers, slices, correlations })
     }
 
     /// What guessing gives in these runs' data, where that is known: an error in per cent or a loss
@@ -127,6 +144,22 @@ impl Results {
     pub fn chance(&self, metric: &str) -> Option<f64> {
         self.facts.values().find_map(|facts| facts.manifest.as_ref()?.chance(metric))
     }
+}
+
+/// The rows of a file of those runs that have it.
+fn rows<R>(
+    directory: &SweepDir,
+    curves: &SweepCurves,
+    read: fn(&RunDir) -> Result<Vec<R>>,
+) -> Result<BTreeMap<String, Vec<R>>> {
+    let mut all = BTreeMap::new();
+    for run in &curves.runs {
+        let rows = read(&directory.run(&run.id))?;
+        if !rows.is_empty() {
+            all.insert(run.id.clone(), rows);
+        }
+    }
+    Ok(all)
 }
 
 impl From<SweepCurves> for Results {
@@ -209,7 +242,11 @@ fn lines(results: &Results, figure: Figure, options: &Options) -> Result<LinesFi
         Figure::Panels => by_key::figure(results, options),
         Figure::Size => size::figure(results, options),
         Figure::Responses => layerwise::responses(results, options),
-        _ => layerwise::gradients(results, options),
+        Figure::Changes => layerwise::over_time(results, options, &layerwise::CHANGES),
+        Figure::Cosines => layerwise::over_time(results, options, &layerwise::COSINES),
+        Figure::Slices => looks::slices(results, options),
+        Figure::Correlation => looks::correlation(results, options),
+        _ => layerwise::over_time(results, options, &layerwise::GRADIENTS),
     }
 }
 

@@ -171,10 +171,25 @@ fn rich() -> Results {
                     layer,
                     gradient_norm: Some(1.0 / layer as f64),
                     response_sd: Some(layer as f64),
+                    response_change: Some(0.1),
+                    cosine: Some(0.5),
                     ..LayerRow::default()
                 };
                 if norm == "batch" && lr == 0.1 {
                     results.layers.insert(run.id.clone(), (1..=depth).map(layer).collect());
+                    let slice = |place: i32| SliceRow {
+                        alpha: f64::from(place) / 2.0,
+                        train_loss: 0.1 + f64::from(place.pow(2)),
+                        ..SliceRow::default()
+                    };
+                    results.slices.insert(run.id.clone(), (-2..=2).map(slice).collect());
+                    let gradients = ["initial", "final"].map(|weights| CorrelationRow {
+                        weights: weights.into(),
+                        distance: 0.5,
+                        correlation: 0.25,
+                        ..CorrelationRow::default()
+                    });
+                    results.correlations.insert(run.id.clone(), gradients.into());
                 }
                 results.curves.runs.push(run);
             }
@@ -214,6 +229,16 @@ fn special_figures_say_what_they_show() {
             Figure::Gradients,
             vec!["Residual, depth 8: gradients by layer", "after so many updates:", "layers.csv"],
         ),
+        (Figure::Changes, vec!["change of responses by one update", "response_change"]),
+        (Figure::Cosines, vec!["likeness of images by layer", "no longer told apart"]),
+        (
+            Figure::Slices,
+            vec!["The loss around the trained nets", "Plain, depth 44", "x/runs/*/slices.csv"],
+        ),
+        (
+            Figure::Correlation,
+            vec!["Gradients along the input, before training", "After training", "n = 2 seeds"],
+        ),
         // 10 updates of 64 images in 2 s.
         (Figure::Speed, vec!["images per second", "Plain, depth 8, lr 0.1, norm batch: 320"]),
     ] {
@@ -235,6 +260,8 @@ fn a_special_figure_of_results_without_what_it_shows_says_what_is_missing() {
         (Figure::Size, "no run that has ended says in its run.json how large its net is"),
         (Figure::Responses, "no run has a layers.csv"),
         (Figure::Gradients, "no run has a layers.csv"),
+        (Figure::Slices, "no run has a slices.csv: fathom look writes it"),
+        (Figure::Correlation, "no run has a correlation.csv: fathom look writes it"),
         (Figure::Speed, "no run has two rows, and a batch size"),
     ] {
         let message = svg(&plain, figure, &options()).unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! The columns of `curve.csv`: one row per evaluation.
 
 use super::SCHEMA;
+use super::table::{self, Row};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -184,21 +185,15 @@ impl CurveReader {
     /// Missing, extra or reordered columns, a value that does not parse, a later schema: each with
     /// file and line.
     pub fn read(path: &Path) -> Result<Vec<CurveRow>> {
-        let mut text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        if text.is_empty() {
-            return Ok(Vec::new());
-        }
-        check_header(path, reader.headers()?.iter(), &CURVE_COLUMNS)?;
-        let mut rows = Vec::new();
-        for row in reader.deserialize() {
-            let row: CurveRow = row.with_context(|| format!("in {}", path.display()))?;
-            check_schema(path, row.schema)?;
-            rows.push(row);
-        }
-        Ok(rows)
+        table::read(path)
+    }
+}
+
+impl Row for CurveRow {
+    const COLUMNS: &'static [&'static str] = &CURVE_COLUMNS;
+
+    fn schema(&self) -> u32 {
+        self.schema
     }
 }
 

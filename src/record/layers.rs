@@ -1,9 +1,9 @@
 //! The columns of `layers.csv`: what happens inside a net, one row per layer with weights at some
 //! steps of a run.
 
-use super::columns::{check_header, check_schema};
+use super::table::Row;
 use super::{CurveMark, CurveWriter};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -98,27 +98,12 @@ pub const LAYER_COLUMNS: [&str; 17] = [
     "variance_gap",
 ];
 
-/// Reads `layers.csv`.
-///
-/// # Errors
-/// As for a curve: wrong columns, values that do not parse, a later schema.
-pub(super) fn read(path: &Path) -> Result<Vec<LayerRow>> {
-    let mut text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    // A last line without its end is that of a run which was cut off.
-    text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
-    if text.is_empty() {
-        return Ok(Vec::new());
+impl Row for LayerRow {
+    const COLUMNS: &'static [&'static str] = &LAYER_COLUMNS;
+
+    fn schema(&self) -> u32 {
+        self.schema
     }
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    check_header(path, reader.headers()?.iter(), &LAYER_COLUMNS)?;
-    let mut rows = Vec::new();
-    for row in reader.deserialize() {
-        let row: LayerRow = row.with_context(|| format!("in {}", path.display()))?;
-        check_schema(path, row.schema)?;
-        rows.push(row);
-    }
-    Ok(rows)
 }
 
 /// Appends rows to a `layers.csv`.
@@ -162,6 +147,7 @@ impl LayerWriter {
 mod tests {
     use super::*;
     use crate::record::SCHEMA;
+    use crate::record::table::read;
 
     #[test]
     fn figures_have_six_digits_and_what_is_no_number_stays() {
@@ -195,11 +181,11 @@ mod tests {
         };
         let rows = vec![row(1, Some(0.5)), row(2, None)];
         LayerWriter::create(&path).unwrap().append(&rows).unwrap();
-        assert_eq!(read(&path).unwrap(), rows);
+        assert_eq!(read::<LayerRow>(&path).unwrap(), rows);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().next().unwrap(), LAYER_COLUMNS.join(","));
         std::fs::write(&path, text.replace("weight_norm", "weights")).unwrap();
-        let message = format!("{:#}", read(&path).unwrap_err());
+        let message = format!("{:#}", read::<LayerRow>(&path).unwrap_err());
         assert!(message.contains("column 6 is `weights`, expected `weight_norm`"), "{message}");
     }
 }

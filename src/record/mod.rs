@@ -23,8 +23,10 @@ mod facts;
 mod grouping;
 mod layers;
 mod lock;
+mod looks;
 mod manifest;
 mod sweep_dir;
+mod table;
 mod weights;
 
 pub use atomic::{write_after, write_atomically};
@@ -39,6 +41,7 @@ pub use facts::{Facts, Made};
 pub use grouping::{RunGroup, group, natural_order};
 pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter};
 pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
+pub use looks::{CorrelationRow, SliceRow};
 pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, Spent, State, Status};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};

@@ -1,8 +1,8 @@
 //! Where things lie in a results directory.
 
 use super::manifest::{read_json, write_json};
+use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
 use super::{CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, State, Status};
-use super::{LayerRow, LayerWriter, layers};
 use super::{RunCurve, SweepCurves, write_atomically};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -203,7 +203,51 @@ impl RunDir {
     /// When it is damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         let path = self.layers_path();
-        if path.exists() { layers::read(&path) } else { Ok(Vec::new()) }
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Slices of the loss through the trained net.
+    pub fn slices_path(&self) -> PathBuf {
+        self.root.join("slices.csv")
+    }
+
+    /// Reads `slices.csv`; no rows where there is none.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn slices(&self) -> Result<Vec<SliceRow>> {
+        let path = self.slices_path();
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes `slices.csv`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_slices(&self, rows: &[SliceRow]) -> Result<()> {
+        table::write(&self.slices_path(), rows)
+    }
+
+    /// How alike gradients are along the input.
+    pub fn correlations_path(&self) -> PathBuf {
+        self.root.join("correlation.csv")
+    }
+
+    /// Reads `correlation.csv`; no rows where there is none.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn correlations(&self) -> Result<Vec<CorrelationRow>> {
+        let path = self.correlations_path();
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes `correlation.csv`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_correlations(&self, rows: &[CorrelationRow]) -> Result<()> {
+        table::write(&self.correlations_path(), rows)
     }
 
     /// The file that is locked while the run trains.

@@ -2,8 +2,8 @@
 
 use super::{Control, Ended, Executor};
 use crate::protocol::{
-    BUILD, BenchJob, Benched, EvalJob, Evaluated, Event, HELD, Job, MeasureJob, Measured, Peaks,
-    PeaksJob, Probe, STOPPED,
+    BUILD, BenchJob, Benched, EvalJob, Evaluated, Event, HELD, Job, LookJob, Looked, MeasureJob,
+    Measured, Peaks, PeaksJob, Probe, STOPPED,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -88,6 +88,14 @@ impl Worker {
     /// What the worker says: weights that do not fit, data that is not there, memory.
     pub fn eval(&self, job: &EvalJob) -> Result<Evaluated> {
         self.ask("eval", job.threads, job)
+    }
+
+    /// Looks at a net that was trained.
+    ///
+    /// # Errors
+    /// What the worker says: weights that do not fit, data that is not there or another.
+    pub fn look(&self, job: &LookJob) -> Result<Looked> {
+        self.ask("look", job.threads, job)
     }
 
     /// How long the updates of a run take, timed for so many seconds.

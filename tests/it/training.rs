@@ -230,3 +230,47 @@ fn the_weights_of_a_run_give_its_last_row_again() {
         assert!(found[3] <= found[2]);
     }
 }
+
+#[test]
+fn trained_nets_are_looked_at_and_drawn() {
+    let folder = with_experiment("[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n");
+    succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu", "--threads", "1"]);
+    // All 200 training images, as in the last row of the curve.
+    let look = ["look", "results/tiny", "--images", "200", "--points", "5", "--directions", "2"];
+    let look = [&look[..], &["--pairs", "3", "--threads", "1"]].concat();
+    let printed = succeed(folder.path(), &look);
+    assert_eq!(printed.lines().count(), 4, "{printed}");
+    for run in runs(&folder.path().join("results/tiny")) {
+        let run = fathom::record::RunDir::new(run);
+        let slices = run.slices().expect("rows");
+        assert_eq!(slices.len(), 10);
+        let last = run.curve().expect("rows").pop().expect("a row");
+        let middle = slices.iter().filter(|row| row.alpha == 0.0);
+        for row in middle {
+            assert!((row.train_loss - last.train_loss.expect("a loss")).abs() < 1e-5, "{row:?}");
+            assert_eq!(Some(row.train_err_pct), last.train_err_pct);
+        }
+        let losses = |direction: u64| -> Vec<f64> {
+            let rows = slices.iter().filter(|row| row.direction == direction);
+            rows.map(|row| row.train_loss).collect()
+        };
+        assert_ne!(losses(0), losses(1), "directions differ");
+        let correlations = run.correlations().expect("rows");
+        assert_eq!(correlations.len(), 2 * 64);
+        for row in correlations.iter().filter(|row| row.distance == 0.0) {
+            assert!((row.correlation - 1.0).abs() < 1e-6, "{row:?}");
+        }
+        assert!(correlations.iter().all(|row| row.correlation.abs() <= 1.0 + 1e-6));
+    }
+    let drawn = succeed(folder.path(), &["plot", "results/tiny", "--figure", "slices"]);
+    assert!(drawn.contains("figures/slices.svg"), "{drawn}");
+    succeed(folder.path(), &["plot", "results/tiny", "--figure", "correlation"]);
+
+    let even = fail(folder.path(), 2, &["look", "results/tiny", "--points", "4"]);
+    assert!(even.contains("--points is an odd number"), "{even}");
+    for run in runs(&folder.path().join("results/tiny")) {
+        std::fs::remove_file(run.join("checkpoint.safetensors")).expect("weights");
+    }
+    let without = fail(folder.path(), 1, &["look", "results/tiny"]);
+    assert!(without.contains("no run is done and has kept its weights"), "{without}");
+}
