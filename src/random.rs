@@ -27,6 +27,8 @@ pub enum Purpose {
     Dropout = 6,
     /// Which values a bootstrap draws.
     Bootstrap = 7,
+    /// White noise on which a fixed function is scaled.
+    Noise = 8,
 }
 
 /// An independent stream of random numbers for each key.

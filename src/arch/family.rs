@@ -1,6 +1,6 @@
 //! Families of networks: their keys, and how keys become a [`Network`].
 
-use super::{Dims, Network, dense, lenet, mlp, residual};
+use super::{Dims, Network, dense, lenet, mlp, residual, single};
 use crate::key::Key;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -68,6 +68,8 @@ static OWN: &[&dyn Family] = &[
     &mlp::MLP,
     &mlp::RESIDUAL_MLP,
     &lenet::LENET,
+    &single::PLAIN_BLOCK,
+    &single::RESIDUAL_BLOCK,
 ];
 
 /// Families that the program's own crate adds.

@@ -14,6 +14,7 @@ mod lenet;
 mod mlp;
 mod published;
 mod residual;
+mod single;
 mod state;
 
 pub use audit::{Audit, AuditPart, AuditRow};

@@ -12,8 +12,8 @@ use crate::record::{LayerRow, RunCurve, RunGroup};
 use anyhow::{Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// More panels than these are too small to read.
-const MOST_PANELS: usize = 6;
+/// More panels or lines than these cannot be read.
+const MOST: usize = 6;
 
 /// One configuration: by step, the mean of a column over seeds at each layer, by place.
 struct Net {
@@ -38,8 +38,8 @@ pub(super) fn grouped<'a, R>(
     groups.iter().map(named).collect()
 }
 
-/// All configurations whose runs have a `layers.csv`.
-fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<Vec<Net>> {
+/// Configurations whose runs have a `layers.csv`, the deepest ones, and how many more there are.
+fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<Net>, usize)> {
     let mut nets = Vec::new();
     for (label, rows) in grouped(results, &results.layers) {
         let mut steps: BTreeMap<u64, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
@@ -65,7 +65,20 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<Vec<N
         !nets.is_empty(),
         "no run has a layers.csv: set layers = true in [evaluate] of the experiment"
     );
-    Ok(nets)
+    let all = nets.len();
+    nets.sort_by_key(|net| std::cmp::Reverse(net.steps.values().map(Vec::len).max()));
+    nets.truncate(MOST);
+    let more = all - nets.len();
+    Ok((nets, more))
+}
+
+/// What a caption says of those that are left out.
+fn left_out(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        1 => " One more configuration, less deep, is not drawn.".into(),
+        more => format!(" {more} more configurations, less deep, are not drawn."),
+    }
 }
 
 fn counts(nets: &[Net]) -> String {
@@ -78,8 +91,12 @@ fn counts(nets: &[Net]) -> String {
 /// # Errors
 /// When no run has a `layers.csv`.
 pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFigure> {
-    let nets = nets(results, |row| row.response_sd)?;
-    let last = |net: &Net| net.steps.last_key_value().map(|(_, points)| points.clone());
+    let (nets, more) = nets(results, |row| row.response_sd)?;
+    // The last layer gives logits, which no normalisation and no other layer follows.
+    let last = |net: &Net| {
+        let points = net.steps.last_key_value().map(|(_, points)| points.as_slice());
+        points.and_then(<[_]>::split_last).map(|(_, others)| others.to_vec())
+    };
     let by_layer: Vec<Vec<(f64, f64)>> =
         nets.iter().map(|net| last(net).unwrap_or_default()).collect();
     let sorted: Vec<Vec<(f64, f64)>> = by_layer
@@ -113,8 +130,9 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
     let caption = format!(
         "Standard deviation of each layer's output behind its normalisation, before addition and \
          non-linearity, over a fixed batch of training images, at the last step that was looked at \
-         (response_sd). Mean over n = {}. Source: {}.",
+         (response_sd); without the layer that gives the classes. Mean over n = {}.{} Source: {}.",
         counts(&nets),
+        left_out(more),
         options.layers_source()
     );
     let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
@@ -172,11 +190,7 @@ pub(super) fn over_time(
     options: &Options,
     what: &OverTime,
 ) -> Result<LinesFigure> {
-    let mut nets = nets(results, what.column)?;
-    let all = nets.len();
-    // The deepest ones have most to show.
-    nets.sort_by_key(|net| std::cmp::Reverse(net.steps.values().map(Vec::len).max()));
-    nets.truncate(MOST_PANELS);
+    let (nets, more) = nets(results, what.column)?;
     let steps: BTreeSet<u64> = nets.iter().flat_map(|net| net.steps.keys().copied()).collect();
     let steps: Vec<u64> = steps.into_iter().collect();
     let points = || nets.iter().flat_map(|net| net.steps.values()).flatten();
@@ -211,14 +225,11 @@ pub(super) fn over_time(
     };
     let mut row = vec![Entry::new(Sample::Heading, "after so many updates:")];
     row.extend(steps.iter().enumerate().map(entry));
-    let more = match all - nets.len() {
-        0 => String::new(),
-        hidden => format!(" {hidden} more configurations are not drawn."),
-    };
     let caption = format!(
-        "{}. Layer 1 is next to the image. Mean over n = {}.{more} Source: {}.",
+        "{}. Layer 1 is next to the image. Mean over n = {}.{} Source: {}.",
         what.meaning,
         counts(&nets),
+        left_out(more),
         options.layers_source()
     );
     let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &[row], &caption);

@@ -17,6 +17,7 @@ const WARM_FOR: &[Condition] = &[("training.warmup.kind", &["constant", "linear"
 const WARM_UNTIL: &[Condition] = &[("training.warmup.kind", &["until-error"])];
 const WARM: &[Condition] = &[("training.warmup.kind", &["constant", "linear", "until-error"])];
 const GROWN: &[Condition] = &[("training.grow.kind", &["identity"])];
+const SINGLE: &[Condition] = &[("network.family", &["plain-block", "residual-block"])];
 const BATCH_NORM: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
 
 /// Names, kinds, defaults. A key that is at its default does not enter a run's id, so a default
@@ -82,6 +83,8 @@ pub static KEYS: &[Key] = &[
         "depth before it grows"),
     key("training.grow.at", Kind::Count(1, ANY), Default::Required, GROWN,
         "updates after which it grows to network.depth"),
+    key("training.delta", Kind::Number(0.0, 1e6), Default::Required, SINGLE,
+        "the block is to give x + delta*g(x) of an image x, where g is a fixed random block"),
     key("training.norm_batch", Kind::Count(2, ANY), Default::Absent, BATCH_NORM,
         "images over which BatchNorm's statistics are taken (the papers' 64 of 128); the batch when absent"),
 

@@ -47,6 +47,8 @@ pub struct Training {
     pub precision: Precision,
     /// Whether the net grows on the way.
     pub grow: Option<Grow>,
+    /// δ, where the net is to give x + δ·g(x) of an image x instead of classes.
+    pub delta: Option<f64>,
 }
 
 /// A net that begins with fewer layers and grows by layers that are the identity.
@@ -331,6 +333,7 @@ impl Keys<'_> {
                 }),
                 _ => None,
             },
+            delta: self.get("training.delta")?,
         })
     }
 

@@ -4,7 +4,7 @@ use super::diagnose::{self, Diagnosis};
 use super::evaluate::Evaluator;
 use super::feed::Feed;
 use super::grow;
-use super::net::{Mode, Net};
+use super::net::Mode;
 use super::place::Place;
 use super::run::{Feedback, process_age};
 use super::schedule::Rate;
@@ -360,6 +360,8 @@ impl Course<'_> {
         let batch = self.settings.training.batch;
         let seen = self.step * batch as u64;
         let (loss, error) = self.running.means(batch);
+        // Of images there are no wrong answers.
+        let error = error.filter(|_| self.settings.training.delta.is_none());
         CurveRow {
             schema: SCHEMA,
             step: self.step,
@@ -389,7 +391,7 @@ impl Course<'_> {
 
     fn measured(&self) -> Result<CurveRow, Stopped> {
         let Self { evaluator, dataset, sources: [train, validation, test], .. } = self;
-        let net: &Net = &self.trainer.net;
+        let net = (&self.trainer.net, &self.trainer.task);
         let all = |images: &Images| (0..images.len() as u32).collect::<Vec<u32>>();
         let is_last = self.step == self.settings.training.iterations;
         let indices = if is_last { all(&dataset.train) } else { self.subset.clone() };

@@ -54,7 +54,8 @@ impl Diagnosis {
     pub fn look(&self, network: &Network, trainer: &Trainer, step: u64) -> Before {
         let parameters = trainer.parameters();
         let Pass { logits, layers } = observe(network, parameters, None, &self.images);
-        let loss = logits.to_kind(Kind::Float).cross_entropy_for_logits(&self.labels);
+        let outputs = logits.to_kind(Kind::Float);
+        let loss = trainer.task.loss(&outputs, &self.images, &self.labels);
         let gradients = parameters.gradients(&loss);
         let _guard = tch::no_grad_guard();
         let values: HashMap<&str, Tensor> = parameters.named().collect();

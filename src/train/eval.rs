@@ -4,6 +4,7 @@ use super::evaluate::Evaluator;
 use super::place::Place;
 use super::source::Source;
 use super::stop::Stop;
+use super::task::Task;
 use super::{device, weights};
 use anyhow::{Context, Result, anyhow};
 use fathom::data::{self, Standardiser};
@@ -35,7 +36,8 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     let stop = Stop::default();
     let source = Source::new(images, &standardiser, place, false);
     let evaluator = Evaluator::new(place, &stop, false);
-    let errors = evaluator.errors(&net, &source, &all).map_err(|_| anyhow!("stopped"))?;
+    let errors =
+        evaluator.errors((&net, &Task::Classify), &source, &all).map_err(|_| anyhow!("stopped"))?;
     Ok(Evaluated {
         images: errors.images,
         loss: errors.loss,

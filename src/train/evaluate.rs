@@ -4,10 +4,10 @@ use super::net::{Mode, Net};
 use super::place::Place;
 use super::recorder::Recorder;
 use super::source::Source;
-use super::step::wrong;
 use super::stop::{Stop, Stopped};
+use super::task::Task;
 use std::cell::RefCell;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Images of one forward pass: large enough to be fast, small enough for memory and caches.
 const BATCH: usize = 250;
@@ -19,9 +19,10 @@ const DEVICE_BATCH: usize = 1000;
 pub struct Errors {
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Top-1 error in per cent.
+    /// Top-1 error in per cent; where images are to be given, the square of the difference over that
+    /// of what was to be given.
     pub err_pct: f64,
-    /// Top-5 error in per cent.
+    /// Top-5 error in per cent; of classes.
     pub top5_err_pct: f64,
     /// How many images.
     pub images: usize,
@@ -41,7 +42,8 @@ pub struct Evaluator<'a> {
 struct Sums {
     /// Of the losses, in f64.
     loss: Tensor,
-    /// How many answers are wrong, and how many classes are not among the five best answers.
+    /// Errors, what they are a share of, and how many classes are not among the five best answers,
+    /// in f64.
     counts: Tensor,
 }
 
@@ -51,7 +53,7 @@ impl<'a> Evaluator<'a> {
     pub fn new(place: Place, stop: &'a Stop, records: bool) -> Self {
         let sums = Sums {
             loss: Tensor::zeros([], (Kind::Double, place.device)),
-            counts: Tensor::zeros([2], (Kind::Int64, place.device)),
+            counts: Tensor::zeros([3], (Kind::Double, place.device)),
         };
         let batch = if place.device == Device::Cpu { BATCH } else { DEVICE_BATCH };
         Self { place, stop, batch, recorder: RefCell::new(Recorder::new(records)), sums }
@@ -65,7 +67,12 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// When it was told to stop.
-    pub fn errors(&self, net: &Net, source: &Source, indices: &[u32]) -> Result<Errors, Stopped> {
+    pub fn errors(
+        &self,
+        (net, task): (&Net, &Task),
+        source: &Source,
+        indices: &[u32],
+    ) -> Result<Errors, Stopped> {
         let _guard = tch::no_grad_guard();
         let Sums { loss, counts } = &self.sums;
         let (mut loss, mut counts) = (loss.shallow_clone(), counts.shallow_clone());
@@ -74,18 +81,21 @@ impl<'a> Evaluator<'a> {
             self.go_on()?;
             let (images, labels) = source.plain(part, self.place);
             self.recorder.borrow_mut().run([&images, &labels], |[images, labels]| {
-                let logits = net.forward(images, Mode::Predict).to_kind(Kind::Float);
-                loss += logits
-                    .log_softmax(-1, Kind::Float)
-                    .nll_loss_nd::<Tensor>(labels, None, Reduction::Sum, -100)
-                    .to_kind(Kind::Double);
-                counts +=
-                    Tensor::stack(&[wrong(&logits, labels), outside_top5(&logits, labels)], 0);
+                let outputs = net.forward(images, Mode::Predict).to_kind(Kind::Float);
+                let judged = task.judge(&outputs, images, labels);
+                loss += judged.loss;
+                let outside = match judged.of {
+                    None => outside_top5(&outputs, labels).to_kind(Kind::Double),
+                    Some(_) => judged.errors.zeros_like(),
+                };
+                let of = judged.of.unwrap_or_else(|| judged.errors.full_like(labels.size()[0]));
+                counts += Tensor::stack(&[judged.errors, of, outside], 0);
             });
         }
         let images = indices.len();
         let n = images.max(1) as f64;
-        let [err_pct, top5_err_pct] = [0, 1].map(|at| 100.0 * counts.int64_value(&[at]) as f64 / n);
+        let [errors, of, outside] = [0, 1, 2].map(|at| counts.double_value(&[at]));
+        let (err_pct, top5_err_pct) = (100.0 * errors / of.max(f64::MIN_POSITIVE), 100.0 * outside / n);
         Ok(Errors { loss: loss.double_value(&[]) / n, err_pct, top5_err_pct, images })
     }
 
@@ -96,7 +106,7 @@ impl<'a> Evaluator<'a> {
     /// When it was told to stop; the averages are put back then too.
     pub fn fresh_error(
         &self,
-        net: &Net,
+        (net, task): (&Net, &Task),
         source: &Source,
         indices: &[u32],
         batch: usize,
@@ -110,7 +120,7 @@ impl<'a> Evaluator<'a> {
                 // Only the averages are wanted.
                 let _ = net.forward(&images, Mode::Refresh { batches });
             }
-            self.errors(net, source, indices)
+            self.errors((net, task), source, indices)
         };
         let errors = fresh();
         net.restore_statistics(&saved);

@@ -7,6 +7,7 @@ use super::parameters::Parameters;
 use super::place::Place;
 use super::source::Source;
 use super::stop::Stop;
+use super::task::Task;
 use super::{device, weights};
 use anyhow::{Context, Result, anyhow, ensure};
 use fathom::arch::{Init, Network, Role};
@@ -42,7 +43,8 @@ pub fn look(job: &LookJob) -> Result<Looked, Fault> {
     let place = Place::plain(device, Kind::Float);
     let source = Source::new(&dataset.train, &standardiser, place, false);
     let images = data::balanced(&dataset.train.labels, job.images);
-    let look = Look { network: &job.network, place, source, images };
+    let task = Task::new(&job.network, &settings, place);
+    let look = Look { network: &job.network, task, place, source, images };
     let mut looked = Looked::default();
     if let Some(slices) = job.slices {
         looked.slices = look.slices(&trained, slices)?;
@@ -68,6 +70,7 @@ pub fn look(job: &LookJob) -> Result<Looked, Fault> {
 
 struct Look<'a> {
     network: &'a Network,
+    task: Task,
     place: Place,
     source: Source<'a>,
     images: Vec<u32>,
@@ -87,7 +90,7 @@ impl Look<'_> {
                 let (net, _) =
                     weights::load(&moved(trained, &line, alpha), self.network, self.place);
                 let evaluator = Evaluator::new(self.place, &stop, false);
-                let errors = evaluator.errors(&net, &self.source, &self.images);
+                let errors = evaluator.errors((&net, &self.task), &self.source, &self.images);
                 let Errors { loss, err_pct, .. } = errors.map_err(|_| anyhow!("stopped"))?;
                 rows.push(SliceRow {
                     schema: SCHEMA,

@@ -64,7 +64,7 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let evaluator = Evaluator::new(place, &stop, fast.graphs);
     let indices: Vec<u32> = (0..train.len().min(EVALUATED) as u32).collect();
     let clock = Instant::now();
-    let _ = evaluator.errors(&trainer.net, &source, &indices);
+    let _ = evaluator.errors((&trainer.net, &trainer.task), &source, &indices);
     let per_image = clock.elapsed().as_secs_f64() / indices.len() as f64;
     Ok(Measured {
         startup_seconds: startup.as_secs_f64(),

@@ -25,6 +25,7 @@ mod shim;
 mod source;
 mod step;
 mod stop;
+mod task;
 mod weights;
 
 pub use bench::{bench, peaks};

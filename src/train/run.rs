@@ -189,7 +189,12 @@ fn check(job: &Job, settings: &Settings, dataset: &Dataset) -> Result<(), Fault>
     }
     let shape = dataset.train.shape;
     let dims = [shape.channels, shape.height, shape.width];
-    let (network, classes) = (&job.network, dataset.classes.len());
+    // A net that gives images has as many outputs as these have values.
+    let network = &job.network;
+    let classes = match settings.training.delta {
+        None => dataset.classes.len(),
+        Some(_) => dims.iter().product(),
+    };
     if network.input != dims || network.classes != classes {
         let error = anyhow!(
             "the net is for {:?} and {} classes, the data set has {dims:?} and {classes}",
@@ -243,7 +248,12 @@ fn manifest(
             train: dataset.train.len(),
             validation: dataset.validation.len(),
             test: dataset.test.len(),
-            classes: dataset.classes.len(),
+            // Of which nothing is known to whom images are the answers.
+            classes: if job.config.contains_key("training.delta") {
+                0
+            } else {
+                dataset.classes.len()
+            },
             shape: job.network.input,
             standardised: standardiser.description().into(),
             notes: dataset.notes.clone(),

@@ -93,6 +93,7 @@ mod tests {
             norm_batch: None,
             precision: Default::default(),
             grow: None,
+            delta: None,
         }
     }
 

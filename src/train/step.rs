@@ -5,6 +5,7 @@ use super::optim::Update;
 use super::parameters::Parameters;
 use super::place::Place;
 use super::recorder::Recorder;
+use super::task::Task;
 use super::weights;
 use anyhow::Result;
 use fathom::arch::Network;
@@ -17,6 +18,8 @@ use tch::{Kind, Tensor};
 pub struct Trainer {
     /// The net.
     pub net: Net,
+    /// What it is to do.
+    pub task: Task,
     parameters: Parameters,
     update: Update,
     mode: Mode,
@@ -49,7 +52,8 @@ impl Trainer {
         let update = Update::new(optimiser, weight_decay, &parameters);
         let dropout = network.has_dropout().then_some(settings.seed);
         let (mode, recorder) = (Mode::Train { norm_batch }, Recorder::new(records));
-        Self { net, parameters, update, mode, dropout, recorder }
+        let task = Task::new(network, settings, place);
+        Self { net, task, parameters, update, mode, dropout, recorder }
     }
 
     /// Number of trained parameters.
@@ -103,13 +107,13 @@ impl Trainer {
             tch::manual_seed(i64::from(stream.word()));
         }
         self.update.prepare(lr);
-        let Self { net, parameters, update, mode, recorder, .. } = self;
+        let Self { net, task, parameters, update, mode, recorder, .. } = self;
         recorder.run([images, labels], |[images, labels]| {
-            let logits = net.forward(images, *mode).to_kind(Kind::Float);
-            let loss = logits.cross_entropy_for_logits(labels);
+            let outputs = net.forward(images, *mode).to_kind(Kind::Float);
+            let loss = task.loss(&outputs, images, labels);
             let gradients = parameters.gradients(&loss);
             update.step(parameters, gradients);
-            Outcome { loss: loss.detach(), wrong: wrong(&logits.detach(), labels) }
+            Outcome { loss: loss.detach(), wrong: task.wrong(&outputs.detach(), labels) }
         })
     }
 }
