@@ -14,6 +14,7 @@ mod layout;
 mod look;
 mod measure;
 mod network;
+mod new;
 mod options;
 mod plan;
 mod plot;
@@ -44,6 +45,8 @@ pub struct Cli {
 enum Command {
     /// Run an experiment; the same command again resumes it
     Run(run::Args),
+    /// Write a commented experiment to start from
+    New(new::Args),
     /// Show the runs of an experiment: parameters, multiply-adds, memory, disk
     Plan(plan::Args),
     /// Show the state of every run of a results directory
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> ExitCode {
 fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Plot(args) => plot::run(&args),

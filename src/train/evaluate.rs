@@ -95,7 +95,8 @@ impl<'a> Evaluator<'a> {
         let images = indices.len();
         let n = images.max(1) as f64;
         let [errors, of, outside] = [0, 1, 2].map(|at| counts.double_value(&[at]));
-        let (err_pct, top5_err_pct) = (100.0 * errors / of.max(f64::MIN_POSITIVE), 100.0 * outside / n);
+        let (err_pct, top5_err_pct) =
+            (100.0 * errors / of.max(f64::MIN_POSITIVE), 100.0 * outside / n);
         Ok(Errors { loss: loss.double_value(&[]) / n, err_pct, top5_err_pct, images })
     }
 

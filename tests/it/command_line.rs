@@ -1,6 +1,6 @@
 //! What needs no worker.
 
-use crate::support::{fail, succeed, with_experiment};
+use crate::support::{fail, fathom, succeed, with_experiment};
 
 #[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
@@ -8,6 +8,27 @@ fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
     let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);
     assert!(errors.contains("tiny.toml:23: unknown key training.bach"), "{errors}");
     assert!(errors.contains("did you mean training.batch?"), "{errors}");
+}
+
+#[test]
+fn a_new_experiment_can_be_planned_at_once_and_says_what_to_change() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = fathom(folder.path()).args(["new", "my-own.1"]).output().expect("starts");
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("fill in what is marked CHANGE (lines 1, 2, 6, "), "{said}");
+    let text = std::fs::read_to_string(folder.path().join("my-own.1.toml")).expect("a file");
+    assert!(!text.contains("{name}") && !text.contains("{file}"), "{text}");
+    assert!(text.contains("results go to results/my-own.1"), "{text}");
+    let plan = succeed(folder.path(), &["plan", "my-own.1.toml", "--format", "csv"]);
+    assert_eq!(plan.lines().count(), 1 + 12, "{plan}");
+    let said = fail(folder.path(), 1, &["new", "my-own.1"]);
+    assert!(said.contains("my-own.1.toml is there already, and is left as it is"), "{said}");
+    let said = fail(folder.path(), 2, &["new", "a/b"]);
+    assert!(said.contains("has letters, digits, dots and dashes"), "{said}");
+    succeed(folder.path(), &["new", "other", "--data", "cifar10", "--out", "c10.toml"]);
+    let text = std::fs::read_to_string(folder.path().join("c10.toml")).expect("a file");
+    assert!(text.contains("source = \"cifar10\""), "{text}");
 }
 
 #[test]

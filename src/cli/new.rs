@@ -1,0 +1,66 @@
+//! `fathom new`: an experiment to start from.
+
+use super::Usage;
+use super::say::say;
+use crate::data::Source;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Name of the experiment: letters, digits, dots, dashes
+    name: String,
+    /// The data set
+    #[arg(long, value_enum, default_value = "shapes")]
+    data: Source,
+    /// Where the file goes [default: NAME.toml]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A file with everything an experiment needs; `{name}` and the like are filled in.
+const TEMPLATE: &str = include_str!("new/template.toml");
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let name = &args.name;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
+        bail!(Usage(format!(
+            "\"{name}\": an experiment's name has letters, digits, dots and dashes, since its results \
+             go to a folder of that name"
+        )));
+    }
+    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
+    let source = args.data.to_possible_value().context("a data set without a name")?;
+    let file = path.display().to_string();
+    let values = [
+        ("{name}", name.as_str()),
+        ("{source}", source.get_name()),
+        ("{file}", &file),
+        ("{results}", &format!("results/{name}")),
+    ];
+    let text =
+        values.iter().fold(TEMPLATE.to_owned(), |text, (blank, value)| text.replace(blank, value));
+    let mut there = match std::fs::File::create_new(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            bail!("{file} is there already, and is left as it is")
+        }
+        result => result.with_context(|| format!("cannot write {file}"))?,
+    };
+    there.write_all(text.as_bytes()).with_context(|| format!("cannot write {file}"))?;
+    println!("{file}");
+    let changes: Vec<usize> = (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| line.contains("CHANGE:"))
+        .map(|(line, _)| line)
+        .collect();
+    let lines: Vec<String> = changes.iter().map(usize::to_string).collect();
+    say(format!(
+        "fill in what is marked CHANGE (lines {}), then: fathom plan {file}",
+        lines.join(", ")
+    ));
+    Ok(ExitCode::SUCCESS)
+}
