@@ -95,8 +95,11 @@ fn capital(text: &str) -> String {
 
 /// The figures that lie in the directory, relative to it.
 fn figures(directory: &SweepDir) -> Vec<String> {
-    let all = crate::plot::Figure::ALL.map(|figure| format!("figures/{}.png", figure.name()));
-    all.into_iter().filter(|path| directory.root().join(path).exists()).collect()
+    let drawn = |figure: crate::plot::Figure| {
+        let files = ["png", "svg"].map(|ending| format!("figures/{}.{ending}", figure.name()));
+        files.into_iter().find(|path| directory.root().join(path).exists())
+    };
+    crate::plot::Figure::ALL.into_iter().filter_map(drawn).collect()
 }
 
 /// What may stand in a marker.
@@ -111,6 +114,11 @@ enum Marker {
         /// Columns of `final`, by default all
         #[arg(long, value_delimiter = ',')]
         metric: Vec<String>,
+    },
+    /// What was asked in these results directories, and what came out
+    Experiments {
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
     },
     /// A CSV file, or some of its columns
     Csv {
@@ -151,7 +159,8 @@ fn splice(file: &Path, only_check: bool) -> Result<()> {
 fn render(words: &[String], home: &Path) -> Result<String> {
     let marker = Marker::try_parse_from(words).map_err(|error| {
         let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let known = "report DIR --table final|claims [--metric M,…], csv FILE [--columns A,…]";
+        let known = "report DIR --table final|claims [--metric M,…], experiments DIR…, \
+                     csv FILE [--columns A,…]";
         Usage(format!("{first} (a marker is: {known})"))
     })?;
     match marker {
@@ -169,6 +178,11 @@ fn render(words: &[String], home: &Path) -> Result<String> {
                 false => metric.iter().map(String::as_str).collect(),
             };
             Ok(report::finals(&report.summary, &all))
+        }
+        Marker::Experiments { dirs } => {
+            let load = |dir: &PathBuf| Ok((dir.clone(), load(&SweepDir::new(home.join(dir)))?));
+            let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
+            Ok(report::experiments(&reports))
         }
         Marker::Csv { file, columns } => csv_table(&home.join(file), &columns),
     }

@@ -31,6 +31,9 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         .into_iter()
         .filter(|axis| *axis != key && axis != "depth")
         .collect();
+    let chance = results.chance(metric.train);
+    // Where runs stand that have no final value.
+    let lost = chance.unwrap_or_else(|| metric.most().min(100.0));
     let names: Vec<String> =
         curves.groups(&others).iter().map(|same| label(&others, &same.values)).collect();
     let (mut panels, mut titles, mut groups) = (Vec::new(), Vec::new(), Vec::new());
@@ -48,6 +51,11 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
                     if let (Some(x), Some(y)) = (depth, finals.mean()) {
                         let interval = Interval::of(&finals.values, 0.95);
                         points.push(Point { x, y, interval, dots: finals.values.clone() });
+                    }
+                    if let (Some(x), Stroke::Dashed, 1..) = (depth, stroke, finals.diverged) {
+                        let points = vec![Point::bare(x, lost)];
+                        let (colour, mark) = (palette::of_word(place), Some(Mark::Cross));
+                        lines.push(Line { colour, mark, stroke: Stroke::Bold, points });
                     }
                     if stroke == Stroke::Dashed {
                         let text = [titles.last().map_or("", String::as_str), &name, &at.values[0]];
@@ -87,11 +95,15 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         };
         legend.push(names.iter().enumerate().map(entry).collect());
     }
-    legend.push(vec![
+    let mut styles = vec![
         Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
         Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
         Entry::new(Sample::Dot, "one seed"),
-    ]);
+    ];
+    if groups.iter().any(|(_, finals)| finals.diverged > 0) {
+        styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
+    }
+    legend.push(styles);
     let mut parts = vec![format!(
         "{} ({}) and {} ({}) of the last row. Lines: mean over n = {counts}; bars: 95% interval \
          of the mean (Student's t).",
@@ -100,7 +112,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         metric.test_words,
         metric.test,
     )];
-    parts.extend(losses(&groups, "not in the mean"));
+    let place = if chance.is_some() { "what guessing gives" } else { "the upper end" };
+    parts.extend(losses(&groups, &format!("crosses at {place}, not in the mean")));
     if !shared.is_empty() {
         parts.push(format!("All runs: {}.", shared.join(", ")));
     }

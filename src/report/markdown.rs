@@ -1,7 +1,8 @@
 //! The report in Markdown, and its tables for splicing into other files.
 
 use super::{Report, sections};
-use crate::stats::{METRICS, Summary, SummaryRow, SummaryTable, Verdict};
+use crate::stats::{METRICS, Outcome, Summary, SummaryRow, SummaryTable, Verdict};
+use std::path::PathBuf;
 
 /// `summary.md`: question, verdicts, final values, figures.
 pub fn markdown(report: &Report, figures: &[String]) -> String {
@@ -39,6 +40,29 @@ pub fn claims(verdicts: &[Verdict]) -> String {
     };
     let rows: Vec<Vec<String>> = verdicts.iter().map(row).collect();
     table(&["verdict", "claim", "in numbers", "found"].map(str::to_owned), &rows)
+}
+
+/// One row for each experiment: what was asked, and its claims by what became of them.
+pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
+    let row = |(dir, report): &(PathBuf, Report)| {
+        let by = |outcome: Outcome| {
+            let claims = report.verdicts.iter().filter(|verdict| verdict.outcome == outcome);
+            claims.map(|verdict| verdict.name.clone()).collect::<Vec<_>>()
+        };
+        let said = |outcome: Outcome| {
+            let names = by(outcome);
+            (!names.is_empty()).then(|| format!("**{outcome}** {}", names.join("; ")))
+        };
+        let outcomes = [Outcome::Supported, Outcome::Refuted, Outcome::Undecided];
+        let found: Vec<String> = outcomes.into_iter().filter_map(said).collect();
+        vec![
+            format!("[{}]({})", report.name, dir.display()),
+            report.question.clone().unwrap_or_default(),
+            found.join(" · "),
+        ]
+    };
+    let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
+    table(&["experiment", "question", "claims"].map(str::to_owned), &rows)
 }
 
 /// Final values over seeds: mean ± standard deviation of each metric that any run has.

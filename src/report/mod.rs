@@ -8,7 +8,7 @@ mod page;
 mod sections;
 pub mod splice;
 
-pub use markdown::{claims, finals, markdown, table};
+pub use markdown::{claims, experiments, finals, markdown, table};
 pub use page::html;
 
 use crate::plot::Results;

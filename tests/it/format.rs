@@ -231,6 +231,11 @@ fn tables_of_a_text_are_renewed_and_stale_ones_are_told() {
         "{renewed}"
     );
     succeed(folder.path(), &check);
+    let experiments = "<!-- fathom: experiments mine -->\n<!-- fathom: end -->\n";
+    std::fs::write(&file, experiments).expect("writable");
+    succeed(folder.path(), &["report", "--splice", "text.md"]);
+    let renewed = std::fs::read_to_string(&file).expect("readable");
+    assert!(renewed.contains("](mine) |") && renewed.contains("**supported**"), "{renewed}");
     std::fs::write(&file, text.replace("--table final", "--table all")).expect("writable");
     let said = fail(folder.path(), 2, &check);
     assert!(
