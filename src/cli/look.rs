@@ -5,6 +5,7 @@ use super::sound;
 use crate::arch::network;
 use crate::protocol::{BUILD, Correlation, LookJob, Slices};
 use crate::record::{Manifest, RunDir, State, SweepDir};
+use crate::spec::completed;
 use crate::sweep::Worker;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::PathBuf;
@@ -122,7 +123,7 @@ impl Args {
         Ok(LookJob {
             build: BUILD.into(),
             supervisor: std::process::id(),
-            config: manifest.config.clone(),
+            config: completed(&manifest.config),
             network,
             weights: run.checkpoint(),
             data: data.sha256.clone(),

@@ -23,7 +23,7 @@ pub use contrast::{Arm, Candidates, Choice, Contrast};
 pub use expand::{Claims, Experiment, Run};
 pub use keys::KEYS;
 pub use published::{PUBLISHED, Published};
-pub use resolve::{Config, fingerprint};
+pub use resolve::{Config, completed, fingerprint};
 pub use settings::{
     Decay, Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };

@@ -36,18 +36,7 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
             config.insert(key.name.into(), value);
         }
     }
-    // A condition may hang on a key that is dropped itself, so repeat until nothing changes.
-    loop {
-        let before = config.len();
-        for key in keys_of(family_name) {
-            if !holds(key, &config) {
-                config.remove(key.name);
-            }
-        }
-        if config.len() == before {
-            break;
-        }
-    }
+    drop_idle(&mut config, family_name);
     for key in keys_of(family_name) {
         if key.default == Default::Required && holds(key, &config) && !config.contains_key(key.name)
         {
@@ -59,6 +48,36 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
     }
     let idle = given.keys().filter(|name| !config.contains_key(*name)).cloned().collect();
     Ok(Resolved { config, idle })
+}
+
+/// Drops keys that do nothing.
+fn drop_idle(config: &mut Config, family_name: &str) {
+    // A condition may hang on a key that is dropped itself, so repeat until nothing changes.
+    loop {
+        let before = config.len();
+        for key in keys_of(family_name) {
+            if !holds(key, config) {
+                config.remove(key.name);
+            }
+        }
+        if config.len() == before {
+            break;
+        }
+    }
+}
+
+/// A configuration that an earlier version wrote, with the keys that there are since, at their
+/// defaults: what these mean is what was done then.
+pub fn completed(config: &Config) -> Config {
+    let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
+    let mut complete = config.clone();
+    for key in keys_of(family_name) {
+        if let (false, Some(value)) = (config.contains_key(key.name), key.default.value()) {
+            complete.insert(key.name.into(), value);
+        }
+    }
+    drop_idle(&mut complete, family_name);
+    complete
 }
 
 /// A value that some family takes, if this one does.
@@ -94,4 +113,30 @@ pub fn fingerprint(config: &Config) -> String {
         config.iter().filter(|(name, value)| defaults.get(name.as_str()) != Some(*value)).collect();
     let text = serde_json::json!({ "schema": SCHEMA, "config": telling }).to_string();
     Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_configuration_of_an_earlier_version_gets_the_keys_that_there_are_since() {
+        let given = [
+            ("data.source", json!("shapes")),
+            ("network.family", json!("plain")),
+            ("network.depth", json!(8)),
+            ("training.iterations", json!(10)),
+            ("training.norm_batch", json!(64)),
+        ];
+        let given =
+            given.map(|(name, value)| (name.to_owned(), Given { value, place: "x".into() }));
+        let whole = resolve(&given.into(), "x").unwrap().config;
+        assert_eq!(completed(&whole), whole);
+        let mut old = whole.clone();
+        assert!(old.remove("training.grow.kind").is_some());
+        assert!(old.remove("evaluate.layers").is_some());
+        assert_eq!(completed(&old), whole);
+        assert_eq!(fingerprint(&old), fingerprint(&whole));
+    }
 }

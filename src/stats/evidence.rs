@@ -2,7 +2,7 @@
 
 use super::Layerwise;
 use crate::record::{Facts, LayerRow, Layout, Made, RunCurve, State, SweepDir};
-use crate::spec::{Candidates, LAYER_METRICS};
+use crate::spec::{Candidates, Config, LAYER_METRICS, completed};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,8 +48,8 @@ impl Evidence {
 
     /// The runs that claims may be about, planned ones among them.
     pub fn candidates(&self, arm_keys: BTreeSet<String>) -> Candidates {
-        let configs =
-            self.facts.iter().map(|(id, facts)| (id.clone(), facts.config.clone())).collect();
+        let configs = self.facts.iter().map(|(id, facts)| (id.clone(), complete(facts)));
+        let configs = configs.collect();
         let arm = |facts: &Facts| facts.arm.clone();
         let arms =
             self.facts.iter().filter_map(|(id, facts)| Some((id.clone(), arm(facts)?))).collect();
@@ -142,6 +142,13 @@ impl Evidence {
         ];
         all.into_iter().flatten().collect()
     }
+}
+
+/// A configuration of fathom's own may be of an earlier version; what other programs wrote stays as
+/// it is.
+fn complete(facts: &Facts) -> Config {
+    let is_ours = facts.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
+    if is_ours { completed(&facts.config) } else { facts.config.clone() }
 }
 
 /// When a value was looked for.
