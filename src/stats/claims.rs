@@ -1,11 +1,14 @@
 //! Claims against results: which runs, what they gave, and what that says.
 
+mod statement;
+
 use super::evidence::{Evidence, Final};
 use super::verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};
 use crate::key::short;
 use crate::spec::{Arm, Choice, Claim, Contrast, Deciding, Relation, Tune};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use statement::statement;
 use std::collections::BTreeSet;
 
 /// A claim with what became of it.
@@ -141,7 +144,7 @@ impl Judge<'_> {
         let seeds_used = &seeds[..used.min(seeds.len())];
         Verdict {
             name: self.claim.name.clone(),
-            statement: self.statement(&arms),
+            statement: statement(self.claim, &arms),
             metric: self.claim.metric.clone(),
             outcome,
             reason,
@@ -309,55 +312,6 @@ impl Judge<'_> {
         }
         remarks.extend(self.evidence.mixed_execution(&ids(arms, seeds)));
         remarks
-    }
-
-    fn statement(&self, arms: &[(&Arm, &Choice)]) -> String {
-        let metric = match self.claim.step {
-            None => self.claim.metric.clone(),
-            Some(1) => format!("{} after 1 update", self.claim.metric),
-            Some(step) => format!("{} after {step} updates", self.claim.metric),
-        };
-        // A difference of two values, and a value.
-        let [many, own] = match &self.claim.metric {
-            metric if metric.ends_with("_pct") => [" points", "%"],
-            metric if metric.contains("loss") => [" nats", " nats"],
-            _ => ["", ""],
-        };
-        let size = |number: f64| {
-            let unit = if number == 1.0 { many.trim_end_matches('s') } else { many };
-            format!("{number}{unit}")
-        };
-        let label = |place: usize| &arms[place].0.label;
-        match &self.claim.relation {
-            Relation::Higher { by_at_least, .. } => format!(
-                "{metric} of {} exceeds that of {} by at least {}",
-                label(0),
-                label(1),
-                size(*by_at_least)
-            ),
-            Relation::Trend { over, rises, by_at_least, .. } => format!(
-                "{metric} {} from {} to {}, fitted over {} values of {}, by at least {}",
-                if *rises { "rises" } else { "falls" },
-                label(0),
-                label(arms.len() - 1),
-                arms.len(),
-                short(over),
-                size(*by_at_least),
-            ),
-            Relation::Bound { at_most, bound, .. } => format!(
-                "{metric} of {} is at {} {bound}{own}",
-                label(0),
-                if *at_most { "most" } else { "least" }
-            ),
-            Relation::NoWorse { margin, .. } => {
-                let by = size(*margin);
-                format!("{metric} of {} is not {by} above that of {}", label(0), label(1))
-            }
-            Relation::Same { margin, .. } => {
-                let by = size(*margin);
-                format!("{metric} of {} is within {by} of that of {}", label(0), label(1))
-            }
-        }
     }
 }
 

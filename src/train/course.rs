@@ -4,14 +4,14 @@ use super::diagnose::{self, Diagnosis};
 use super::evaluate::Evaluator;
 use super::feed::Feed;
 use super::grow;
-use super::net::Mode;
 use super::place::Place;
 use super::run::{Feedback, process_age};
+use super::running::Running;
 use super::schedule::Rate;
 use super::source::Source;
-use super::step::{Outcome, Trainer};
+use super::step::Trainer;
 use super::stop::{Stop, Stopped};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fathom::arch::Network;
 use fathom::data::{Dataset, Images};
 use fathom::protocol::{Event, Interval, Job};
@@ -20,7 +20,7 @@ use fathom::record::{
 };
 use fathom::spec::{Every, Settings};
 use std::time::{Duration, Instant};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Updates between two looks at whether the loss is still finite, on devices where a look makes
 /// the processor wait.
@@ -29,11 +29,8 @@ const LOOK_EVERY: u64 = 50;
 /// Time between two checkpoints is at least so many times that of writing one.
 const TIMES_COST: u32 = 200;
 
-/// Training images on which a net that has grown is held against the one before.
-const GROWN_PROBE: usize = 500;
-
-/// How far logits at prediction may be apart then; rounding gives about a tenth of it.
-const GROWN_WITHIN: f64 = 1e-4;
+/// Images of one pass through a net that is about to grow.
+const GROWN_BATCH: usize = 100;
 
 /// How a run ended for now.
 pub enum Ending {
@@ -41,54 +38,6 @@ pub enum Ending {
     Over(Status),
     /// Told to stop after so many updates.
     Stopped(u64),
-}
-
-/// Sums over the batches since the last row, on the device.
-pub struct Running {
-    loss: Tensor,
-    wrong: Tensor,
-    batches: u64,
-}
-
-impl Running {
-    /// Nothing yet.
-    pub fn new(device: Device) -> Self {
-        Self {
-            loss: Tensor::zeros([], (Kind::Float, device)),
-            wrong: Tensor::zeros([], (Kind::Int64, device)),
-            batches: 0,
-        }
-    }
-
-    /// As a checkpoint has it.
-    pub fn at(position: &Position, device: Device) -> Self {
-        let loss = Tensor::from_slice(&[f32::from_bits(position.running_loss)]).view(());
-        let wrong = Tensor::from_slice(&[position.running_wrong]).view(());
-        let batches = position.running_batches;
-        Self { loss: loss.to_device(device), wrong: wrong.to_device(device), batches }
-    }
-
-    /// One more batch.
-    pub fn add(&mut self, outcome: &Outcome) {
-        self.loss += &outcome.loss;
-        self.wrong += &outcome.wrong;
-        self.batches += 1;
-    }
-
-    /// Whether every loss was a number.
-    pub fn is_finite(&self) -> bool {
-        self.loss.double_value(&[]).is_finite()
-    }
-
-    /// Mean loss and error in per cent over batches of this size; nothing before the first.
-    fn means(&self, batch: usize) -> (Option<f64>, Option<f64>) {
-        if self.batches == 0 {
-            return (None, None);
-        }
-        let loss = self.loss.double_value(&[]) / self.batches as f64;
-        let images = (self.batches * batch as u64) as f64;
-        (Some(loss), Some(100.0 * self.wrong.int64_value(&[]) as f64 / images))
-    }
 }
 
 /// A run on its way.
@@ -179,31 +128,17 @@ impl Course<'_> {
 
     /// Adds layers that are the identity. The optimiser begins anew.
     fn grow(&mut self, feedback: Feedback) -> Result<()> {
-        let (deep, train, place) = (&self.job.network, &self.sources[0], self.place);
-        let averages = self.trainer.net.named_statistics().into_iter().collect();
-        let batches = self.subset.chunks(self.settings.training.batch);
-        let batches = batches.map(|part| train.plain(part, place).0);
-        let ends = grow::ends(self.network, self.trainer.parameters(), &averages, batches);
-        let weights = grow::grown(deep, &self.trainer.weights()?, &ends);
-        let mut grown = Trainer::new(deep, self.settings, place, self.records);
-        grown.import(&weights);
-        let probe: Vec<u32> = self.subset.iter().copied().take(GROWN_PROBE).collect();
-        let (images, _) = train.plain(&probe, place);
-        let guard = tch::no_grad_guard();
-        let logits = |trainer: &Trainer| trainer.net.forward(&images, Mode::Predict);
-        let difference = (logits(&grown) - logits(&self.trainer)).abs().max().double_value(&[]);
-        drop(guard);
-        ensure!(
-            place.compute != Kind::Float || difference < GROWN_WITHIN,
-            "the grown net gives other logits: {difference:.2e} apart"
-        );
+        let (place, source) = (self.place, &self.sources[0]);
+        let mut grown = Trainer::new(&self.job.network, self.settings, place, self.records);
+        let images: Vec<Tensor> =
+            self.subset.chunks(GROWN_BATCH).map(|part| source.plain(part, place).0).collect();
+        let shallower = (self.network, &self.trainer);
+        let difference = grow::grow(shallower, (&self.job.network, &mut grown), &images)?;
         let step = self.step;
-        let text = format!(
-            "grown after {step} updates: logits at prediction within {difference:.1e} on {} images",
-            probe.len()
-        );
+        let text =
+            format!("grown after {step} updates: logits at prediction within {difference:.1e}");
         feedback(Event::Remark { text });
-        self.network = deep;
+        self.network = &self.job.network;
         self.trainer = grown;
         self.evaluator = Evaluator::new(place, self.stop, self.records);
         Ok(())

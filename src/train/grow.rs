@@ -1,14 +1,47 @@
 //! Growing a net by layers that are the identity.
 
-use super::net::{Averages, Pass, observe};
+use super::net::{Averages, Mode, Pass, observe};
 use super::parameters::Parameters;
+use super::step::Trainer;
+use anyhow::{Result, ensure};
 use fathom::arch::{AVERAGES, Layer, Network, Norm};
 use fathom::record::{Values, Weights};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
 /// Mean and variance of each channel at the end of each stage, by the stage's name.
-pub type Ends = BTreeMap<String, [Vec<f64>; 2]>;
+type Ends = BTreeMap<String, [Vec<f64>; 2]>;
+
+/// How far logits at prediction may be apart before and after; rounding gives a few per cent of it.
+const WITHIN: f64 = 1e-4;
+
+/// Gives a deeper net in training the weights with which it computes what a shallower one does, and
+/// sees whether it does: how far logits at prediction are apart, at most, on these batches of
+/// images, over which the statistics of what passes are taken too.
+///
+/// # Errors
+/// When they are apart by more than rounding.
+pub fn grow(
+    (shallow, trained): (&Network, &Trainer),
+    (deep, grown): (&Network, &mut Trainer),
+    images: &[Tensor],
+) -> Result<f64> {
+    let averages = trained.net.named_statistics().into_iter().collect();
+    let ends = ends(shallow, trained.parameters(), &averages, images);
+    grown.import(&weights(deep, &trained.weights()?, &ends));
+    let _guard = tch::no_grad_guard();
+    let difference = |images: &Tensor| {
+        let logits = |trainer: &Trainer| trainer.net.forward(images, Mode::Predict);
+        (logits(grown) - logits(trained)).abs().max().double_value(&[])
+    };
+    let difference = images.iter().map(difference).fold(0.0, f64::max);
+    let is_exact = grown.parameters().place().compute == Kind::Float;
+    ensure!(
+        !is_exact || difference < WITHIN,
+        "the grown net gives other logits: {difference:.2e} apart"
+    );
+    Ok(difference)
+}
 
 /// The stage of a layer: `layer1` of `layer1.0.conv2`.
 fn stage(name: &str) -> Option<&str> {
@@ -16,16 +49,16 @@ fn stage(name: &str) -> Option<&str> {
 }
 
 /// What leaves the stages of a net at prediction, over these batches of images.
-pub fn ends(
+fn ends(
     network: &Network,
     parameters: &Parameters,
     averages: &Averages,
-    batches: impl Iterator<Item = Tensor>,
+    batches: &[Tensor],
 ) -> Ends {
     let _guard = tch::no_grad_guard();
     let mut sums: BTreeMap<String, (Tensor, Tensor, f64)> = BTreeMap::new();
     for images in batches {
-        let Pass { layers, .. } = observe(network, parameters, Some(averages), &images);
+        let Pass { layers, .. } = observe(network, parameters, Some(averages), images);
         // The last layer of each stage replaces those before it.
         let last: BTreeMap<&str, &Tensor> =
             layers.iter().filter_map(|seen| Some((stage(&seen.name)?, &seen.behind))).collect();
@@ -51,14 +84,14 @@ pub fn ends(
 }
 
 /// Weights with which the deeper net computes at prediction what the shallower one does with
-/// `weights`: the layers that it has more are convolutions that copy their input (Dirac kernels),
+/// those that were trained: the layers that it has more are convolutions that copy their input (Dirac kernels),
 /// with normalisations that undo themselves, γ = √(σ² + ε) and β = μ. With μ and σ² those of what
 /// passes there, batches in training pass nearly unchanged too; what passes is never negative, so
 /// that ReLU lets it through.
-pub fn grown(deep: &Network, weights: &Weights, ends: &Ends) -> Weights {
+fn weights(deep: &Network, trained: &Weights, ends: &Ends) -> Weights {
     let eps = epsilon(&deep.layers);
     let value = |name: &str, shape: &[usize]| -> Values {
-        if let Some(there) = weights.tensors.get(name) {
+        if let Some(there) = trained.tensors.get(name) {
             return there.clone();
         }
         let len = shape.iter().product();
@@ -99,7 +132,7 @@ fn epsilon(layers: &[Layer]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::net::{Mode, Net};
+    use crate::train::net::Net;
     use crate::train::place::Place;
     use crate::train::weights;
     use fathom::arch::{defaults, family, network, shallower};
@@ -123,10 +156,10 @@ mod tests {
         let images = Tensor::randn([32, 3, 16, 16], (Kind::Float, Device::Cpu));
         let _ = net.forward(&images, Mode::Refresh { batches: 0 });
         let averages: Averages = net.named_statistics().into_iter().collect();
-        let ends = ends(&shallow, &parameters, &averages, [images.shallow_clone()].into_iter());
+        let ends = ends(&shallow, &parameters, &averages, &[images.shallow_clone()]);
         assert_eq!(ends.keys().collect::<Vec<_>>(), ["layer1", "layer2", "layer3"]);
-        let weights = grown(&deep, &weights::export(&net, &parameters).unwrap(), &ends);
-        let (grown, _) = weights::load(&weights, &deep, place);
+        let copied = super::weights(&deep, &weights::export(&net, &parameters).unwrap(), &ends);
+        let (grown, _) = weights::load(&copied, &deep, place);
         let distance = |mode: Mode| {
             let difference = grown.forward(&images, mode) - net.forward(&images, mode);
             difference.abs().max().double_value(&[])

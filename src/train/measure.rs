@@ -1,10 +1,10 @@
 //! How long a run would take: some updates and evaluations of it, timed.
 
-use super::course::Running;
 use super::evaluate::Evaluator;
 use super::fault::Fault;
 use super::feed::Feed;
 use super::place::Place;
+use super::running::Running;
 use super::source::Source;
 use super::step::Trainer;
 use super::stop::Stop;

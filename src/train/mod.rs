@@ -20,6 +20,7 @@ mod parameters;
 mod place;
 mod recorder;
 mod run;
+mod running;
 mod schedule;
 mod shim;
 mod source;

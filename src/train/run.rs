@@ -1,12 +1,13 @@
 //! A run from its job to its end, or to the point from which it goes on.
 
-use super::course::{Course, Ending, Running};
+use super::course::{Course, Ending};
 use super::device;
 use super::diagnose::Diagnosis;
 use super::evaluate::Evaluator;
 use super::fault::Fault;
 use super::feed::Feed;
 use super::place::Place;
+use super::running::Running;
 use super::schedule::Rate;
 use super::shim;
 use super::source::Source;

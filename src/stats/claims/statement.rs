@@ -1,0 +1,54 @@
+//! What a claim says, in words.
+
+use crate::key::short;
+use crate::spec::{Arm, Choice, Claim, Relation};
+
+/// One sentence without a full stop: the metric, the arms, the margin with its unit.
+pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &Choice)]) -> String {
+    let metric = match claim.step {
+        None => claim.metric.clone(),
+        Some(1) => format!("{} after 1 update", claim.metric),
+        Some(step) => format!("{} after {step} updates", claim.metric),
+    };
+    // A difference of two values, and a value.
+    let [many, own] = match &claim.metric {
+        metric if metric.ends_with("_pct") => [" points", "%"],
+        metric if metric.contains("loss") => [" nats", " nats"],
+        _ => ["", ""],
+    };
+    let size = |number: f64| {
+        let unit = if number == 1.0 { many.trim_end_matches('s') } else { many };
+        format!("{number}{unit}")
+    };
+    let label = |place: usize| &arms[place].0.label;
+    match &claim.relation {
+        Relation::Higher { by_at_least, .. } => format!(
+            "{metric} of {} exceeds that of {} by at least {}",
+            label(0),
+            label(1),
+            size(*by_at_least)
+        ),
+        Relation::Trend { over, rises, by_at_least, .. } => format!(
+            "{metric} {} from {} to {}, fitted over {} values of {}, by at least {}",
+            if *rises { "rises" } else { "falls" },
+            label(0),
+            label(arms.len() - 1),
+            arms.len(),
+            short(over),
+            size(*by_at_least),
+        ),
+        Relation::Bound { at_most, bound, .. } => format!(
+            "{metric} of {} is at {} {bound}{own}",
+            label(0),
+            if *at_most { "most" } else { "least" }
+        ),
+        Relation::NoWorse { margin, .. } => {
+            let by = size(*margin);
+            format!("{metric} of {} is not {by} above that of {}", label(0), label(1))
+        }
+        Relation::Same { margin, .. } => {
+            let by = size(*margin);
+            format!("{metric} of {} is within {by} of that of {}", label(0), label(1))
+        }
+    }
+}
