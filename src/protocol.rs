@@ -79,6 +79,15 @@ impl Default for Interval {
     }
 }
 
+impl std::fmt::Display for Interval {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Interval::Seconds(seconds) => write!(f, "{seconds}s"),
+            Interval::Steps(steps) => write!(f, "{steps}"),
+        }
+    }
+}
+
 impl std::str::FromStr for Interval {
     type Err = String;
 
@@ -240,6 +249,9 @@ mod tests {
         assert_eq!("1.5m".parse(), Ok(Interval::Seconds(90.0)));
         assert_eq!("1h".parse(), Ok(Interval::Seconds(3600.0)));
         assert_eq!("500".parse(), Ok(Interval::Steps(500)));
+        for interval in [Interval::Seconds(90.0), Interval::Seconds(0.5), Interval::Steps(500)] {
+            assert_eq!(interval.to_string().parse(), Ok(interval));
+        }
         for wrong in ["", "0", "0s", "-1s", "soon", "m"] {
             assert!(wrong.parse::<Interval>().is_err(), "{wrong}");
         }

@@ -43,6 +43,22 @@ pub fn settle(
     sweep::choose(runs, known, worker, &conditions(runs, options), &mut told)
 }
 
+/// The layouts of runs that train on other machines than this one, where nothing can be measured:
+/// those of before, and `other` for the rest.
+///
+/// # Errors
+/// When the directory's files are damaged.
+pub fn unmeasured(runs: &[Run], directory: &SweepDir, other: Layout) -> Result<Layouts> {
+    let mut known = of_before(runs, directory)?;
+    for run in runs {
+        let shape = shape(run);
+        if known.get(&shape).is_none() {
+            known.0.push(ShapeLayout { shape, layout: other, seconds: None });
+        }
+    }
+    Ok(known)
+}
+
 /// What was stored, and what runs say that began before layouts were.
 fn of_before(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
     let mut known = directory.execution()?.map(|stored| stored.layouts).unwrap_or_default();

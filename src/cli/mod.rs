@@ -1,6 +1,7 @@
 //! The command line: one file per sub-command, each only glue.
 
 mod bench;
+mod cancel;
 mod check;
 mod compare;
 mod cuda;
@@ -22,10 +23,12 @@ mod progress;
 mod report;
 mod run;
 mod say;
+mod slurm;
 mod sound;
 mod stage;
 mod status;
 mod table;
+mod task;
 
 use crate::arch::Family;
 use crate::spec::SpecError;
@@ -51,6 +54,8 @@ enum Command {
     Plan(plan::Args),
     /// Show the state of every run of a results directory
     Status(status::Args),
+    /// Stop what runs or waits for a results directory, here and on a Slurm cluster
+    Cancel(cancel::Args),
     /// Draw the figures of a results directory from its CSV
     Plot(plot::Args),
     /// Report results: one HTML page, Markdown, and tables spliced into other files
@@ -73,6 +78,9 @@ enum Command {
     Data(data::Args),
     /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
     Doctor(doctor::Args),
+    /// Train the runs of one task of a Slurm array: what `run --on slurm` submits
+    #[command(hide = true)]
+    Task(task::Args),
 }
 
 /// Arguments that clap cannot check are wrong.
@@ -112,6 +120,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::New(args) => new::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Cancel(args) => cancel::run(&args),
+        Command::Task(args) => task::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -61,14 +61,31 @@ pub fn options(
     let on_cpu = devices[0] == "cpu";
     // Small nets side by side on one thread each do more work than one on all cores.
     let jobs = args.jobs.map_or(if on_cpu { cores.min(runs.max(1)) } else { 1 }, usize::from);
+    let threads = share(jobs * devices.len());
+    with(args, devices, (jobs, threads), directory)
+}
+
+/// The same for given devices and runs side by side on each, and so many threads unless another
+/// number binds or is asked for.
+///
+/// # Errors
+/// When earlier runs bind to other ones.
+pub fn with(
+    args: &Machine,
+    devices: Vec<String>,
+    (jobs, threads): (usize, usize),
+    directory: Option<&SweepDir>,
+) -> Result<Options> {
+    let stored = directory.map(SweepDir::execution).transpose()?.flatten();
     let asked = args.threads.map(usize::from);
     let threads = match (&stored, directory) {
         (Some(stored), Some(directory)) => {
             bind(stored, &devices[0], asked, directory)?;
             stored.threads
         }
-        _ => asked.unwrap_or_else(|| share(jobs * devices.len())),
+        _ => asked.unwrap_or(threads),
     };
+    let on_cpu = devices[0] == "cpu";
     let cuda = match (&stored, directory) {
         (Some(stored), Some(directory)) => args.cuda.bound(stored, directory)?,
         _ => args.cuda.of(&devices[0])?,

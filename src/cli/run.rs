@@ -4,7 +4,7 @@ use super::options::{Machine, options};
 use super::say::say;
 use super::stage::Stage;
 use super::table::{self, Format};
-use super::{SOME_FAILED, decide, layout, measure, plan};
+use super::{SOME_FAILED, decide, layout, measure, plan, slurm};
 use crate::protocol::{Interval, STOPPED};
 use crate::record::{
     Layout, Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
@@ -61,6 +61,8 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     machine: Machine,
+    #[command(flatten)]
+    slurm: slurm::Flags,
     /// Time between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
     #[arg(long, value_name = "INTERVAL")]
     checkpoint: Option<Interval>,
@@ -84,6 +86,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
+    args.slurm.check(args.smoke, args.max_hours.is_some())?;
     let mut experiment = args.chosen.load()?;
     for remark in &experiment.remarks {
         say(format!("note: {remark}"));
@@ -110,12 +113,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.until_decided {
         experiment.runs = decide::begin(&experiment)?;
     }
-    if args.dry_run {
-        plan::table(&experiment.runs).print(args.format)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let directory =
         SweepDir::new(args.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&name)));
+    if args.dry_run {
+        if args.slurm.is_wanted() {
+            args.slurm.show(&args.order(&experiment, &directory))?;
+        } else {
+            plan::table(&experiment.runs).print(args.format)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     directory.create()?;
     let lock = hold(&directory)?;
     refuse_strangers(&experiment.configs, &directory)?;
@@ -128,10 +135,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut options = Options {
         checkpoint: args.checkpoint.unwrap_or_default(),
         stand_in: args.smoke,
-        ..options(&args.machine, &probe, experiment.runs.len(), bound)?
+        ..if args.slurm.is_wanted() {
+            args.slurm.options(&args.machine, &probe, &directory)?
+        } else {
+            options(&args.machine, &probe, experiment.runs.len(), bound)?
+        }
     };
     let layout = args.machine.layout.or(args.smoke.then(Layout::default));
-    options.layouts = layout::settle(&experiment.runs, bound, &worker, &options, layout)?;
+    options.layouts = if layout.is_none() && args.slurm.is_wanted() && options.devices[0] != "cpu" {
+        layout::unmeasured(&experiment.runs, &directory, Layout::ChannelsLast)?
+    } else {
+        layout::settle(&experiment.runs, bound, &worker, &options, layout)?
+    };
     if let (Some(hours), false) = (args.max_hours, args.until_decided) {
         measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
     }
@@ -140,12 +155,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let layouts = options.layouts.clone();
     let execution = SweepExecution::new(&options.devices[0], options.threads);
     directory.write_execution(&SweepExecution { layouts, cuda: options.cuda, ..execution })?;
+    if args.slurm.is_wanted() {
+        while !args.slurm.submit(&args.order(&experiment, &directory), &options)? {
+            let further = match args.until_decided {
+                true => decide::go_on(&experiment, &directory, &experiment.runs)?,
+                false => Vec::new(),
+            };
+            if further.is_empty() {
+                directory.load()?.write(&directory.curves())?;
+                let none = (Outcome::default(), Control::new());
+                return report(&experiment, &directory, args.format, &none.0, &none.1);
+            }
+            experiment.runs.extend_from_slice(&further);
+            write_plan(&experiment, &directory)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let stage = Stage {
         name: &name,
         directory: &directory,
         options: &options,
         worker: &worker,
-        lock: &lock,
+        lock: Some(&lock),
         control: Arc::new(Control::new()),
         progress: Arc::default(),
     };
@@ -166,6 +197,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         outcome.remarks.extend(next.remarks);
     }
     report(&experiment, &directory, args.format, &outcome, &stage.control)
+}
+
+impl Args {
+    /// What Slurm is to do.
+    fn order<'a>(
+        &'a self,
+        experiment: &'a Experiment,
+        directory: &'a SweepDir,
+    ) -> slurm::Order<'a> {
+        slurm::Order {
+            name: &experiment.name,
+            runs: &experiment.runs,
+            directory,
+            sets: &self.chosen.sets,
+            machine: &self.machine,
+            checkpoint: self.checkpoint,
+        }
+    }
 }
 
 /// Writes which runs the experiment came to: those of further seeds only as far as somebody wants

@@ -8,3 +8,8 @@ use std::io::Write;
 pub fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
+
+/// `1 run`, `2 runs`.
+pub fn so_many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

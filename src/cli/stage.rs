@@ -1,7 +1,7 @@
 //! A sweep on its way: what it says of itself, and who may stop it.
 
 use super::progress::Progress;
-use super::say::say;
+use super::say::{say, so_many};
 use crate::record::{Lock, State, SweepDir};
 use crate::spec::Run;
 use crate::sweep::{Control, Options, Outcome, Sweep, Told, Worker, listen, locked, tally};
@@ -19,8 +19,8 @@ pub struct Stage<'a> {
     pub options: &'a Options,
     /// What trains.
     pub worker: &'a Worker,
-    /// On the directory.
-    pub lock: &'a Lock,
+    /// On the directory, unless this process is one of several.
+    pub lock: Option<&'a Lock>,
     /// Stops it.
     pub control: Arc<Control>,
     /// Of the runs that are under way.
@@ -44,7 +44,7 @@ impl Stage<'_> {
             executor: self.worker,
             observer: &*progress,
             control: &self.control,
-            lock: Some(self.lock.token()),
+            lock: self.lock.map(Lock::token),
         }
         .run();
         progress.close();
@@ -83,7 +83,8 @@ impl Stage<'_> {
 fn announce(name: &str, runs: usize, before: &BTreeMap<State, usize>, options: &Options) {
     let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum::<usize>();
     say(format!(
-        "{name}: {runs} runs{}, {} side by side, {} on {}",
+        "{name}: {}{}, {} side by side, {} on {}",
+        so_many(runs, "run"),
         if done > 0 { format!(" ({done} done before)") } else { String::new() },
         options.jobs * options.devices.len(),
         if options.threads == 1 {

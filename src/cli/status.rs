@@ -1,10 +1,12 @@
 //! `fathom status`.
 
+use super::say::say;
 use super::sound;
 use super::table::{self, Format, Table};
-use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, natural_order};
+use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order};
 use crate::spec::Config;
 use crate::stats;
+use crate::sweep::slurm::{Queue, Refusal, Slurm};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,12 +47,47 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let planned = directory.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
-    runs(&directory, &planned)?.print(args.format)?;
+    runs(&directory, &planned, &Tasks::of(&directory)?)?.print(args.format)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// What Slurm has of a directory's runs.
+#[derive(Default)]
+struct Tasks {
+    of_runs: BTreeMap<String, TaskId>,
+    queue: Queue,
+    /// Whether Slurm told.
+    is_known: bool,
+}
+
+impl Tasks {
+    fn of(directory: &SweepDir) -> Result<Self> {
+        let of_runs = directory.tasks_of_runs()?;
+        let jobs: BTreeSet<u64> = of_runs.values().map(|(job, _)| *job).collect();
+        let jobs: Vec<u64> = jobs.into_iter().collect();
+        let told = Slurm.queue(&jobs);
+        // Results are read on other machines than those that made them.
+        if let Err(refusal @ (Refusal::Away(_) | Refusal::Full | Refusal::Other(_))) = &told {
+            say(format!("note: what Slurm has of the runs is not known: {refusal}"));
+        }
+        let is_known = told.is_ok();
+        Ok(Self { of_runs, queue: told.unwrap_or_default(), is_known })
+    }
+
+    /// Of a run: the task in words, and whether Slurm holds it.
+    fn find(&self, id: &str) -> Option<(String, bool)> {
+        let task @ (job, index) = self.of_runs.get(id)?;
+        let name = format!("{job}_{index}");
+        let Some(place) = self.queue.get(task) else {
+            return Some((if self.is_known { "ended".into() } else { format!("{name} ?") }, false));
+        };
+        let where_or_why = if place.node.is_empty() { &place.reason } else { &place.node };
+        Some((format!("{name} {} ({where_or_why})", place.state), true))
+    }
+}
+
 /// One row per run that was planned or has begun.
-fn runs(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Table> {
+fn runs(directory: &SweepDir, planned: &BTreeMap<String, Config>, tasks: &Tasks) -> Result<Table> {
     let mut ids: BTreeSet<String> = directory.runs()?.iter().map(RunDir::id).collect();
     ids.extend(planned.keys().cloned());
     // Depth 8 before depth 20.
@@ -59,14 +96,24 @@ fn runs(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Tabl
         let mut parts = a.split('-').zip(b.split('-')).map(|(a, b)| natural_order(a, b));
         parts.find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b))
     });
-    let mut table = Table::new(COLUMNS);
+    let has_tasks = !tasks.of_runs.is_empty();
+    let mut table = Table::new(COLUMNS.into_iter().chain(has_tasks.then_some("slurm")));
     for id in &ids {
         let run = directory.run(id);
         let config = match planned.get(id) {
             Some(config) => config.clone(),
             None => run.manifest()?.config,
         };
-        table.row(row(id, &run, &config)?);
+        let mut cells = row(id, &run, &config)?.to_vec();
+        if has_tasks {
+            let task = tasks.find(id);
+            if task.as_ref().is_some_and(|(_, is_held)| *is_held) {
+                // It comes to it by itself.
+                cells[COLUMNS.len() - 1] = "".into();
+            }
+            cells.push(task.map(|(words, _)| words).into());
+        }
+        table.row(cells);
     }
     Ok(table)
 }
@@ -162,7 +209,7 @@ mod tests {
         curve.append(&at(20, 5.0)).unwrap();
         let config = Config::from([("training.iterations".to_owned(), json!(70))]);
         let planned = BTreeMap::from([("a".to_owned(), config)]);
-        let cells = || runs(&directory, &planned).unwrap().rows.remove(0);
+        let cells = || runs(&directory, &planned, &Tasks::default()).unwrap().rows.remove(0);
         assert_eq!(cells()[1..4], [json!("killed"), json!(20), json!(70)]);
         assert_eq!(cells()[8], Value::Null);
         let lock = Lock::acquire(&run.lock(), "fathom-train", &Patience::default()).unwrap();

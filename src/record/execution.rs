@@ -128,18 +128,33 @@ impl SweepExecution {
 
 impl SweepDir {
     /// What binds further runs here: what was stored, else what the first run says of itself;
-    /// nothing as long as no run has begun.
+    /// nothing as long as no run has begun or was handed to Slurm.
     ///
     /// # Errors
     /// When a file is damaged.
     pub fn execution(&self) -> Result<Option<SweepExecution>> {
-        let Some(first) = self.runs()?.into_iter().next() else { return Ok(None) };
-        let path = self.execution_file();
-        if path.exists() {
-            return read_json(&path).map(Some);
+        if !self.has_begun() {
+            return Ok(None);
         }
+        let first = self.runs()?.into_iter().next();
+        let is_given = self.arrays()?.values().any(|array| array.job.is_some());
+        if (first.is_some() || is_given)
+            && let Some(stored) = self.planned_execution()?
+        {
+            return Ok(Some(stored));
+        }
+        let Some(first) = first else { return Ok(None) };
         let execution = first.manifest()?.execution;
         Ok(Some(SweepExecution::new(&execution.device, execution.threads)))
+    }
+
+    /// What was stored, also before any run has begun.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn planned_execution(&self) -> Result<Option<SweepExecution>> {
+        let path = self.execution_file();
+        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// Stores it for later invocations.
@@ -169,6 +184,7 @@ mod tests {
         assert_eq!((stored.device.as_str(), stored.threads), ("cuda", 3));
         directory.write_execution(&stored).unwrap();
         assert_eq!(directory.execution().unwrap(), None, "planned only");
+        assert_eq!(directory.planned_execution().unwrap().as_ref(), Some(&stored));
         let run = directory.run("a");
         run.create().unwrap();
         let execution = Execution { device: "cpu".into(), threads: 2, ..Execution::default() };

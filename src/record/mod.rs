@@ -6,6 +6,7 @@
 //!   experiment.toml  resolved.json  execution.json
 //!   runs/<run id>/run.json curve.csv layers.csv status.json log.txt
 //!   curves.csv  figures/
+//!   slurm/                                  what was handed to Slurm
 //!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
 //! ```
 //!
@@ -13,6 +14,7 @@
 //! can be made again from it. Who writes holds a lock (`lock`), which works on file systems shared
 //! between machines.
 
+mod arrays;
 mod atomic;
 mod checkpoint;
 mod columns;
@@ -29,6 +31,7 @@ mod sweep_dir;
 mod table;
 mod weights;
 
+pub use arrays::{TaskArray, TaskId};
 pub use atomic::{write_after, write_atomically};
 pub use checkpoint::{Checkpoint, Position};
 pub use columns::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};

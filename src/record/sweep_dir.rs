@@ -108,6 +108,11 @@ impl SweepDir {
         write_json(&self.root.join("claims.json"), verdicts)
     }
 
+    /// Whether this is a directory of results at all.
+    pub fn has_begun(&self) -> bool {
+        self.root.join("runs").is_dir()
+    }
+
     /// All runs that have begun, by name.
     ///
     /// # Errors
@@ -133,7 +138,7 @@ impl SweepDir {
     /// # Errors
     /// When neither is there, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
-        let mut runs = if self.root.join("runs").is_dir() {
+        let mut runs = if self.has_begun() {
             self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
         } else {
             SweepCurves::read(&self.curves())?.runs

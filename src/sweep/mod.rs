@@ -13,6 +13,7 @@ mod policy;
 mod pool;
 mod signals;
 mod slot;
+pub mod slurm;
 mod strangers;
 #[cfg(test)]
 mod tests;

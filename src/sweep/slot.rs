@@ -32,7 +32,8 @@ pub struct Sweep<'a> {
     pub observer: &'a dyn Observer,
     /// What stops it.
     pub control: &'a Control,
-    /// The lock of the directory under which everything is written.
+    /// The lock of the directory under which everything is written. Without it, where several
+    /// processes train runs of one sweep, what is derived from all runs is left to others.
     pub lock: Option<&'a LockToken>,
 }
 
@@ -76,8 +77,7 @@ impl Sweep<'_> {
         Ok(outcome)
     }
 
-    /// Unfinished runs: seed by seed, so that every arm has its first seed early, and within a seed
-    /// the longest first, so that no slot is idle at the end.
+    /// Unfinished runs.
     fn queue(&self) -> Result<Vec<&Run>> {
         let mut unfinished = Vec::new();
         for run in self.runs {
@@ -85,11 +85,14 @@ impl Sweep<'_> {
                 unfinished.push(run);
             }
         }
-        unfinished.sort_by_key(|run| (run.settings.seed, std::cmp::Reverse(run.work())));
+        order(&mut unfinished);
         Ok(unfinished)
     }
 
     fn renew_curves(&self) -> Result<()> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
         let curves = self.directory.load()?;
         self.check_lock()?;
         curves.write(&self.directory.curves())
@@ -122,6 +125,12 @@ impl Sweep<'_> {
             checkpoint: self.options.checkpoint,
         }
     }
+}
+
+/// Seed by seed, so that every arm has its first seed early, and within a seed the longest first, so
+/// that no slot is idle at the end.
+pub(super) fn order(runs: &mut [&Run]) {
+    runs.sort_by_key(|run| (run.settings.seed, std::cmp::Reverse(run.work())));
 }
 
 impl<'a> Running<'a> {

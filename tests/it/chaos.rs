@@ -1,7 +1,6 @@
 //! Sweeps whose processes are killed at random end as those that were left alone.
 
-use crate::support::{fathom, with_experiment};
-use std::collections::BTreeMap;
+use crate::support::{fathom, outcomes, with_experiment};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,21 +25,6 @@ fn command(folder: &Path, out: &str) -> Command {
     }
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command
-}
-
-/// Curves without their clocks, and weights, by run.
-fn outcomes(results: &Path) -> BTreeMap<String, (String, Vec<u8>)> {
-    let entries = std::fs::read_dir(results.join("runs")).expect("results");
-    let outcome = |run: &Path| {
-        let text = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
-        let rows = text.lines().map(|line| line.rsplit_once(',').expect("columns").0);
-        let weights = std::fs::read(run.join("checkpoint.safetensors")).expect("weights");
-        (rows.collect::<Vec<_>>().join("\n"), weights)
-    };
-    entries
-        .map(|entry| entry.expect("readable").path())
-        .map(|run| (run.file_name().expect("a name").to_string_lossy().into_owned(), outcome(&run)))
-        .collect()
 }
 
 /// A few random numbers, the same every time (a linear congruential generator).

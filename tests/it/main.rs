@@ -13,6 +13,8 @@ mod format;
 mod large;
 #[cfg(feature = "train")]
 mod resume;
+#[cfg(feature = "train")]
+mod slurm;
 mod supervise;
 mod support;
 #[cfg(feature = "train")]

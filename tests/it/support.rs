@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use assert_cmd::Command;
+use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -56,4 +57,20 @@ pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     errors
+}
+
+/// Curves without their clocks, and weights, by run.
+#[cfg(feature = "train")]
+pub fn outcomes(results: &Path) -> BTreeMap<String, (String, Vec<u8>)> {
+    let entries = std::fs::read_dir(results.join("runs")).expect("results");
+    let outcome = |run: &Path| {
+        let text = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
+        let rows = text.lines().map(|line| line.rsplit_once(',').expect("columns").0);
+        let weights = std::fs::read(run.join("checkpoint.safetensors")).expect("weights");
+        (rows.collect::<Vec<_>>().join("\n"), weights)
+    };
+    entries
+        .map(|entry| entry.expect("readable").path())
+        .map(|run| (run.file_name().expect("a name").to_string_lossy().into_owned(), outcome(&run)))
+        .collect()
 }
