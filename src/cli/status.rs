@@ -1,5 +1,7 @@
 //! `fathom status`.
 
+mod watch;
+
 use super::say::say;
 use super::sound;
 use super::table::{self, Format, Table};
@@ -12,6 +14,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -23,7 +26,20 @@ pub struct Args {
     /// How the table is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Show the table again every SECONDS, until all runs have ended
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        default_missing_value = "2",
+        value_parser = clap::value_parser!(u16).range(1..),
+        conflicts_with_all = ["summary", "format"]
+    )]
+    watch: Option<u16>,
 }
+
+/// Place of the state among them.
+const STATE: usize = 1;
 
 const COLUMNS: [&str; 11] = [
     "run",
@@ -46,8 +62,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         table::summary(&stats::table(&directory.load()?), args.format).print(args.format)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let planned = directory.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
-    runs(&directory, &planned, &Tasks::of(&directory)?)?.print(args.format)?;
+    let table = || {
+        let planned = directory.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
+        runs(&directory, &planned, &Tasks::of(&directory)?)
+    };
+    match args.watch {
+        Some(seconds) => {
+            let title = directory.root().display().to_string();
+            watch::watch(Duration::from_secs(seconds.into()), &title, table)?;
+        }
+        None => table()?.print(args.format)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -142,7 +142,7 @@ const TRACES: &str = "document.getElementById('curves').data.length";
 
 #[test]
 fn the_report_of_two_hundred_runs_is_used_in_a_browser() {
-    let (folder, _) = sweep::written();
+    let (folder, _) = sweep::written(sweep::LARGE);
     succeed(folder.path(), &["report", "results/large"]);
     let file = folder.path().join("results/large/report.html");
     let megabytes = file.metadata().expect("written").len() as f64 / 1e6;

@@ -4,7 +4,7 @@ pub mod sweep;
 mod usage;
 
 use std::path::Path;
-use sweep::{ROWS, RUNS};
+use sweep::{LARGE, Size};
 use usage::Usage;
 
 /// What a command may take, so that nobody waits for a figure. Time is the processor's, which other
@@ -22,10 +22,10 @@ fn within_limits(folder: &Path, line: &str) -> String {
 
 #[test]
 fn two_hundred_runs_of_five_hundred_rows_are_read_and_drawn_in_two_seconds() {
-    let (folder, directory) = sweep::written();
+    let (folder, directory) = sweep::written(LARGE);
     let curves = directory.load().expect("sound files");
-    assert_eq!(curves.runs.len(), RUNS);
-    assert!(curves.runs.iter().all(|run| run.rows.len() == ROWS));
+    assert_eq!(curves.runs.len(), LARGE.runs());
+    assert!(curves.runs.iter().all(|run| run.rows.len() == LARGE.rows));
 
     let printed = within_limits(folder.path(), "plot results/large");
     let drawn = |kind: &str| printed.lines().filter(|line| line.ends_with(kind)).count();
@@ -35,7 +35,7 @@ fn two_hundred_runs_of_five_hundred_rows_are_read_and_drawn_in_two_seconds() {
         assert!(length > 5_000, "{figure}: {length} bytes");
     }
     let table = within_limits(folder.path(), "status results/large --format csv");
-    assert_eq!(table.lines().filter(|line| line.contains(",done,")).count(), RUNS);
+    assert_eq!(table.lines().filter(|line| line.contains(",done,")).count(), LARGE.runs());
     let table = within_limits(folder.path(), "status results/large --summary --format csv");
     assert_eq!(table.lines().count(), 1 + 2 * 5 * 5);
     let verdicts = within_limits(folder.path(), "check results/large --format csv");
@@ -47,4 +47,18 @@ fn two_hundred_runs_of_five_hundred_rows_are_read_and_drawn_in_two_seconds() {
     let without_size: String =
         printed.split_inclusive('\n').filter(|line| !line.contains("size.")).collect();
     assert_eq!(within_limits(folder.path(), "plot results/large"), without_size);
+}
+
+#[test]
+fn ten_thousand() {
+    for seeds in [100, 1000] {
+        let since = std::time::Instant::now();
+        let size = Size { seeds, rows: 20 };
+        let (folder, _) = sweep::written(size);
+        println!("{} runs written in {:?}", size.runs(), since.elapsed());
+        for line in ["plan results/large/experiment.toml", "status results/large", "status results/large --summary", "check results/large", "plot results/large", "report results/large", "plan tiny.toml"] {
+            let (_, used) = usage::of(folder.path(), line);
+            println!("{line}: {used:?}");
+        }
+    }
 }

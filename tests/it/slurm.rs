@@ -217,6 +217,18 @@ fn a_sweep_is_cancelled_and_goes_on() {
     assert!(said.contains(",interrupted,"), "{said}");
     let (_, said) = user.fathom(&["cancel", "cancelled"]);
     assert!(said.contains("nothing runs or waits"), "{said}");
+
+    // A cluster may not let tasks return: then the status has the command.
+    let (code, said) = user.submit("cancelled", &["--sbatch=--no-requeue"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (run, _) = user.under_way("cancelled");
+    let task = user.task_of("cancelled", &run);
+    cluster.ask("scancel", &["--signal=USR1", "--batch", &task]);
+    user.wait_for_an_empty_queue();
+    let (_, said) = user.fathom(&["status", "cancelled", "--format", "csv"]);
+    assert!(said.contains("not queued again (Slurm refuses: "), "{said}");
+    assert!(said.contains(&format!("): scontrol requeue {task}")), "{said}");
+
     let (code, said) = user.submit("cancelled", &[]);
     assert_eq!(code, Some(0), "{said}");
     user.wait_for_an_empty_queue();

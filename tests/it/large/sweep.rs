@@ -11,16 +11,29 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tempfile::TempDir;
 
-/// Two families, five depths, twenty seeds.
-pub const RUNS: usize = 200;
-/// Evaluations of each run, the untrained net's among them.
-pub const ROWS: usize = 500;
+/// How large.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// Of two families and five depths each.
+    pub seeds: usize,
+    /// Evaluations of each run, the untrained net's among them.
+    pub rows: usize,
+}
+
+/// 200 runs.
+pub const LARGE: Size = Size { seeds: 20, rows: 500 };
+
+impl Size {
+    pub fn runs(self) -> usize {
+        10 * self.seeds
+    }
+}
 
 const SWEEP: &str = r#"
 [sweep]
 "network.family" = ["plain", "residual"]
 "network.depth" = [8, 20, 32, 44, 56]
-seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+seed = SEEDS
 
 [[claim]]
 name = "the error of plain nets rises with depth"
@@ -44,10 +57,11 @@ const MEASURED: usize = 10_000;
 const TEST: usize = 10_000;
 
 /// A folder with `results/large` in it, as a finished sweep leaves it.
-pub fn written() -> (TempDir, SweepDir) {
-    let folder = with_experiment(SWEEP);
+pub fn written(size: Size) -> (TempDir, SweepDir) {
+    let seeds: Vec<usize> = (0..size.seeds).collect();
+    let folder = with_experiment(&SWEEP.replace("SEEDS", &format!("{seeds:?}")));
     let sets = [
-        ("training.iterations", EVERY * (ROWS - 1)),
+        ("training.iterations", EVERY * (size.rows - 1)),
         ("training.batch", BATCH),
         ("evaluate.every", EVERY),
         ("evaluate.train_images", MEASURED),
@@ -66,12 +80,12 @@ pub fn written() -> (TempDir, SweepDir) {
     };
     directory.write_experiment(&experiment.text, &resolved).expect("writable");
     experiment.runs.par_iter().for_each(|run| {
-        write(run, &directory.run(&run.id)).expect("writable");
+        write(run, &directory.run(&run.id), size.rows).expect("writable");
     });
     (folder, directory)
 }
 
-fn write(run: &Run, files: &RunDir) -> anyhow::Result<()> {
+fn write(run: &Run, files: &RunDir, count: usize) -> anyhow::Result<()> {
     files.create()?;
     let manifest = Manifest {
         schema: SCHEMA,
@@ -87,7 +101,7 @@ fn write(run: &Run, files: &RunDir) -> anyhow::Result<()> {
     };
     put(files, "run.json", &manifest)?;
     let mut writer = files.curve_writer()?;
-    let rows = rows(run);
+    let rows = rows(run, count);
     for row in &rows {
         writer.append(row)?;
     }
@@ -104,7 +118,7 @@ fn put(files: &RunDir, name: &str, value: &impl Serialize) -> anyhow::Result<()>
 
 /// Curves that fall, each value up to 5% beside its course, as figures take longer over ragged ones;
 /// of plain nets the deeper ones end higher, of residual nets lower.
-fn rows(run: &Run) -> Vec<CurveRow> {
+fn rows(run: &Run, count: usize) -> Vec<CurveRow> {
     let number = |key: &str| run.config[key].as_u64().expect("a number");
     let (seed, depth) = (number("seed"), number("network.depth"));
     let is_plain = run.config["network.family"] == "plain";
@@ -115,12 +129,12 @@ fn rows(run: &Run) -> Vec<CurveRow> {
         (Some((error * 100.0).round() / 100.0), Some((error * 23_000.0).round() / 1e6))
     };
     let row = |place: usize| {
-        let share = place as f32 / (ROWS - 1) as f32;
+        let share = place as f32 / (count - 1) as f32;
         let error = end + (90.0 - end) * (-12.0 * share).exp();
         let (train_err_pct, train_loss) = near(error);
         let (train_err_running_pct, train_loss_running) = near(error);
         let (test_err_pct, test_loss) = near(error + 4.0);
-        let is_end = place == 0 || place == ROWS - 1;
+        let is_end = place == 0 || place == count - 1;
         CurveRow {
             schema: SCHEMA,
             step: (place * EVERY) as u64,
@@ -128,7 +142,7 @@ fn rows(run: &Run) -> Vec<CurveRow> {
             lr: 0.05 * (1.0 + (std::f64::consts::PI * f64::from(share)).cos()),
             train_loss,
             train_err_pct,
-            train_images: if place == ROWS - 1 { TRAIN } else { MEASURED } as u64,
+            train_images: if place == count - 1 { TRAIN } else { MEASURED } as u64,
             train_loss_running: train_loss_running.filter(|_| place > 0),
             train_err_running_pct: train_err_running_pct.filter(|_| place > 0),
             train_err_fresh_pct: train_err_pct.filter(|_| is_end),
@@ -140,5 +154,5 @@ fn rows(run: &Run) -> Vec<CurveRow> {
             seconds: (place as f64 * 7_350.137).round() / 1e3,
         }
     };
-    (0..ROWS).map(row).collect()
+    (0..count).map(row).collect()
 }
