@@ -1,19 +1,22 @@
 //! `fathom plot`: figures from CSV.
 
-use super::sound;
-use crate::plot::{self, Figure, Metric, Options, Results};
+use super::{Usage, sound};
+use crate::plot::{self, Columns, Figure, Metric, Options, Results};
 use crate::record::{SweepDir, write_atomically};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Draw the figures of a results directory, from its CSV alone
+/// Draw the figures of a results directory, from its CSV alone; or columns of any one table
 #[derive(clap::Args)]
 pub struct Args {
-    /// Results directory, with `runs/` or `curves.csv`
+    /// Results directory, with `runs/` or `curves.csv`; or, with --columns, a CSV table
     dir: PathBuf,
-    /// Where the figures go [default: DIR/figures]
+    /// Of a table: the column to draw against, and those that are drawn, such as depth,images_per_s
+    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "smooth", "y_max"])]
+    columns: Vec<String>,
+    /// Where the figures go [default: DIR/figures, or beside the table]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Which figures to draw; may be repeated [default: all that these results have something for]
@@ -94,6 +97,9 @@ fn positive(text: &str) -> Result<f64> {
 /// # Errors
 /// When the results cannot be read, a figure that was asked for cannot be drawn, or none can.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.dir.is_file() || !args.columns.is_empty() {
+        return table(args);
+    }
     let dir = SweepDir::new(&args.dir);
     sound::check(&dir)?;
     let results = Results::load(&dir)?;
@@ -127,6 +133,36 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if drawn == 0 {
         bail!("no figure could be drawn");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws columns of a table.
+fn table(args: &Args) -> Result<ExitCode> {
+    let path = &args.dir;
+    if args.columns.is_empty() {
+        let message = "a table: give --columns X,Y,…";
+        return Err(Usage(format!("{}: {message}", path.display())).into());
+    }
+    let context = || path.display().to_string();
+    let text = std::fs::read_to_string(path).with_context(context)?;
+    let columns = Columns {
+        names: args.columns.clone(),
+        group_by: args.group_by.clone(),
+        log_x: args.x == Scale::Log,
+        log_y: args.y == Scale::Log,
+        source: context(),
+    };
+    let out = args.out.as_deref().or(path.parent()).unwrap_or(Path::new("."));
+    let stem = path.file_stem().context("a table has a name")?;
+    for format in &args.format {
+        let (ending, bytes) = match format {
+            Format::Svg => ("svg", columns.svg(&text).with_context(context)?.into_bytes()),
+            Format::Png => ("png", columns.png(&text).with_context(context)?),
+        };
+        let figure = out.join(stem).with_extension(ending);
+        write_atomically(&figure, &bytes)?;
+        println!("{}", figure.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,7 +81,6 @@ impl MapFigure {
         let (mut panels, mut titles) = (Vec::new(), Vec::new());
         for same in curves.groups(&others) {
             let name = label(&others, &same.values);
-            titles.push(if name.is_empty() { "What became of each net".into() } else { name });
             let cells = group(&same.runs, &["depth".to_owned(), "lr".to_owned()]);
             let cell = |runs: &[&RunCurve]| Cell {
                 column: place(&depths, runs[0], "depth"),
@@ -89,7 +88,10 @@ impl MapFigure {
                 error: mean(runs, metric.train),
                 counts: count(runs, metric.train, chance),
             };
-            panels.push(cells.iter().map(|at| cell(&at.runs)).collect());
+            let cells: Vec<Cell> = cells.iter().map(|at| cell(&at.runs)).collect();
+            let name = if name.is_empty() { "What became of each net" } else { &name };
+            titles.push(format!("{name}: {}", reach(&cells, &depths, &rates)));
+            panels.push(cells);
         }
         let shared = match shared.is_empty() {
             true => String::new(),
@@ -98,7 +100,8 @@ impl MapFigure {
         let caption = format!(
             "Mean final {} ({}) of each learning rate and depth; below it how many seeds trained, of \
              how many. Stuck: above {STUCK} of guessing's ({}). Diverged: the loss was no number any \
-             more; such runs are not in the mean.{shared} Sources: {}, run.json.",
+             more; such runs are not in the mean. Titles: the largest depth and the largest rate at \
+             which half of the seeds or more trained.{shared} Sources: {}, run.json.",
             metric.train_words,
             metric.train,
             metric.show(chance),
@@ -162,6 +165,23 @@ impl Picture for MapFigure {
             }
         }
         Ok(())
+    }
+}
+
+/// The largest depth that trains at some rate, and the largest rate at which some depth does.
+fn reach(cells: &[Cell], depths: &[f64], rates: &[f64]) -> String {
+    let trains = |cell: &&Cell| {
+        let Counts { trained, stuck, diverged, unfinished } = cell.counts;
+        trained > 0 && 2 * trained >= trained + stuck + diverged + unfinished
+    };
+    let depth = cells.iter().filter(trains).map(|cell| cell.column).max();
+    let rate = cells.iter().filter(trains).map(|cell| cell.row).max();
+    match (depth, rate) {
+        (Some(depth), Some(rate)) => {
+            let [depth, rate] = [depths[depth], rates[rate]].map(short_number);
+            format!("trains to depth {depth}, to rate {rate}")
+        }
+        _ => "nothing trains".into(),
     }
 }
 

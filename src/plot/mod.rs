@@ -8,6 +8,7 @@ mod axis;
 mod by_key;
 mod canvas;
 mod chart;
+mod columns;
 mod curves;
 mod depth;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod speed;
 mod tests;
 mod words;
 
+pub use columns::Columns;
 pub use words::Metric;
 
 use crate::record::{CorrelationRow, Facts, LayerRow, RunDir, SliceRow, SweepCurves, SweepDir};

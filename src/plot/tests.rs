@@ -209,7 +209,7 @@ fn special_figures_say_what_they_show() {
         (
             Figure::RateDepth,
             vec![
-                "Plain, norm none",
+                "Plain, norm none: trains to depth",
                 "learning rate",
                 "diverged",
                 "0 of 2",

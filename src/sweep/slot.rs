@@ -10,8 +10,10 @@ use anyhow::{Result, bail};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Time between two renewals of `curves.csv` while a sweep runs.
+/// Least time between two renewals of `curves.csv` while a sweep runs, and how many times as long as
+/// a renewal takes it is: large sweeps take their time.
 const JOIN_EVERY: Duration = Duration::from_secs(10);
+const JOIN_SHARE: u32 = 50;
 
 /// How often a run is asked for that another process holds, and seconds between: a worker whose
 /// supervisor died may take a while to die.
@@ -41,7 +43,7 @@ pub struct Sweep<'a> {
 struct Running<'a> {
     sweep: &'a Sweep<'a>,
     pool: Pool<'a>,
-    joined: Mutex<Instant>,
+    join_at: Mutex<Instant>,
     failure: Mutex<Option<anyhow::Error>>,
     outcome: Mutex<Outcome>,
 }
@@ -56,7 +58,7 @@ impl Sweep<'_> {
         let running = Running {
             sweep: self,
             pool: Pool::new(self.queue()?, self.options),
-            joined: Mutex::new(Instant::now()),
+            join_at: Mutex::new(Instant::now() + JOIN_EVERY),
             failure: Mutex::default(),
             outcome: Mutex::default(),
         };
@@ -253,10 +255,11 @@ impl<'a> Running<'a> {
     }
 
     fn join(&self) -> Result<()> {
-        let mut last = locked(&self.joined);
-        if last.elapsed() >= JOIN_EVERY {
+        let mut next = locked(&self.join_at);
+        let now = Instant::now();
+        if now >= *next {
             self.sweep.renew_curves()?;
-            *last = Instant::now();
+            *next = Instant::now() + JOIN_EVERY.max(JOIN_SHARE * now.elapsed());
         }
         Ok(())
     }

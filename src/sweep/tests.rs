@@ -188,6 +188,17 @@ fn jobs_run_side_by_side() {
 }
 
 #[test]
+fn a_thousand_runs_cost_little_more_than_themselves() {
+    let (trial, runs) = (Trial::new(), with_seeds(1000));
+    let since = std::time::Instant::now();
+    trial.run(&runs, &options(4), |_, _| Ok(State::Done)).unwrap();
+    let seconds = since.elapsed().as_secs_f64();
+    println!("1,000 runs: {seconds:.2} s");
+    assert_eq!(trial.tally(&runs), [(State::Done, 1000)].into());
+    assert!(seconds < 30.0, "{seconds} s, most of it waiting for the disk");
+}
+
+#[test]
 fn a_run_that_fails_costs_only_itself_and_is_run_again() {
     let trial = Trial::new();
     let fails = |job: &Job, _: &Control| match job.id.starts_with("plain-14-s0") {

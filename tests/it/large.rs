@@ -1,10 +1,11 @@
 //! What reads a results directory, on a large one.
 
+mod growth;
 pub mod sweep;
 mod usage;
 
 use std::path::Path;
-use sweep::{LARGE, Size};
+use sweep::LARGE;
 use usage::Usage;
 
 /// What a command may take, so that nobody waits for a figure. Time is the processor's, which other
@@ -47,18 +48,4 @@ fn two_hundred_runs_of_five_hundred_rows_are_read_and_drawn_in_two_seconds() {
     let without_size: String =
         printed.split_inclusive('\n').filter(|line| !line.contains("size.")).collect();
     assert_eq!(within_limits(folder.path(), "plot results/large"), without_size);
-}
-
-#[test]
-fn ten_thousand() {
-    for seeds in [100, 1000] {
-        let since = std::time::Instant::now();
-        let size = Size { seeds, rows: 20 };
-        let (folder, _) = sweep::written(size);
-        println!("{} runs written in {:?}", size.runs(), since.elapsed());
-        for line in ["plan results/large/experiment.toml", "status results/large", "status results/large --summary", "check results/large", "plot results/large", "report results/large", "plan tiny.toml"] {
-            let (_, used) = usage::of(folder.path(), line);
-            println!("{line}: {used:?}");
-        }
-    }
 }

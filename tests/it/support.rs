@@ -1,7 +1,6 @@
 //! What the tests share.
 
 use assert_cmd::Command;
-use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -15,7 +14,12 @@ pub fn fathom(folder: &Path) -> Command {
 
 /// A folder with an experiment of tiny nets in `tiny.toml`; `more` is appended to it.
 pub fn with_experiment(more: &str) -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    with_experiment_in(&std::env::temp_dir(), more)
+}
+
+/// The same below a given folder.
+pub fn with_experiment_in(parent: &Path, more: &str) -> TempDir {
+    let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
     std::fs::write(folder.path().join("tiny.toml"), format!("{TINY}{more}")).expect("writable");
     folder
 }
@@ -61,7 +65,7 @@ pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
 
 /// Curves without their clocks, and weights, by run.
 #[cfg(feature = "train")]
-pub fn outcomes(results: &Path) -> BTreeMap<String, (String, Vec<u8>)> {
+pub fn outcomes(results: &Path) -> std::collections::BTreeMap<String, (String, Vec<u8>)> {
     let entries = std::fs::read_dir(results.join("runs")).expect("results");
     let outcome = |run: &Path| {
         let text = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");

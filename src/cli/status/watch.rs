@@ -2,7 +2,7 @@
 
 use super::super::Usage;
 use super::super::table::{Format, Table};
-use super::{COLUMNS, STATE};
+use super::STATE;
 use anyhow::Result;
 use console::{Term, truncate_str};
 use serde_json::Value;
@@ -80,6 +80,7 @@ fn screen(title: &str, table: &Table, (width, height): (usize, usize)) -> Result
 
 #[cfg(test)]
 mod tests {
+    use super::super::COLUMNS;
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The results of a large sweep that nobody ran.
 
-use crate::support::with_experiment;
+use crate::support::with_experiment_in;
 use fathom::random::{Purpose, Stream};
 use fathom::record::{
     CurveRow, DataRecord, Execution, Manifest, Resolved, Revision, RunDir, SCHEMA, State, Status,
@@ -9,6 +9,7 @@ use fathom::record::{
 use fathom::spec::{Experiment, Run};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// How large.
@@ -59,7 +60,10 @@ const TEST: usize = 10_000;
 /// A folder with `results/large` in it, as a finished sweep leaves it.
 pub fn written(size: Size) -> (TempDir, SweepDir) {
     let seeds: Vec<usize> = (0..size.seeds).collect();
-    let folder = with_experiment(&SWEEP.replace("SEEDS", &format!("{seeds:?}")));
+    // Some disks take minutes to remove so many files.
+    let memory = Path::new("/dev/shm");
+    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let folder = with_experiment_in(&parent, &SWEEP.replace("SEEDS", &format!("{seeds:?}")));
     let sets = [
         ("training.iterations", EVERY * (size.rows - 1)),
         ("training.batch", BATCH),
@@ -82,6 +86,12 @@ pub fn written(size: Size) -> (TempDir, SweepDir) {
     experiment.runs.par_iter().for_each(|run| {
         write(run, &directory.run(&run.id), size.rows).expect("writable");
     });
+    drop(experiment);
+    // SAFETY: gives memory back that nobody uses.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
     (folder, directory)
 }
 
