@@ -248,6 +248,7 @@ fn verify_images(path: Option<&Path>, data_dir: Option<&Path>) -> Result<[Value;
 fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
     let size = show.size.map(usize::from);
     let mut request = Request {
+        short_side: None,
         source: show.set,
         train: None,
         test: None,
@@ -260,7 +261,9 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
         let count = Some((show.per_class * 10).max(1));
         (request.train, request.test) = (count, count);
         let set = data::load(&request, data_dir)?;
-        (set.classes, Keyed::new(if show.test { set.test } else { set.train }))
+        let part = if show.test { &set.test } else { &set.train };
+        let images = part.in_memory().context("shapes are drawn in memory")?;
+        (set.classes, Keyed::new(images.clone()))
     } else {
         let set = data::read_whole(&request, data_dir)?;
         (set.classes, if show.test { set.test } else { set.train })

@@ -64,6 +64,7 @@ impl Args {
         let images = self.images.map(|images| images as usize);
         let of = |part: Part| images.filter(|_| self.part == part);
         Request {
+            short_side: None,
             source: self.data,
             train: of(Part::Train),
             test: of(Part::Test),

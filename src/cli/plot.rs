@@ -140,8 +140,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Draws columns of a table.
 fn table(args: &Args) -> Result<ExitCode> {
     let path = &args.dir;
-    if args.columns.is_empty() {
-        let message = "a table: give --columns X,Y,…";
+    if args.columns.is_empty() || path.is_dir() {
+        let message = match path.is_dir() {
+            true => "a directory, and --columns is of a CSV table",
+            false => "a table: give --columns X,Y,…",
+        };
         return Err(Usage(format!("{}: {message}", path.display())).into());
     }
     let context = || path.display().to_string();

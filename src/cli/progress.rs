@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::IsTerminal;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Multiply-adds per unit of the total bar, so that its numbers stay far from overflowing.
 const UNIT: u64 = 1_000_000;
@@ -92,6 +92,45 @@ impl Progress {
             self.total.inc(step.saturating_sub(bar.position()) * per_step(run));
             bar.set_position(step);
         }
+    }
+}
+
+/// How far the decoding of images is: a bar on a terminal, elsewhere a line every few seconds.
+pub struct Decoding {
+    bar: ProgressBar,
+    is_seen: bool,
+    last: Mutex<Instant>,
+}
+
+/// Time between two lines.
+const LINES: Duration = Duration::from_secs(10);
+
+impl Decoding {
+    /// Nothing is shown before there is something to tell.
+    pub fn new() -> Self {
+        let is_seen = std::io::stderr().is_terminal();
+        let bar = if is_seen { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        bar.set_style(style("decoding images {wide_bar} {pos}/{len} left {eta}"));
+        Self { bar, is_seen, last: Mutex::new(Instant::now()) }
+    }
+
+    /// So many of so many are decoded.
+    pub fn told(&self, done: usize, all: usize) {
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
+        if let Ok(mut last) = self.last.lock()
+            && !self.is_seen
+            && last.elapsed() >= LINES
+        {
+            *last = Instant::now();
+            say(format!("decoding images: {done} of {all}"));
+        }
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

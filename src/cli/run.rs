@@ -1,6 +1,7 @@
 //! `fathom run`.
 
 use super::options::{Machine, options};
+use super::progress::Decoding;
 use super::say::say;
 use super::stage::Stage;
 use super::table::{self, Format};
@@ -237,7 +238,9 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
     let mut seen = Vec::new();
     for run in runs {
         if !seen.contains(&run.settings.data) {
-            data::load(&run.settings.data, args.machine.data_dir.as_deref())?;
+            let decoding = Decoding::new();
+            let told = |done, all| decoding.told(done, all);
+            data::load_telling(&run.settings.data, args.machine.data_dir.as_deref(), &told)?;
             seen.push(run.settings.data.clone());
         }
     }

@@ -1,7 +1,9 @@
 //! Batches: which images, how they are changed, how pixels become numbers.
 
-use super::Images;
+use super::Split;
+use super::stored::crop::Window;
 use crate::random::{Purpose, Stream};
+use rayon::prelude::*;
 
 /// How pixels (0 … 1) are standardised; figures are those of the training images.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -36,6 +38,9 @@ pub enum Augment {
         /// Whether half of the images are mirrored.
         flip: bool,
     },
+    /// A random part of the image, resized to the net's input, and mirrored half of the time:
+    /// torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`.
+    ResizedCrop,
 }
 
 /// Where the crop of an image lies in the padded image.
@@ -73,9 +78,9 @@ pub struct Standardiser {
 impl Standardiser {
     /// Measures `images` (the training set). Sums are of integers, so the figures are exact.
     /// Where a deviation is zero, nothing is divided.
-    pub fn measure(how: &Standardise, images: &Images) -> Self {
-        let (size, plane) = (images.shape.len(), images.shape.height * images.shape.width);
-        let channels = images.shape.channels;
+    pub fn measure(how: &Standardise, images: &Split) -> Self {
+        let shape = images.shape();
+        let (size, plane, channels) = (shape.len(), shape.height * shape.width, shape.channels);
         let features = Moments::of(images);
         let expand = |values: &[f64]| -> Vec<f64> {
             values.iter().flat_map(|value| std::iter::repeat_n(*value, plane)).collect()
@@ -131,9 +136,9 @@ impl Standardiser {
 
     /// The images at `indices`, unchanged but for standardising, as n × channels × rows × columns
     /// numbers in `out`.
-    pub fn fill(&self, images: &Images, indices: &[u32], out: &mut Vec<f32>) {
+    pub fn fill(&self, images: &Split, indices: &[u32], out: &mut Vec<f32>) {
         out.clear();
-        out.reserve(indices.len() * images.shape.len());
+        out.reserve(indices.len() * images.shape().len());
         for index in indices {
             let image = images.image(*index as usize);
             out.extend(image.iter().enumerate().map(|(at, byte)| self.apply(*byte, at)));
@@ -144,19 +149,24 @@ impl Standardiser {
     /// batch in which an image comes. Padding is zero after standardising.
     pub fn fill_augmented(
         &self,
-        images: &Images,
+        images: &Split,
         samples: &[Sample],
         (augment, seed): (Augment, u64),
         out: &mut Vec<f32>,
     ) {
-        let Augment::Crop { pad, flip } = augment else {
-            let indices: Vec<u32> = samples.iter().map(|sample| sample.index).collect();
-            return self.fill(images, &indices, out);
+        let (pad, flip) = match augment {
+            Augment::Crop { pad, flip } => (pad, flip),
+            Augment::ResizedCrop => return self.fill_parts(images, samples, seed, out),
+            Augment::None => {
+                let indices: Vec<u32> = samples.iter().map(|sample| sample.index).collect();
+                return self.fill(images, &indices, out);
+            }
         };
-        let (rows, columns) = (images.shape.height, images.shape.width);
+        let shape = images.shape();
+        let (rows, columns) = (shape.height, shape.width);
         out.clear();
-        out.resize(samples.len() * images.shape.len(), 0.0);
-        for (sample, target) in samples.iter().zip(out.chunks_exact_mut(images.shape.len())) {
+        out.resize(samples.len() * shape.len(), 0.0);
+        for (sample, target) in samples.iter().zip(out.chunks_exact_mut(shape.len())) {
             let Crop { down, right, mirrored } = Crop::draw(seed, sample, pad, flip);
             let image = images.image(sample.index as usize);
             for (line, target) in target.chunks_exact_mut(columns).enumerate() {
@@ -177,6 +187,27 @@ impl Standardiser {
     }
 }
 
+impl Standardiser {
+    /// The same with random parts of the images: side by side, as resizing takes its time.
+    fn fill_parts(&self, images: &Split, samples: &[Sample], seed: u64, out: &mut Vec<f32>) {
+        let values = images.shape().len();
+        out.resize(samples.len() * values, 0.0);
+        out.par_chunks_exact_mut(values).zip(samples).for_each(|(target, sample)| {
+            let key = u64::from(sample.index);
+            let mut stream = Stream::new(seed, Purpose::Augment, sample.epoch, key);
+            let part = images.part(sample.index as usize, |sides| {
+                (Window::random(sides, &mut stream), stream.below(2) == 1)
+            });
+            for (at, (byte, value)) in part.iter().zip(target).enumerate() {
+                *value = self.apply(*byte, at);
+            }
+        });
+    }
+}
+
+/// Of a set that is not in memory so many images are measured, as many of each class.
+const MEASURED: usize = 4096;
+
 /// Sums of every value of an image over all images.
 struct Moments {
     count: u64,
@@ -185,17 +216,20 @@ struct Moments {
 }
 
 impl Moments {
-    fn of(images: &Images) -> Self {
-        let size = images.shape.len();
+    fn of(images: &Split) -> Self {
+        let size = images.shape().len();
         let (mut sums, mut squares) = (vec![0; size], vec![0; size]);
-        for image in images.pixels.chunks_exact(size) {
+        let most = images.in_memory().map_or(MEASURED, |images| images.len());
+        let chosen = balanced(images.labels(), most);
+        for index in &chosen {
+            let image = images.image(*index as usize);
             for ((byte, sum), square) in image.iter().zip(&mut sums).zip(&mut squares) {
                 let value = u64::from(*byte);
                 *sum += value;
                 *square += value * value;
             }
         }
-        Self { count: images.len() as u64, sums, squares }
+        Self { count: chosen.len() as u64, sums, squares }
     }
 
     /// Mean and deviation, of pixels in 0 … 1, over these values of all images.
@@ -274,7 +308,7 @@ pub fn balanced(labels: &[u16], n: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Shape;
+    use crate::data::{Images, Shape};
 
     fn images() -> Images {
         let shape = Shape { channels: 2, height: 3, width: 4 };
@@ -284,7 +318,7 @@ mod tests {
 
     #[test]
     fn standardised_channels_have_mean_0_and_deviation_1() {
-        let images = images();
+        let images = Split::from(images());
         for how in [Standardise::Channel, Standardise::PerFeature] {
             let mut out = Vec::new();
             Standardiser::measure(&how, &images).fill(&images, &[0, 1, 2, 3, 4], &mut out);
@@ -301,7 +335,8 @@ mod tests {
     #[test]
     fn a_crop_is_a_window_of_the_padded_image_and_half_are_mirrored() {
         let images = images();
-        let standardiser = Standardiser::measure(&Standardise::None, &images);
+        let split = Split::from(images.clone());
+        let standardiser = Standardiser::measure(&Standardise::None, &split);
         let at = |row: i64, column: i64| {
             let inside = (0..3).contains(&row) && (0..4).contains(&column);
             if inside {
@@ -315,7 +350,7 @@ mod tests {
             let mut out = Vec::new();
             let sample = [Sample { index: 2, epoch }];
             let augment = Augment::Crop { pad: 1, flip: true };
-            standardiser.fill_augmented(&images, &sample, (augment, 9), &mut out);
+            standardiser.fill_augmented(&split, &sample, (augment, 9), &mut out);
             let matches = |down: i64, right: i64, flip: bool| {
                 (0..3).all(|row| {
                     (0..4).all(|column| {

@@ -122,7 +122,16 @@ mod tests {
 
     fn request(train: Option<usize>, validation: usize, test: Option<usize>) -> Request {
         let (size, path) = (None, None);
-        Request { source: Source::Mnist, train, test, validation, size, colour: false, path }
+        Request {
+            source: Source::Mnist,
+            train,
+            test,
+            validation,
+            size,
+            colour: false,
+            path,
+            short_side: None,
+        }
     }
 
     fn chosen(train: Option<usize>, validation: usize) -> Choice {

@@ -1,6 +1,7 @@
 //! One image file at a time: its size, and its pixels.
 
 use super::keyed::key;
+use super::stored::crop::planes;
 use super::{Images, Shape, resize};
 use anyhow::{Context, Result, bail, ensure};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -123,9 +124,17 @@ pub fn decode(path: &Path, label: u16, target: Target) -> Result<(Vec<u8>, u64)>
     Ok((one.pixels, key(label, &bytes)))
 }
 
-/// Pixels of three values as three planes.
-fn planes(interleaved: &[u8]) -> Vec<u8> {
-    (0..3).flat_map(|channel| interleaved.iter().skip(channel).step_by(3).copied()).collect()
+/// Decodes a file to red, green and blue, whatever it holds: rows × columns × 3 bytes, rows and
+/// columns, and the key of label and file.
+///
+/// # Errors
+/// When it cannot be decoded, naming it.
+pub fn colour(path: &Path, label: u16) -> Result<(Vec<u8>, (usize, usize), u64)> {
+    let bytes = read(path)?;
+    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
+        .with_context(|| broken(path))?;
+    let sides = (image.height() as usize, image.width() as usize);
+    Ok((image.into_rgb8().into_raw(), sides, key(label, &bytes)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is known of a data set without reading it, and generated images in its place.
 
-use super::{Dataset, Request, Shape, Source, folder, locate, shapes};
+use super::{Dataset, Request, Shape, Source, Split, folder, locate, shapes};
 use anyhow::{Context, Result};
 
 /// Shape of the images that a request gives, and the number of classes, without reading the data
@@ -16,7 +16,13 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
         Source::Mnist | Source::FashionMnist => (1, 28, 10),
         Source::Images => {
             let path = request.path.as_deref().context("data.path is missing")?;
-            return folder::describe(&locate::image_folder(path, None)?, request.size);
+            let folder = locate::image_folder(path, None)?;
+            // As they are stored, without a look into each of a million files.
+            if let (Some(_), Some(side)) = (request.short_side, request.size) {
+                let shape = Shape { channels: 3, height: side, width: side };
+                return Ok((shape, folder::classes(&folder)?));
+            }
+            return folder::describe(&folder, request.size);
         }
     };
     let side = request.size.unwrap_or(side);
@@ -38,8 +44,10 @@ pub fn stand_in(request: &Request) -> Result<Dataset> {
     })?;
     dataset.classes = (0..classes).map(|class| format!("class {class}")).collect();
     for part in [&mut dataset.train, &mut dataset.validation, &mut dataset.test] {
-        for (place, label) in part.labels.iter_mut().enumerate() {
-            *label = (place % classes) as u16;
+        if let Split::Memory(images) = part {
+            for (place, label) in images.labels.iter_mut().enumerate() {
+                *label = (place % classes) as u16;
+            }
         }
     }
     dataset.notes = vec!["generated images stand in for the data set".into()];

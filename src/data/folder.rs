@@ -133,6 +133,14 @@ pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
     Ok((shape(&listing, size)?, listing.classes.len()))
 }
 
+/// The number of classes, by the folders of training images.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn classes(root: &Path) -> Result<usize> {
+    Ok(class_names(&root.join("train"))?.len())
+}
+
 fn heads(listing: &Listing) -> Result<Vec<decode::Head>> {
     let files = listing.train.par_iter().chain(&listing.test);
     files.map(|(path, _)| decode::head(path)).collect()

@@ -41,10 +41,18 @@ impl Header {
 /// # Errors
 /// When a file cannot be looked at.
 pub fn key(listing: &Listing, size: Option<usize>) -> Result<String> {
+    key_of(listing, &format!("{size:?}"))
+}
+
+/// The same for any way of storing them, in words.
+///
+/// # Errors
+/// As for [`key`].
+pub fn key_of(listing: &Listing, how: &str) -> Result<String> {
     let mut sum = Sha256::new();
     sum.update(MAGIC);
     let root = std::path::absolute(&listing.root)?;
-    sum.update(format!("{}\n{size:?}\n", root.display()));
+    sum.update(format!("{}\n{how}\n", root.display()));
     for (path, label) in listing.train.iter().chain(&listing.test) {
         let about =
             std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;

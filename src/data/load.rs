@@ -2,12 +2,15 @@
 
 use super::catalogue::Set;
 use super::choose::choose;
-use super::keyed::digest;
+use super::keyed::{Keyed, digest, hex};
 use super::official::{self, Whole};
 use super::resize::resize;
-use super::{Dataset, Images, Request, Source, folder, locate};
+use super::stored::{self, Stored};
+use super::{Dataset, Images, Request, Shape, Source, Split, folder, locate};
 use anyhow::{Context, Result, ensure};
-use std::path::Path;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Loads, checks, chooses and resizes what `request` asks for. Files are looked for in `data_dir`,
 /// `FATHOM_DATA` and the cache folder.
@@ -19,11 +22,71 @@ use std::path::Path;
 /// When the set is missing (naming the folders searched and the commands to get it), damaged or
 /// mislabelled (naming file and offset), or smaller than the request.
 pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
+    load_telling(request, data_dir, &|_, _| {})
+}
+
+/// The same; `told` hears how many of how many images are decoded where that is done once for all,
+/// from several threads.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_telling(
+    request: &Request,
+    data_dir: Option<&Path>,
+    told: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Dataset> {
     ensure!(request.size != Some(0), "size = 0: images need at least one row");
-    match request.source {
-        Source::Shapes => super::shapes::load(request),
+    match (request.source, request.short_side) {
+        (Source::Shapes, _) => super::shapes::load(request),
+        (Source::Images, Some(short)) => load_stored(request, short, data_dir, told),
         _ => finish(read_whole(request, data_dir)?, request),
     }
+}
+
+/// Images that are decoded once and stay in files.
+fn load_stored(
+    request: &Request,
+    short: usize,
+    data_dir: Option<&Path>,
+    told: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Dataset> {
+    let size = request.size.context("data.short_side needs data.size: what a net sees")?;
+    ensure!(short >= size, "short_side = {short}: no less than size = {size}");
+    let path = request.path.as_deref().context("data.path is missing")?;
+    let cache =
+        locate::cache_folder().context("no folder for decoded images: set XDG_CACHE_HOME")?;
+    let listing = folder::list(&locate::image_folder(path, data_dir)?)?;
+    let [train, test] = stored::build(&listing, short, &cache, told)?.map(Arc::new);
+    // Keys alone tell the images apart.
+    let keyed = |store: &Arc<stored::Store>, files: &[(PathBuf, u16)]| Keyed {
+        images: Images {
+            shape: Shape { channels: 0, height: 0, width: 0 },
+            pixels: Vec::new(),
+            labels: files.iter().map(|(_, label)| *label).collect(),
+        },
+        keys: (0..store.len()).map(|index| store.key(index)).collect(),
+    };
+    let (all, tests) = (keyed(&train, &listing.train), keyed(&test, &listing.test));
+    let choice = choose(&all, &tests, listing.classes.len(), request)
+        .with_context(|| format!("data source {:?}", request.source))?;
+    let mut sum = Sha256::new();
+    sum.update(format!("{short} {size}"));
+    let mut cut = |store: &Arc<stored::Store>, from: &Keyed, indices: Vec<u32>| {
+        let labels: Vec<u16> = indices.iter().map(|i| from.images.labels[*i as usize]).collect();
+        sum.update((indices.len() as u64).to_le_bytes());
+        for (index, label) in indices.iter().zip(&labels) {
+            sum.update(from.keys[*index as usize].to_le_bytes());
+            sum.update(label.to_le_bytes());
+        }
+        Split::Stored(Stored::new(Arc::clone(store), indices, labels, size))
+    };
+    let (train, validation, test) = (
+        cut(&train, &all, choice.train),
+        cut(&train, &all, choice.validation),
+        cut(&test, &tests, choice.test),
+    );
+    let sha256 = hex(&sum.finalize());
+    Ok(Dataset { classes: listing.classes, train, validation, test, sha256, notes: Vec::new() })
 }
 
 /// Reads a whole set from files, at its own size (`images`: at the size asked for).
@@ -58,5 +121,6 @@ fn finish(whole: Whole, request: &Request) -> Result<Dataset> {
     let validation = cut(&whole.train.images, &choice.validation);
     let test = cut(&whole.test.images, &choice.test);
     let sha256 = digest(&[&train, &validation, &test]);
+    let [train, validation, test] = [train, validation, test].map(Split::from);
     Ok(Dataset { classes: whole.classes, train, validation, test, sha256, notes: whole.notes })
 }

@@ -23,13 +23,16 @@ pub mod locate;
 pub mod official;
 mod resize;
 pub mod shapes;
+mod split;
+pub mod stored;
 pub mod verify;
 
 pub use batch::{Augment, Crop, Order, Sample, Standardise, Standardiser, balanced};
 pub use describe::{describe, stand_in};
-pub use load::{load, read_whole};
+pub use load::{load, load_telling, read_whole};
 pub use locate::{Missing, locate, search_folders};
 pub use resize::resize;
+pub use split::Split;
 
 /// Channels, rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +100,11 @@ pub struct Dataset {
     /// Class names; their number is the number of outputs of a net.
     pub classes: Vec<String>,
     /// Training images (without those held out).
-    pub train: Images,
+    pub train: Split,
     /// Images held out of the training set for every choice that is made by looking; may be empty.
-    pub validation: Images,
+    pub validation: Split,
     /// Test images.
-    pub test: Images,
+    pub test: Split,
     /// SHA-256 (hexadecimal) over shapes, pixels and labels of all three parts.
     pub sha256: String,
     /// What a reader of the results should know, such as "file sums differ from the published".
@@ -141,6 +144,10 @@ pub struct Request {
     pub validation: usize,
     /// Rows and columns to which images are resized; as they are when absent.
     pub size: Option<usize>,
+    /// For `images` that are stored with their shorter side at this length, of which nets see crops
+    /// of `size` rows and columns; absent where all are resized to `size` in memory.
+    #[serde(default)]
+    pub short_side: Option<usize>,
     /// Whether `shapes` are drawn in colour; the others have the channels they have.
     pub colour: bool,
     /// The folder of `images`.

@@ -12,7 +12,7 @@ mod figure;
 mod scene;
 
 use super::keyed::digest;
-use super::{Dataset, Images, Request, Shape};
+use super::{Dataset, Images, Request, Shape, Split};
 use crate::random::{Purpose, Stream};
 use anyhow::ensure;
 use rayon::prelude::*;
@@ -60,6 +60,7 @@ pub fn load(request: &Request) -> anyhow::Result<Dataset> {
     let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2);
     let sha256 = digest(&[&train, &validation, &test]);
     let classes = CLASSES.map(String::from).to_vec();
+    let [train, validation, test] = [train, validation, test].map(Split::from);
     Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
 }
 

@@ -5,6 +5,7 @@ use super::canvas::{Mark, Stroke};
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::sheet::{Entry, Sample, Sheet};
+use super::words::capital;
 use super::{canvas, to_png, to_svg};
 use anyhow::{Context, Result, bail, ensure};
 
@@ -76,10 +77,8 @@ impl Columns {
             Some(_) => groups.iter().enumerate().map(entry).collect(),
             None => Vec::new(),
         };
-        let titles: Vec<String> = ys
-            .iter()
-            .map(|y| format!("{} against {}", y.replace('_', " "), x.replace('_', " ")))
-            .collect();
+        let against = |y: &String| capital(&format!("{y} against {x}").replace('_', " "));
+        let titles: Vec<String> = ys.iter().map(against).collect();
         let sheet = Sheet::lay_out(None, &titles, &[legend], &format!("Source: {}.", self.source));
         Ok(LinesFigure { sheet, panels })
     }
@@ -154,7 +153,7 @@ mod tests {
         ];
         assert_eq!(groups, expected);
         let svg = columns(&["n", "seconds"]).svg(TABLE).unwrap();
-        for words in ["seconds against n", "plot", "check", "Source: a.csv."] {
+        for words in ["Seconds against n", "plot", "check", "Source: a.csv."] {
             assert!(svg.contains(words), "{words}");
         }
     }

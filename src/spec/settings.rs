@@ -236,6 +236,23 @@ impl Settings {
                 format!("{} is more than data.train = {train}", training.batch),
             );
         }
+        match (self.data.short_side, self.data.size) {
+            (Some(_), None) => {
+                return fault("data.short_side", "needs data.size: what a net sees".into());
+            }
+            (Some(short), Some(size)) if short < size => {
+                return fault(
+                    "data.short_side",
+                    format!("{short} is less than data.size = {size}"),
+                );
+            }
+            (None, _) if self.augment == Augment::ResizedCrop => {
+                let message = "random-resized-crop needs data.source = \"images\" and \
+                               data.short_side, such as 256 for data.size = 224";
+                return fault("data.augment", message.into());
+            }
+            _ => {}
+        }
         if let Standardise::Given { mean, std } = &self.standardise {
             if mean.len() != std.len() {
                 return fault(
@@ -272,6 +289,7 @@ impl Keys<'_> {
             size: self.get("data.size")?,
             colour: self.get::<Option<bool>>("data.colour")?.unwrap_or(true),
             path: self.get("data.path")?,
+            short_side: self.get("data.short_side")?,
         })
     }
 
@@ -290,6 +308,7 @@ impl Keys<'_> {
     fn augment(&self) -> Result<Augment, Fault> {
         Ok(match self.word("data.augment")?.as_str() {
             "none" => Augment::None,
+            "random-resized-crop" => Augment::ResizedCrop,
             word => Augment::Crop { pad: self.get("data.pad")?, flip: word == "crop-flip" },
         })
     }

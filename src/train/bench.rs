@@ -8,7 +8,7 @@ use super::step::Trainer;
 use super::{device, run};
 use anyhow::anyhow;
 use fathom::arch::Network;
-use fathom::data::{Images, Shape, Standardiser};
+use fathom::data::{Images, Shape, Split, Standardiser};
 use fathom::protocol::{BenchJob, Benched, Peaks, PeaksJob};
 use fathom::random::{Purpose, Stream};
 use fathom::record::CudaUse;
@@ -42,7 +42,7 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
     let mut updates = Updates {
         trainer: Trainer::new(&job.network, &settings, place, fast.graphs),
         source: Source::new(&images, &standardiser, place, fast.resident),
-        feed: Feed::new(images.len(), &settings, place),
+        feed: Feed::new(images.len(), &settings, place, 1),
         // As a diverging net would be slower for its subnormal numbers, the rate is small.
         lr: 1e-4 * settings.training.lr,
         done: 0,
@@ -113,7 +113,7 @@ impl Updates<'_> {
 const NOISE_BYTES: usize = 32 << 20;
 
 /// Images of independent pixels: a batch at least, and some thousands if they are small.
-fn noise(network: &Network, batch: usize) -> Images {
+fn noise(network: &Network, batch: usize) -> Split {
     let [channels, height, width] = network.input;
     let shape = Shape { channels, height, width };
     let count = (NOISE_BYTES / shape.len()).clamp(1, 4096).max(batch);
@@ -124,7 +124,7 @@ fn noise(network: &Network, batch: usize) -> Images {
     for part in pixels.chunks_mut(4) {
         part.copy_from_slice(&stream.word().to_le_bytes()[..part.len()]);
     }
-    Images { shape, pixels, labels }
+    Images { shape, pixels, labels }.into()
 }
 
 /// Measures the machine's peaks.

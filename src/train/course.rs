@@ -13,7 +13,7 @@ use super::step::Trainer;
 use super::stop::{Stop, Stopped};
 use anyhow::Result;
 use fathom::arch::Network;
-use fathom::data::{Dataset, Images};
+use fathom::data::{Dataset, Split};
 use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{
     Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, Spent, State, Status,
@@ -327,7 +327,7 @@ impl Course<'_> {
     fn measured(&self) -> Result<CurveRow, Stopped> {
         let Self { evaluator, dataset, sources: [train, validation, test], .. } = self;
         let net = (&self.trainer.net, &self.trainer.task);
-        let all = |images: &Images| (0..images.len() as u32).collect::<Vec<u32>>();
+        let all = |images: &Split| (0..images.len() as u32).collect::<Vec<u32>>();
         let is_last = self.step == self.settings.training.iterations;
         let indices = if is_last { all(&dataset.train) } else { self.subset.clone() };
         let on_train = evaluator.errors(net, train, &indices)?;

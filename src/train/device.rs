@@ -75,6 +75,13 @@ pub(super) fn fast(device: Device, cuda: CudaUse, precision: Precision) -> Resul
     Ok(cuda)
 }
 
+/// Cores that a run may have besides the threads of its operations, at least one: runs side by side
+/// share the machine.
+pub(super) fn spare_cores(job: &Job) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / job.jobs.max(1)).saturating_sub(job.threads).max(1)
+}
+
 /// What goes into a manifest about how a run is executed.
 pub(super) fn execution(device: Device, job: &Job) -> Execution {
     let on_gpu = device != Device::Cpu;

@@ -3,6 +3,7 @@
 //! One process trains one run: libtorch's default generator, thread counts and flags belong to the
 //! process.
 
+mod ahead;
 mod bench;
 mod course;
 mod device;

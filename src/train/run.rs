@@ -15,7 +15,7 @@ use super::step::Trainer;
 use super::stop::Stop;
 use anyhow::{Context, Result, anyhow};
 use fathom::arch::{self, Audit, Network};
-use fathom::data::{self, Dataset, Standardiser};
+use fathom::data::{self, Augment, Dataset, Standardiser};
 use fathom::protocol::{Event, Job};
 use fathom::record::{
     Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, Spent,
@@ -110,13 +110,14 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
             (directory.curve_writer()?, Running::new(device), None)
         }
     };
+    let resident = fast.resident && settings.augment != Augment::ResizedCrop;
     let sources = [&dataset.train, &dataset.validation, &dataset.test]
-        .map(|images| Source::new(images, &standardiser, place, fast.resident));
+        .map(|images| Source::new(images, &standardiser, place, resident));
     let diagnosis = match settings.evaluate.layers {
         true => {
             let mark = position.as_ref().and_then(|position| position.layers.as_ref());
             let writer = directory.layer_writer(mark)?;
-            Some(Diagnosis::new(&dataset.train.labels, &sources[0], place, writer))
+            Some(Diagnosis::new(dataset.train.labels(), &sources[0], place, writer))
         }
         false => None,
     };
@@ -128,12 +129,12 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         sources,
         evaluator: Evaluator::new(place, stop, fast.graphs),
         records: fast.graphs,
-        feed: Feed::new(dataset.train.len(), &settings, place),
+        feed: Feed::new(dataset.train.len(), &settings, place, device::spare_cores(job)),
         place,
         trainer,
         curve,
         diagnosis,
-        subset: data::balanced(&dataset.train.labels, settings.evaluate.train_images),
+        subset: data::balanced(dataset.train.labels(), settings.evaluate.train_images),
         rate,
         running,
         step,
@@ -188,7 +189,7 @@ fn check(job: &Job, settings: &Settings, dataset: &Dataset) -> Result<(), Fault>
         let error = anyhow!("training.batch = {batch} is more than the {images} training images");
         return Err(Fault::data(&error));
     }
-    let shape = dataset.train.shape;
+    let shape = dataset.train.shape();
     let dims = [shape.channels, shape.height, shape.width];
     // A net that gives images has as many outputs as these have values.
     let network = &job.network;

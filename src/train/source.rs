@@ -1,14 +1,14 @@
 //! Images of one part of a data set, where the net computes.
 
 use super::place::Place;
-use fathom::data::{Augment, Crop, Images, Sample, Standardiser};
+use fathom::data::{Augment, Crop, Images, Sample, Split, Standardiser};
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
 /// Where images are, and how they become batches.
 pub enum Source<'a> {
     /// In the processor's memory; batches are assembled there, in memory that is used again.
-    Host(&'a Images, &'a Standardiser, RefCell<Vec<f32>>),
+    Host(&'a Split, &'a Standardiser, RefCell<Vec<f32>>),
     /// On the device.
     Resident(Resident),
 }
@@ -26,25 +26,37 @@ pub struct Resident {
 }
 
 impl<'a> Source<'a> {
-    /// `resident`: whether they go to the device.
+    /// `resident`: whether they go to the device, if they are in memory.
     pub fn new(
-        images: &'a Images,
+        images: &'a Split,
         standardiser: &'a Standardiser,
         place: Place,
         resident: bool,
     ) -> Self {
-        if resident {
-            Source::Resident(Resident::new(images, standardiser, place.device))
-        } else {
-            Source::Host(images, standardiser, RefCell::default())
+        match images.in_memory().filter(|_| resident) {
+            Some(images) => Source::Resident(Resident::new(images, standardiser, place.device)),
+            None => Source::Host(images, standardiser, RefCell::default()),
         }
     }
 
     /// Values of one image.
     pub fn values(&self) -> usize {
         match self {
-            Source::Host(images, ..) => images.shape.len(),
+            Source::Host(images, ..) => images.shape().len(),
             Source::Resident(resident) => resident.shape.iter().product::<i64>() as usize,
+        }
+    }
+
+    /// The images and how they are standardised, where batches take long to assemble on the
+    /// processor: parts of images are resized.
+    pub fn slow(&self, augment: Augment) -> Option<(&'a Split, &'a Standardiser)> {
+        match self {
+            Source::Host(images, standardiser, _)
+                if augment == Augment::ResizedCrop || images.in_memory().is_none() =>
+            {
+                Some((images, standardiser))
+            }
+            _ => None,
         }
     }
 
@@ -91,7 +103,8 @@ impl<'a> Source<'a> {
                     samples.iter().map(|sample| Crop::draw(seed, sample, pad, flip)).collect();
                 resident.cropped(samples, &crops, pad as i64, place)
             }
-            (Source::Resident(_), Augment::None) => {
+            // Parts are resized on the processor: such runs keep no images on the device.
+            (Source::Resident(_), Augment::None | Augment::ResizedCrop) => {
                 let indices: Vec<u32> = samples.iter().map(|sample| sample.index).collect();
                 self.plain(&indices, place)
             }
@@ -160,15 +173,15 @@ fn on_device<N: Into<i64>>(numbers: impl Iterator<Item = N>, device: Device) -> 
 }
 
 /// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
-fn to_device(
-    images: &Images,
+pub fn to_device(
+    images: &Split,
     pixels: &[f32],
     indices: impl Iterator<Item = u32>,
     place: Place,
 ) -> (Tensor, Tensor) {
-    let labels = indices.map(|i| images.labels[i as usize]);
+    let labels = indices.map(|i| images.labels()[i as usize]);
     let labels = on_device(labels, place.device);
-    let shape = images.shape;
+    let shape = images.shape();
     let dims = [shape.channels, shape.height, shape.width].map(|n| n as i64);
     let [channels, rows, columns] = dims;
     let pixels = place.images(&Tensor::from_slice(pixels).view([-1, channels, rows, columns]));
@@ -186,7 +199,7 @@ mod tests {
     fn the_device_assembles_the_batches_that_the_processor_does() {
         let shape = Shape { channels: 3, height: 6, width: 5 };
         let pixels = (0..shape.len() * 7).map(|i| (i * 37 % 251) as u8).collect();
-        let images = Images { shape, pixels, labels: (0..7).collect() };
+        let images = Split::from(Images { shape, pixels, labels: (0..7).collect() });
         let standardiser = Standardiser::measure(&Standardise::PerFeature, &images);
         let samples: Vec<Sample> =
             (0..64).map(|at| Sample { index: at * 5 % 7, epoch: u64::from(at) }).collect();

@@ -93,7 +93,8 @@ fn the_real_sets_give_the_bytes_they_always_gave() {
         (Source::FashionMnist, train, 0, Some(14), "de84f5058efe018c1b3c603237892"),
     ] {
         let path = path.clone();
-        let request = Request { source, train, test, validation, size, colour, path };
+        let request =
+            Request { source, train, test, validation, size, colour, path, short_side: None };
         let set = load(&request, None).unwrap();
         assert!(set.sha256.starts_with(expected), "{source:?}: {}", set.sha256);
     }

@@ -15,6 +15,8 @@ mod large;
 mod resume;
 #[cfg(feature = "train")]
 mod slurm;
+#[cfg(feature = "train")]
+mod stored;
 mod supervise;
 mod support;
 #[cfg(feature = "train")]

@@ -52,7 +52,7 @@ fn runs(folder: &Path) -> Vec<Run> {
     Experiment::load(&folder.join("tiny.toml"), &sets).expect("an experiment").runs
 }
 
-fn job(run: &Run, directory: &Path, threads: usize) -> Job {
+pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
     Job {
         build: BUILD.into(),
         id: run.id.clone(),
@@ -77,6 +77,7 @@ fn start(job: &Job) -> Child {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("fathom-train"))
         .arg("run")
         .env("OMP_NUM_THREADS", job.threads.to_string())
+        .env("XDG_CACHE_HOME", job.directory.parent().expect("a folder"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -89,7 +90,7 @@ fn start(job: &Job) -> Child {
 
 /// Runs until the end or until so many rows were written, when `signal` is sent. The exit code,
 /// where there is one, and what was told.
-fn session(job: &Job, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
+pub fn session(job: &Job, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
     let mut child = start(job);
     let mut told = Vec::new();
     let mut seen = 0;
@@ -105,7 +106,7 @@ fn session(job: &Job, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
     (child.wait().expect("a child").code(), told)
 }
 
-fn resumed(told: &[Event]) -> Option<u64> {
+pub fn resumed(told: &[Event]) -> Option<u64> {
     told.iter().find_map(|event| match event {
         Event::Resumed { step } => Some(*step),
         _ => None,
@@ -113,7 +114,7 @@ fn resumed(told: &[Event]) -> Option<u64> {
 }
 
 /// The curve without its clock, and the weights.
-fn outcome(job: &Job) -> (String, Vec<u8>) {
+pub fn outcome(job: &Job) -> (String, Vec<u8>) {
     let directory = RunDir::new(&job.directory);
     assert_eq!(directory.status().expect("a status").state, State::Done);
     assert!(!directory.previous_checkpoint().exists());

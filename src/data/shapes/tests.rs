@@ -37,6 +37,7 @@ fn classes_are_balanced_and_every_size_can_be_drawn() {
         size: Some(7),
         colour: true,
         path: None,
+        short_side: None,
     };
     let message = load(&too_small).unwrap_err().to_string();
     assert!(message.contains("from 8 to 224"), "{message}");
@@ -44,10 +45,10 @@ fn classes_are_balanced_and_every_size_can_be_drawn() {
 
 /// Softmax regression on standardised pixels; returns the share of each test set that it misjudges.
 fn linear_error(train: &Images, test: [&Images; 2], epochs: usize) -> [f64; 2] {
-    let standardiser = Standardiser::measure(&Standardise::PerFeature, train);
+    let standardiser = Standardiser::measure(&Standardise::PerFeature, &train.clone().into());
     let numbers = |images: &Images| {
         let (mut out, all) = (Vec::new(), (0..images.len() as u32).collect::<Vec<_>>());
-        standardiser.fill(images, &all, &mut out);
+        standardiser.fill(&images.clone().into(), &all, &mut out);
         out
     };
     let (size, classes) = (train.shape.len(), CLASSES.len());

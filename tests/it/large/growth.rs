@@ -46,7 +46,7 @@ fn ten_thousand_runs_are_planned_told_checked_and_drawn_in_five_seconds_and_ten_
 #[ignore = "measures for the table in results/bench"]
 fn growth() {
     let path = std::env::var_os("FATHOM_GROWTH").expect("FATHOM_GROWTH names a file");
-    let mut table = "command,runs,seconds,memory_mb\n".to_owned();
+    let mut table = "command,runs,seconds,peak_memory_mb\n".to_owned();
     for runs in [500, 1000, 2000, 4000, 6000, 8000, 10_000] {
         for (name, Usage { seconds, megabytes }) in measured(runs) {
             writeln!(table, "{name},{runs},{seconds:.3},{megabytes:.0}").expect("memory");
