@@ -144,3 +144,19 @@ fn what_does_not_go_together_is_refused_before_a_file_is_opened() {
     let said = refused(&images);
     assert!(said.contains("data.short_side: 12 is less than data.size = 16"), "{said}");
 }
+
+#[test]
+fn the_experiment_on_imagenet_runs_on_a_small_folder_of_images() {
+    let folder = with_experiment("");
+    with_images(folder.path());
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let path = experiments.join("imagenet-plain-vs-residual.toml");
+    let path = path.to_str().expect("text");
+    let said = fail(folder.path(), 2, &["plan", path]);
+    assert!(said.contains("imagenet"), "{said}");
+    let sets = ["data.path=pets", "data.size=32", "data.short_side=36", "training.batch=32"];
+    let sets = sets.iter().flat_map(|set| ["--set", *set]);
+    let command = ["run", path, "--smoke", "--device", "cpu"];
+    let table = succeed(folder.path(), &command.into_iter().chain(sets).collect::<Vec<_>>());
+    assert_eq!(table.lines().count(), 1 + 4, "{table}");
+}
