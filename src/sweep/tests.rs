@@ -5,7 +5,7 @@ mod stopping;
 
 use super::*;
 use crate::protocol::BUILD;
-use crate::record::{CudaUse, Layout, Layouts, RunDir};
+use crate::record::{CudaUse, Layout, Layouts, Lock, Patience, RunDir};
 use crate::spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -152,8 +152,9 @@ impl Trial {
     {
         let (directory, control, observer) = (&self.directory, &self.control, &self.order);
         let executor = &Fake(fake);
-        let sweep = Sweep { runs, directory, options, executor, observer, control, lock: None };
-        sweep.run()
+        let taken = Lock::acquire(&directory.lock(), "a test", &Patience::default())?;
+        let lock = Some(taken.lock.token());
+        Sweep { runs, directory, options, executor, observer, control, lock }.run()
     }
 
     fn status(&self, run: &Run) -> Status {

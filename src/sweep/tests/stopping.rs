@@ -1,7 +1,6 @@
 //! Stopping, memory, and what others hold.
 
 use super::*;
-use crate::record::{Lock, Patience};
 
 #[test]
 fn the_first_signal_lets_runs_stop_and_begins_none() {
