@@ -62,13 +62,14 @@ impl User<'_> {
         });
     }
 
-    /// Waits until a run trains that is well under way and not near its end, and gives its name
-    /// and the process that trains it.
-    fn under_way(&self, out: &str) -> (String, libc::pid_t) {
+    /// Waits until a run trains that is well under way, not near its end and none of those that were
+    /// struck (their tasks may still be ending), and gives its name and the process that trains it.
+    fn under_way(&self, out: &str, struck: &[String]) -> (String, libc::pid_t) {
         let directory = SweepDir::new(self.folder.join(out));
         let find = || {
             self.cluster.hurry();
-            directory.runs().expect("results").into_iter().find_map(|run| {
+            let runs = directory.runs().expect("results").into_iter();
+            runs.filter(|run| !struck.contains(&run.id())).find_map(|run| {
                 let rows = CurveReader::read(&run.curve_path()).ok()?;
                 let step = rows.last()?.step;
                 let Ok(Some(Holder::Alive(owner))) = Lock::peek(&run.lock()) else { return None };
@@ -111,13 +112,16 @@ fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undis
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("wait or run"), "nothing is submitted twice: {said}");
 
-    let (run, _) = user.under_way("struck");
-    cluster.ask("scontrol", &["requeue", &user.task_of("struck", &run)]);
-    let (_, pid) = user.under_way("struck");
-    send(parent(pid), libc::SIGKILL);
-    let (_, pid) = user.under_way("struck");
-    send(pid, libc::SIGKILL);
-    user.under_way("struck");
+    let mut struck = Vec::new();
+    let mut next = || {
+        let (run, pid) = user.under_way("struck", &struck);
+        struck.push(run.clone());
+        (run, pid)
+    };
+    cluster.ask("scontrol", &["requeue", &user.task_of("struck", &next().0)]);
+    send(parent(next().1), libc::SIGKILL);
+    send(next().1, libc::SIGKILL);
+    next();
     cluster.ask("sbatch", &["--partition=urgent", "--cpus-per-task=2", "--mem=10", "--wrap=true"]);
     cluster.wait("preemption", |cluster| {
         cluster
@@ -126,8 +130,7 @@ fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undis
             .all(|line| line.starts_with("main"))
     });
     // As at the end of a time limit: the task asks for its return by itself.
-    let (run, _) = user.under_way("struck");
-    let task = user.task_of("struck", &run);
+    let task = user.task_of("struck", &next().0);
     cluster.ask("scancel", &["--signal=USR1", "--batch", &task]);
     cluster.wait("its return", |_| {
         user.tasks().iter().any(|(name, state)| *name == task && state == "PENDING")
@@ -208,7 +211,7 @@ fn a_sweep_is_cancelled_and_goes_on() {
         std::fs::read_to_string(folder.path().join("cancelled/slurm/1.sh")).expect("a script");
     assert!(script.contains("\n#SBATCH --cpus-per-task=2\n"), "{script}");
     assert!(script.contains("\n#SBATCH --signal=B:USR1@75\n"), "{script}");
-    user.under_way("cancelled");
+    user.under_way("cancelled", &[]);
     let (code, said) = user.fathom(&["cancel", "cancelled"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("cancelled: 1 task cancelled"), "{said}");
@@ -221,7 +224,7 @@ fn a_sweep_is_cancelled_and_goes_on() {
     // A cluster may not let tasks return: then the status has the command.
     let (code, said) = user.submit("cancelled", &["--sbatch=--no-requeue"]);
     assert_eq!(code, Some(0), "{said}");
-    let (run, _) = user.under_way("cancelled");
+    let (run, _) = user.under_way("cancelled", &[]);
     let task = user.task_of("cancelled", &run);
     cluster.ask("scancel", &["--signal=USR1", "--batch", &task]);
     user.wait_for_an_empty_queue();
