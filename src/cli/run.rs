@@ -240,7 +240,7 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
         if !seen.contains(&run.settings.data) {
             let decoding = Decoding::new();
             let told = |done, all| decoding.told(done, all);
-            data::load_telling(&run.settings.data, args.machine.data_dir.as_deref(), &told)?;
+            data::prepare(&run.settings.data, args.machine.data_dir.as_deref(), &told)?;
             seen.push(run.settings.data.clone());
         }
     }

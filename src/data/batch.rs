@@ -4,6 +4,7 @@ use super::Split;
 use super::stored::crop::Window;
 use crate::random::{Purpose, Stream};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// How pixels (0 … 1) are standardised; figures are those of the training images.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -137,6 +138,10 @@ impl Standardiser {
     /// The images at `indices`, unchanged but for standardising, as n × channels × rows × columns
     /// numbers in `out`.
     pub fn fill(&self, images: &Split, indices: &[u32], out: &mut Vec<f32>) {
+        if images.in_memory().is_none() {
+            let plain = |at: usize| images.image(indices[at] as usize);
+            return self.fill_each(indices.len(), images.shape().len(), plain, out);
+        }
         out.clear();
         out.reserve(indices.len() * images.shape().len());
         for index in indices {
@@ -188,17 +193,30 @@ impl Standardiser {
 }
 
 impl Standardiser {
-    /// The same with random parts of the images: side by side, as resizing takes its time.
+    /// The same with random parts of the images.
     fn fill_parts(&self, images: &Split, samples: &[Sample], seed: u64, out: &mut Vec<f32>) {
-        let values = images.shape().len();
-        out.resize(samples.len() * values, 0.0);
-        out.par_chunks_exact_mut(values).zip(samples).for_each(|(target, sample)| {
-            let key = u64::from(sample.index);
-            let mut stream = Stream::new(seed, Purpose::Augment, sample.epoch, key);
-            let part = images.part(sample.index as usize, |sides| {
+        let part = |at: usize| {
+            let Sample { index, epoch } = samples[at];
+            let mut stream = Stream::new(seed, Purpose::Augment, epoch, u64::from(index));
+            let part = images.part(index as usize, |sides| {
                 (Window::random(sides, &mut stream), stream.below(2) == 1)
             });
-            for (at, (byte, value)) in part.iter().zip(target).enumerate() {
+            Cow::Owned(part)
+        };
+        self.fill_each(samples.len(), images.shape().len(), part, out);
+    }
+
+    /// So many images, side by side: reading them from files and resizing take their time.
+    fn fill_each<'i>(
+        &self,
+        count: usize,
+        values: usize,
+        image: impl Fn(usize) -> Cow<'i, [u8]> + Sync,
+        out: &mut Vec<f32>,
+    ) {
+        out.resize(count * values, 0.0);
+        out.par_chunks_exact_mut(values).enumerate().for_each(|(place, target)| {
+            for (at, (byte, value)) in image(place).iter().zip(target).enumerate() {
                 *value = self.apply(*byte, at);
             }
         });
@@ -252,6 +270,7 @@ pub struct Sample {
 
 /// The endless sequence of training images: one random order per epoch, one after the other, so
 /// that batches are of equal size and run across epoch boundaries.
+#[derive(Clone)]
 pub struct Order {
     seed: u64,
     count: usize,

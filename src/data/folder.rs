@@ -133,12 +133,12 @@ pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
     Ok((shape(&listing, size)?, listing.classes.len()))
 }
 
-/// The number of classes, by the folders of training images.
+/// Class names, by the folders of training images.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn classes(root: &Path) -> Result<usize> {
-    Ok(class_names(&root.join("train"))?.len())
+pub fn classes(root: &Path) -> Result<Vec<String>> {
+    class_names(&root.join("train"))
 }
 
 fn heads(listing: &Listing) -> Result<Vec<decode::Head>> {

@@ -5,7 +5,7 @@ use super::choose::choose;
 use super::keyed::{Keyed, digest, hex};
 use super::official::{self, Whole};
 use super::resize::resize;
-use super::stored::{self, Stored};
+use super::stored::{self, Gallery, Stored};
 use super::{Dataset, Images, Request, Shape, Source, Split, folder, locate};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -16,58 +16,71 @@ use std::sync::Arc;
 /// `FATHOM_DATA` and the cache folder.
 ///
 /// The same request gives the same bytes on every machine, whatever the order of the records in
-/// the files and the number of threads.
+/// the files and the number of threads. Images that were decoded once for all (`short_side`) are used
+/// as long as no file came or went; [`prepare`] looks at each of them.
 ///
 /// # Errors
 /// When the set is missing (naming the folders searched and the commands to get it), damaged or
 /// mislabelled (naming file and offset), or smaller than the request.
 pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
-    load_telling(request, data_dir, &|_, _| {})
-}
-
-/// The same; `told` hears how many of how many images are decoded where that is done once for all,
-/// from several threads.
-///
-/// # Errors
-/// As for [`load`].
-pub fn load_telling(
-    request: &Request,
-    data_dir: Option<&Path>,
-    told: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Dataset> {
     ensure!(request.size != Some(0), "size = 0: images need at least one row");
     match (request.source, request.short_side) {
         (Source::Shapes, _) => super::shapes::load(request),
-        (Source::Images, Some(short)) => load_stored(request, short, data_dir, told),
+        (Source::Images, Some(short)) => {
+            let (root, cache) = places(request, short, data_dir)?;
+            let gallery = match Gallery::open(&root, short, &cache)? {
+                Some(gallery) => gallery,
+                None => stored::build(&root, short, &cache, &|_, _| {})?,
+            };
+            choose_stored(gallery, request, short)
+        }
         _ => finish(read_whole(request, data_dir)?, request),
     }
 }
 
-/// Images that are decoded once and stay in files.
-fn load_stored(
+/// Sees that [`load`] will succeed. Images that stay in files are decoded, where they were not;
+/// `told` hears how many of how many are, from several threads.
+///
+/// # Errors
+/// As for [`load`].
+pub fn prepare(
     request: &Request,
-    short: usize,
     data_dir: Option<&Path>,
     told: &(dyn Fn(usize, usize) + Sync),
-) -> Result<Dataset> {
+) -> Result<()> {
+    if let (Source::Images, Some(short)) = (request.source, request.short_side) {
+        let (root, cache) = places(request, short, data_dir)?;
+        stored::build(&root, short, &cache, told)?;
+    }
+    load(request, data_dir).map(drop)
+}
+
+/// The folder of images, and the one for decoded ones.
+fn places(request: &Request, short: usize, data_dir: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
     let size = request.size.context("data.short_side needs data.size: what a net sees")?;
-    ensure!(short >= size, "short_side = {short}: no less than size = {size}");
+    ensure!(size > 0 && short >= size, "short_side = {short}: no less than size = {size}, above 0");
     let path = request.path.as_deref().context("data.path is missing")?;
     let cache =
         locate::cache_folder().context("no folder for decoded images: set XDG_CACHE_HOME")?;
-    let listing = folder::list(&locate::image_folder(path, data_dir)?)?;
-    let [train, test] = stored::build(&listing, short, &cache, told)?.map(Arc::new);
+    Ok((locate::image_folder(path, data_dir)?, cache))
+}
+
+/// Cuts stored images to what was asked for.
+fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Dataset> {
+    let Gallery { classes, labels: [train_labels, test_labels], stores } = gallery;
+    let [train, test] = stores.map(Arc::new);
     // Keys alone tell the images apart.
-    let keyed = |store: &Arc<stored::Store>, files: &[(PathBuf, u16)]| Keyed {
+    let keyed = |store: &Arc<stored::Store>, labels: Vec<u16>| Keyed {
         images: Images {
             shape: Shape { channels: 0, height: 0, width: 0 },
             pixels: Vec::new(),
-            labels: files.iter().map(|(_, label)| *label).collect(),
+            labels,
         },
         keys: (0..store.len()).map(|index| store.key(index)).collect(),
     };
-    let (all, tests) = (keyed(&train, &listing.train), keyed(&test, &listing.test));
-    let choice = choose(&all, &tests, listing.classes.len(), request)
+    let (all, tests) = (keyed(&train, train_labels), keyed(&test, test_labels));
+    let size = request.size.unwrap_or(short);
+    let choice = choose(&all, &tests, classes.len(), request)
         .with_context(|| format!("data source {:?}", request.source))?;
     let mut sum = Sha256::new();
     sum.update(format!("{short} {size}"));
@@ -86,7 +99,7 @@ fn load_stored(
         cut(&test, &tests, choice.test),
     );
     let sha256 = hex(&sum.finalize());
-    Ok(Dataset { classes: listing.classes, train, validation, test, sha256, notes: Vec::new() })
+    Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
 }
 
 /// Reads a whole set from files, at its own size (`images`: at the size asked for).

@@ -29,7 +29,7 @@ pub mod verify;
 
 pub use batch::{Augment, Crop, Order, Sample, Standardise, Standardiser, balanced};
 pub use describe::{describe, stand_in};
-pub use load::{load, load_telling, read_whole};
+pub use load::{load, prepare, read_whole};
 pub use locate::{Missing, locate, search_folders};
 pub use resize::resize;
 pub use split::Split;

@@ -1,7 +1,7 @@
 //! Batches that take long to assemble, assembled ahead by another thread. What a batch holds depends
 //! on its place in the sequence alone, so nothing changes but the time.
 
-use fathom::data::{Augment, Order, Split, Standardiser};
+use fathom::data::{Augment, Sample, Split, Standardiser};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Batches that wait to be used, at most: one is being trained on meanwhile.
@@ -15,30 +15,23 @@ pub struct Assembled {
     pub indices: Vec<u32>,
 }
 
-/// A thread that is some batches ahead.
-pub struct Ahead {
-    /// The update whose batch comes next.
-    next: u64,
-    batches: Receiver<Assembled>,
-}
+/// A thread that is some batches ahead, and gives them in their order.
+pub struct Ahead(Receiver<Assembled>);
 
 impl Ahead {
-    /// Begins with the batch after so many updates, on `threads` threads.
+    /// Begins with the first of these batches, on `threads` threads.
     pub fn start(
         (images, standardiser): (&Split, &Standardiser),
         keyed: (Augment, u64),
-        batch: usize,
-        step: u64,
+        samples: impl Iterator<Item = Vec<Sample>> + Send + 'static,
         threads: usize,
     ) -> std::io::Result<Self> {
         let (images, standardiser) = (images.clone(), standardiser.clone());
         let (sender, batches) = sync_channel(WAITING - 1);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(std::io::Error::other)?;
-        let mut order = Order::new(keyed.1, images.len());
         std::thread::Builder::new().name("batches".into()).spawn(move || {
-            for step in step.. {
-                let samples = order.samples(step * batch as u64, batch);
+            for samples in samples {
                 let mut pixels = Vec::new();
                 pool.install(|| {
                     standardiser.fill_augmented(&images, &samples, keyed, &mut pixels);
@@ -50,15 +43,14 @@ impl Ahead {
                 }
             }
         })?;
-        Ok(Self { next: step, batches })
+        Ok(Self(batches))
     }
+}
 
-    /// The batch after so many updates, if it is the next one and the thread lives.
-    pub fn take(&mut self, step: u64) -> Option<Assembled> {
-        if step != self.next {
-            return None;
-        }
-        self.next += 1;
-        self.batches.recv().ok()
+impl Iterator for Ahead {
+    type Item = Assembled;
+
+    fn next(&mut self) -> Option<Assembled> {
+        self.0.recv().ok()
     }
 }

@@ -41,8 +41,8 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
     let mut updates = Updates {
         trainer: Trainer::new(&job.network, &settings, place, fast.graphs),
-        source: Source::new(&images, &standardiser, place, fast.resident),
-        feed: Feed::new(images.len(), &settings, place, 1),
+        source: Source::new((&images, &standardiser), place, fast.resident, 1),
+        feed: Feed::new(images.len(), &settings, place),
         // As a diverging net would be slower for its subnormal numbers, the rate is small.
         lr: 1e-4 * settings.training.lr,
         done: 0,

@@ -34,7 +34,7 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     };
     let all: Vec<u32> = (0..images.len() as u32).collect();
     let stop = Stop::default();
-    let source = Source::new(images, &standardiser, place, false);
+    let source = Source::new((images, &standardiser), place, false, job.threads);
     let evaluator = Evaluator::new(place, &stop, false);
     let errors =
         evaluator.errors((&net, &Task::Classify), &source, &all).map_err(|_| anyhow!("stopped"))?;

@@ -13,6 +13,8 @@ use tch::{Device, Kind, Tensor};
 const BATCH: usize = 250;
 /// The same on a GPU.
 const DEVICE_BATCH: usize = 1000;
+/// Values of these images, at most: large images fill the memory with fewer.
+const VALUES: usize = 1 << 24;
 
 /// What a net makes of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,9 +79,9 @@ impl<'a> Evaluator<'a> {
         let Sums { loss, counts } = &self.sums;
         let (mut loss, mut counts) = (loss.shallow_clone(), counts.shallow_clone());
         let _ = (loss.zero_(), counts.zero_());
-        for part in indices.chunks(self.batch) {
+        let batch = self.batch.min(VALUES / source.values()).max(1);
+        for (images, labels) in source.batches(indices, batch, self.place) {
             self.go_on()?;
-            let (images, labels) = source.plain(part, self.place);
             self.recorder.borrow_mut().run([&images, &labels], |[images, labels]| {
                 let outputs = net.forward(images, Mode::Predict).to_kind(Kind::Float);
                 let judged = task.judge(&outputs, images, labels);
@@ -115,9 +117,10 @@ impl<'a> Evaluator<'a> {
         let _guard = tch::no_grad_guard();
         let saved = net.statistics();
         let fresh = || {
-            for (batches, part) in indices.chunks_exact(batch.min(indices.len())).enumerate() {
+            let batch = batch.min(indices.len());
+            let whole = &indices[..indices.len() - indices.len() % batch];
+            for (batches, (images, _)) in source.batches(whole, batch, self.place).enumerate() {
                 self.go_on()?;
-                let (images, _) = source.plain(part, self.place);
                 // Only the averages are wanted.
                 let _ = net.forward(&images, Mode::Refresh { batches });
             }

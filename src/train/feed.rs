@@ -1,8 +1,8 @@
 //! The training batches of a run, one after the other.
 
-use super::ahead::{Ahead, Assembled};
+use super::ahead::Ahead;
 use super::place::Place;
-use super::source::{Source, to_device};
+use super::source::Source;
 use fathom::data::{Augment, Order};
 use fathom::spec::Settings;
 use tch::Tensor;
@@ -19,21 +19,19 @@ pub struct Feed {
     order: Order,
     /// Batches of this update and later ones, where they are assembled several at once.
     ahead: Option<(u64, Tensor, Tensor)>,
-    /// Threads for those that take long, and what they are assembled by.
-    spare: usize,
-    thread: Option<Ahead>,
+    /// Those that take long, from this update's on.
+    thread: Option<(u64, Ahead)>,
 }
 
 impl Feed {
-    /// Those of these settings, of `images` images; with so many threads to spare.
-    pub fn new(images: usize, settings: &Settings, place: Place, spare: usize) -> Self {
+    /// Those of these settings, of `images` images.
+    pub fn new(images: usize, settings: &Settings, place: Place) -> Self {
         Self {
             keyed: (settings.augment, settings.seed),
             batch: settings.training.batch,
             place,
             order: Order::new(settings.seed, images),
             ahead: None,
-            spare,
             thread: None,
         }
     }
@@ -42,10 +40,8 @@ impl Feed {
     /// time.
     pub fn batch(&mut self, source: &Source, step: u64) -> (Tensor, Tensor) {
         let batch = self.batch as u64;
-        if let Some(Assembled { pixels, indices }) = self.assembled(source, step)
-            && let Source::Host(images, ..) = source
-        {
-            return to_device(images, &pixels, indices.into_iter(), self.place);
+        if let Some(found) = self.assembled(source, step) {
+            return found;
         }
         if !source.is_resident() {
             let samples = self.order.samples(step * batch, self.batch);
@@ -68,13 +64,17 @@ impl Feed {
     }
 
     /// A batch that was assembled ahead, where that is worth a thread.
-    fn assembled(&mut self, source: &Source, step: u64) -> Option<Assembled> {
-        let from = source.slow(self.keyed.0)?;
-        if let Some(found) = self.thread.as_mut().and_then(|thread| thread.take(step)) {
-            return Some(found);
+    fn assembled(&mut self, source: &Source, step: u64) -> Option<(Tensor, Tensor)> {
+        let mut thread = self.thread.take().filter(|(next, _)| *next == step);
+        if thread.is_none() {
+            // The first one, or another than the next one.
+            let (mut order, batch) = (self.order.clone(), self.batch);
+            let samples = move |step: u64| order.samples(step * batch as u64, batch);
+            thread = Some((step, source.ahead((step..).map(samples), self.keyed)?));
         }
-        // The first one, or another than the next one.
-        self.thread = Ahead::start(from, self.keyed, self.batch, step, self.spare).ok();
-        self.thread.as_mut()?.take(step)
+        let (_, mut ahead) = thread?;
+        let found = ahead.next()?;
+        self.thread = Some((step + 1, ahead));
+        Some(source.assembled(&found, self.place))
     }
 }

@@ -41,7 +41,7 @@ pub fn look(job: &LookJob) -> Result<Looked, Fault> {
     }
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let place = Place::plain(device, Kind::Float);
-    let source = Source::new(&dataset.train, &standardiser, place, false);
+    let source = Source::new((&dataset.train, &standardiser), place, false, 1);
     let images = data::balanced(dataset.train.labels(), job.images);
     let task = Task::new(&job.network, &settings, place);
     let look = Look { network: &job.network, task, place, source, images };

@@ -39,8 +39,9 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let mut trainer = Trainer::new(&job.network, &settings, place, fast.graphs);
     let train = &dataset.train;
     let resident = fast.resident && settings.augment != Augment::ResizedCrop;
-    let source = Source::new(train, &standardiser, place, resident);
-    let mut feed = Feed::new(train.len(), &settings, place, device::spare_cores(job));
+    let spare = device::spare_cores(job);
+    let source = Source::new((train, &standardiser), place, resident, spare);
+    let mut feed = Feed::new(train.len(), &settings, place);
     let mut times = Vec::new();
     let startup = started.elapsed();
     let mut sums = Running::new(device);

@@ -111,8 +111,9 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         }
     };
     let resident = fast.resident && settings.augment != Augment::ResizedCrop;
+    let spare = device::spare_cores(job);
     let sources = [&dataset.train, &dataset.validation, &dataset.test]
-        .map(|images| Source::new(images, &standardiser, place, resident));
+        .map(|images| Source::new((images, &standardiser), place, resident, spare));
     let diagnosis = match settings.evaluate.layers {
         true => {
             let mark = position.as_ref().and_then(|position| position.layers.as_ref());
@@ -129,7 +130,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         sources,
         evaluator: Evaluator::new(place, stop, fast.graphs),
         records: fast.graphs,
-        feed: Feed::new(dataset.train.len(), &settings, place, device::spare_cores(job)),
+        feed: Feed::new(dataset.train.len(), &settings, place),
         place,
         trainer,
         curve,

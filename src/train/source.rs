@@ -1,5 +1,6 @@
 //! Images of one part of a data set, where the net computes.
 
+use super::ahead::{Ahead, Assembled};
 use super::place::Place;
 use fathom::data::{Augment, Crop, Images, Sample, Split, Standardiser};
 use std::cell::RefCell;
@@ -7,10 +8,20 @@ use tch::{Device, Kind, Tensor};
 
 /// Where images are, and how they become batches.
 pub enum Source<'a> {
-    /// In the processor's memory; batches are assembled there, in memory that is used again.
-    Host(&'a Split, &'a Standardiser, RefCell<Vec<f32>>),
+    /// With the processor, which assembles batches.
+    Host(Host<'a>),
     /// On the device.
     Resident(Resident),
+}
+
+/// Images in the processor's memory or in files.
+pub struct Host<'a> {
+    images: &'a Split,
+    standardiser: &'a Standardiser,
+    /// Memory for a batch, which is used again.
+    pixels: RefCell<Vec<f32>>,
+    /// Threads for batches that take long to assemble.
+    spare: usize,
 }
 
 /// Images as bytes on the device, where batches are assembled too.
@@ -26,38 +37,67 @@ pub struct Resident {
 }
 
 impl<'a> Source<'a> {
-    /// `resident`: whether they go to the device, if they are in memory.
+    /// `resident`: whether they go to the device, if they are in memory. Where the processor
+    /// assembles batches, it has `spare` threads for those that take long.
     pub fn new(
-        images: &'a Split,
-        standardiser: &'a Standardiser,
+        (images, standardiser): (&'a Split, &'a Standardiser),
         place: Place,
         resident: bool,
+        spare: usize,
     ) -> Self {
         match images.in_memory().filter(|_| resident) {
             Some(images) => Source::Resident(Resident::new(images, standardiser, place.device)),
-            None => Source::Host(images, standardiser, RefCell::default()),
+            None => Source::Host(Host { images, standardiser, pixels: RefCell::default(), spare }),
         }
     }
 
     /// Values of one image.
     pub fn values(&self) -> usize {
         match self {
-            Source::Host(images, ..) => images.shape().len(),
+            Source::Host(host) => host.images.shape().len(),
             Source::Resident(resident) => resident.shape.iter().product::<i64>() as usize,
         }
     }
 
-    /// The images and how they are standardised, where batches take long to assemble on the
-    /// processor: parts of images are resized.
-    pub fn slow(&self, augment: Augment) -> Option<(&'a Split, &'a Standardiser)> {
-        match self {
-            Source::Host(images, standardiser, _)
-                if augment == Augment::ResizedCrop || images.in_memory().is_none() =>
-            {
-                Some((images, standardiser))
-            }
-            _ => None,
+    /// Assembles these batches ahead of their use, where that takes long: images are read from
+    /// files, or parts of them resized.
+    pub fn ahead(
+        &self,
+        batches: impl Iterator<Item = Vec<Sample>> + Send + 'static,
+        keyed: (Augment, u64),
+    ) -> Option<Ahead> {
+        let Source::Host(Host { images, standardiser, spare, .. }) = self else { return None };
+        let is_quick = keyed.0 != Augment::ResizedCrop && images.in_memory().is_some();
+        if is_quick {
+            return None;
         }
+        Ahead::start((images, standardiser), keyed, batches, *spare).ok()
+    }
+
+    /// A batch that was assembled ahead, on the device.
+    ///
+    /// # Panics
+    /// For images on the device, of which none are.
+    pub fn assembled(&self, batch: &Assembled, place: Place) -> (Tensor, Tensor) {
+        let Source::Host(host) = self else { panic!("the device assembles its own batches") };
+        to_device(host.images, &batch.pixels, batch.indices.iter().copied(), place)
+    }
+
+    /// Images and labels at `indices`, so many at a time, unchanged but for standardising.
+    pub fn batches<'s>(
+        &'s self,
+        indices: &'s [u32],
+        size: usize,
+        place: Place,
+    ) -> impl Iterator<Item = (Tensor, Tensor)> + 's {
+        let owned: Vec<Vec<u32>> = indices.chunks(size).map(<[u32]>::to_vec).collect();
+        let sample = |index| Sample { index, epoch: 0 };
+        let samples = owned.into_iter().map(move |part| part.into_iter().map(sample).collect());
+        let mut ahead = self.ahead(samples, (Augment::None, 0));
+        indices.chunks(size).map(move |part| match ahead.as_mut().and_then(Iterator::next) {
+            Some(batch) => self.assembled(&batch, place),
+            None => self.plain(part, place),
+        })
     }
 
     /// Whether the images are on the device.
@@ -68,7 +108,7 @@ impl<'a> Source<'a> {
     /// Images (n × channels × rows × columns) and labels, unchanged but for standardising.
     pub fn plain(&self, indices: &[u32], place: Place) -> (Tensor, Tensor) {
         match self {
-            Source::Host(images, standardiser, pixels) => {
+            Source::Host(Host { images, standardiser, pixels, .. }) => {
                 let mut pixels = pixels.borrow_mut();
                 standardiser.fill(images, indices, &mut pixels);
                 to_device(images, &pixels, indices.iter().copied(), place)
@@ -93,7 +133,7 @@ impl<'a> Source<'a> {
         place: Place,
     ) -> (Tensor, Tensor) {
         match (self, augment) {
-            (Source::Host(images, standardiser, pixels), _) => {
+            (Source::Host(Host { images, standardiser, pixels, .. }), _) => {
                 let mut pixels = pixels.borrow_mut();
                 standardiser.fill_augmented(images, samples, (augment, seed), &mut pixels);
                 to_device(images, &pixels, samples.iter().map(|sample| sample.index), place)
@@ -173,7 +213,7 @@ fn on_device<N: Into<i64>>(numbers: impl Iterator<Item = N>, device: Device) -> 
 }
 
 /// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
-pub fn to_device(
+fn to_device(
     images: &Split,
     pixels: &[f32],
     indices: impl Iterator<Item = u32>,
@@ -206,7 +246,7 @@ mod tests {
         for layout in [Layout::Nchw, Layout::ChannelsLast] {
             let place = Place::new(Device::Cpu, layout, Precision::F32);
             let [host, resident] =
-                [false, true].map(|there| Source::new(&images, &standardiser, place, there));
+                [false, true].map(|there| Source::new((&images, &standardiser), place, there, 1));
             let crops =
                 [(2, true), (2, false), (1, true)].map(|(pad, flip)| Augment::Crop { pad, flip });
             for augment in crops.into_iter().chain([Augment::None]) {

@@ -122,7 +122,16 @@ fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undis
     send(parent(next().1), libc::SIGKILL);
     send(next().1, libc::SIGKILL);
     next();
-    cluster.ask("sbatch", &["--partition=urgent", "--cpus-per-task=2", "--mem=10", "--wrap=true"]);
+    cluster.ask(
+        "sbatch",
+        &[
+            "--output=/dev/null",
+            "--partition=urgent",
+            "--cpus-per-task=2",
+            "--mem=10",
+            "--wrap=true",
+        ],
+    );
     cluster.wait("preemption", |cluster| {
         cluster
             .ask("squeue", &["--noheader", "--format=%P %T"])
@@ -169,7 +178,8 @@ fn what_slurm_refuses_is_said_in_a_sentence_and_loses_nothing() {
                     specified; there are main, urgent: nothing was submitted\n";
     assert_eq!(said, expected);
 
-    cluster.ask("sbatch", &["--hold", "--array=0-2", "--mem=10", "--wrap=true"]);
+    cluster
+        .ask("sbatch", &["--output=/dev/null", "--hold", "--array=0-2", "--mem=10", "--wrap=true"]);
     let (code, said) = submit(&[]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("6 runs in 6 tasks"), "{said}");

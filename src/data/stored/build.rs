@@ -1,39 +1,35 @@
 //! Decoding a folder of images into shards, once and side by side.
 
 use super::super::decode;
-use super::super::folder::Listing;
-use super::super::folder_cache;
-use super::Store;
-use super::crop;
+use super::super::{folder, folder_cache};
+use super::index::{self, Index};
 use super::shard::{self, Picture, Shard};
+use super::{Gallery, Store, crop};
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What the stored images depend on: the files, their sizes and times, and the shorter side.
-///
-/// # Errors
-/// When a file cannot be looked at.
-pub fn key(listing: &Listing, short: usize) -> Result<String> {
-    folder_cache::key_of(listing, &format!("shorter side {short}"))
-}
-
-/// Stores the images of a listing with their shorter sides brought to `short`, in a folder below
+/// Stores the images of a folder with their shorter sides brought to `short`, in a folder below
 /// `cache`; what earlier calls have stored is kept, so a call that was interrupted is gone on with.
 /// `told` hears how many of how many images are there, from several threads.
 ///
-/// Memory holds a few shards at a time, whatever the number of images.
+/// Memory holds one shard at a time, whatever the number of images.
 ///
 /// # Errors
-/// When a file cannot be decoded, naming it, or the disk refuses.
+/// When the folder is not as it should be, a file cannot be decoded, naming it, or the disk refuses.
 pub fn build(
-    listing: &Listing,
+    root: &Path,
     short: usize,
     cache: &Path,
     told: &(dyn Fn(usize, usize) + Sync),
-) -> Result<[Store; 2]> {
-    let folder = cache.join(format!("stored-{}", &key(listing, short)?[..16]));
+) -> Result<Gallery> {
+    // Before they are listed: what changes meanwhile is seen by the next one who looks.
+    let changed = index::changes(root, &folder::classes(root)?);
+    let listing = folder::list(root)?;
+    let key = folder_cache::key_of(&listing, &format!("shorter side {short}"))?;
+    let name = format!("stored-{}", &key[..16]);
+    let folder = cache.join(&name);
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot create {}", folder.display()))?;
     let parts = [("train", &listing.train), ("test", &listing.test)];
@@ -63,7 +59,10 @@ pub fn build(
         Store::open(&folder, part, files.len())?
             .with_context(|| format!("{} changed while it was written", folder.display()))
     };
-    Ok([open(parts[0])?, open(parts[1])?])
+    let stores = [open(parts[0])?, open(parts[1])?];
+    let index = Index::new(&listing, name, changed?);
+    index.write(cache, root, short)?;
+    Ok(Gallery::new(index, stores))
 }
 
 fn picture(path: &Path, label: u16, short: usize) -> Result<Picture> {

@@ -4,16 +4,50 @@
 
 mod build;
 pub mod crop;
+mod index;
 mod shard;
 
-pub use build::{build, key};
+pub use build::build;
 
 use super::Shape;
 use anyhow::Result;
 use crop::Window;
+use index::Index;
 use shard::Shard;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A folder's images as they are stored.
+#[derive(Debug)]
+pub struct Gallery {
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Labels of training and test images.
+    pub labels: [Vec<u16>; 2],
+    /// These images.
+    pub stores: [Store; 2],
+}
+
+impl Gallery {
+    fn new(index: Index, stores: [Store; 2]) -> Self {
+        let labels = [0, 1].map(|part| index.labels(part));
+        Self { classes: index.classes, labels, stores }
+    }
+
+    /// Opens what [`build`] stored, if no folder of images was changed since; a file that was written
+    /// over in its place goes unnoticed, which [`build`] would see. Nothing where something is missing.
+    ///
+    /// # Errors
+    /// When a file cannot be mapped.
+    pub fn open(root: &Path, short: usize, cache: &Path) -> Result<Option<Self>> {
+        let Some(index) = Index::read(cache, root, short) else { return Ok(None) };
+        let folder = cache.join(&index.store);
+        let count = |part: usize| index.counts[part].iter().sum();
+        let train = Store::open(&folder, "train", count(0))?;
+        let test = Store::open(&folder, "test", count(1))?;
+        Ok(train.zip(test).map(|(train, test)| Self::new(index, [train, test])))
+    }
+}
 
 /// One part (training or test images) as it is stored; 64-bit numbers tell images apart by their
 /// files' bytes.
@@ -66,10 +100,10 @@ impl Store {
         (usize::from(entry.height), usize::from(entry.width))
     }
 
-    /// Rows × columns × 3 bytes of an image.
-    pub fn pixels(&self, index: usize) -> &[u8] {
+    /// Gives rows × columns × 3 bytes of an image to `see`.
+    pub fn pixels<R>(&self, index: usize, see: impl FnOnce(&[u8]) -> R) -> R {
         let (shard, place) = self.find(index);
-        shard.pixels(place)
+        shard.pixels(place, see)
     }
 
     fn find(&self, index: usize) -> (&Shard, usize) {
@@ -110,7 +144,7 @@ impl Stored {
         let at = self.indices[index] as usize;
         let (height, width) = self.store.sides(at);
         let window = Window::middle((height, width), self.size);
-        crop::planes(&crop::cut(self.store.pixels(at), width, window))
+        crop::planes(&self.store.pixels(at, |pixels| crop::cut(pixels, width, window)))
     }
 
     /// A part of an image, brought to `size` rows and columns, as three planes; `draw` is told rows
@@ -122,6 +156,10 @@ impl Stored {
     ) -> Vec<u8> {
         let at = self.indices[index] as usize;
         let sides = self.store.sides(at);
-        crop::drawn(self.store.pixels(at), sides, draw(sides), self.size)
+        let drawn = draw(sides);
+        self.store.pixels(at, |pixels| crop::drawn(pixels, sides, drawn, self.size))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A file with some of the images: what they are, then their pixels.
 
 use anyhow::{Context, Result};
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -87,11 +87,21 @@ impl Shard {
         &self.entries[place]
     }
 
-    pub(super) fn pixels(&self, place: usize) -> &[u8] {
+    /// Gives an image's pixels to `see`. Afterwards they count no longer as memory of this process:
+    /// else it would come to hold all images, if only until others need the memory.
+    pub(super) fn pixels<R>(&self, place: usize, see: impl FnOnce(&[u8]) -> R) -> R {
         let entry = &self.entries[place];
         // Inside the file: that was looked at when it was opened.
         let start = entry.start as usize;
-        &self.map[start..start + entry.len()]
+        let seen = see(&self.map[start..start + entry.len()]);
+        // SAFETY: nothing is written to the map, so whoever else looks at these pages (another
+        // thread at an image beside this one) finds the file's bytes there again.
+        let released = unsafe {
+            self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, entry.len())
+        };
+        // Only advice: without it there is less memory for others.
+        let _ = released;
+        seen
     }
 }
 
@@ -163,8 +173,10 @@ mod tests {
         write(&path, &[picture(7, 4, 5), picture(8, 3, 2)]).unwrap();
         let shard = Shard::open(&path, 2).unwrap().unwrap();
         assert_eq!((shard.entry(1).key, shard.entry(1).height, shard.entry(1).width), (8, 3, 2));
-        assert_eq!(shard.pixels(1), picture(8, 3, 2).pixels);
-        assert_eq!(shard.pixels(0).len(), 60);
+        shard.pixels(1, |pixels| assert_eq!(pixels, picture(8, 3, 2).pixels));
+        // Let go of, they are there again.
+        shard.pixels(1, |pixels| assert_eq!(pixels, picture(8, 3, 2).pixels));
+        assert_eq!(shard.pixels(0, <[u8]>::len), 60);
         assert!(Shard::open(&path, 3).unwrap().is_none(), "of another number");
         let whole = std::fs::read(&path).unwrap();
         for damage in [&whole[..whole.len() - 1], &whole[..40], &[], &[&whole[..], &[0]].concat()] {

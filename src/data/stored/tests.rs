@@ -1,0 +1,65 @@
+use super::*;
+use image::{Rgb, RgbImage};
+
+/// Three training images and a test image of each of two classes.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (part, count) in [("train", 3), ("test", 1)] {
+        for (class, light) in [("dark", 10), ("light", 200)] {
+            let place = folder.path().join(part).join(class);
+            std::fs::create_dir_all(&place).unwrap();
+            for number in 0..count {
+                let image = RgbImage::from_pixel(9 + number, 7, Rgb([light, number as u8, 0]));
+                image.save(place.join(format!("{number}.png"))).unwrap();
+            }
+        }
+    }
+    folder
+}
+
+#[test]
+fn what_was_stored_is_opened_without_a_look_at_its_files_until_one_comes_or_goes() {
+    let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+    let (root, cache) = (folder.path(), cache.path());
+    let open = || Gallery::open(root, 7, cache).unwrap();
+    let build = || build(root, 7, cache, &|_, _| {});
+    assert!(open().is_none(), "nothing is stored yet");
+    let built = build().unwrap();
+    let opened = open().unwrap();
+    assert_eq!(opened.classes, ["dark", "light"]);
+    assert_eq!(opened.labels, [vec![0, 0, 0, 1, 1, 1], vec![0, 1]]);
+    assert_eq!(opened.labels, built.labels);
+    for at in 0..6 {
+        assert_eq!(opened.stores[0].key(at), built.stores[0].key(at));
+        let pixels = |store: &Store| store.pixels(at, <[u8]>::to_vec);
+        assert_eq!(pixels(&opened.stores[0]), pixels(&built.stores[0]));
+        assert_eq!(opened.stores[0].sides(at), (7, 9 + at % 3));
+    }
+    assert!(Gallery::open(root, 8, cache).unwrap().is_none(), "another shorter side");
+
+    let file = root.join("train/light/1.png");
+    let sound = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "no image").unwrap();
+    assert!(open().is_some(), "written over, the file is where it was");
+    let error = build().unwrap_err();
+    assert!(format!("{error:#}").contains("light/1.png"), "{error:#}");
+    std::fs::write(&file, sound).unwrap();
+    build().unwrap();
+
+    std::fs::copy(&file, root.join("train/light/3.png")).unwrap();
+    assert!(open().is_none(), "a file came");
+    assert_eq!(build().unwrap().labels[0].len(), 7);
+    assert!(open().is_some());
+    std::fs::remove_file(root.join("test/dark/0.png")).unwrap();
+    assert!(open().is_none(), "a file went");
+}
+
+#[test]
+fn without_its_files_a_gallery_is_not_opened() {
+    let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
+    build(folder.path(), 7, cache.path(), &|_, _| {}).unwrap();
+    let stored = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let stored = stored.into_iter().find(|path| path.is_dir()).unwrap();
+    std::fs::remove_file(stored.join("test-00000.shard")).unwrap();
+    assert!(Gallery::open(folder.path(), 7, cache.path()).unwrap().is_none());
+}
