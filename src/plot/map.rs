@@ -1,4 +1,5 @@
-//! What became of every learning rate at every depth: trained, stuck at chance, or diverged.
+//! What became of every learning rate at every depth, or at every value of another key where all nets
+//! are of one depth: trained, stuck at chance, or diverged.
 
 use super::Picture;
 use super::axis::{Axis, short_number};
@@ -8,7 +9,7 @@ use super::panels::{label, split_axes, without_implied};
 use super::sheet::{Entry, Sample, Sheet};
 use super::words::capital;
 use super::{Options, Results};
-use crate::record::{RunCurve, State, group};
+use crate::record::{RunCurve, State, SweepCurves, group};
 use anyhow::{Result, ensure};
 use plotters::prelude::*;
 
@@ -41,7 +42,8 @@ struct Counts {
 /// The figure, laid out.
 pub(super) struct MapFigure {
     sheet: Sheet,
-    depths: Vec<f64>,
+    /// The key of the columns, and its values.
+    across: (String, Vec<f64>),
     rates: Vec<f64>,
     /// Guessing's error, or loss.
     chance: f64,
@@ -52,20 +54,32 @@ impl MapFigure {
     /// Lays the figure out.
     ///
     /// # Errors
-    /// When runs do not differ in learning rate and depth, or the number of classes is not known.
+    /// When runs do not differ in learning rate and depth (or numbers of another key that is asked
+    /// for), or the number of classes is not known.
     pub(super) fn new(results: &Results, options: &Options) -> Result<Self> {
         let curves = &results.curves;
         let metric = options.metric;
         let (varying, shared) = split_axes(curves);
-        for axis in ["lr", "depth"] {
-            ensure!(varying.iter().any(|known| known == axis), "runs do not differ in {axis}");
-        }
+        let varies = |axis: &str| varying.iter().any(|known| known == axis);
+        ensure!(varies("lr"), "runs do not differ in lr");
+        let is_number = |key: &str| curves.runs.iter().all(|run| run.number(key).is_some());
+        let across = match options.group_by.as_deref() {
+            Some(key) if !varies("depth") && key != "lr" => {
+                ensure!(is_number(key), "{key} has values that are no numbers");
+                key.to_owned()
+            }
+            _ => "depth".to_owned(),
+        };
+        ensure!(
+            varies(&across),
+            "runs do not differ in {across}: --group-by takes another key in place of depth"
+        );
         let chance = results.chance(metric.train);
         let chance =
             chance.ok_or_else(|| anyhow::anyhow!("no run.json says how many classes there are"))?;
         let others: Vec<String> = without_implied(curves, varying)
             .into_iter()
-            .filter(|axis| axis != "lr" && axis != "depth")
+            .filter(|axis| axis != "lr" && *axis != across && !follows(curves, axis, &across))
             .collect();
         let values = |axis: &str| {
             let mut values: Vec<f64> =
@@ -74,23 +88,23 @@ impl MapFigure {
             values.dedup();
             values
         };
-        let (depths, rates) = (values("depth"), values("lr"));
+        let (columns, rates) = (values(&across), values("lr"));
         let place = |values: &[f64], run: &RunCurve, axis: &str| {
             values.iter().position(|value| Some(*value) == run.number(axis)).unwrap_or(0)
         };
         let (mut panels, mut titles) = (Vec::new(), Vec::new());
         for same in curves.groups(&others) {
             let name = label(&others, &same.values);
-            let cells = group(&same.runs, &["depth".to_owned(), "lr".to_owned()]);
+            let cells = group(&same.runs, &[across.clone(), "lr".to_owned()]);
             let cell = |runs: &[&RunCurve]| Cell {
-                column: place(&depths, runs[0], "depth"),
+                column: place(&columns, runs[0], &across),
                 row: place(&rates, runs[0], "lr"),
                 error: mean(runs, metric.train),
                 counts: count(runs, metric.train, chance),
             };
             let cells: Vec<Cell> = cells.iter().map(|at| cell(&at.runs)).collect();
             let name = if name.is_empty() { "What became of each net" } else { &name };
-            titles.push(format!("{name}: {}", reach(&cells, &depths, &rates)));
+            titles.push(format!("{name}: {}", reach(&cells, (&across, &columns), &rates)));
             panels.push(cells);
         }
         let shared = match shared.is_empty() {
@@ -98,9 +112,9 @@ impl MapFigure {
             false => format!(" All runs: {}.", shared.join(", ")),
         };
         let caption = format!(
-            "Mean final {} ({}) of each learning rate and depth; below it how many seeds trained, of \
+            "Mean final {} ({}) of each learning rate and {across}; below it how many seeds trained, of \
              how many. Stuck: above {STUCK} of guessing's ({}). Diverged: the loss was no number any \
-             more; such runs are not in the mean. Titles: the largest depth and the largest rate at \
+             more; such runs are not in the mean. Titles: the largest {across} and the largest rate at \
              which half of the seeds or more trained.{shared} Sources: {}, run.json.",
             metric.train_words,
             metric.train,
@@ -115,7 +129,7 @@ impl MapFigure {
             Entry::new(Sample::Box(WHITE), "unfinished"),
         ]];
         let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &capital(&caption));
-        Ok(Self { sheet, depths, rates, chance, panels })
+        Ok(Self { sheet, across: (across, columns), rates, chance, panels })
     }
 
     fn colour(&self, cell: &Cell) -> RGBColor {
@@ -139,9 +153,9 @@ impl Picture for MapFigure {
         DB::ErrorType: 'static,
     {
         self.sheet.draw(canvas)?;
-        let (x, y) = (Axis::categories(&self.depths), Axis::categories(&self.rates));
+        let (x, y) = (Axis::categories(&self.across.1), Axis::categories(&self.rates));
         for (rect, cells) in self.sheet.panels.iter().zip(&self.panels) {
-            let frame = Frame::draw(canvas, *rect, (&x, "depth"), (&y, "learning rate"))?;
+            let frame = Frame::draw(canvas, *rect, (&x, &self.across.0), (&y, "learning rate"))?;
             for cell in cells {
                 let (column, row) = (cell.column as f64, cell.row as f64);
                 let corner = |dx: f64, dy: f64| frame.place(column + dx, row + dy);
@@ -168,18 +182,24 @@ impl Picture for MapFigure {
     }
 }
 
-/// The largest depth that trains at some rate, and the largest rate at which some depth does.
-fn reach(cells: &[Cell], depths: &[f64], rates: &[f64]) -> String {
+/// Whether the axis' value is told by that of the key of the columns.
+fn follows(curves: &SweepCurves, axis: &String, across: &str) -> bool {
+    let columns = curves.groups(&[across.to_owned()]);
+    columns.iter().all(|column| group(&column.runs, std::slice::from_ref(axis)).len() == 1)
+}
+
+/// The largest value of a key (depth) at which some rate trains, and the largest rate that trains.
+fn reach(cells: &[Cell], (key, values): (&str, &[f64]), rates: &[f64]) -> String {
     let trains = |cell: &&Cell| {
         let Counts { trained, stuck, diverged, unfinished } = cell.counts;
         trained > 0 && 2 * trained >= trained + stuck + diverged + unfinished
     };
-    let depth = cells.iter().filter(trains).map(|cell| cell.column).max();
+    let column = cells.iter().filter(trains).map(|cell| cell.column).max();
     let rate = cells.iter().filter(trains).map(|cell| cell.row).max();
-    match (depth, rate) {
-        (Some(depth), Some(rate)) => {
-            let [depth, rate] = [depths[depth], rates[rate]].map(short_number);
-            format!("trains to depth {depth}, to rate {rate}")
+    match (column, rate) {
+        (Some(column), Some(rate)) => {
+            let [value, rate] = [values[column], rates[rate]].map(short_number);
+            format!("trains to {key} {value}, to rate {rate}")
         }
         _ => "nothing trains".into(),
     }

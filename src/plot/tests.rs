@@ -270,6 +270,26 @@ fn a_special_figure_of_results_without_what_it_shows_says_what_is_missing() {
 }
 
 #[test]
+fn where_all_nets_are_of_one_depth_another_key_stands_against_the_rates() {
+    let mut results = rich();
+    results.curves.runs.retain(|run| run.axes["depth"] == "8" && run.axes["norm"] == "batch");
+    for run in &mut results.curves.runs {
+        let is_plain = run.axes["family"] == "plain";
+        run.axes.insert("batch".into(), if is_plain { "32" } else { "64" }.into());
+    }
+    let message = svg(&results, Figure::RateDepth, &options()).unwrap_err().to_string();
+    assert!(message.contains("differ in depth: --group-by takes another key"), "{message}");
+    let by = |key: &str| Options { group_by: Some(key.into()), ..options() };
+    let words = words(&svg(&results, Figure::RateDepth, &by("batch")).unwrap());
+    // The family follows from the batch, so there is one panel.
+    for part in ["What became of each net: trains to batch 64, to rate 0.1", "rate and batch;"] {
+        assert!(words.contains(part), "{part} is not in {words}");
+    }
+    let message = svg(&results, Figure::RateDepth, &by("family")).unwrap_err().to_string();
+    assert!(message.contains("family has values that are no numbers"), "{message}");
+}
+
+#[test]
 fn a_diverged_run_stands_at_what_guessing_gives() {
     let mut results = rich();
     let crosses = words(&svg(&results, Figure::Depth, &options()).unwrap());
