@@ -26,7 +26,8 @@ pub struct Args {
     /// train_loss or train_loss_running; the test curve follows
     #[arg(long, default_value = "train_err_pct")]
     metric: Metric,
-    /// The key told apart by colour in curves, such as norm or lr, and by panels in `panels`
+    /// The key told apart by colour in curves, such as norm or lr, and by panels in `panels`; in
+    /// `rate-depth` a key with numbers that stands in for depth where all nets are of one
     #[arg(long, value_name = "KEY")]
     group_by: Option<String>,
     /// Scale of iterations and depths
