@@ -21,16 +21,18 @@ pub mod keyed;
 mod load;
 pub mod locate;
 pub mod official;
+mod order;
 mod resize;
 pub mod shapes;
 mod split;
 pub mod stored;
 pub mod verify;
 
-pub use batch::{Augment, Crop, Order, Sample, Standardise, Standardiser, balanced};
+pub use batch::{Augment, Crop, Standardise, Standardiser, balanced};
 pub use describe::{describe, stand_in};
 pub use load::{load, prepare, read_whole};
 pub use locate::{Missing, locate, search_folders};
+pub use order::{Order, Sample};
 pub use resize::resize;
 pub use split::Split;
 
