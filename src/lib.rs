@@ -7,6 +7,7 @@
 //! - [`data`]: data sets as bytes, batches, augmentation
 //! - [`spec`]: an experiment file becomes a checked, resolved list of runs
 //! - [`record`]: the one owner of every file in a results directory
+//! - [`gpu`]: GPUs as their driver knows them
 //! - [`protocol`]: what the supervisor and its worker say to each other
 //! - [`sweep`]: which run goes where and when; starts the worker, knows nothing of its inside
 //! - [`stats`]: summaries over seeds and verdicts on claims; [`plot`], [`report`]: figures and pages,
@@ -20,6 +21,7 @@
 pub mod arch;
 pub mod cli;
 pub mod data;
+pub mod gpu;
 pub mod key;
 pub mod plot;
 pub mod protocol;

@@ -234,9 +234,50 @@ pub struct Probe {
     pub cuda_devices: i64,
     /// Whether work on them can be recorded as CUDA graphs.
     pub cuda_graphs: bool,
+    /// The CUDA version that libtorch was built with; `None` for a build without CUDA.
+    #[serde(default)]
+    pub cuda_version: Option<String>,
+    /// Devices that the CUDA driver lets this process see, in libtorch's order, or why it does not.
+    #[serde(default = "no_driver")]
+    pub cuda_driver: Result<Vec<CudaDevice>, String>,
     /// What fathom's own loops on the processor were compiled for: an instruction set, and whether
     /// they have several threads.
     pub kernels: String,
+}
+
+fn no_driver() -> Result<Vec<CudaDevice>, String> {
+    Err("not asked".into())
+}
+
+/// A CUDA device as the driver describes it to a process: a GPU, or a slice of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CudaDevice {
+    /// Model, such as `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// Compute capability, such as `9.0`.
+    pub capability: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Identity, such as `GPU-…` or `MIG-…`.
+    pub uuid: String,
+}
+
+/// A device to be tried out, for `fathom-train check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckJob {
+    /// [`BUILD`] of the program that asks.
+    pub build: String,
+    /// `cuda:0`, …
+    pub device: String,
+    /// Process that asks: a worker that is left alone ends.
+    pub supervisor: u32,
+}
+
+/// What `fathom-train check` found on a device that works.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    /// From the start of the process to the end of the check.
+    pub seconds: f64,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod train;
 
 use anyhow::{Context, Result, bail, ensure};
 use fathom::protocol::{
-    BUILD, BenchJob, EvalJob, Event, HELD, Job, LookJob, MeasureJob, PeaksJob, STOPPED,
+    BUILD, BenchJob, CheckJob, EvalJob, Event, HELD, Job, LookJob, MeasureJob, PeaksJob, STOPPED,
 };
 use fathom::record::{RunDir, State, Status};
 use serde::Serialize;
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some("look") => look(),
         Some("bench") => bench(started),
         Some("peaks") => peaks(),
+        Some("check") => check(started),
         Some("probe") => probe(),
         _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: type `fathom` instead")),
     };
@@ -66,6 +67,12 @@ fn peaks() -> Result<ExitCode> {
     answer(|| train::peaks(&job))
 }
 
+fn check(started: Instant) -> Result<ExitCode> {
+    let job: CheckJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+    prepare(job.supervisor, &job.build, &job.device)?;
+    answer(|| train::check(&job, started))
+}
+
 /// Memory that one update gives back is kept for the next one. By default each large tensor is
 /// mapped anew, and the kernel clears its pages: that was 14% of an update of ResNet-20.
 fn keep_memory() {
@@ -81,11 +88,17 @@ fn keep_memory() {
 /// What comes before the first use of libtorch.
 fn prepare(supervisor: u32, build: &str, device: &str) -> Result<()> {
     die_with(supervisor);
+    check_build(build)?;
+    if is_gpu(device) { train::load_cuda() } else { Ok(()) }
+}
+
+fn check_build(build: &str) -> Result<()> {
     ensure!(build == BUILD, "this worker is of another build than fathom");
-    if device.starts_with("cuda") {
-        train::load_cuda()?;
-    }
     Ok(())
+}
+
+fn is_gpu(device: &str) -> bool {
+    device.starts_with("cuda")
 }
 
 /// Prints what was measured, or says in one line why it was not.
@@ -119,8 +132,8 @@ fn probe() -> Result<ExitCode> {
 
 fn eval() -> Result<ExitCode> {
     let job: EvalJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    ensure!(job.build == BUILD, "this worker is of another build than fathom");
-    if job.device.starts_with("cuda") {
+    check_build(&job.build)?;
+    if is_gpu(&job.device) {
         train::load_cuda()?;
     }
     let result = std::panic::catch_unwind(|| train::eval(&job));
@@ -134,9 +147,15 @@ fn eval() -> Result<ExitCode> {
 
 fn run() -> Result<ExitCode> {
     let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    prepare(job.supervisor, &job.build, &job.device)?;
+    die_with(job.supervisor);
+    check_build(&job.build)?;
     let stop = Stop::on_signals()?;
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| train::run(&job, &stop, &mut tell)));
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        if is_gpu(&job.device) {
+            train::load_cuda().map_err(|error| Fault::lost_device(&error))?;
+        }
+        train::run(&job, &stop, &mut tell)
+    }));
     match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
         Ok(status) => {
             tell(Event::Ended);

@@ -42,7 +42,9 @@ enum Action {
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
-    /// Take in files that you have: cifar-10-binary.tar.gz, cifar-100-binary.tar.gz, *-ubyte.gz
+    /// Take in files that you have: cifar-10-binary.tar.gz, cifar-100-binary.tar.gz, *-ubyte.gz, or
+    /// mosaics of CIFAR-10's files (data_batch_1.webp beside data_batch_1.labels: 10,000 images as
+    /// one lossless picture)
     Import {
         /// Files to take in
         #[arg(required = true)]

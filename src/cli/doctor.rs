@@ -1,12 +1,14 @@
 //! `fathom doctor`.
 
-use crate::protocol::BUILD;
+use super::gpus;
+use super::say::so_many;
+use crate::gpu::{Driver, Gpu, Hidden, Installed, ThisMachine, hidden};
+use crate::protocol::{BUILD, Checked, CudaDevice, Probe};
 use crate::record::Revision;
 use crate::sweep::Worker;
 use anyhow::Result;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -26,7 +28,9 @@ fn examine(out: &mut String) -> Result<bool> {
     writeln!(out, "fathom     {version} ({}{dirty})", &git[..git.len().min(12)])?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     writeln!(out, "machine    {cores} cores, {}", memory())?;
-    writeln!(out, "driver     {}", driver())?;
+    let driver = ThisMachine.installed();
+    let visible = std::env::var(gpus::VISIBLE).ok();
+    describe_driver(out, driver.as_ref(), visible.as_deref())?;
     let worker = match Worker::find() {
         Ok(worker) => worker,
         Err(error) => {
@@ -45,15 +49,8 @@ fn examine(out: &mut String) -> Result<bool> {
     writeln!(out, "libtorch   {} from {}", probe.libtorch, probe.library)?;
     writeln!(out, "processor  {} kernels, {} threads by default", probe.capability, probe.threads)?;
     writeln!(out, "loops      {}", probe.kernels)?;
-    let graphs = if probe.cuda_graphs { "" } else { "; no CUDA graphs: use --no-graphs" };
-    let cuda = match &probe.cuda_library {
-        Ok(()) if probe.cuda_devices > 0 => {
-            format!("{} devices: --device cuda uses the first{graphs}", probe.cuda_devices)
-        }
-        Ok(()) => "the library loads, but no device can be used: see what nvidia-smi says".into(),
-        Err(why) => format!("no: {why}"),
-    };
-    writeln!(out, "CUDA       {cuda}")?;
+    let is_well = describe_cuda(out, &probe, driver.as_ref(), visible.as_deref())?
+        && try_devices(out, &probe, &worker)?;
     if probe.build != BUILD {
         writeln!(
             out,
@@ -61,8 +58,96 @@ fn examine(out: &mut String) -> Result<bool> {
         )?;
         return Ok(false);
     }
-    writeln!(out, "all well")?;
+    writeln!(out, "{}", if is_well { "all well" } else { "not well: see above" })?;
+    Ok(is_well)
+}
+
+/// The driver and all GPUs of the machine.
+fn describe_driver(
+    out: &mut String,
+    driver: Option<&Result<Installed, String>>,
+    visible: Option<&str>,
+) -> std::fmt::Result {
+    let installed = match driver {
+        None => return writeln!(out, "driver     no NVIDIA driver"),
+        Some(Err(words)) => return writeln!(out, "driver     NVIDIA: {words}"),
+        Some(Ok(installed)) => installed,
+    };
+    let Installed { version, cuda, gpus } = installed;
+    writeln!(out, "driver     NVIDIA {version}, which supports CUDA {cuda}")?;
+    for Gpu { name, uuid, capability, is_exclusive, slices } in gpus {
+        let exclusive = if *is_exclusive { ", for one process at a time" } else { "" };
+        let slices = match slices.len() {
+            0 => String::new(),
+            count => format!(", cut into {count} slices (MIG)"),
+        };
+        writeln!(out, "GPU        {name}, capability {capability}{exclusive}{slices}, {uuid}")?;
+    }
+    let value = visible.unwrap_or_default();
+    match hidden(visible, gpus) {
+        Hidden::Nothing => Ok(()),
+        Hidden::All => writeln!(out, "hidden     all GPUs: {} is empty", gpus::VISIBLE),
+        Hidden::Some(count) => {
+            writeln!(out, "hidden     {count} of {}: {}={value}", gpus.len(), gpus::VISIBLE)
+        }
+        Hidden::Unknown(entry) => {
+            writeln!(out, "hidden     {}={value}: there is no {entry}", gpus::VISIBLE)
+        }
+    }
+}
+
+/// What libtorch makes of it; false where there are GPUs and CUDA cannot use them.
+fn describe_cuda(
+    out: &mut String,
+    probe: &Probe,
+    driver: Option<&Result<Installed, String>>,
+    visible: Option<&str>,
+) -> Result<bool> {
+    let built = probe.cuda_version.as_deref().unwrap_or("an unknown version");
+    let has_gpus = |installed: &Installed| !installed.gpus.is_empty();
+    let found = match (&probe.cuda_library, driver) {
+        (Ok(()), _) if probe.cuda_devices > 0 => {
+            let graphs = if probe.cuda_graphs { "" } else { "; no CUDA graphs: use --no-graphs" };
+            let devices = so_many(probe.cuda_devices as usize, "device");
+            format!("{built}, {devices}: --device auto takes cuda:0{graphs}")
+        }
+        (_, Some(driver)) if driver.as_ref().map_or(true, has_gpus) => {
+            let why = gpus::obstacle(probe, driver, visible);
+            writeln!(out, "CUDA       cannot be used: {why}")?;
+            return Ok(false);
+        }
+        (Ok(()), _) => format!("{built}, no device: --device auto takes the CPU"),
+        (Err(why), _) => format!("no: {why}; --device auto takes the CPU"),
+    };
+    writeln!(out, "CUDA       {found}")?;
     Ok(true)
+}
+
+/// Lets every device that libtorch sees compute, each in a process of its own.
+fn try_devices(out: &mut String, probe: &Probe, worker: &Worker) -> Result<bool> {
+    let mut is_well = true;
+    let described = probe.cuda_driver.as_deref().unwrap_or_default();
+    for index in 0..probe.cuda_devices {
+        let description = match described.get(index as usize) {
+            Some(CudaDevice { name, capability, memory_bytes, uuid }) => {
+                let memory = gib(memory_bytes / 1024);
+                format!("{name}, {memory:.1} GiB, capability {capability}, {uuid}")
+            }
+            None => "not described by the driver".into(),
+        };
+        let device = format!("cuda:{index}");
+        let found = match worker.check(&device) {
+            Ok(Checked { seconds }) => {
+                format!("a convolution and a CUDA graph are right ({seconds:.1} s)")
+            }
+            Err(error) => {
+                is_well = false;
+                format!("cannot be used: {error:#}")
+            }
+        };
+        writeln!(out, "{device:<10} {description}: {found}")?;
+    }
+    Ok(is_well)
 }
 
 fn memory() -> String {
@@ -80,12 +165,4 @@ fn memory() -> String {
 
 fn gib(kib: u64) -> f64 {
     kib as f64 / (1 << 20) as f64
-}
-
-fn driver() -> String {
-    let version = Path::new("/proc/driver/nvidia/version");
-    std::fs::read_to_string(version)
-        .ok()
-        .and_then(|text| text.lines().next().map(str::to_owned))
-        .unwrap_or_else(|| "no NVIDIA driver".into())
 }

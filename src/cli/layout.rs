@@ -43,17 +43,20 @@ pub fn settle(
     sweep::choose(runs, known, worker, &conditions(runs, options), &mut told)
 }
 
-/// The layouts of runs that train on other machines than this one, where nothing can be measured:
-/// those of before, and `other` for the rest.
+/// The layouts of runs that train on the GPUs of other machines, where nothing can be measured:
+/// those of before, and [`sweep::on_gpu`]'s for the rest.
 ///
 /// # Errors
 /// When the directory's files are damaged.
-pub fn unmeasured(runs: &[Run], directory: &SweepDir, other: Layout) -> Result<Layouts> {
+pub fn unmeasured(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
     let mut known = of_before(runs, directory)?;
     for run in runs {
         let shape = shape(run);
         if known.get(&shape).is_none() {
-            known.0.push(ShapeLayout { shape, layout: other, seconds: None });
+            let alike: Vec<&Run> =
+                runs.iter().filter(|other| sweep::shape(other) == shape).collect();
+            let layout = sweep::on_gpu(&alike);
+            known.0.push(ShapeLayout { shape, layout, seconds: None });
         }
     }
     Ok(known)

@@ -10,6 +10,7 @@ mod decide;
 mod doctor;
 mod eval;
 mod export;
+mod gpus;
 mod inspect;
 mod layout;
 mod look;

@@ -1,8 +1,9 @@
 //! Devices, jobs, threads and memory: from what was asked for, what the machine has and what the
 //! directory's earlier runs had.
 
-use super::Usage;
 use super::cuda::CudaFlags;
+use super::{Usage, gpus};
+use crate::gpu::ThisMachine;
 use crate::protocol::{Interval, Probe};
 use crate::record::{Layout, Layouts, SweepDir, SweepExecution};
 use crate::sweep::{Options, available_memory};
@@ -139,14 +140,15 @@ fn bind(
 /// The devices of this name, as the worker knows them.
 ///
 /// # Errors
-/// When the name is none, or the machine has no such device.
+/// When the name is none, or the machine has no such device; for `auto` also when it has GPUs that
+/// CUDA cannot use.
 pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
     if asked == "cpu" {
         return Ok(vec!["cpu".into()]);
     }
     let usable = probe.cuda_devices;
     if asked == "auto" {
-        return Ok(vec![if usable > 0 { "cuda:0".into() } else { "cpu".into() }]);
+        return Ok(vec![gpus::auto(probe, &ThisMachine)?]);
     }
     let list = match asked.strip_prefix("cuda") {
         Some("") => "0",
@@ -160,7 +162,14 @@ pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
     if let Err(why) = &probe.cuda_library {
         anyhow::bail!("--device {asked}: {why}");
     }
-    for index in &indices {
+    for (place, index) in indices.iter().enumerate() {
+        ensure!(
+            !indices[..place].contains(index),
+            Usage(format!(
+                "--device {asked}: {index} is listed twice; --jobs 2 trains two runs side by side \
+                 on each GPU"
+            ))
+        );
         ensure!(
             (0..usable).contains(index),
             "--device {asked}: libtorch sees {usable} CUDA devices; `fathom doctor` says more"
@@ -172,6 +181,21 @@ pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_listed_once_and_must_be_there() {
+        let probe = gpus::tests::probe(2);
+        let names = |asked| devices(asked, &probe);
+        assert_eq!(names("cpu").unwrap(), ["cpu"]);
+        assert_eq!(names("cuda").unwrap(), ["cuda:0"]);
+        assert_eq!(names("cuda:1,0").unwrap(), ["cuda:1", "cuda:0"]);
+        let twice = names("cuda:0,0").unwrap_err();
+        assert!(twice.is::<Usage>());
+        assert!(twice.to_string().starts_with("--device cuda:0,0: 0 is listed twice"), "{twice}");
+        let absent = names("cuda:2").unwrap_err().to_string();
+        assert!(absent.contains("libtorch sees 2 CUDA devices"), "{absent}");
+        assert!(names("gpu").unwrap_err().is::<Usage>());
+    }
 
     #[test]
     fn what_earlier_runs_had_binds() {

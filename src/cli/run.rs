@@ -144,7 +144,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     };
     let layout = args.machine.layout.or(args.smoke.then(Layout::default));
     options.layouts = if layout.is_none() && args.slurm.is_wanted() && options.devices[0] != "cpu" {
-        layout::unmeasured(&experiment.runs, &directory, Layout::ChannelsLast)?
+        layout::unmeasured(&experiment.runs, &directory)?
     } else {
         layout::settle(&experiment.runs, bound, &worker, &options, layout)?
     };

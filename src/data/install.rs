@@ -2,7 +2,7 @@
 
 use super::catalogue::{SETS, Set};
 use super::keyed::hex;
-use super::{files, verify};
+use super::{files, mosaic, verify};
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 /// More than the archive of any known set unpacks to.
 const LARGEST_ARCHIVE: u64 = 1 << 29;
 
-/// Takes a file of any known set (the archive of a CIFAR set, or an IDX file, zipped or not) into
-/// its folder under `target`. What it is is told from its contents, not from its name.
+/// Takes a file of any known set (the archive of a CIFAR set, an IDX file, zipped or not, or a
+/// mosaic of a file of CIFAR-10) into its folder under `target`. What it is is told from its
+/// contents, not from its name, but for mosaics.
 ///
 /// # Errors
 /// When it is no file of a known set, or damaged; nothing is changed then.
@@ -34,13 +35,14 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
         let head_of = GzDecoder::new(opened).take(4).read_to_end(&mut head);
         head_of.with_context(|| format!("{} is not a sound gzip file", file.display()))?;
     } else {
-        opened.take(4).read_to_end(&mut head).with_context(opening)?;
+        opened.take(12).read_to_end(&mut head).with_context(opening)?;
     }
     match head[..] {
-        [0, 0, 8, 1 | 3] => import_idx(file, zipped, target),
+        _ if mosaic::is_webp(&head) => mosaic::import(file, target),
+        [0, 0, 8, 1 | 3, ..] => import_idx(file, zipped, target),
         _ if zipped => import_archive(file, target),
         _ => bail!(
-            "{}: byte 0: neither an IDX file nor a .tar.gz; known are {}",
+            "{}: byte 0: neither an IDX file nor a .tar.gz, nor a mosaic (WebP); known are {}",
             file.display(),
             known_names()
         ),
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn what_is_no_known_file_is_refused_with_a_reason() {
         assert!(attempt(b"").contains("byte 0: the file is empty"));
-        assert!(attempt(b"hello").contains("neither an IDX file nor a .tar.gz"));
+        assert!(attempt(b"hello").contains("neither an IDX file nor a .tar.gz, nor"));
         assert!(attempt(&[0x1f, 0x8b, 1, 2]).contains("not a sound gzip file"));
         let idx = [0, 0, 8, 1, 0, 0, 0, 1, 5];
         assert!(attempt(&zip(&idx)).contains("an IDX file of no known set"));

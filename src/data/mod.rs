@@ -20,6 +20,7 @@ pub mod install;
 pub mod keyed;
 mod load;
 pub mod locate;
+mod mosaic;
 pub mod official;
 mod order;
 mod resize;

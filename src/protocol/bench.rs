@@ -42,8 +42,8 @@ pub struct Benched {
     pub step_p10_seconds: f64,
     /// The tenth part of updates is slower than this.
     pub step_p90_seconds: f64,
-    /// What of an update the processor spends on its batch, up to the copy on the device; the
-    /// median.
+    /// What of an update the processor spends on its batch, up to the copy on the device; the mean
+    /// over all updates.
     pub data_seconds: f64,
     /// Most memory that the process held: on the GPU for tensors, where it trains on one.
     pub peak_memory_bytes: u64,

@@ -55,12 +55,29 @@ pub struct Execution {
     /// How the GPU is used, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaUse>,
+    /// The GPU, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
     /// libtorch's version.
     pub libtorch: String,
-    /// Instruction set that libtorch chose (`AVX2`, …), or the GPU's name.
+    /// Instruction set of the processor that libtorch chose (`AVX2`, …).
     pub capability: String,
     /// Name of the machine.
     pub host: String,
+}
+
+/// The GPU that a run was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gpu {
+    /// Model.
+    pub name: String,
+    /// Compute capability, such as `9.0`.
+    pub capability: String,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Version of the driver.
+    pub driver: String,
 }
 
 /// The sources that the program was built from.

@@ -45,7 +45,9 @@ pub use grouping::{RunGroup, group, natural_order};
 pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter};
 pub use lock::{Holder, Lock, LockError, LockToken, LostLock, Owner, Patience, Taken};
 pub use looks::{CorrelationRow, SliceRow};
-pub use manifest::{DataRecord, Execution, Manifest, Resolved, Revision, Spent, State, Status};
+pub use manifest::{
+    DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,
+};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
 

@@ -4,8 +4,8 @@ use super::{Run, Settings, fingerprint};
 use anyhow::{Result, anyhow};
 use serde_json::json;
 
-/// Updates of a smoke run.
-const ITERATIONS: u64 = 3;
+/// Updates of a smoke run: on a GPU the fourth is recorded, and the fifth is a replay.
+const ITERATIONS: u64 = 5;
 
 /// The first run of every distinct net, and of every way in which one grows, cut down to a few steps on a few images.
 ///

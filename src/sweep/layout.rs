@@ -5,7 +5,7 @@ use super::measure::job;
 use super::{Conditions, Worker, copies};
 use crate::arch::Layer;
 use crate::record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
-use crate::spec::Run;
+use crate::spec::{Precision, Run};
 use anyhow::{Context, Result};
 
 /// Updates with each layout are timed for so long.
@@ -46,8 +46,8 @@ pub fn begun(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
     Ok(found)
 }
 
-/// Completes `known` with the faster layout of every other shape; `told` hears of each measurement
-/// before it is made.
+/// Completes `known` with the faster layout of every other shape: on the CPU it is measured, and
+/// `told` hears of each measurement before it is made; on a GPU [`on_gpu`] says.
 ///
 /// # Errors
 /// Whatever would keep a run from training, naming it.
@@ -65,6 +65,11 @@ pub fn choose(
         }
         let mut alike: Vec<&Run> = runs.iter().filter(|run| shape(run) == of).collect();
         let work = alike.iter().map(|run| run.work()).fold(0, u64::saturating_add);
+        if conditions.device != "cpu" {
+            let layout = on_gpu(&alike);
+            known.0.push(ShapeLayout { shape: of, layout, seconds: None });
+            continue;
+        }
         alike.sort_by_key(|run| run.audit.macs);
         let typical = alike[alike.len() / 2];
         let has_convolutions =
@@ -80,6 +85,18 @@ pub fn choose(
         known.0.push(ShapeLayout { shape: of, layout, seconds });
     }
     Ok(known)
+}
+
+/// The layout of nets of one shape on a GPU, where measuring would cost seconds for each shape.
+/// Tensor cores take channels that are next to each other, and in bf16 libtorch's batch
+/// normalisation is slow otherwise; in f32 cuDNN is at home with [`Layout::Nchw`].
+pub fn on_gpu(alike: &[&Run]) -> Layout {
+    let precision = |run: &&Run| run.settings.training.precision;
+    let uses_tensor_cores = alike.iter().any(|run| match precision(run) {
+        Precision::F32 => false,
+        Precision::Tf32 | Precision::Bf16 => true,
+    });
+    if uses_tensor_cores { Layout::ChannelsLast } else { Layout::Nchw }
 }
 
 /// An update's time with each layout: at once where runs are side by side, so that both meet the

@@ -22,7 +22,7 @@ mod worker;
 pub use control::{Child, Control, Told};
 pub use copies::copies;
 pub use estimate::{Estimate, disk, estimate, makespan};
-pub use layout::{begun, choose, shape};
+pub use layout::{begun, choose, on_gpu, shape};
 pub use machine::available_memory;
 pub use measure::{Conditions, measure};
 pub use signals::listen;

@@ -2,8 +2,8 @@
 
 use super::{Control, Ended, Executor};
 use crate::protocol::{
-    BUILD, BenchJob, Benched, EvalJob, Evaluated, Event, HELD, Job, LookJob, Looked, MeasureJob,
-    Measured, Peaks, PeaksJob, Probe, STOPPED,
+    BUILD, BenchJob, Benched, CheckJob, Checked, EvalJob, Evaluated, Event, HELD, Job, LookJob,
+    Looked, MeasureJob, Measured, Peaks, PeaksJob, Probe, STOPPED,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -105,6 +105,15 @@ impl Worker {
     pub fn measure(&self, job: &Job, seconds: f64) -> Result<Measured> {
         let threads = job.threads;
         self.ask("measure", threads, &MeasureJob { job: job.clone(), seconds })
+    }
+
+    /// Whether a GPU does what training asks of it.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn check(&self, device: &str) -> Result<Checked> {
+        let (build, supervisor) = (BUILD.into(), std::process::id());
+        self.ask("check", 1, &CheckJob { build, device: device.into(), supervisor })
     }
 
     /// How fast a net trains.

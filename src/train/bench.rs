@@ -1,10 +1,9 @@
 //! How fast a net trains, and what the machine could do at best.
 
 use super::fault::Fault;
-use super::feed::Feed;
 use super::place::Place;
 use super::source::Source;
-use super::step::Trainer;
+use super::timing::{Clock, Repeated, Updates, wait};
 use super::{device, run};
 use anyhow::anyhow;
 use fathom::arch::Network;
@@ -13,18 +12,9 @@ use fathom::protocol::{BenchJob, Benched, Peaks, PeaksJob};
 use fathom::random::{Purpose, Stream};
 use fathom::record::CudaUse;
 use fathom::spec::{Precision, Settings};
-use fathom::stats::{median, quantile};
+use fathom::stats::quantile;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
-
-/// Updates between two looks at the clock, and such groups before it counts: the first updates
-/// allocate and choose algorithms. A GPU is far behind the processor that feeds it, and waiting for
-/// each update would leave it idle in between.
-fn groups(device: Device) -> (u64, usize) {
-    if device == Device::Cpu { (1, 3) } else { (10, 3) }
-}
-/// At least so many groups are timed, however long they take.
-const AT_LEAST: usize = 3;
 
 /// Times updates of a net on images of noise; nothing is read or written.
 ///
@@ -39,73 +29,24 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
     let standardiser = Standardiser::measure(&settings.standardise, &images);
     let place = Place::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
-    let mut updates = Updates {
-        trainer: Trainer::new(&job.network, &settings, place, fast.graphs),
-        source: Source::new((&images, &standardiser), place, fast.resident, 1),
-        feed: Feed::new(images.len(), &settings, place),
-        // As a diverging net would be slower for its subnormal numbers, the rate is small.
-        lr: 1e-4 * settings.training.lr,
-        done: 0,
-        data: Vec::new(),
-    };
-    updates.make(1);
+    let source = Source::new((&images, &standardiser), place, fast.resident, 1);
+    let mut updates = Updates::new(&job.network, &settings, place, fast, (source, images.len()));
+    updates.once();
+    wait(device);
     let startup = run::process_age(started);
-    let time = Duration::from_secs_f64(job.seconds);
-    let (size, warm_up) = groups(device);
-    let mut steps = Vec::new();
-    let mut begun = Instant::now();
-    let mut made = 0;
-    while begun.elapsed() < time || steps.len() < AT_LEAST {
-        let seconds = updates.make(size);
-        made += 1;
-        if made == warm_up {
-            begun = Instant::now();
-            updates.data.clear();
-        } else if made > warm_up {
-            steps.push(seconds);
-        }
-    }
+    updates.align();
+    let clock = updates.clock(Duration::from_secs_f64(job.seconds));
+    let steps = clock.samples(&mut updates);
     let at = |share: f64| quantile(&steps, share).unwrap_or_default();
     Ok(Benched {
         startup_seconds: startup,
         step_seconds: at(0.5),
         step_p10_seconds: at(0.1),
         step_p90_seconds: at(0.9),
-        data_seconds: median(&updates.data).unwrap_or_default(),
+        data_seconds: updates.data_seconds(),
         peak_memory_bytes: run::peak_memory(device),
-        steps: steps.len() as u64 * size,
+        steps: steps.len() as u64 * clock.group,
     })
-}
-
-/// A net in training, and its clock.
-struct Updates<'a> {
-    trainer: Trainer,
-    source: Source<'a>,
-    feed: Feed,
-    lr: f64,
-    done: u64,
-    /// Seconds of the batches so far.
-    data: Vec<f64>,
-}
-
-impl Updates<'_> {
-    /// Makes so many updates and waits for the device; the seconds of one of them.
-    fn make(&mut self, count: u64) -> f64 {
-        let clock = Instant::now();
-        let mut last = None;
-        for _ in 0..count {
-            let batch = Instant::now();
-            let (images, labels) = self.feed.batch(&self.source, self.done);
-            self.data.push(batch.elapsed().as_secs_f64());
-            last = Some(self.trainer.step(self.done, &images, &labels, self.lr));
-            self.done += 1;
-        }
-        if let Some(outcome) = last {
-            // A value that is read is there.
-            let _ = outcome.loss.double_value(&[]);
-        }
-        clock.elapsed().as_secs_f64() / count as f64
-    }
 }
 
 /// As many images as fill no more than this many bytes are enough that none is in a cache when its
@@ -154,7 +95,9 @@ fn product(device: Device, kind: Kind, time: Duration) -> f64 {
     // Zeros would take less power, and so be faster on a GPU than what a net computes with.
     let matrix = || Tensor::rand([side, side], (Kind::Float, device)).to_kind(kind);
     let (left, right, out) = (matrix(), matrix(), matrix());
-    let seconds = best(device, time, &out, || left.mm_out(&out, &right));
+    let seconds = best(device, time, || {
+        let _ = left.mm_out(&out, &right);
+    });
     2.0 * (side as f64).powi(3) / seconds
 }
 
@@ -163,31 +106,11 @@ fn copy(device: Device, time: Duration) -> f64 {
     let bytes: i64 = if device == Device::Cpu { 256 << 20 } else { 1 << 30 };
     let from = Tensor::zeros([bytes / 4], (Kind::Float, device));
     let mut to = from.ones_like();
-    let seen = to.shallow_clone();
-    2.0 * bytes as f64 / best(device, time, &seen, || to.copy_(&from))
+    let seconds = best(device, time, || to.copy_(&from));
+    2.0 * bytes as f64 / seconds
 }
 
-/// The least seconds that something took, of repetitions that last so long together; `result` is
-/// what it writes to.
-fn best<T>(device: Device, time: Duration, result: &Tensor, mut work: impl FnMut() -> T) -> f64 {
-    let (size, warm_up) = groups(device);
-    let wait = || result.flatten(0, -1).double_value(&[0]);
-    let mut best = f64::INFINITY;
-    let mut begun = Instant::now();
-    let mut made = 0;
-    while begun.elapsed() < time || made < warm_up + AT_LEAST {
-        wait();
-        let clock = Instant::now();
-        for _ in 0..size {
-            work();
-        }
-        wait();
-        made += 1;
-        if made == warm_up {
-            begun = Instant::now();
-        } else if made > warm_up {
-            best = best.min(clock.elapsed().as_secs_f64() / size as f64);
-        }
-    }
-    best
+/// The least seconds that something took, of repetitions that last so long together.
+fn best(device: Device, time: Duration, mut work: impl FnMut()) -> f64 {
+    Clock::new(device, time).samples(&mut work).into_iter().fold(f64::INFINITY, f64::min)
 }

@@ -22,8 +22,9 @@ use fathom::spec::{Every, Settings};
 use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
-/// Updates between two looks at whether the loss is still finite, on devices where a look makes
-/// the processor wait.
+/// Updates between two reads of the running sums on a GPU, where a read waits for the device.
+/// A loss that is no longer finite is so noticed later, and told with the update at which it
+/// happened.
 const LOOK_EVERY: u64 = 50;
 
 /// Time between two checkpoints is at least so many times that of writing one.
@@ -62,6 +63,8 @@ pub struct Course<'a> {
     pub subset: Vec<u32>,
     pub rate: Rate,
     pub running: Running,
+    /// Batches that were given to `running` since the last row.
+    pub batches: u64,
     /// Updates made.
     pub step: u64,
     /// Learning rate of the last update, of the first one before it.
@@ -146,13 +149,12 @@ impl Course<'_> {
 
     /// One update, with a look into the layers before and after it where one is due.
     fn watched_update(&mut self) -> Result<bool> {
-        let Self { network, diagnosis, trainer, step, .. } = self;
-        let is_due = diagnose::is_due(*step, self.settings.training.iterations);
-        let Some(diagnosis) = diagnosis.as_ref().filter(|_| is_due) else {
+        let is_due = self.is_diagnosis_due();
+        let Some(diagnosis) = self.diagnosis.as_ref().filter(|_| is_due) else {
             return Ok(self.update());
         };
         let begun = Instant::now();
-        let before = diagnosis.look(network, trainer, *step);
+        let before = diagnosis.look(self.network, &self.trainer, self.step);
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         let is_sound = self.update();
         let begun = Instant::now();
@@ -163,24 +165,31 @@ impl Course<'_> {
         Ok(is_sound)
     }
 
-    /// One update; whether the loss is still a number, as far as that was looked at.
+    fn is_diagnosis_due(&self) -> bool {
+        self.diagnosis.is_some() && diagnose::is_due(self.step, self.settings.training.iterations)
+    }
+
+    /// One update; whether the loss is still finite, as far as the sums were read.
     fn update(&mut self) -> bool {
         let begun = Instant::now();
         let (images, labels) = self.feed.batch(&self.sources[0], self.step);
         self.spent.batches += begun.elapsed().as_secs_f64();
         let begun = Instant::now();
         self.lr = self.rate.at(self.step);
-        let outcome = self.trainer.step(self.step, &images, &labels, self.lr);
+        let running = &mut self.running;
+        let outcome = self.trainer.step(self.step, &images, &labels, self.lr, running);
+        self.batches += 1;
         if self.rate.is_watching() {
             self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
         }
-        self.running.add(&outcome);
         self.step += 1;
         self.evaluated = !self.is_due();
         let looks = self.place.device == Device::Cpu
             || !self.evaluated
+            || self.rate.is_watching()
+            || self.is_diagnosis_due()
             || self.step.is_multiple_of(LOOK_EVERY);
-        let is_sound = !looks || self.running.is_finite();
+        let is_sound = !looks || self.running.sums().is_finite();
         self.spent.updates += begun.elapsed().as_secs_f64();
         is_sound
     }
@@ -217,7 +226,8 @@ impl Course<'_> {
     /// before, the run diverges again at the same step.
     fn save(&mut self) -> Result<()> {
         let begun = Instant::now();
-        if self.running.is_finite() {
+        let sums = self.running.sums();
+        if sums.is_finite() {
             let checkpoint = Checkpoint {
                 weights: self.trainer.weights()?,
                 optimiser: self.trainer.optimiser()?,
@@ -231,9 +241,9 @@ impl Course<'_> {
                         Some(diagnosis) => Some(diagnosis.writer().mark()?),
                         None => None,
                     },
-                    running_loss: (self.running.loss.double_value(&[]) as f32).to_bits(),
-                    running_wrong: self.running.wrong.int64_value(&[]),
-                    running_batches: self.running.batches,
+                    running_loss: sums.loss.to_bits(),
+                    running_wrong: sums.wrong,
+                    running_batches: sums.batches,
                     warming: self.rate.warming(),
                     seconds: self.seconds(),
                     data: self.dataset.sha256.clone(),
@@ -294,7 +304,7 @@ impl Course<'_> {
     fn row(&self) -> CurveRow {
         let batch = self.settings.training.batch;
         let seen = self.step * batch as u64;
-        let (loss, error) = self.running.means(batch);
+        let (loss, error) = self.running.sums().means(batch).unzip();
         // Of images there are no wrong answers.
         let error = error.filter(|_| self.settings.training.delta.is_none());
         CurveRow {
@@ -318,7 +328,8 @@ impl Course<'_> {
             Err(Stopped) => return Ok(Err(Stopped)),
         };
         self.curve.append(&row)?;
-        self.running = Running::new(self.place.device);
+        self.running.reset();
+        self.batches = 0;
         let CurveRow { step, train_err_pct, test_err_pct, .. } = row;
         feedback(Event::Row { step, train_err_pct, test_err_pct });
         Ok(Ok(()))
@@ -353,8 +364,11 @@ impl Course<'_> {
         Ok(row)
     }
 
-    /// The last row of a run whose loss is no longer a number: an outcome, not a failure.
+    /// The last row of a run whose loss is no longer finite: an outcome, not a failure. Updates that
+    /// were made before that was noticed are not counted.
     fn diverged(&mut self) -> Result<Status> {
+        self.step -= self.batches - self.running.sums().batches;
+        self.lr = self.rate.at(self.step - 1);
         let row = self.row();
         let loss = row.train_loss_running;
         self.curve.append(&CurveRow { train_loss: loss, ..row })?;

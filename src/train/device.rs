@@ -1,9 +1,9 @@
 //! Devices, and what libtorch says of itself.
 
-use super::shim;
+use super::{cuda_driver, shim};
 use anyhow::{Context, Result, anyhow, ensure};
-use fathom::protocol::{BUILD, Job, Probe};
-use fathom::record::{CudaUse, Execution};
+use fathom::protocol::{BUILD, CudaDevice, Job, Probe};
+use fathom::record::{CudaUse, Execution, Gpu};
 use fathom::spec::Precision;
 use tch::{Cuda, Device};
 
@@ -27,10 +27,21 @@ pub fn load_cuda() -> Result<()> {
     Ok(())
 }
 
+/// A CUDA device that was asked for and is not there, or no longer.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} is not there: libtorch sees {devices} CUDA devices; `fathom doctor` says more")]
+pub(super) struct NoDevice {
+    /// The device's name.
+    pub name: String,
+    /// Number of devices that are there.
+    pub devices: i64,
+}
+
 /// The device of this name, ready to be used.
 ///
 /// # Errors
-/// When the name is not one of a device, or CUDA cannot be used: never a silent CPU run.
+/// When the name is not one of a device; [`NoDevice`] when it is not there: never a silent run on
+/// the CPU.
 pub(super) fn open(name: &str) -> Result<Device> {
     if name == "cpu" {
         return Ok(Device::Cpu);
@@ -44,10 +55,7 @@ pub(super) fn open(name: &str) -> Result<Device> {
         None => return Err(anyhow!("{name} is no device; valid: cpu, cuda, cuda:0")),
     };
     let devices = Cuda::device_count();
-    ensure!(
-        Cuda::is_available() && (index as i64) < devices,
-        "{name} was asked for, but libtorch sees {devices} CUDA devices; `fathom doctor` says more"
-    );
+    ensure!((index as i64) < devices, NoDevice { name: name.into(), devices });
     Ok(Device::Cuda(index))
 }
 
@@ -94,12 +102,24 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
         jobs: job.jobs,
         layout: job.layout,
         cuda: on_gpu.then_some(job.cuda),
+        gpu: match device {
+            Device::Cuda(index) => gpu(index),
+            _ => None,
+        },
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
         capability: capability(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")
             .map(|name| name.trim().to_owned())
             .unwrap_or_default(),
     }
+}
+
+/// The GPU that is libtorch's device of this index, as far as its driver tells.
+fn gpu(index: usize) -> Option<Gpu> {
+    let CudaDevice { name, capability, memory_bytes, .. } =
+        cuda_driver::devices().ok()?.into_iter().nth(index)?;
+    let driver = fathom::gpu::driver_version().unwrap_or_default();
+    Some(Gpu { name, capability, memory_bytes, driver })
 }
 
 /// The widest vector instructions of this processor that libtorch has kernels for.
@@ -124,7 +144,9 @@ pub fn probe(cuda_library: Result<()>) -> Probe {
         library: mapped_library().unwrap_or_else(|| "statically linked".into()),
         capability: capability(),
         threads: tch::get_num_threads().max(0) as usize,
+        cuda_version: cuda_library.is_ok().then(shim::device::cuda_version).flatten(),
         cuda_library: cuda_library.map_err(|error| format!("{error:#}")),
+        cuda_driver: cuda_driver::devices(),
         cuda_devices: Cuda::device_count(),
         cuda_graphs: shim::device::can_record(),
         kernels: shim::kernels(),

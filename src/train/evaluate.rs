@@ -61,6 +61,16 @@ impl<'a> Evaluator<'a> {
         Self { place, stop, batch, recorder: RefCell::new(Recorder::new(records)), sums }
     }
 
+    /// Images of one forward pass.
+    pub fn batch(&self, source: &Source) -> usize {
+        self.batch.min(VALUES / source.values()).max(1)
+    }
+
+    /// Whether further evaluations cost what they will cost from now on.
+    pub fn is_settled(&self) -> bool {
+        self.recorder.borrow().is_settled()
+    }
+
     fn go_on(&self) -> Result<(), Stopped> {
         if self.stop.is_asked() { Err(Stopped) } else { Ok(()) }
     }
@@ -79,8 +89,7 @@ impl<'a> Evaluator<'a> {
         let Sums { loss, counts } = &self.sums;
         let (mut loss, mut counts) = (loss.shallow_clone(), counts.shallow_clone());
         let _ = (loss.zero_(), counts.zero_());
-        let batch = self.batch.min(VALUES / source.values()).max(1);
-        for (images, labels) in source.batches(indices, batch, self.place) {
+        for (images, labels) in source.batches(indices, self.batch(source), self.place) {
             self.go_on()?;
             self.recorder.borrow_mut().run([&images, &labels], |[images, labels]| {
                 let outputs = net.forward(images, Mode::Predict).to_kind(Kind::Float);

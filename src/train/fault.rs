@@ -1,5 +1,6 @@
 //! What keeps a run from training, by class.
 
+use super::device::NoDevice;
 use fathom::record::State;
 use std::io::ErrorKind;
 
@@ -16,6 +17,11 @@ impl Fault {
     /// A fault of the data set.
     pub fn data(error: &anyhow::Error) -> Self {
         Fault::Failed(State::BadData, one_line(&format!("{error:#}")))
+    }
+
+    /// A fault of the device, or of what it takes to use it.
+    pub fn lost_device(error: &anyhow::Error) -> Self {
+        Fault::Failed(State::LostDevice, one_line(&format!("{error:#}")))
     }
 
     /// From the words of a panic, as which libtorch's failures arrive.
@@ -35,6 +41,7 @@ impl From<anyhow::Error> for Fault {
         });
         let words = format!("{error:#}");
         let state = match kind {
+            _ if error.is::<NoDevice>() => State::LostDevice,
             Some(
                 ErrorKind::StorageFull
                 | ErrorKind::ReadOnlyFilesystem
@@ -47,13 +54,66 @@ impl From<anyhow::Error> for Fault {
     }
 }
 
-/// The class that libtorch's words speak of.
+/// Phrases, in lower case, of messages that mean a lack of memory. cuDNN's search and cuBLAS need
+/// memory too, and say it in their own words.
+const MEMORY: [&str; 9] = [
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "cannot allocate",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "cusolver_status_alloc_failed",
+    "find was unable to find an engine",
+    "unable to find an engine to execute this computation",
+];
+
+/// Phrases of messages after which the device, or this process's connection to it, is of no use:
+/// those of `cudaGetErrorString` that speak of hardware, driver or device, and failures inside
+/// kernels of NVIDIA's libraries.
+const DEVICE: [&str; 24] = [
+    "unspecified launch failure",
+    "the launch timed out and was terminated",
+    "uncorrectable ecc error",
+    "uncorrectable nvlink error",
+    "hardware stack error",
+    "an illegal instruction was encountered",
+    "invalid program counter",
+    "no cuda-capable device is detected",
+    "invalid device ordinal",
+    "device(s) is/are busy or unavailable",
+    "cuda driver version is insufficient",
+    "cuda error: initialization error",
+    "cuda error: unknown error",
+    "system not yet initialized",
+    "system has unsupported display driver",
+    "driver shutting down",
+    "mps client failed to connect",
+    "mps server is not ready",
+    "cublas_status_not_initialized",
+    "cublas_status_execution_failed",
+    "cublas_status_internal_error",
+    "cudnn_status_execution_failed",
+    "cudnn_status_internal_error",
+    "cudnn_status_not_initialized",
+];
+
+/// What a message means for a person, where CUDA's own words do not say it.
+const REMEDIES: [(&str, &str); 4] = [
+    ("busy or unavailable", "another process has this GPU, which is in exclusive mode"),
+    ("stream is capturing", "a fault of fathom in recording; --no-graphs works without it"),
+    ("no kernel image is available", "this libtorch was not built for this GPU; see fathom doctor"),
+    ("does not have a deterministic implementation", "leave out --deterministic"),
+];
+
+/// The class of a failure by libtorch's words. What is neither memory nor device is a fault of the
+/// program or of its use: another try would fail likewise.
 fn class(words: &str) -> State {
     let words = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    if says(&["out of memory", "can't allocate memory", "not enough memory", "cannot allocate"]) {
+    if says(&MEMORY) {
         State::OutOfMemory
-    } else if says(&["cuda error", "cudnn_status", "cublas_status", "nvml", "no cuda"]) {
+    } else if says(&DEVICE) {
         State::LostDevice
     } else {
         State::Failed
@@ -70,7 +130,10 @@ fn one_line(words: &str) -> String {
         Some((place, rest)) if place.starts_with("[enforce fail") => rest,
         _ => line,
     };
-    line.to_owned()
+    match REMEDIES.iter().find(|(phrase, _)| line.contains(phrase)) {
+        Some((_, remedy)) => format!("{line} ({remedy})"),
+        None => line.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -97,15 +160,44 @@ mod tests {
             Fault::Failed(state, _) => state,
             Fault::Held(_) => panic!("held"),
         };
-        assert_eq!(class("CUDA out of memory. Tried to allocate 2 GiB"), State::OutOfMemory);
-        assert_eq!(
-            class(
-                "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried"
+        for (words, state) in [
+            ("CUDA out of memory. Tried to allocate 2 GiB", State::OutOfMemory),
+            (
+                "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried",
+                State::OutOfMemory,
             ),
-            State::OutOfMemory
+            ("CUDA error: out of memory", State::OutOfMemory),
+            (
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                State::OutOfMemory,
+            ),
+            ("FIND was unable to find an engine to execute this computation", State::OutOfMemory),
+            ("GET was unable to find an engine to execute this computation", State::OutOfMemory),
+            ("CUDA error: unspecified launch failure\nstack", State::LostDevice),
+            ("CUDA error: uncorrectable ECC error encountered", State::LostDevice),
+            ("CUDA error: CUDA-capable device(s) is/are busy or unavailable", State::LostDevice),
+            ("CUDA error: unknown error", State::LostDevice),
+            ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", State::LostDevice),
+            ("CUDA error: device-side assert triggered", State::Failed),
+            ("CUDA error: an illegal memory access was encountered", State::Failed),
+            ("CUDA error: invalid argument", State::Failed),
+            ("CUDA error: no kernel image is available for execution on the device", State::Failed),
+            ("CUDA error: operation not permitted when stream is capturing", State::Failed),
+            ("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED", State::Failed),
+            ("index 7 is out of bounds", State::Failed),
+        ] {
+            assert_eq!(class(words), state, "{words}");
+        }
+        let capture = "CUDA error: operation not permitted when stream is capturing";
+        assert!(
+            one_line(capture)
+                .ends_with("(a fault of fathom in recording; --no-graphs works without it)")
         );
-        assert_eq!(class("CUDA error: unspecified launch failure\nstack"), State::LostDevice);
-        assert_eq!(class("index 7 is out of bounds"), State::Failed);
+        let gone = anyhow::Error::from(NoDevice { name: "cuda:1".into(), devices: 1 });
+        assert!(matches!(
+            Fault::from(gone.context("opening")),
+            Fault::Failed(State::LostDevice, _)
+        ));
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let error = Err::<(), _>(full).context("cannot write curve.csv").unwrap_err();
         assert!(matches!(Fault::from(error), Fault::Failed(State::Disk, _)));

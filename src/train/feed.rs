@@ -11,6 +11,9 @@ use tch::Tensor;
 /// operations costs nothing, few enough for memory.
 const AHEAD: usize = 1 << 24;
 
+/// Batches that are assembled at once on a device, at most: more would win nothing.
+const AHEAD_BATCHES: u64 = 64;
+
 /// Gives batches.
 pub struct Feed {
     keyed: (Augment, u64),
@@ -36,6 +39,15 @@ impl Feed {
         }
     }
 
+    /// Batches that are assembled at once: 1 where the processor assembles them.
+    pub fn period(&self, source: &Source) -> u64 {
+        if !source.is_resident() {
+            return 1;
+        }
+        let count = AHEAD / (self.batch * source.values());
+        (count as u64).clamp(1, AHEAD_BATCHES)
+    }
+
     /// Images and labels of the update after so many, on the device; `source` is the same every
     /// time.
     pub fn batch(&mut self, source: &Source, step: u64) -> (Tensor, Tensor) {
@@ -47,7 +59,7 @@ impl Feed {
             let samples = self.order.samples(step * batch, self.batch);
             return source.augmented(&samples, self.keyed, self.place);
         }
-        let count = (AHEAD / (self.batch * source.values())).max(1) as u64;
+        let count = self.period(source);
         let has = |(first, _, _): &(u64, Tensor, Tensor)| (*first..first + count).contains(&step);
         let (first, images, labels) = match self.ahead.take().filter(has) {
             Some(ahead) => ahead,

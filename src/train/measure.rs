@@ -2,27 +2,22 @@
 
 use super::evaluate::Evaluator;
 use super::fault::Fault;
-use super::feed::Feed;
 use super::place::Place;
-use super::running::Running;
 use super::source::Source;
-use super::step::Trainer;
 use super::stop::Stop;
+use super::timing::{Clock, Evaluations, Updates};
 use super::{device, run};
 use anyhow::anyhow;
 use fathom::data::{Augment, Standardiser};
 use fathom::protocol::{Event, Job, Measured};
 use fathom::spec::Settings;
-use std::time::Instant;
+use fathom::stats::median;
+use std::time::{Duration, Instant};
 
-/// Updates before the clock starts: the first ones allocate, and choose algorithms.
-const WARM_UP: u64 = 3;
-/// At least so many updates are timed.
-const AT_LEAST: usize = 5;
-/// Images of the timed evaluation.
-const EVALUATED: usize = 1000;
+/// The share of the time that evaluations are timed for, besides updates.
+const EVALUATIONS: f64 = 0.2;
 
-/// Times updates for so many seconds, and an evaluation; nothing is written.
+/// Times updates for so many seconds, and evaluations; nothing is written.
 ///
 /// # Errors
 /// Whatever would keep the run from training.
@@ -36,42 +31,30 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
     let place = Place::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
-    let mut trainer = Trainer::new(&job.network, &settings, place, fast.graphs);
     let train = &dataset.train;
     let resident = fast.resident && settings.augment != Augment::ResizedCrop;
-    let spare = device::spare_cores(job);
-    let source = Source::new((train, &standardiser), place, resident, spare);
-    let mut feed = Feed::new(train.len(), &settings, place);
-    let mut times = Vec::new();
+    let source = Source::new((train, &standardiser), place, resident, device::spare_cores(job));
     let startup = started.elapsed();
-    let mut sums = Running::new(device);
-    let mut begun = Instant::now();
-    let mut step = 0;
-    while begun.elapsed().as_secs_f64() < seconds || times.len() < AT_LEAST {
-        let clock = Instant::now();
-        let (images, labels) = feed.batch(&source, step);
-        // As a diverging net would be slower for its subnormal numbers, the rate is small.
-        let outcome = trainer.step(step, &images, &labels, 1e-4 * settings.training.lr);
-        sums.add(&outcome);
-        // The loop of a run looks at the loss too, which on a GPU waits for the update.
-        let _ = sums.is_finite();
-        step += 1;
-        if step == WARM_UP {
-            begun = Instant::now();
-        } else if step > WARM_UP {
-            times.push(clock.elapsed().as_secs_f64());
-        }
-    }
+    let mut updates = Updates::new(&job.network, &settings, place, fast, (source, train.len()));
+    let clock = updates.clock(Duration::from_secs_f64(seconds));
+    let steps = clock.samples(&mut updates);
     let stop = Stop::default();
     let evaluator = Evaluator::new(place, &stop, fast.graphs);
-    let indices: Vec<u32> = (0..train.len().min(EVALUATED) as u32).collect();
-    let clock = Instant::now();
-    let _ = evaluator.errors((&trainer.net, &trainer.task), &source, &indices);
-    let per_image = clock.elapsed().as_secs_f64() / indices.len() as f64;
+    let images = evaluator.batch(&updates.source).min(train.len());
+    let mut evaluations =
+        Evaluations { evaluator, updates: &updates, indices: (0..images as u32).collect() };
+    let clock = Clock {
+        group: 1,
+        warm_up: 1,
+        at_least: 2,
+        ..Clock::new(device, Duration::from_secs_f64(EVALUATIONS * seconds))
+    };
+    let evaluated = clock.samples(&mut evaluations);
+    let middle = |samples: &[f64]| median(samples).unwrap_or_default();
     Ok(Measured {
         startup_seconds: startup.as_secs_f64(),
-        step_seconds: times.iter().sum::<f64>() / times.len() as f64,
-        evaluated_image_seconds: per_image,
+        step_seconds: middle(&steps),
+        evaluated_image_seconds: middle(&evaluated) / images as f64,
         peak_memory_bytes: run::peak_memory(device),
         images: [train.len(), dataset.validation.len(), dataset.test.len()],
     })

@@ -5,7 +5,9 @@
 
 mod ahead;
 mod bench;
+mod check;
 mod course;
+mod cuda_driver;
 mod device;
 mod diagnose;
 mod eval;
@@ -28,9 +30,11 @@ mod source;
 mod step;
 mod stop;
 mod task;
+mod timing;
 mod weights;
 
 pub use bench::{bench, peaks};
+pub use check::check;
 pub use device::{load_cuda, probe};
 pub use eval::eval;
 pub use fault::Fault;

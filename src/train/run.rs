@@ -138,6 +138,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         subset: data::balanced(dataset.train.labels(), settings.evaluate.train_images),
         rate,
         running,
+        batches: position.as_ref().map_or(0, |position| position.running_batches),
         step,
         lr: position.as_ref().map_or(first_lr, |position| position.lr),
         evaluated: position.as_ref().is_some_and(|position| position.evaluated),
@@ -266,8 +267,8 @@ fn manifest(
     }
 }
 
-/// The most memory that this process has held, in bytes: on the GPU for tensors, where it trains
-/// on one; 0 where the system does not tell.
+/// The most memory that this process has held, in bytes: what libtorch reserved on the GPU, where
+/// it trains on one; 0 where the system does not tell.
 pub(super) fn peak_memory(device: Device) -> u64 {
     if let Device::Cuda(index) = device {
         return shim::device::device_memory(index)[1];

@@ -5,6 +5,7 @@ use super::optim::Update;
 use super::parameters::Parameters;
 use super::place::Place;
 use super::recorder::Recorder;
+use super::running::Running;
 use super::task::Task;
 use super::weights;
 use anyhow::Result;
@@ -56,6 +57,12 @@ impl Trainer {
         Self { net, task, parameters, update, mode, dropout, recorder }
     }
 
+    /// Whether further updates cost what they will cost from now on: a recording is replayed, or
+    /// none is wanted.
+    pub fn is_settled(&self) -> bool {
+        self.recorder.is_settled()
+    }
+
     /// Number of trained parameters.
     pub fn parameter_count(&self) -> usize {
         self.parameters.len()
@@ -98,8 +105,17 @@ impl Trainer {
         self.update.restore(&self.parameters, state, updates)
     }
 
-    /// One update on a batch, after so many.
-    pub fn step(&mut self, done: u64, images: &Tensor, labels: &Tensor, lr: f64) -> Outcome {
+    /// The update that follows `done` others, on a batch (images × channels × rows × columns) and
+    /// its labels; what the batch gave is added to `running`, which must be the same object at
+    /// every call.
+    pub fn step(
+        &mut self,
+        done: u64,
+        images: &Tensor,
+        labels: &Tensor,
+        lr: f64,
+        running: &mut Running,
+    ) -> Outcome {
         if let Some(seed) = self.dropout {
             // libtorch's generator starts anew at every update, so that its state is known from
             // the number of updates alone.
@@ -113,7 +129,10 @@ impl Trainer {
             let loss = task.loss(&outputs, images, labels);
             let gradients = parameters.gradients(&loss);
             update.step(parameters, gradients);
-            Outcome { loss: loss.detach(), wrong: task.wrong(&outputs.detach(), labels) }
+            let wrong = task.wrong(&outputs.detach(), labels);
+            let outcome = Outcome { loss: loss.detach(), wrong };
+            running.add(&outcome);
+            outcome
         })
     }
 }

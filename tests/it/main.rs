@@ -6,6 +6,8 @@ mod browser;
 mod chaos;
 mod claims;
 mod command_line;
+#[cfg(feature = "train")]
+mod cuda;
 mod data;
 #[cfg(feature = "train")]
 mod disk;

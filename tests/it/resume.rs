@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 /// Recipes with every kind of state that a run has: momentum, both moments of Adam, a warm-up that
 /// watches, dropout, moving averages, crops.
-const ARMS: &str = r#"
+pub const ARMS: &str = r#"
 [[arm]]
 name = "plain"
 [[arm]]
@@ -46,7 +46,7 @@ name = "lenet"
 "network.family" = "lenet"
 "#;
 
-fn runs(folder: &Path) -> Vec<Run> {
+pub fn runs(folder: &Path) -> Vec<Run> {
     let sets = ["training.iterations=12", "evaluate.every=2", "data.size=12"];
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
     Experiment::load(&folder.join("tiny.toml"), &sets).expect("an experiment").runs
@@ -73,25 +73,44 @@ pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
     }
 }
 
-fn start(job: &Job) -> Child {
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("fathom-train"))
+fn command(job: &Job) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom-train"));
+    command
         .arg("run")
         .env("OMP_NUM_THREADS", job.threads.to_string())
-        .env("XDG_CACHE_HOME", job.directory.parent().expect("a folder"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the worker starts");
+        .env("XDG_CACHE_HOME", job.directory.parent().expect("a folder"));
+    if job.device != "cpu" {
+        command.env("LD_LIBRARY_PATH", crate::cuda::libraries().expect("looked for before"));
+    }
+    command
+}
+
+fn start(job: &Job) -> Child {
+    start_by(command(job), job)
+}
+
+fn start_by(mut command: Command, job: &Job) -> Child {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().expect("the worker starts");
     let input = serde_json::to_vec(job).expect("json");
     child.stdin.take().expect("a pipe").write_all(&input).expect("it reads");
     child
 }
 
+/// Runs to the end on a machine with emulated devices. The exit code, and what was told.
+pub fn session_on(machine: &crate::cuda::Machine, job: &Job) -> (Option<i32>, Vec<Event>) {
+    let mut command = command(job);
+    machine.equip(&mut command);
+    hear(start_by(command, job), NEVER, 0)
+}
+
 /// Runs until the end or until so many rows were written, when `signal` is sent. The exit code,
 /// where there is one, and what was told.
 pub fn session(job: &Job, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
-    let mut child = start(job);
+    hear(start(job), rows, signal)
+}
+
+fn hear(mut child: Child, rows: usize, signal: i32) -> (Option<i32>, Vec<Event>) {
     let mut told = Vec::new();
     let mut seen = 0;
     for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
@@ -140,7 +159,7 @@ fn layers(job: &Job) -> String {
     std::fs::read_to_string(directory.layers_path()).expect("rows")
 }
 
-const NEVER: usize = usize::MAX;
+pub const NEVER: usize = usize::MAX;
 
 #[test]
 fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {

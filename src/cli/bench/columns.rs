@@ -11,10 +11,12 @@ use serde_json::Value;
 pub const HELP: &str = "\
 Columns:
   images_per_s         images of all jobs per second, batches and updates
-  step_ms              one update with its batch, the median of `steps` of them; on a GPU, which is
-                       waited for after every tenth update, the median of means of ten
+  step_ms              one update with its batch, the median of `steps` of them; a GPU is waited for
+                       after groups of ten updates or more, and the median is that of the groups'
+                       means
   step_p10_ms, step_p90_ms   a tenth is faster, a tenth is slower
-  data_ms              what of it the processor needs to make the batch and bring it to the device
+  data_ms              what of it the processor needs to make the batch and bring it to the device,
+                       the mean
   gflop_per_step       10^9 additions and multiplications of one update, by convention 3 forward
                        passes (the backward pass counts as two) of 2 operations for each
                        multiply-add that `inspect` counts; normalisation and optimiser are left out
@@ -23,7 +25,8 @@ Columns:
                        the threads of all jobs together; peak_f32_gflop_per_s is the same in f32
   share_of_peak_pct    gflop_per_s in per cent of it
   copy_gb_per_s        10^9 bytes read and written by a large copy
-  peak_memory_mb       10^6 bytes that a process held at most on the host, libtorch's own included
+  peak_memory_mb       10^6 bytes that a process held at most: on the host, libtorch's own included;
+                       where it trains on a GPU, what libtorch reserved there
   startup_s            from the start of the process to the end of its first update
   failure              why a setting could not be timed; the others were
 With several jobs, times are means over the jobs, and memory is that of the largest.";

@@ -2,6 +2,7 @@
 // device-independent interface, recordings by the symbols of libtorch_cuda.so, which the process
 // has loaded by then or not.
 #include <ATen/Context.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -113,17 +114,41 @@ bool fathom_own_stream(int device) {
   });
 }
 
-// Bytes that tensors hold now and that they held at most.
+// Bytes that libtorch has reserved on the device: now, and at most so far. Tensors hold a part of
+// them; the rest is cached, and no other process can have it.
 bool fathom_device_memory(int device, int64_t* now, int64_t* most) {
   return caught(false, [&] {
     const auto stats = at::getDeviceAllocator(c10::DeviceType::CUDA)
                            ->getDeviceStats(static_cast<c10::DeviceIndex>(device));
     const auto& bytes =
-        stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+        stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
     *now = bytes.current;
     *most = bytes.peak;
     return true;
   });
+}
+
+// Gives cached blocks back to the device.
+bool fathom_empty_cache() {
+  return caught(false, [] {
+    at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
+    return true;
+  });
+}
+
+// Waits until all work of the device is done.
+bool fathom_synchronize(int device) {
+  return caught(false, [&] {
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    cuda.synchronizeDevice(static_cast<c10::DeviceIndex>(device));
+    return true;
+  });
+}
+
+// The CUDA version that libtorch was built with, as 1000 * major + 10 * minor. libtorch_cuda.so
+// must be loaded.
+int64_t fathom_cuda_version() {
+  return caught<int64_t>(-1, [] { return at::detail::getCUDAHooks().versionCUDART(); });
 }
 
 bool fathom_arithmetic(bool tf32, bool deterministic) {

@@ -14,6 +14,9 @@ unsafe extern "C" {
     fn fathom_graph_replay(graph: *mut c_void) -> bool;
     fn fathom_own_stream(device: c_int) -> bool;
     fn fathom_device_memory(device: c_int, now: *mut i64, most: *mut i64) -> bool;
+    fn fathom_empty_cache() -> bool;
+    fn fathom_synchronize(device: c_int) -> bool;
+    fn fathom_cuda_version() -> i64;
     fn fathom_arithmetic(tf32: bool, deterministic: bool) -> bool;
 }
 
@@ -75,7 +78,7 @@ pub fn own_stream(device: usize) {
     }
 }
 
-/// Bytes that tensors hold on a GPU: now, and at most so far.
+/// Bytes that libtorch has reserved on a GPU: now, and at most so far.
 pub fn device_memory(device: usize) -> [u64; 2] {
     let (mut now, mut most) = (0, 0);
     // SAFETY: both pointers are to numbers that live until the end of the call.
@@ -83,6 +86,30 @@ pub fn device_memory(device: usize) -> [u64; 2] {
         refuse("figures of memory");
     }
     [now, most].map(|bytes: i64| bytes.max(0) as u64)
+}
+
+/// Gives the memory that libtorch has cached for tensors to come back to the GPUs.
+pub fn empty_cache() {
+    // SAFETY: no arguments.
+    if !unsafe { fathom_empty_cache() } {
+        refuse("freeing cached memory");
+    }
+}
+
+/// Waits until a GPU has done all work that it was given.
+pub fn synchronize(device: usize) {
+    // SAFETY: a number is all it takes, and libtorch checks it.
+    if !unsafe { fathom_synchronize(device as c_int) } {
+        refuse("waiting for the GPU");
+    }
+}
+
+/// The CUDA version that libtorch was built with, such as `13.0`; `None` for a build without CUDA.
+/// libtorch's CUDA library must be loaded.
+pub fn cuda_version() -> Option<String> {
+    // SAFETY: no arguments.
+    let version = unsafe { fathom_cuda_version() };
+    (version > 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
 /// Whether factors of products on GPUs may be rounded to TF32, and whether only algorithms are

@@ -1,0 +1,90 @@
+//! What `CUDA_VISIBLE_DEVICES` leaves of a machine's GPUs.
+
+use super::Gpu;
+
+/// What the variable hides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// Nothing: every GPU, or every slice of it, is visible.
+    Nothing,
+    /// So many of the GPUs.
+    Some(usize),
+    /// All of them, since the variable is empty.
+    All,
+    /// An entry names no GPU of this machine. CUDA ignores it and every entry after it.
+    Unknown(String),
+}
+
+/// What a value of the variable hides of these GPUs: it lists indices, or identities (`GPU-…`,
+/// `MIG-…`) that may be cut short as long as they are unique; `None` where it is not set.
+pub fn hidden(value: Option<&str>, gpus: &[Gpu]) -> Hidden {
+    let Some(value) = value else { return Hidden::Nothing };
+    if value.trim().is_empty() {
+        return Hidden::All;
+    }
+    let mut seen = Vec::new();
+    for entry in value.split(',').map(str::trim) {
+        let Some(place) = place(entry, gpus) else { return Hidden::Unknown(entry.to_owned()) };
+        if !seen.contains(&place) {
+            seen.push(place);
+        }
+    }
+    match gpus.len() - seen.len() {
+        0 => Hidden::Nothing,
+        hidden => Hidden::Some(hidden),
+    }
+}
+
+/// The GPU that an entry names.
+fn place(entry: &str, gpus: &[Gpu]) -> Option<usize> {
+    if let Ok(index) = entry.parse::<usize>() {
+        return (index < gpus.len()).then_some(index);
+    }
+    let names = |gpu: &Gpu| {
+        let all = std::iter::once(&gpu.uuid).chain(&gpu.slices);
+        // Older drivers name slices MIG-GPU-…/1/0.
+        all.filter(|name| name.starts_with(entry)).count()
+            + usize::from(
+                entry.strip_prefix("MIG-").is_some_and(|rest| rest.starts_with(&gpu.uuid)),
+            )
+    };
+    if !(entry.starts_with("GPU-") || entry.starts_with("MIG-")) {
+        return None;
+    }
+    let mut found = gpus.iter().enumerate().filter(|(_, gpu)| names(gpu) > 0);
+    let (place, _) = found.next()?;
+    found.next().is_none().then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_and_identities_are_understood() {
+        let gpu = |uuid: &str, slices: &[&str]| Gpu {
+            uuid: uuid.into(),
+            slices: slices.iter().map(|slice| (*slice).to_owned()).collect(),
+            ..Gpu::default()
+        };
+        let gpus = [gpu("GPU-aa11", &[]), gpu("GPU-aa22", &["MIG-bb11", "MIG-bb22"])];
+        let cases = [
+            (None, Hidden::Nothing),
+            (Some(""), Hidden::All),
+            (Some("0,1"), Hidden::Nothing),
+            (Some("1"), Hidden::Some(1)),
+            (Some(" 1 , 0 "), Hidden::Nothing),
+            (Some("GPU-aa2"), Hidden::Some(1)),
+            (Some("GPU-aa22,0"), Hidden::Nothing),
+            (Some("MIG-bb11"), Hidden::Some(1)),
+            (Some("MIG-GPU-aa22/1/0"), Hidden::Some(1)),
+            (Some("GPU-aa"), Hidden::Unknown("GPU-aa".into())),
+            (Some("0,7"), Hidden::Unknown("7".into())),
+            (Some("-1"), Hidden::Unknown("-1".into())),
+            (Some("GPU-cc"), Hidden::Unknown("GPU-cc".into())),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(hidden(value, &gpus), expected, "{value:?}");
+        }
+    }
+}
