@@ -1,5 +1,6 @@
 # Sourced by scripts/setup: which NVIDIA driver and GPUs this machine has, and which CUDA build of
-# libtorch 2.11.0 fits them. It needs version and die of scripts/setup.
+# libtorch 2.11.0 fits them. It needs version, say and die of scripts/setup. FATHOM_SETUP_PROC names
+# another /proc, for tests.
 
 builds=(cu130 cu128 cu126) # the newest that fits is taken
 declare -A cuda_of=([cu130]=13.0 [cu128]=12.8 [cu126]=12.6)
@@ -191,7 +192,9 @@ say_fit() {
   for gpu in ${gpus[@]+"${gpus[@]}"}; do
     if ! serves "$chosen" "${gpu%% *}"; then left+=("$gpu"); fi
   done
-  ((${#left[@]} == 0)) || say "left out, for CUDA ${cuda_of[$chosen]} needs compute capability $(capabilities "$chosen"): $(list_gpus "${left[@]}")"
+  if ((${#left[@]})); then
+    say "left out, for CUDA ${cuda_of[$chosen]} needs compute capability $(capabilities "$chosen"): $(list_gpus "${left[@]}")"
+  fi
   if [[ -z ${gpus[*]+x} || " ${gpus[*]} " == *" ? "* ]]; then
     say "the compute capability is unknown, so the driver alone decided; GPUs below 7.5 need --cuda=cu126"
   fi
