@@ -76,6 +76,8 @@ pub struct Gpu {
     pub capability: String,
     /// Memory in bytes.
     pub memory_bytes: u64,
+    /// Identity, such as `GPU-…`, or `MIG-…` for a slice.
+    pub uuid: String,
     /// Version of the driver.
     pub driver: String,
 }

@@ -191,6 +191,9 @@ impl<'a> Running<'a> {
         let found = files.status()?;
         let is_new = found.state != State::Pending && found != *before;
         let mut status = match ended {
+            // How far an outcome goes is told by the worker alone: on a GPU updates may have been
+            // made after the one at which training diverged.
+            _ if is_new && found.state.is_final() => found.clone(),
             // Whatever the worker wrote before it was killed is true.
             _ if is_new => Status { step: found.step.max(step), ..found.clone() },
             _ if told.is_some() => told.unwrap_or_else(|| found.clone()),

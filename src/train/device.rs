@@ -116,10 +116,10 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
 
 /// The GPU that is libtorch's device of this index, as far as its driver tells.
 fn gpu(index: usize) -> Option<Gpu> {
-    let CudaDevice { name, capability, memory_bytes, .. } =
+    let CudaDevice { name, capability, memory_bytes, uuid } =
         cuda_driver::devices().ok()?.into_iter().nth(index)?;
     let driver = fathom::gpu::driver_version().unwrap_or_default();
-    Some(Gpu { name, capability, memory_bytes, driver })
+    Some(Gpu { name, capability, memory_bytes, uuid, driver })
 }
 
 /// The widest vector instructions of this processor that libtorch has kernels for.

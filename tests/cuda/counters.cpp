@@ -40,6 +40,7 @@ struct Report {
     const std::lock_guard<std::mutex> lock(mutex);
     std::string block = "process " + std::to_string(getpid()) + "\n";
     for (const auto& [what, total] : counters()) {
+      if (total == 0) continue;
       char line[32];
       std::snprintf(line, sizeof line, "%15lld ", static_cast<long long>(total));
       block += line + what + "\n";

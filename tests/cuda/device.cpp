@@ -43,6 +43,7 @@ int device_count() {
 int current_device() { return device; }
 
 void set_current_device(int d) {
+  if (device_count() == 0) cuda_error("no CUDA-capable device is detected");
   if (d < 0 || d >= device_count()) cuda_error("invalid device ordinal");
   device = d;
 }

@@ -18,7 +18,7 @@ struct IValue;
 class OperatorHandle;
 }  // namespace c10
 namespace at {
-class Generator;
+struct Generator;
 class Tensor;
 }  // namespace at
 

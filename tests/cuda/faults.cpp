@@ -62,8 +62,8 @@ static std::atomic<int64_t> work_done{0};
 
 void count_work() { ++work_done; }
 
-// Whether this process is the one that loses its device: with EMULATED_CUDA_LOST_ONCE, the first one
-// that creates the file.
+// Whether this process is one that loses its device: with EMULATED_CUDA_LOST_ONCE, only the process
+// that creates the file is.
 static bool loses_device() {
   static const bool loses = [] {
     const std::string path = text("EMULATED_CUDA_LOST_ONCE", "");
@@ -79,8 +79,9 @@ void check_alive(int device) {
   static const int64_t limit = number("EMULATED_CUDA_LOST", -1);
   static const int64_t affected = number("EMULATED_CUDA_LOST_DEVICE", -1);
   static const std::string error = text("EMULATED_CUDA_LOST_ERROR", "unspecified launch failure");
-  if (limit >= 0 && work_done >= limit && (affected < 0 || affected == device) && loses_device())
-    cuda_error(error);
+  if (limit < 0 || work_done < limit) return;
+  const bool is_affected = affected < 0 || affected == visible_devices()[device].index;
+  if (is_affected && loses_device()) cuda_error(error);
 }
 
 // --- Kernels.
@@ -93,8 +94,8 @@ void check_kernels(int device) {
     cuda_error("no kernel image is available for execution on the device");
 }
 
-// --- Exclusive-process mode: the file EMULATED_CUDA_EXCLUSIVE/INDEX holds the number of the process
-// that has the device.
+// --- Exclusive-process mode: a file in the folder EMULATED_CUDA_EXCLUSIVE, named after a device's
+// index, holds the number of the process that has the device.
 
 namespace {
 
@@ -134,8 +135,8 @@ class Claims {
     if (is_held_[device]) return true;
     mkdir(directory_.c_str(), 0777);  // It may exist.
     // The lock keeps two processes from replacing the same file of a process that ended.
-    const int lock = open((directory_ + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    TORCH_CHECK(lock >= 0 && flock(lock, LOCK_EX) == 0, "cannot lock ", directory_, "/lock");
+    const int lock = open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    TORCH_CHECK(lock >= 0 && flock(lock, LOCK_EX) == 0, "cannot lock ", directory_);
     const bool is_taken = create(path(device));
     close(lock);
     is_held_[device] = is_taken;

@@ -211,14 +211,17 @@ bool has_nan(const IValue& value) {
   return x.is_floating_point() && x.isnan().any().item<bool>();
 }
 
-void report_nan(const std::string& name, const Stack& arguments, const Stack& results) {
+void report_nan(const c10::FunctionSchema& schema, const Stack& arguments, const Stack& results) {
   bool is_found = false;
   for (const IValue& result : results) is_found = is_found || has_nan(result);
   if (!is_found) return;
-  std::string line = "emulated CUDA: " + name + " returned NaN; its inputs:";
-  for (const IValue& value : arguments)
-    if (value.isTensor() && value.toTensor().defined())
-      line += " " + c10::str(value.toTensor().sizes()) + (has_nan(value) ? " with NaN" : "");
+  std::string line = "emulated CUDA: " + schema.name() + " returned NaN; its inputs:";
+  for (size_t at = 0; at < arguments.size(); ++at) {
+    const auto* const alias = schema.arguments()[at].alias_info();
+    if ((alias && alias->isWrite()) || !arguments[at].isTensor()) continue;
+    const Tensor x = arguments[at].toTensor();
+    if (x.defined()) line += " " + c10::str(x.sizes()) + (has_nan(x) ? " with NaN" : "");
+  }
   std::fprintf(stderr, "%s\n", line.c_str());
 }
 
@@ -250,7 +253,7 @@ void run_cpu_kernel(const c10::OperatorHandle& op, Stack* stack) {
   Call call(op, std::move(arguments));
   submit(call.device(), call.work());
   static const bool finds_nan = number("EMULATED_CUDA_FIND_NAN", 0) != 0;
-  if (finds_nan && !is_capturing()) report_nan(name, call.arguments(), call.results);
+  if (finds_nan && !is_capturing()) report_nan(op.schema(), call.arguments(), call.results);
   for (IValue& result : call.results) stack->push_back(std::move(result));
 }
 

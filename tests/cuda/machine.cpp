@@ -18,7 +18,7 @@ int64_t number(const char* variable, int64_t otherwise) {
   return value && *value ? std::strtoll(value, nullptr, 10) : otherwise;
 }
 
-std::string to_string(const char* prefix, const Uuid& uuid) {
+std::string write_uuid(const char* prefix, const Uuid& uuid) {
   std::string written = prefix;
   for (size_t at = 0; at < uuid.size(); ++at) {
     char digits[3];
@@ -76,8 +76,8 @@ int leading_number(const std::string& written) {
       std::min<long>(std::strtol(written.c_str() + digits, nullptr, 10), MAX_DEVICES));
 }
 
-// The index of the device that an entry of CUDA_VISIBLE_DEVICES names, -1 without one. Of a UUID, the
-// first characters suffice where they are those of one device only.
+// The index of the device that an entry of CUDA_VISIBLE_DEVICES names, -1 without one. The first
+// characters of a UUID suffice where only one device's UUID starts with them.
 int named_device(const std::string& name) {
   const auto& all = installed_devices();
   const bool is_slice = name.rfind("MIG-", 0) == 0;
@@ -89,7 +89,7 @@ int named_device(const std::string& name) {
   int found = -1;
   for (const DeviceInfo& device : all) {
     const std::string own =
-        is_slice ? to_string("MIG-", device.slice_uuid) : to_string("GPU-", device.uuid);
+        is_slice ? write_uuid("MIG-", device.slice_uuid) : write_uuid("GPU-", device.uuid);
     if (own.compare(0, name.size(), name) != 0) continue;
     if (found >= 0) return -1;
     found = device.index;

@@ -16,7 +16,7 @@ int64_t number(const char* variable, int64_t otherwise);
 
 using Uuid = std::array<unsigned char, 16>;
 // "GPU-" or "MIG-" followed by the usual groups of hexadecimal digits.
-std::string to_string(const char* prefix, const Uuid& uuid);
+std::string write_uuid(const char* prefix, const Uuid& uuid);
 
 struct DeviceInfo {
   int index;  // among all devices of the machine
@@ -26,6 +26,7 @@ struct DeviceInfo {
   Uuid uuid;
   Uuid slice_uuid;  // of the device's only MIG slice
 
+  int bus() const { return 0x10 + index; }  // of PCI; domain and device are 0
   std::string slice_name() const { return name + " MIG 1g.5gb"; }
 };
 

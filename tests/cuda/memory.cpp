@@ -126,10 +126,9 @@ class Memory {
     }
   }
 
-  bool has_cached() const {
-    for (const auto& [key, place] : free_)
-      if (std::get<1>(key) == 0) return true;
-    return false;
+  bool has_cached(int d) const {
+    const auto first = free_.lower_bound({d, 0, 0});
+    return first != free_.end() && first->first < Key{d, 1, 0};
   }
 
   uint64_t new_pool() { return ++last_pool_; }
@@ -237,8 +236,12 @@ struct Allocator final : c10::DeviceAllocator {
   void emptyCache(c10::MempoolId_t) override {
     count("EMPTY CACHE");
     const std::unique_lock<std::mutex> lock(memory().mutex);
-    if (memory().has_cached()) refuse_during_capture();
-    for (int d = 0; d < device_count(); ++d) memory().release_cached(d);
+    for (int d = 0; d < device_count(); ++d) {
+      if (!memory().has_cached(d)) continue;
+      refuse_during_capture();
+      check_alive(d);
+      memory().release_cached(d);
+    }
   }
   void recordStream(const c10::DataPtr&, c10::Stream) override {}
   c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex d) override {

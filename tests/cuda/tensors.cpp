@@ -34,7 +34,7 @@ size_t extent(const Tensor& x) {
 Tensor mirror(const Tensor& x) {
   if (!x.defined() || !x.is_cuda()) return x;
   char* const data = x.numel() ? host(x.const_data_ptr()) : nullptr;
-  // A kernel that is given too small an `out` gets other memory for it, which run_cpu_kernel copies.
+  // A kernel that is given too small an `out` gets other memory for it: see Call::return_argument.
   auto storage = c10::make_intrusive<c10::StorageImpl>(
       c10::StorageImpl::use_byte_size_t(), extent(x),
       c10::DataPtr(data, data, &c10::detail::deleteNothing, c10::DeviceType::CPU),

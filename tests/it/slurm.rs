@@ -1,8 +1,10 @@
 //! Sweeps on a real Slurm cluster.
 
 mod cluster;
+mod gpus;
 
-use crate::support::{fathom, outcomes, succeed, with_experiment};
+use crate::cuda::Machine;
+use crate::support::{command, fathom, outcomes, succeed, with_experiment};
 use cluster::{Cluster, send};
 use fathom::record::{CurveReader, Holder, Lock, SweepDir};
 use std::path::Path;
@@ -32,13 +34,18 @@ fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
 struct User<'a> {
     cluster: &'a Cluster,
     folder: &'a Path,
+    /// The machine's GPUs, where it has some.
+    gpus: Option<Machine<'a>>,
 }
 
 impl User<'_> {
     /// Runs fathom, and gives its exit code and what it said.
     fn fathom(&self, arguments: &[&str]) -> (Option<i32>, String) {
-        let mut command = fathom(self.folder);
+        let mut command = command(self.folder);
         command.env("SLURM_CONF", self.cluster.config()).args(arguments);
+        if let Some(gpus) = &self.gpus {
+            gpus.equip(&mut command);
+        }
         let Output { status, stdout, stderr } = command.output().expect("the program starts");
         let said = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (status.code(), said.concat())
@@ -102,7 +109,7 @@ fn parent(pid: libc::pid_t) -> libc::pid_t {
 fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undisturbed_runs() {
     let Some(cluster) = Cluster::start(1000) else { return };
     let folder = with_experiment(SWEEP);
-    let user = User { cluster: &cluster, folder: folder.path() };
+    let user = User { cluster: &cluster, folder: folder.path(), gpus: None };
 
     let (code, said) = user.submit("struck", &[]);
     assert_eq!(code, Some(0), "{said}");
@@ -167,7 +174,7 @@ fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undis
 fn what_slurm_refuses_is_said_in_a_sentence_and_loses_nothing() {
     let Some(cluster) = Cluster::start(10) else { return };
     let folder = with_experiment(SWEEP);
-    let user = User { cluster: &cluster, folder: folder.path() };
+    let user = User { cluster: &cluster, folder: folder.path(), gpus: None };
     let submit = |more: &[&str]| {
         user.submit("results/tiny", &[&["--set", "training.iterations=40"], more].concat())
     };
@@ -214,7 +221,7 @@ fn what_slurm_refuses_is_said_in_a_sentence_and_loses_nothing() {
 fn a_sweep_is_cancelled_and_goes_on() {
     let Some(cluster) = Cluster::start(1000) else { return };
     let folder = with_experiment("");
-    let user = User { cluster: &cluster, folder: folder.path() };
+    let user = User { cluster: &cluster, folder: folder.path(), gpus: None };
     let (code, said) = user.submit("cancelled", &["--jobs", "2", "--time", "5"]);
     assert_eq!(code, Some(0), "{said}");
     let script =

@@ -12,6 +12,21 @@ pub fn fathom(folder: &Path) -> Command {
     command
 }
 
+/// The same as the standard library's command.
+#[cfg(feature = "train")]
+pub fn command(folder: &Path) -> std::process::Command {
+    let program = fathom(folder);
+    let mut command = std::process::Command::new(program.get_program());
+    command.current_dir(folder);
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// A folder with an experiment of tiny nets in `tiny.toml`; `more` is appended to it.
 pub fn with_experiment(more: &str) -> TempDir {
     with_experiment_in(&std::env::temp_dir(), more)

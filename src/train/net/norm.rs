@@ -39,13 +39,11 @@ impl Normalisation {
 
     /// Normalises images × channels × … , and does what comes after it.
     pub fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
-        let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
+        let scale = [&self.gamma, &self.beta];
         match self.norm {
             Norm::Batch { momentum, .. } => self.over_batch(x, mode, momentum, after),
-            Norm::Group { groups, eps } => {
-                after.to(x.group_norm(groups as i64, gamma, beta, eps, true))
-            }
-            Norm::Layer { eps } => after.to(x.group_norm(1, gamma, beta, eps, true)),
+            Norm::Group { groups, eps } => after.to(over_groups(x, groups as i64, scale, eps)),
+            Norm::Layer { eps } => after.to(over_groups(x, 1, scale, eps)),
         }
     }
 
@@ -79,7 +77,9 @@ impl Normalisation {
             return x.shallow_clone();
         };
         if from_formula {
-            return after.to(self.by_formula(x, eps, statistics));
+            // Statistics are those of f32 whatever the activations are.
+            let normal = self.by_formula(&x.to_kind(self.gamma.kind()), eps, statistics);
+            return after.to(normal.to_kind(x.kind()));
         }
         if NormRelu::takes(x) {
             let fused = NormRelu {
@@ -138,6 +138,13 @@ impl Normalisation {
             average.shallow_clone().copy_(&moved);
         }
     }
+}
+
+/// Normalises over groups of channels of one image, with γ and β per channel. Statistics are those of
+/// f32 whatever the activations are: kernels of CUDA take γ and β of the activations' kind only.
+pub fn over_groups(x: &Tensor, groups: i64, [gamma, beta]: [&Tensor; 2], eps: f64) -> Tensor {
+    let values = x.to_kind(gamma.kind());
+    values.group_norm(groups, Some(gamma), Some(beta), eps, true).to_kind(x.kind())
 }
 
 /// What comes after a normalisation.

@@ -4,6 +4,7 @@
 //! recorded, and which moves no averages: so everything can be looked at, and training goes on as
 //! if nobody had looked. Dropout leaves nothing out here.
 
+use super::norm::over_groups;
 use crate::train::parameters::Parameters;
 use fathom::arch::{Activation, Layer, Network, Norm, Shortcut};
 use std::collections::HashMap;
@@ -167,17 +168,17 @@ impl Walk<'_> {
     fn normalise(&self, name: &str, norm: Norm, x: &Tensor) -> Tensor {
         let leaf = |part: &str| self.parameters.leaf(&format!("{name}.{part}"));
         let [gamma, beta] = [leaf("weight"), leaf("bias")];
-        let (gamma, beta) = (Some(&gamma), Some(&beta));
         match norm {
             Norm::Batch { eps, .. } => {
                 let average =
                     |part: &str| self.averages.map(|averages| &averages[&format!("{name}.{part}")]);
                 let (mean, variance) = (average("running_mean"), average("running_var"));
                 let is_training = self.averages.is_none();
-                x.batch_norm(gamma, beta, mean, variance, is_training, 0.0, eps, true)
+                let scale = (Some(&gamma), Some(&beta));
+                x.batch_norm(scale.0, scale.1, mean, variance, is_training, 0.0, eps, true)
             }
-            Norm::Group { groups, eps } => x.group_norm(groups as i64, gamma, beta, eps, true),
-            Norm::Layer { eps } => x.group_norm(1, gamma, beta, eps, true),
+            Norm::Group { groups, eps } => over_groups(x, groups as i64, [&gamma, &beta], eps),
+            Norm::Layer { eps } => over_groups(x, 1, [&gamma, &beta], eps),
         }
     }
 

@@ -9,7 +9,7 @@ mod figures;
 mod resume;
 mod tools;
 
-use crate::support::fathom;
+use crate::support::command;
 use fathom::record::{RunDir, State};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,15 +75,7 @@ impl<'a> Machine<'a> {
 
     /// Runs `fathom` with these words, separated by blanks.
     pub fn fathom(&self, words: &str) -> Ended {
-        let program = fathom(self.folder);
-        let mut command = Command::new(program.get_program());
-        command.current_dir(self.folder);
-        for (name, value) in program.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut command = command(self.folder);
         self.equip(&mut command);
         let output = command.args(words.split_whitespace()).output().expect("the program starts");
         let Output { status, stdout, stderr } = output;

@@ -35,6 +35,15 @@ impl Cluster {
     /// A cluster with two cores and the partitions `main` and `urgent`, of which the second takes
     /// the first one's place; nothing where Slurm is not installed.
     pub fn start(most_jobs: u32) -> Option<Self> {
+        Self::start_with(most_jobs, "", "")
+    }
+
+    /// The same with two GPUs, as far as Slurm knows, and tasks that are bound to their cores.
+    pub fn start_with_gpus() -> Option<Self> {
+        Self::start_with(1000, "GresTypes=gpu\n", " Gres=gpu:2")
+    }
+
+    fn start_with(most_jobs: u32, more: &str, of_node: &str) -> Option<Self> {
         if let Some(missing) = DAEMONS.iter().find(|name| daemon(name).is_none()) {
             eprintln!("skipped: {missing} is not installed (Debian: slurm-wlm, munge)");
             assert!(std::env::var_os("FATHOM_REQUIRE_ALL").is_none(), "{missing} is not installed");
@@ -46,7 +55,7 @@ impl Cluster {
             fs::create_dir(folder.path().join(name)).expect("writable");
         }
         let cluster = Self { folder, _alone: alone };
-        cluster.configure(most_jobs);
+        cluster.configure(most_jobs, more, of_node);
         cluster.start_munge();
         cluster.run(&daemon("slurmctld").expect("found before"), &["-c"]);
         cluster.run(&daemon("slurmd").expect("found before"), &["-c"]);
@@ -59,7 +68,13 @@ impl Cluster {
         self.folder.path().join("slurm.conf")
     }
 
-    fn configure(&self, most_jobs: u32) {
+    fn configure(&self, most_jobs: u32, more: &str, of_node: &str) {
+        if !of_node.is_empty() {
+            // Slurm wants device files for its GPUs.
+            let gres = "Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n";
+            fs::write(self.folder.path().join("gres.conf"), gres).expect("writable");
+        }
+        let binding = if of_node.is_empty() { "none" } else { "affinity" };
         let here = self.folder.path().display();
         let whoami = Command::new("id").arg("-un").output().expect("id").stdout;
         let user = String::from_utf8(whoami).expect("a name");
@@ -74,12 +89,12 @@ impl Cluster {
              StateSaveLocation={here}/state\nSlurmdSpoolDir={here}/spool\n\
              SlurmctldPidFile={here}/slurmctld.pid\nSlurmdPidFile={here}/slurmd.pid\n\
              SlurmctldLogFile={here}/slurmctld.log\nSlurmdLogFile={here}/slurmd.log\n\
-             ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nSwitchType=switch/none\n\
+             ProctrackType=proctrack/linuxproc\nTaskPlugin=task/{binding}\nSwitchType=switch/none\n\
              SelectType=select/cons_tres\nSelectTypeParameters=CR_Core_Memory\n\
              SchedulerParameters=sched_interval=1,sched_min_interval=0\n\
              PreemptType=preempt/partition_prio\nPreemptMode=REQUEUE\nKillWait=30\n\
-             ReturnToService=2\nMaxArraySize=6\nMaxJobCount={most_jobs}\n\
-             NodeName={host} NodeAddr=127.0.0.1 CPUs=2 CoresPerSocket=2 RealMemory=4000\n\
+             ReturnToService=2\nMaxArraySize=6\nMaxJobCount={most_jobs}\n{more}\
+             NodeName={host} NodeAddr=127.0.0.1 CPUs=2 CoresPerSocket=2 RealMemory=4000{of_node}\n\
              PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1\n\
              PartitionName=urgent Nodes={host} MaxTime=INFINITE State=UP PriorityTier=10\n"
         );

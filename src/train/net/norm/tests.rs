@@ -50,6 +50,20 @@ fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
     }
 }
 
+#[test]
+fn formula_takes_statistics_in_f32_whatever_the_activations_are() {
+    let norm = Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula: true };
+    let float = (Kind::Float, Device::Cpu);
+    let scale = [Tensor::ones([3], float), Tensor::zeros([3], float)];
+    let norm = Normalisation::new("bn", norm, scale);
+    let x = numbers(SHAPES[0]);
+    let y = norm.forward(&x.to_kind(Kind::BFloat16), TRAIN, &NOTHING);
+    assert_eq!(y.kind(), Kind::BFloat16);
+    let expected = norm.forward(&x.to_kind(Kind::Float), TRAIN, &NOTHING);
+    assert!(distance(&y.to_kind(Kind::Double), &expected.to_kind(Kind::Double)) < 0.03);
+    assert!(norm.averages().iter().all(|average| average.kind() == Kind::Float));
+}
+
 /// y, its gradients (of x, of what was added, of γ and β), averages, and y at prediction.
 fn all_of(
     x: &Tensor,

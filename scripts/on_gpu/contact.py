@@ -1,0 +1,45 @@
+"""The stage `contact`: does everything work here, and how fast is it?"""
+
+import sys
+
+from .box import Failed
+from .programs import ROOT
+
+
+def doctor(box):
+    output = box.out / "doctor.txt"
+    try:
+        box.run("doctor", [box.fathom, "doctor"], output=output)
+    finally:
+        print(output.read_text(), end="", flush=True)
+    return True
+
+
+def cuda_check(box):
+    """All ways of training, and runs that are stopped and go on."""
+    output = box.out / "cuda-check.txt"
+    words = ["--arms", "lenet,mlp-rmsprop"] if box.options.rehearse else []
+    try:
+        box.run("cuda-check", [sys.executable, ROOT / "scripts" / "cuda-check", box.out / "cuda-check", "--device",
+                               box.options.device, "--fathom", box.fathom, *words], output=output)
+    except Failed as error:
+        raise Failed("ways of training differ: see cuda-check.txt") from error
+    finally:
+        print(output.read_text(), end="", flush=True)
+    return True
+
+
+def speed(box, precision, layout):
+    """Milliseconds of a recorded update of ResNet-20 and ResNet-56, by depth."""
+    rows = box.bench(f"contact-{precision}", ["residual", "--over", "depth=20,56"], "--precision", precision, "--layout", layout)
+    found = {str(row["depth"]): row["step_ms"] for row in rows if not row.get("failure")}
+    for depth, ms in found.items():
+        box.say(f"ResNet-{depth}, batch 128, {precision}, {layout}, recorded: {ms:.2f} ms an update")
+    return found
+
+
+def stage(box):
+    box.once("contact: doctor", lambda: doctor(box))
+    box.once("contact: cuda-check", lambda: cuda_check(box), least=20)
+    box.once("contact: speed in bf16", lambda: speed(box, "bf16", "channels-last"), least=10)
+    box.once("contact: speed in f32", lambda: speed(box, "f32", "nchw"), least=10)
