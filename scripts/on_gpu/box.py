@@ -16,8 +16,15 @@ REHEARSED_RESERVE = 12
 SMALL = ["residual", "--over", "depth=8", "--width", "4", "--size", "8", "--batch", "4"]
 
 
-class TimeIsUp(Exception):
+class GoesOn(Exception):
+    """What is left has to wait for a later call, and why, in one line."""
+
+
+class TimeIsUp(GoesOn):
     """What follows needs more time than is left."""
+
+    def __init__(self):
+        super().__init__("the time is up; the same command goes on")
 
 
 class Failed(Exception):

@@ -1,6 +1,6 @@
 """The stage `data`: CIFAR-10 from parts that are small enough to be brought one by one."""
 
-from .box import Failed
+from .box import GoesOn
 
 # Of CIFAR-10: each part is a picture NAME.webp of 10,000 images with NAME.labels beside it.
 PARTS = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -32,7 +32,7 @@ def stage(box):
     left = [name for name in wanted if name not in ready]
     if left:
         box.rows.append(["data", "incomplete", "", f"{len(PARTS) - len(left)} of {len(PARTS)} parts are there"])
-        raise Failed(f"these are missing in {box.options.parts}: {', '.join(absent)}; bring them, and give the same "
+        raise GoesOn(f"these are missing in {box.options.parts}: {', '.join(absent)}; bring them, and give the same "
                      "command again")
     box.run("data-verify", [box.fathom, "data", "verify", "cifar10"])
     box.rows.append(["data", "done" if wanted else "there already", "", f"{len(PARTS)} parts, verified"])

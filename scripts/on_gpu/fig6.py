@@ -3,7 +3,7 @@
 import json
 import time
 
-from .box import Failed, TimeIsUp
+from .box import Failed, GoesOn, TimeIsUp
 from .curves import state_of
 from .programs import ROOT
 
@@ -93,7 +93,8 @@ def globs(group):
 
 def stage(box):
     if box.run("data-verify", [box.fathom, "data", "verify", "cifar10"], accept=(0, 1)) == 1:
-        raise Failed("CIFAR-10 is not whole in the folder of --data: see the stage data, and log/data-verify.log")
+        box.rows.append(["fig6", "not begun", "", "CIFAR-10 is missing"])
+        raise GoesOn(f"CIFAR-10 is not whole in {box.options.data}: the stage data says what is missing")
     jobs = box.options.jobs or box.once("fig6: runs side by side", lambda: trial(box), least=60)
     measured = box.once("fig6: seconds of a run", lambda: seconds_of_runs(box, jobs or 1), least=60)
     if not measured:
@@ -181,7 +182,7 @@ def sweep(box, name, jobs):
         box.say(f"{len(ended)} runs are there already")
     for group in plan(ended, jobs, 1 if box.options.rehearse else SEEDS):
         words = ", ".join(f"{family}-{depth}" for family, depth, _ in group) + f", seed {group[0][2]}"
-        if box.left() < 20:
+        if box.left() < (2 if box.options.rehearse else 20):
             box.rows.append([f"fig6: {words}", "not begun", "", "the same command goes on"])
             raise TimeIsUp
         box.say(words)

@@ -37,15 +37,16 @@ def shared_out(sizes, limit=LIMIT, files=FILES):
     return archives, left_out
 
 
-def pack(out, is_running, limit=LIMIT, files=FILES):
-    """Packs a folder into its own sub-folder `packed`; the archives, and the files that are not in them."""
+def pack(out, data, is_running, limit=LIMIT, files=FILES):
+    """Packs a folder, without that of data sets, into its own sub-folder `packed`; the archives, and the
+    files that are not in them."""
     place = out / "packed"
     place.mkdir(exist_ok=True)
     for old in place.glob("results-*.tar.xz"):
         old.unlink()
     found = []
     for path in sorted(out.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and data not in path.parents:
             rank = order(path.relative_to(out), lambda folder: is_running(out / folder))
             if rank is not None:
                 found.append((rank, path))

@@ -78,6 +78,8 @@ struct Work {
   std::vector<const void*> uses;  // device addresses that must still be allocated at a replay
   bool is_kernel = true;          // false: a copy of memory
 };
+// Whether a graph that was replayed reads or writes the memory at an address.
+bool is_replayed(const void* device_pointer);
 // Runs work on the device's current stream, or records it where that stream is being captured.
 void submit(int device, Work work);
 // Whether the current stream of this thread is being captured.

@@ -1,8 +1,10 @@
 // Work and its capture: at::cuda::CUDAGraph, by the five members that programs look up by name.
 #include <ATen/core/Generator.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <set>
 
 #include "emulator.h"
 
@@ -17,6 +19,7 @@ struct Graph {
   std::function<void()> restore;  // undoes what the work of the capture wrote
   c10::intrusive_ptr<c10::TensorImpl> random;
   bool is_ready = false;
+  bool is_replayed = false;
   std::atomic<bool> is_invalid{false};
 
   void begin();
@@ -31,6 +34,7 @@ namespace {
 
 std::mutex mutex;
 std::atomic<Graph*> capture{nullptr};
+std::set<const Graph*> graphs;  // guarded by mutex
 
 void run(const Work& work, int device) {
   check_alive(device);
@@ -40,6 +44,14 @@ void run(const Work& work, int device) {
 }
 
 }  // namespace
+
+bool is_replayed(const void* p) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (const Graph* const graph : graphs)
+    for (const Work& work : graph->work)
+      if (graph->is_replayed && std::count(work.uses.begin(), work.uses.end(), p)) return true;
+  return false;
+}
 
 bool has_capture() { return capture != nullptr; }
 
@@ -110,6 +122,10 @@ void Graph::end() {
   stop();
   if (is_invalid) cuda_error("operation failed due to a previous error during capture");
   is_ready = true;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    graphs.insert(this);
+  }
   count("CAPTURE");
   count("CAPTURED", work.size());
 }
@@ -117,6 +133,7 @@ void Graph::end() {
 void Graph::replay() {
   TORCH_CHECK(is_ready, "Called CUDAGraph::replay without a preceding successful capture.");
   count_call("REPLAY");
+  is_replayed = true;
   for (size_t at = 0; at < work.size(); ++at) {
     for (size_t use = 0; use < work[at].uses.size(); ++use) {
       const uint64_t captured = allocations[at][use];
@@ -129,6 +146,10 @@ void Graph::replay() {
 
 Graph::~Graph() {
   if (capture == this) stop();
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    graphs.erase(this);
+  }
   if (pool) free_pool(pool);
 }
 
