@@ -16,7 +16,7 @@ bf16: numbers in bf16 against f32, with shares of none and 10^-3. (loss, weights
     mlp-rmsprop           9.6e-7  7.0e-8  1.8e-7       6.0e-3  6.6e-3  5.4e-3
     lenet                 2.9e-6  9.4e-7  -            1.9e-2  8.2e-3  -
     fixup                 4.9e-7  2.9e-6  -            6.0e-4  9.8e-4  -
-    group-norm            1.0e-3  1.4e-3  -            not measured
+    group-norm            1.0e-3  1.4e-3  -            1.8e-3  2.8e-3  -
     before any update     at most 1e-6                 6.0e-4
 
 What is wrong lies this far off (trained on the CPU with another setting, against the CPU):
@@ -31,9 +31,18 @@ What is wrong lies this far off (trained on the CPU with another setting, agains
     fixup                 2e+0 1e+0 -     3e-2 7e-2 -     5e-2 3e-1 -     -
     group-norm            3e-1 1e-1 -     3e-2 2e-2 -     2e-2 5e-2 -     -
 
+Replays that read the rate of the recording, or the batch of the recording (EMULATED_CUDA_MUTANT of the emulated
+device), recorded against operation by operation, by the losses alone:
+
+    frozen rate   lenet 2e+1, dense, fixup, group-norm 3e-1, mlp-rmsprop, dense-dropout, residual 2e-1,
+                  preact-adam 4e-2, plain 2e-2
+    stale batch   lenet 8e-1, dense, mlp-rmsprop 2e-1, residual, group-norm, dense-dropout 1e-1, fixup, plain,
+                  preact-adam 7e-2
+
 A bound is four times the rounding, and never below FLOOR times four, since products of matrices got no noise.
-Every fault is beyond it several times: in f32 momentum 140 times (lenet), decay 65 (fixup), statistics 29
-(mlp-rmsprop), in bf16 16 (dense), 65 (fixup) and 6 (dense); a constant rate 65 times and more (fixup, lenet).
+Every fault is several times beyond the bound of at least one net. In f32: momentum 300 times (lenet), decay 330
+(lenet), statistics 29 (mlp-rmsprop), replays 11 times and more in every net. In bf16: momentum 17 times
+(dense), decay 65 (fixup), statistics 6 (dense), frozen rate 200 (lenet), stale batch 37 (dense).
 """
 
 MARGIN = 4
@@ -52,7 +61,7 @@ ROUNDING = {
     "mlp-rmsprop": {"f32": (0, 0, 0), "bf16": (6.0e-3, 6.6e-3, 5.4e-3)},
     "lenet": {"f32": (0, 0, 0), "bf16": (1.9e-2, 8.2e-3, 0)},
     "fixup": {"f32": (0, 0, 0), "bf16": (6.0e-4, 9.8e-4, 0)},
-    "group-norm": {"f32": (1.0e-3, 1.4e-3, 0), "bf16": (3e-3, 5e-3, 0)},
+    "group-norm": {"f32": (1.0e-3, 1.4e-3, 0), "bf16": (1.8e-3, 2.8e-3, 0)},
 }
 ARMS = tuple(ROUNDING)
 # Its values differ from those of other nets where dropout draws others.

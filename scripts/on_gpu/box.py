@@ -131,7 +131,8 @@ class Box:
         folder.mkdir(exist_ok=True)
         output, seconds = folder / f"{name}.json", "0.2" if self.options.rehearse else "2"
         net = SMALL if self.options.rehearse else net
-        command = [self.fathom, "bench", *net, *words, "--augment", "crop-flip", "--device", self.options.device, "--seconds", seconds]
+        command = [self.fathom, "bench", *net, *words, "--augment", "crop-flip", "--device", self.options.device,
+                   "--seconds", seconds]
         code = self.run(name, [*command, "--format", "json"], accept=(0, 3), output=output)
         try:
             rows = json.loads(output.read_text())

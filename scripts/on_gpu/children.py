@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 # Seconds that a program may take from SIGTERM to its end: a run finishes its update and writes a
 # checkpoint.
-GRACE = 60
+GRACE = 20
 
 
 class Stopped(Exception):
@@ -32,9 +32,9 @@ class Children:
     def run(self, command, log=None, until=None, asked=None, output=None):
         """Runs a program to its end and returns its exit code, below zero for a signal.
 
-        What it says goes to the file `log`, what it prints to the file `output` where there is one. The program gets SIGTERM when the clock
-        (time.monotonic) passes `until`, or once `asked()` is true; what is left of it after GRACE
-        seconds is killed.
+        What it says goes to the file `log`, what it prints to the file `output` where there is one. The
+        program gets SIGTERM when the clock (time.monotonic) passes `until`, or once `asked()` is true;
+        what is left of it after GRACE seconds is killed.
         """
         if self.is_stopped:
             raise Stopped
@@ -76,6 +76,7 @@ def kill_group(child):
 
 def last_line(log):
     """What a program said last, which is its error."""
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:") or " failed: " in line]
     return (errors or lines or ["it said nothing"])[-1]

@@ -23,6 +23,9 @@ def cuda_check(box):
         box.run("cuda-check", [sys.executable, ROOT / "scripts" / "cuda-check", box.out / "cuda-check", "--device",
                                box.options.device, "--fathom", box.fathom, *words], output=output)
     except Failed as error:
+        # Where it could not even begin it says why on its standard error.
+        if "verdict" not in output.read_text():
+            raise
         raise Failed("ways of training differ: see cuda-check.txt") from error
     finally:
         print(output.read_text(), end="", flush=True)
@@ -31,11 +34,13 @@ def cuda_check(box):
 
 def speed(box, precision, layout):
     """Milliseconds of a recorded update of ResNet-20 and ResNet-56, by depth."""
-    rows = box.bench(f"contact-{precision}", ["residual", "--over", "depth=20,56"], "--precision", precision, "--layout", layout)
-    found = {str(row["depth"]): row["step_ms"] for row in rows if not row.get("failure")}
-    for depth, ms in found.items():
-        box.say(f"ResNet-{depth}, batch 128, {precision}, {layout}, recorded: {ms:.2f} ms an update")
-    return found
+    rows = box.bench(f"contact-{precision}", ["residual", "--over", "depth=20,56"], "--precision", precision,
+                     "--layout", layout)
+    rows = [row for row in rows if not row.get("failure")]
+    for row in rows:
+        box.say(f"ResNet-{row['depth']}, batch {row['batch']}, {precision}, {layout}, recorded: "
+                f"{row['step_ms']:.2f} ms an update")
+    return {str(row["depth"]): row["step_ms"] for row in rows}
 
 
 def stage(box):

@@ -121,8 +121,8 @@ def trial(box):
         if box.left() < 30:
             break
         try:
-            rows = box.bench(f"jobs-{jobs}", ["residual", "--depth", "20"], "--precision", "bf16", "--layout", "channels-last",
-                             "--jobs", jobs)
+            rows = box.bench(f"jobs-{jobs}", ["residual", "--depth", "20"], "--precision", "bf16",
+                             "--layout", "channels-last", "--jobs", jobs)
         except Failed as error:
             box.say(f"{jobs} side by side: {error}")
             break
@@ -194,10 +194,11 @@ def sweep(box, name, jobs):
         except (Failed, TimeIsUp) as error:
             reached = states(box, name)
             steps = ", ".join(str(reached.get(key, ("", 0))[1]) for key in group)
-            outcome = "FAILED" if isinstance(error, Failed) else "stopped"
-            box.rows.append([f"fig6: {words}", outcome, f"{time.monotonic() - begun:.0f}",
-                             str(error) or f"after {steps} updates; the same command goes on"])
-            if isinstance(error, TimeIsUp):
+            has_failed = isinstance(error, Failed)
+            remark = str(error) if has_failed else f"after {steps} updates; the same command goes on"
+            box.rows.append([f"fig6: {words}", "FAILED" if has_failed else "stopped",
+                             f"{time.monotonic() - begun:.0f}", remark])
+            if not has_failed:
                 raise
             continue
         box.rows.append([f"fig6: {words}", "done", f"{time.monotonic() - begun:.0f}", ""])

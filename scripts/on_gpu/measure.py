@@ -2,7 +2,6 @@
 
 import subprocess
 
-from .box import Failed
 from .fig6 import JOBS
 from .programs import ROOT
 
@@ -91,4 +90,5 @@ def stage(box):
     for precision in PRECISIONS:
         box.once(f"measure: PyTorch, {precision}", lambda precision=precision: compared(box, precision), least=40)
     for precision in ("f32", "bf16"):
-        box.once(f"measure: PyTorch's kernels, {precision}", lambda precision=precision: kernels(box, precision), least=15)
+        box.once(f"measure: PyTorch's kernels, {precision}", lambda precision=precision: kernels(box, precision),
+                 least=15)
