@@ -4,6 +4,64 @@
 use serde_json::Value;
 use std::fmt;
 
+/// A choice that a user makes by a word. `choice!` defines them.
+pub trait Choice: Copy + PartialEq + Send + Sync + 'static {
+    /// All variants, in their order.
+    fn all() -> &'static [Self];
+
+    /// The word of this variant.
+    fn text(self) -> &'static str;
+
+    /// What its documentation says, in one line.
+    fn help(self) -> &'static str;
+}
+
+/// Defines a choice that a user makes by a word: an enum whose variants, in kebab case, are the words
+/// of experiment files and of the command line. `WORDS` has all of them, `word()` that of a variant.
+macro_rules! choice {
+    ($(#[$attribute:meta])* $visible:vis enum $name:ident { $($variants:tt)* }) => {
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash,
+            serde::Serialize, serde::Deserialize,
+            strum::VariantNames, strum::VariantArray, strum::IntoStaticStr, strum::Display,
+            strum::EnumMessage,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        #[strum(serialize_all = "kebab-case", const_into_str)]
+        $(#[$attribute])*
+        $visible enum $name { $($variants)* }
+
+        #[allow(dead_code)]
+        impl $name {
+            /// All variants, in their order.
+            pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
+
+            /// All words, in the order of the variants.
+            pub const WORDS: &'static [&'static str] = <Self as strum::VariantNames>::VARIANTS;
+
+            /// The word of this variant.
+            pub const fn word(self) -> &'static str {
+                self.into_str()
+            }
+        }
+
+        impl $crate::key::Choice for $name {
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+
+            fn text(self) -> &'static str {
+                self.word()
+            }
+
+            fn help(self) -> &'static str {
+                strum::EnumMessage::get_documentation(&self).unwrap_or_default()
+            }
+        }
+    };
+}
+pub(crate) use choice;
+
 /// What values a key takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -179,6 +237,22 @@ mod tests {
         assert_eq!(Kind::Text.parse("12"), Some("12".into()));
         assert_eq!(Kind::Counts.parse("[1, 2]"), Some(serde_json::json!([1, 2])));
         assert_eq!(Kind::Counts.parse("1,2"), Some(serde_json::json!([1, 2])));
+    }
+
+    choice! {
+        /// For this test.
+        enum Example { First, SecondWord, Last3 }
+    }
+
+    #[test]
+    fn a_choice_is_its_words_in_kebab_case() {
+        assert_eq!(Example::WORDS, ["first", "second-word", "last3"]);
+        assert_eq!(Example::SecondWord.word(), "second-word");
+        for word in Example::WORDS {
+            let read: Example = serde_json::from_value((*word).into()).unwrap();
+            assert_eq!((read.word(), read.to_string().as_str()), (*word, *word));
+        }
+        assert!(serde_json::from_value::<Example>("third".into()).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub use look::{Correlation, LookJob, Looked, Slices};
 
 use crate::arch::Network;
 use crate::data::{Request, Standardise};
+use crate::key::choice;
 use crate::record::{CudaUse, Layout, State};
 use crate::spec::Config;
 use serde::{Deserialize, Serialize};
@@ -167,15 +168,16 @@ pub struct EvalJob {
     pub threads: usize,
 }
 
-/// A part of a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Training images
-    Train,
-    /// Test images
-    #[default]
-    Test,
+choice! {
+    /// A part of a data set.
+    #[derive(Default)]
+    pub enum Part {
+        /// Training images
+        Train,
+        /// Test images
+        #[default]
+        Test,
+    }
 }
 
 /// What `fathom-train eval` found.

@@ -7,7 +7,7 @@
 //! layers, half as many where they have two convolutions.
 
 use super::family::explicit_blocks;
-use super::keys::{self, ALWAYS, NormKeys, STEM, joined};
+use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use crate::key::{Default, Key, Kind, key};
 use serde::Deserialize;
@@ -41,8 +41,12 @@ const SHAPE: [Key; 8] = [
         "probability, after each convolution but the first"),
 ];
 
-static KEYS: [Key; 14] =
-    joined(&[&SHAPE, &[STEM], &keys::norm("batch"), &[keys::init("he-fan-out", false)]]);
+static KEYS: [Key; 14] = joined(&[
+    &SHAPE,
+    &[STEM],
+    &keys::norm(NormName::Batch),
+    &[keys::init(InitName::HeFanOut, false)],
+]);
 
 #[derive(Deserialize)]
 struct Values {
@@ -63,7 +67,7 @@ struct Values {
     #[serde(rename = "network.dropout")]
     dropout: f64,
     #[serde(rename = "network.stem")]
-    stem: String,
+    stem: Stem,
     #[serde(flatten)]
     norm: NormKeys,
 }
@@ -125,7 +129,7 @@ impl Values {
         let default = if is_bc { 2 * self.growth } else { 16 };
         let mut channels = self.initial.unwrap_or(default);
         let mut layers = Vec::new();
-        if self.stem == "imagenet" {
+        if self.stem == Stem::Imagenet {
             let mut stem = self.conv("features.conv0".into(), [input[0], channels], 7);
             if let Layer::Conv { stride, .. } = &mut stem {
                 *stride = 2;

@@ -1,5 +1,7 @@
 //! Initial weights, drawn by (seed, parameter name) so that arms share them.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::{Layer, Network, Shortcut};
 use crate::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
@@ -99,7 +101,13 @@ impl Draw {
                 }
                 Layer::Norm { .. } => self.constant(layer, 1.0, Role::Norm),
                 Layer::Scale { initial, .. } => self.constant(layer, *initial, Role::Bias),
-                _ => self.constant(layer, 0.0, Role::Bias),
+                Layer::Shift { .. } => self.constant(layer, 0.0, Role::Bias),
+                Layer::Activation(_)
+                | Layer::MaxPool { .. }
+                | Layer::AvgPool { .. }
+                | Layer::Dropout { .. }
+                | Layer::Flatten
+                | Layer::GlobalAvgPool => {}
             }
         }
     }

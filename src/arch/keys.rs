@@ -1,35 +1,85 @@
 //! Keys that families share, and how they are typed.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::block::Scalars;
 use super::{Activation, Init, InvalidKey, Layer, Norm};
-use crate::key::{Condition, Default, Key, Kind, key};
+use crate::key::{Condition, Default, Key, Kind, choice, key};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) const ALWAYS: &[Condition] = &[];
-const BATCH: &[Condition] = &[("network.norm", &["batch", "batch-formula"])];
-const NORMALISED: &[Condition] = &[("network.norm", &["batch", "batch-formula", "group", "layer"])];
-const GROUP: &[Condition] = &[("network.norm", &["group"])];
+/// The condition under which a net has batch normalisation.
+pub const BATCH_NORM: &[Condition] =
+    &[("network.norm", &[NormName::Batch.word(), NormName::BatchFormula.word()])];
+const NORMALISED: &[Condition] = &[(
+    "network.norm",
+    &[
+        NormName::Batch.word(),
+        NormName::BatchFormula.word(),
+        NormName::Group.word(),
+        NormName::Layer.word(),
+    ],
+)];
+const GROUP: &[Condition] = &[("network.norm", &[NormName::Group.word()])];
 
-/// Words of `network.norm`.
-const NORMS: Kind = Kind::Choice(&["batch", "batch-formula", "group", "layer", "none"]);
-/// Words of `network.init` for nets without residual branches.
-const INITS: Kind = Kind::Choice(&["he-fan-out", "he-fan-in", "xavier"]);
-/// The same for nets with residual branches.
-const RESIDUAL_INITS: Kind =
-    Kind::Choice(&["he-fan-out", "he-fan-in", "xavier", "fixup", "skipinit"]);
+choice! {
+    /// Words of `network.norm`.
+    pub enum NormName {
+        /// Batch normalisation (1502.03167), fused.
+        Batch,
+        /// The same computed from its formulas.
+        BatchFormula,
+        /// Group normalisation (1803.08494).
+        Group,
+        /// Layer normalisation (1607.06450).
+        Layer,
+        /// No normalisation.
+        None,
+    }
+}
+
+choice! {
+    /// Words of `network.init`.
+    pub enum InitName {
+        /// [`Init::HeFanOut`].
+        HeFanOut,
+        /// [`Init::HeFanIn`].
+        HeFanIn,
+        /// [`Init::Xavier`].
+        Xavier,
+        /// [`Init::Fixup`], with Fixup's scalars.
+        Fixup,
+        /// [`Init::HeFanOut`], with SkipInit's scalars (2002.10444).
+        Skipinit,
+    }
+}
+
+choice! {
+    /// Words of `network.stem`.
+    pub enum Stem {
+        /// A 3×3 convolution.
+        Cifar,
+        /// A 7×7 convolution of stride 2 and a 3×3 max pool.
+        Imagenet,
+    }
+}
+
+/// The initialisations of nets without residual branches.
+const INITS: Kind =
+    Kind::Choice(&[InitName::HeFanOut.word(), InitName::HeFanIn.word(), InitName::Xavier.word()]);
 
 /// `network.norm` and its details, with this default.
 #[rustfmt::skip]
-pub(super) const fn norm(default: &'static str) -> [Key; 4] {
+pub(super) const fn norm(default: NormName) -> [Key; 4] {
     [
-        key("network.norm", NORMS, Default::Word(default), ALWAYS,
+        key("network.norm", Kind::Choice(NormName::WORDS), Default::Word(default.word()), ALWAYS,
             "normalisation beside each layer with weights"),
         key("network.norm_eps", Kind::Number(0.0, 1.0), Default::Number(1e-5), NORMALISED,
             "constant added to the variance"),
-        key("network.norm_momentum", Kind::Number(0.0, 1.0), Default::Number(0.1), BATCH,
+        key("network.norm_momentum", Kind::Number(0.0, 1.0), Default::Number(0.1), BATCH_NORM,
             "weight of the newest batch in the moving averages"),
         key("network.norm_groups", Kind::Count(1, 4096), Default::Count(4), GROUP,
             "groups of channels"),
@@ -38,27 +88,27 @@ pub(super) const fn norm(default: &'static str) -> [Key; 4] {
 
 /// `network.activation`, with this default.
 #[rustfmt::skip]
-pub(super) const fn activation(default: &'static str) -> Key {
-    key("network.activation", Kind::Choice(&["relu", "sigmoid"]), Default::Word(default), ALWAYS,
+pub(super) const fn activation(default: Activation) -> Key {
+    key("network.activation", Kind::Choice(Activation::WORDS), Default::Word(default.word()), ALWAYS,
         "non-linearity")
 }
 
 /// `network.init`, with this default.
 #[rustfmt::skip]
-pub(super) const fn init(default: &'static str, has_branches: bool) -> Key {
+pub(super) const fn init(default: InitName, has_branches: bool) -> Key {
     let (kind, help) = if has_branches {
-        (RESIDUAL_INITS, "initial weights: He et al. 2015 by outputs or inputs, Glorot & Bengio \
+        (Kind::Choice(InitName::WORDS), "initial weights: He et al. 2015 by outputs or inputs, Glorot & Bengio \
             2010; without normalisation also Fixup (1901.09321) or SkipInit (2002.10444)")
     } else {
         (INITS, "initial weights: He et al. 2015 by outputs or inputs, or Glorot & Bengio 2010")
     };
-    key("network.init", kind, Default::Word(default), ALWAYS, help)
+    key("network.init", kind, Default::Word(default.word()), ALWAYS, help)
 }
 
 /// `network.stem`.
 #[rustfmt::skip]
 pub(super) const STEM: Key =
-    key("network.stem", Kind::Choice(&["cifar", "imagenet"]), Default::Word("cifar"), ALWAYS,
+    key("network.stem", Kind::Choice(Stem::WORDS), Default::Word(Stem::Cifar.word()), ALWAYS,
         "3x3 convolution, or 7x7 of stride 2 and a 3x3 max pool");
 
 /// Some tables of keys, one behind the other; `N` is the number of keys in all.
@@ -89,7 +139,7 @@ pub(super) fn typed<T: DeserializeOwned>(keys: &BTreeMap<String, Value>) -> Resu
 #[derive(Deserialize)]
 pub(super) struct NormKeys {
     #[serde(rename = "network.norm")]
-    norm: String,
+    norm: NormName,
     #[serde(rename = "network.norm_eps", default)]
     eps: f64,
     #[serde(rename = "network.norm_momentum", default)]
@@ -97,7 +147,7 @@ pub(super) struct NormKeys {
     #[serde(rename = "network.norm_groups", default)]
     groups: usize,
     #[serde(rename = "network.init")]
-    init: String,
+    init: InitName,
 }
 
 impl NormKeys {
@@ -105,12 +155,12 @@ impl NormKeys {
     pub fn norm(&self) -> Option<Norm> {
         let eps = self.eps;
         let batch = |from_formula| Norm::Batch { eps, momentum: self.momentum, from_formula };
-        match self.norm.as_str() {
-            "batch" => Some(batch(false)),
-            "batch-formula" => Some(batch(true)),
-            "group" => Some(Norm::Group { groups: self.groups, eps }),
-            "layer" => Some(Norm::Layer { eps }),
-            _ => None,
+        match self.norm {
+            NormName::Batch => Some(batch(false)),
+            NormName::BatchFormula => Some(batch(true)),
+            NormName::Group => Some(Norm::Group { groups: self.groups, eps }),
+            NormName::Layer => Some(Norm::Layer { eps }),
+            NormName::None => None,
         }
     }
 
@@ -121,11 +171,11 @@ impl NormKeys {
 
     /// How weights are drawn.
     pub fn init(&self) -> Init {
-        match self.init.as_str() {
-            "he-fan-in" => Init::HeFanIn,
-            "xavier" => Init::Xavier,
-            "fixup" => Init::Fixup,
-            _ => Init::HeFanOut,
+        match self.init {
+            InitName::HeFanOut | InitName::Skipinit => Init::HeFanOut,
+            InitName::HeFanIn => Init::HeFanIn,
+            InitName::Xavier => Init::Xavier,
+            InitName::Fixup => Init::Fixup,
         }
     }
 
@@ -134,23 +184,18 @@ impl NormKeys {
     /// # Errors
     /// When there is a normalisation beside them.
     pub fn scalars(&self) -> Result<Scalars, InvalidKey> {
-        let scalars = match self.init.as_str() {
-            "fixup" => Scalars::Fixup,
-            "skipinit" => Scalars::SkipInit,
-            _ => return Ok(Scalars::None),
+        let scalars = match self.init {
+            InitName::Fixup => Scalars::Fixup,
+            InitName::Skipinit => Scalars::SkipInit,
+            InitName::HeFanOut | InitName::HeFanIn | InitName::Xavier => return Ok(Scalars::None),
         };
-        if self.norm != "none" {
+        if self.norm != NormName::None {
             let message =
                 format!("{} is for nets without normalisation: norm = \"none\"", self.init);
             return Err(InvalidKey::new("network.init", message));
         }
         Ok(scalars)
     }
-}
-
-/// `network.activation`, typed.
-pub(super) fn activation_of(word: &str) -> Activation {
-    if word == "sigmoid" { Activation::Sigmoid } else { Activation::Relu }
 }
 
 /// The values of a family's keys that have a default.

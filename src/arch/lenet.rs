@@ -2,10 +2,12 @@
 //! fully connected layers, with sigmoids. Normalisation stands after the convolution or the affine
 //! map and before the non-linearity, and the layers before it keep their biases.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::check::output;
-use super::keys::{self, ALWAYS, NormKeys, joined};
-use super::{Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Default, Key, Kind, key};
+use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
+use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use crate::key::{Default, Key, Kind, choice, key};
 use serde::Deserialize;
 
 /// The family.
@@ -14,18 +16,23 @@ pub(super) struct LeNet;
 /// The one of this module.
 pub(super) static LENET: LeNet = LeNet;
 
+choice! {
+    /// Words of `network.pool`.
+    enum Pool { Average, Max }
+}
+
 #[rustfmt::skip]
 const SHAPE: [Key; 2] = [
     key("network.padding", Kind::Count(0, 2), Default::Count(2), ALWAYS,
         "pixels of zero around the image, so that 28x28 serves where the original had 32x32"),
-    key("network.pool", Kind::Choice(&["average", "max"]), Default::Word("average"), ALWAYS,
+    key("network.pool", Kind::Choice(Pool::WORDS), Default::Word(Pool::Average.word()), ALWAYS,
         "pools of 2x2"),
 ];
 
 static KEYS: [Key; 8] = joined(&[
     &SHAPE,
-    &keys::norm("none"),
-    &[keys::activation("sigmoid"), keys::init("xavier", false)],
+    &keys::norm(NormName::None),
+    &[keys::activation(Activation::Sigmoid), keys::init(InitName::Xavier, false)],
 ]);
 
 /// Side of the kernels.
@@ -40,9 +47,9 @@ struct Values {
     #[serde(rename = "network.padding")]
     padding: usize,
     #[serde(rename = "network.pool")]
-    pool: String,
+    pool: Pool,
     #[serde(rename = "network.activation")]
-    activation: String,
+    activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
 }
@@ -62,7 +69,7 @@ impl Family for LeNet {
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let values: Values = keys::typed(keys)?;
-        let activation = Layer::Activation(keys::activation_of(&values.activation));
+        let activation = Layer::Activation(values.activation);
         let (mut layers, mut inputs, mut padding) = (Vec::new(), input[0], values.padding);
         for (number, outputs) in (1..).zip(CHANNELS) {
             let name = format!("conv{number}");
@@ -70,9 +77,9 @@ impl Family for LeNet {
             layers.push(Layer::Conv { name, inputs, outputs, kernel, stride, padding, bias: true });
             layers.extend(values.norm.layer(format!("bn{number}"), outputs));
             layers.push(activation.clone());
-            layers.push(match values.pool.as_str() {
-                "max" => Layer::MaxPool { kernel: 2, stride: 2, padding: 0 },
-                _ => Layer::AvgPool { kernel: 2 },
+            layers.push(match values.pool {
+                Pool::Average => Layer::AvgPool { kernel: 2 },
+                Pool::Max => Layer::MaxPool { kernel: 2, stride: 2, padding: 0 },
             });
             (inputs, padding) = (outputs, 0);
         }

@@ -3,8 +3,8 @@
 //! (1502.03167 §3.2).
 
 use super::block::{Around, Block, BlockShape, Order, Place, Scalars, ShortcutOption};
-use super::keys::{self, ALWAYS, NormKeys, joined};
-use super::{Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
+use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use crate::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
@@ -50,14 +50,14 @@ const SHORTCUT: [Key; 2] = [
 
 static WITHOUT_SHORTCUT: [Key; 8] = joined(&[
     &SHAPE,
-    &keys::norm("batch"),
-    &[keys::activation("relu"), keys::init("he-fan-out", false)],
+    &keys::norm(NormName::Batch),
+    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, false)],
 ]);
 
 static WITH_SHORTCUT: [Key; 10] = joined(&[
     &SHAPE,
-    &keys::norm("batch"),
-    &[keys::activation("relu"), keys::init("he-fan-out", true)],
+    &keys::norm(NormName::Batch),
+    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, true)],
     &SHORTCUT,
 ]);
 
@@ -68,7 +68,7 @@ struct Values {
     #[serde(rename = "network.width")]
     width: usize,
     #[serde(rename = "network.activation")]
-    activation: String,
+    activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
     /// Perceptrons without shortcuts are laid out as those with the default.
@@ -101,7 +101,7 @@ impl Family for Mlp {
         let single = Block {
             norm: values.norm.norm(),
             scalars: Scalars::None,
-            activation: keys::activation_of(&values.activation),
+            activation: values.activation,
             around: None,
             shape: BlockShape::Linear(1),
             order: Order::Original,

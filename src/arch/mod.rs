@@ -21,10 +21,11 @@ pub use audit::{Audit, AuditPart, AuditRow};
 pub use family::{Family, FamilyKeys, InvalidKey, families, family, network, register};
 pub use grow::shallower;
 pub use init::{Init, Initial, Role};
-pub use keys::defaults;
+pub use keys::{BATCH_NORM, InitName, NormName, Stem, defaults};
 pub use published::{PUBLISHED, Published};
 pub use state::{AVERAGES, COUNTER};
 
+use crate::key::choice;
 use serde::{Deserialize, Serialize};
 
 /// Channels, rows and columns of one image's activations.
@@ -162,13 +163,14 @@ pub enum Norm {
     },
 }
 
-/// Non-linearities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Activation {
-    /// max(x, 0).
-    Relu,
-    /// 1/(1 + e⁻ˣ).
-    Sigmoid,
+choice! {
+    /// Non-linearities.
+    pub enum Activation {
+        /// max(x, 0).
+        Relu,
+        /// 1/(1 + e⁻ˣ).
+        Sigmoid,
+    }
 }
 
 /// The way around a residual branch.

@@ -9,11 +9,13 @@
 //!
 //! A plain and a residual net with identity shortcuts have the same parameters.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::block::{Around, Block, BlockShape, Order, Place, ShortcutOption, Step};
 use super::family::explicit_blocks;
-use super::keys::{self, ALWAYS, NormKeys, STEM, joined};
-use super::{Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Default, Key, Kind, key};
+use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
+use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use crate::key::{Condition, Default, Key, Kind, choice, key};
 use serde::Deserialize;
 
 /// A family of this module.
@@ -52,6 +54,32 @@ pub(super) static PREACT: ResNet = ResNet {
     order: Order::PreActivation,
 };
 
+choice! {
+    /// Words of `network.block`.
+    enum BlockName { Basic, Bottleneck }
+}
+
+choice! {
+    /// Words of `network.shortcut`: the options of 1512.03385, section 3.3.
+    enum ShortcutName { A, B, C }
+}
+
+choice! {
+    /// Words of `network.shortcut_pad`: where the new channels of option A are.
+    enum Padding { Behind, Split }
+}
+
+fn option_a() -> ShortcutName {
+    ShortcutName::A
+}
+
+fn behind() -> Padding {
+    Padding::Behind
+}
+
+const BOTTLENECK: &[Condition] = &[("network.block", &[BlockName::Bottleneck.word()])];
+const OPTION_A: &[Condition] = &[("network.shortcut", &[ShortcutName::A.word()])];
+
 #[rustfmt::skip]
 const SHAPE: [Key; 5] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
@@ -60,18 +88,18 @@ const SHAPE: [Key; 5] = [
         "blocks of each stage, instead of depth"),
     key("network.width", Kind::Count(1, 4096), Default::Count(16), ALWAYS,
         "filters of the first stage; each next one has twice as many"),
-    key("network.block", Kind::Choice(&["basic", "bottleneck"]), Default::Word("basic"), ALWAYS,
+    key("network.block", Kind::Choice(BlockName::WORDS), Default::Word(BlockName::Basic.word()), ALWAYS,
         "two 3x3 convolutions, or 1x1, 3x3 and 1x1"),
-    key("network.stride_first", Kind::Flag, Default::Flag(false), &[("network.block", &["bottleneck"])],
+    key("network.stride_first", Kind::Flag, Default::Flag(false), BOTTLENECK,
         "the stride of a bottleneck block in its first convolution (the paper) or in its 3x3 one (torchvision)"),
 ];
 
 #[rustfmt::skip]
 const SHORTCUT: [Key; 3] = [
-    key("network.shortcut", Kind::Choice(&["a", "b", "c"]), Default::Word("a"), ALWAYS,
+    key("network.shortcut", Kind::Choice(ShortcutName::WORDS), Default::Word(ShortcutName::A.word()), ALWAYS,
         "a: identity, new channels zero; b: 1x1 convolution where the shape changes; c: everywhere"),
-    key("network.shortcut_pad", Kind::Choice(&["behind", "split"]), Default::Word("behind"),
-        &[("network.shortcut", &["a"])], "where the new channels of option a are"),
+    key("network.shortcut_pad", Kind::Choice(Padding::WORDS), Default::Word(Padding::Behind.word()),
+        OPTION_A, "where the new channels of option a are"),
     key("network.shortcut_scale", Kind::Number(-1e6, 1e6), Default::Number(1.0), ALWAYS,
         "constant that multiplies every shortcut; 0 is the plain net"),
 ];
@@ -79,15 +107,15 @@ const SHORTCUT: [Key; 3] = [
 static WITHOUT_SHORTCUT: [Key; 12] = joined(&[
     &SHAPE,
     &[STEM],
-    &keys::norm("batch"),
-    &[keys::activation("relu"), keys::init("he-fan-out", false)],
+    &keys::norm(NormName::Batch),
+    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, false)],
 ]);
 
 static WITH_SHORTCUT: [Key; 15] = joined(&[
     &SHAPE,
     &[STEM],
-    &keys::norm("batch"),
-    &[keys::activation("relu"), keys::init("he-fan-out", true)],
+    &keys::norm(NormName::Batch),
+    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, true)],
     &SHORTCUT,
 ]);
 
@@ -101,38 +129,41 @@ struct Values {
     #[serde(rename = "network.width")]
     width: usize,
     #[serde(rename = "network.stem")]
-    stem: String,
+    stem: Stem,
     #[serde(rename = "network.block")]
-    block: String,
+    block: BlockName,
     #[serde(rename = "network.stride_first", default)]
     stride_first: bool,
     #[serde(rename = "network.activation")]
-    activation: String,
+    activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
-    #[serde(rename = "network.shortcut", default)]
-    shortcut: String,
-    #[serde(rename = "network.shortcut_pad", default)]
-    shortcut_pad: String,
+    /// Nets without shortcuts do not have these keys.
+    #[serde(rename = "network.shortcut", default = "option_a")]
+    shortcut: ShortcutName,
+    #[serde(rename = "network.shortcut_pad", default = "behind")]
+    shortcut_pad: Padding,
     #[serde(rename = "network.shortcut_scale", default)]
     shortcut_scale: f64,
 }
 
 impl Values {
     fn block(&self, family: &ResNet) -> Result<Block, InvalidKey> {
-        let option = match self.shortcut.as_str() {
-            "b" => ShortcutOption::ProjectionWhereNeeded,
-            "c" => ShortcutOption::ProjectionEverywhere,
-            _ => ShortcutOption::Identity { split: self.shortcut_pad == "split" },
+        let option = match self.shortcut {
+            ShortcutName::A => {
+                ShortcutOption::Identity { split: self.shortcut_pad == Padding::Split }
+            }
+            ShortcutName::B => ShortcutOption::ProjectionWhereNeeded,
+            ShortcutName::C => ShortcutOption::ProjectionEverywhere,
         };
         Ok(Block {
             norm: self.norm.norm(),
             scalars: self.norm.scalars()?,
-            activation: keys::activation_of(&self.activation),
+            activation: self.activation,
             around: family.is_residual.then_some(Around { option, scale: self.shortcut_scale }),
-            shape: match self.block.as_str() {
-                "bottleneck" => BlockShape::Bottleneck { stride_first: self.stride_first },
-                _ => BlockShape::Basic,
+            shape: match self.block {
+                BlockName::Basic => BlockShape::Basic,
+                BlockName::Bottleneck => BlockShape::Bottleneck { stride_first: self.stride_first },
             },
             order: family.order,
         })
@@ -145,9 +176,12 @@ impl Values {
             (None, None) => {
                 Err(InvalidKey::new("network.depth", "must be given, or network.blocks instead"))
             }
-            (Some(depth), None) if self.stem == "imagenet" => self.imagenet_stages(depth),
+            (Some(depth), None) if self.stem == Stem::Imagenet => self.imagenet_stages(depth),
             (Some(depth), None) => {
-                let step = 3 * if self.block == "bottleneck" { 3 } else { 2 };
+                let step = match self.block {
+                    BlockName::Basic => 3 * 2,
+                    BlockName::Bottleneck => 3 * 3,
+                };
                 if depth < step + 2 || !(depth - 2).is_multiple_of(step) {
                     let below = (depth.max(step + 2) - 2) / step * step + 2;
                     let above = below + step;
@@ -162,13 +196,16 @@ impl Values {
 
     /// Table 1 of 1512.03385.
     fn imagenet_stages(&self, depth: usize) -> Result<Vec<usize>, InvalidKey> {
-        match (self.block.as_str(), depth) {
-            ("basic", 18) => Ok(vec![2, 2, 2, 2]),
-            ("basic", 34) | ("bottleneck", 50) => Ok(vec![3, 4, 6, 3]),
-            ("bottleneck", 101) => Ok(vec![3, 4, 23, 3]),
-            ("bottleneck", 152) => Ok(vec![3, 8, 36, 3]),
+        match (self.block, depth) {
+            (BlockName::Basic, 18) => Ok(vec![2, 2, 2, 2]),
+            (BlockName::Basic, 34) | (BlockName::Bottleneck, 50) => Ok(vec![3, 4, 6, 3]),
+            (BlockName::Bottleneck, 101) => Ok(vec![3, 4, 23, 3]),
+            (BlockName::Bottleneck, 152) => Ok(vec![3, 8, 36, 3]),
             (block, _) => {
-                let valid = if block == "basic" { "18 and 34" } else { "50, 101 and 152" };
+                let valid = match block {
+                    BlockName::Basic => "18 and 34",
+                    BlockName::Bottleneck => "50, 101 and 152",
+                };
                 let message = format!(
                     "{depth} is not one of the paper's; with the imagenet stem and {block} blocks \
                      these are {valid}, or give network.blocks"
@@ -208,7 +245,7 @@ fn layers(
     classes: usize,
 ) -> Vec<Layer> {
     let (mut channels, activation) = (values.width, Layer::Activation(block.activation));
-    let is_imagenet = values.stem == "imagenet";
+    let is_imagenet = values.stem == Stem::Imagenet;
     let stem = if is_imagenet { Step::conv(7, channels, 2) } else { Step::conv(3, channels, 1) };
     let mut layers = vec![block.weights("conv1".into(), input[0], stem)];
     // Pre-activation nets have these in their first block, but for the pool's sake on ImageNet.

@@ -4,7 +4,7 @@
 //! the perturbations with reference to an identity mapping, than to learn the function as a new
 //! one."
 
-use super::keys::{self, ALWAYS, NormKeys, joined};
+use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network, Shortcut};
 use crate::key::{Default, Key, Kind, key};
 use serde::Deserialize;
@@ -25,7 +25,8 @@ const WIDTH: [Key; 1] = [
         "channels between the block's two convolutions"),
 ];
 
-static KEYS: [Key; 6] = joined(&[&WIDTH, &keys::norm("batch"), &[keys::init("he-fan-out", false)]]);
+static KEYS: [Key; 6] =
+    joined(&[&WIDTH, &keys::norm(NormName::Batch), &[keys::init(InitName::HeFanOut, false)]]);
 
 #[derive(Deserialize)]
 struct Values {

@@ -3,6 +3,7 @@
 mod columns;
 mod over;
 
+use super::choice::choice;
 use super::cuda::CudaFlags;
 use super::network::{ImageFlags, KeyFlags};
 use super::options::{devices, share};
@@ -15,7 +16,6 @@ use crate::record::{CudaUse, Layout};
 use crate::spec::{Config, KEYS, Precision, Settings};
 use crate::sweep::{Worker, copies};
 use anyhow::{Result, ensure};
-use clap::ValueEnum;
 use columns::{Row, figures, print};
 use over::{Over, Point, combinations};
 use std::io::Write;
@@ -47,10 +47,10 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
     /// Order of activations in memory [default: both, one after the other]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Layout>())]
     layout: Option<Layout>,
     /// Numbers of activations
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<Precision>(), default_value_t)]
     precision: Precision,
     /// What the processor does to images
     #[arg(long, default_value = "none", value_parser = ["none", "crop", "crop-flip"])]
@@ -140,8 +140,7 @@ impl Args {
     /// Everything that is to be timed, in the order of rows, or why one of it cannot be.
     fn settings(&self) -> Result<Vec<Setting>, Usage> {
         let points = combinations(&self.over)?;
-        let layouts =
-            self.layout.map_or_else(|| Layout::value_variants().to_vec(), |one| vec![one]);
+        let layouts = self.layout.map_or_else(|| Layout::ALL.to_vec(), |one| vec![one]);
         let mut settings = Vec::new();
         for name in &self.networks {
             for point in &points {
@@ -159,7 +158,6 @@ impl Args {
         let described = keys.describe(name)?;
         let (input, classes) = self.images.of(&described)?;
         let network = described.build(input, classes)?;
-        let precision = self.precision.to_possible_value();
         let defaults = KEYS.iter().filter_map(|key| Some((key.name.into(), key.default.value()?)));
         let mut config: Config = defaults.collect();
         config.extend(described.keys);
@@ -169,7 +167,7 @@ impl Args {
             ("data.augment".into(), self.augment.as_str().into()),
             ("training.iterations".into(), 1.into()),
             ("training.batch".into(), batch.into()),
-            ("training.precision".into(), precision.map_or("f32".into(), |p| p.get_name().into())),
+            ("training.precision".into(), self.precision.word().into()),
         ]);
         Settings::new(&config).map_err(|(key, message)| Usage(format!("{key}: {message}")))?;
         let (name, point) = (name.to_owned(), point.clone());

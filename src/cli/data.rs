@@ -1,5 +1,6 @@
 //! `fathom data`: data sets on disk.
 
+use super::choice::choice;
 use super::table::{Format, Table};
 use crate::data::catalogue::{SETS, Set};
 use crate::data::keyed::Keyed;
@@ -7,7 +8,7 @@ use crate::data::locate::{Found, find, image_folder, locate, target_folder};
 use crate::data::verify::{Verdict, verify};
 use crate::data::{self, Request, Source, choose, contact, fetch, folder, install};
 use anyhow::{Context, Result, bail};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -36,7 +37,7 @@ enum Action {
     /// Download sets from their official places; goes on with what was begun
     Fetch {
         /// Sets to download
-        #[arg(required = true, value_enum)]
+        #[arg(required = true, value_parser = choice::<Source>())]
         sets: Vec<Source>,
         /// Download from here instead: the file's name is appended
         #[arg(long, value_name = "URL")]
@@ -53,7 +54,7 @@ enum Action {
     /// Check sets against the published sums, and their images and labels
     Verify {
         /// Sets to check [default: those that are here]
-        #[arg(value_enum)]
+        #[arg(value_parser = choice::<Source>())]
         sets: Vec<Source>,
         /// The folder of `images`
         #[arg(long, value_name = "DIR")]
@@ -69,7 +70,7 @@ enum Action {
 #[derive(clap::Args)]
 struct ShowArgs {
     /// Set to look at
-    #[arg(value_enum)]
+    #[arg(value_parser = choice::<Source>())]
     set: Source,
     /// PNG file to write [default: SET.png]
     #[arg(long, value_name = "FILE")]
@@ -277,7 +278,7 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
     let sheet = contact::sheet(&classes, &rows);
     let mut png = std::io::Cursor::new(Vec::new());
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
-    let name = show.set.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+    let name = show.set.word();
     let out = show.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.png")));
     crate::record::write_atomically(&out, &png.into_inner())?;
     println!("{}", out.display());

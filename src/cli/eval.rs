@@ -1,6 +1,7 @@
 //! `fathom eval`: what given weights make of a data set.
 
 use super::Usage;
+use super::choice::choice;
 use super::network::KeyFlags;
 use super::table::{Format, Table};
 use crate::data::{self, Request, Source, Standardise};
@@ -20,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     network: String,
     /// The data set
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Source>())]
     data: Source,
     /// The folder of `images`
     #[arg(long, value_name = "DIR")]
@@ -29,7 +30,7 @@ pub struct Args {
     #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
     /// Which images
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = choice::<Part>(), default_value_t)]
     part: Part,
     /// Only so many of them, a fixed class-balanced choice
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]

@@ -3,6 +3,7 @@
 mod bench;
 mod cancel;
 mod check;
+mod choice;
 mod compare;
 mod cuda;
 mod data;

@@ -1,10 +1,10 @@
 //! `fathom new`: an experiment to start from.
 
 use super::Usage;
+use super::choice::choice;
 use super::say::say;
 use crate::data::Source;
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ pub struct Args {
     /// Name of the experiment: letters, digits, dots, dashes
     name: String,
     /// The data set
-    #[arg(long, value_enum, default_value = "shapes")]
+    #[arg(long, value_parser = choice::<Source>(), default_value = Source::Shapes.word())]
     data: Source,
     /// Where the file goes [default: NAME.toml]
     #[arg(long, value_name = "FILE")]
@@ -34,11 +34,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         )));
     }
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
-    let source = args.data.to_possible_value().context("a data set without a name")?;
     let file = path.display().to_string();
     let values = [
         ("{name}", name.as_str()),
-        ("{source}", source.get_name()),
+        ("{source}", args.data.word()),
         ("{file}", &file),
         ("{results}", &format!("results/{name}")),
     ];

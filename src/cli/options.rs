@@ -1,6 +1,7 @@
 //! Devices, jobs, threads and memory: from what was asked for, what the machine has and what the
 //! directory's earlier runs had.
 
+use super::choice::choice;
 use super::cuda::CudaFlags;
 use super::{Usage, gpus};
 use crate::gpu::ThisMachine;
@@ -25,7 +26,7 @@ pub struct Machine {
     pub threads: Option<u16>,
     /// Order of activations in memory [default: the faster one, measured for each width, size and
     /// batch]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Layout>())]
     pub layout: Option<Layout>,
     /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
     #[arg(long, value_name = "GB", value_parser = gigabytes)]

@@ -1,5 +1,6 @@
 //! `fathom plot`: figures from CSV.
 
+use super::choice::choice;
 use super::{Usage, sound};
 use crate::plot::{self, Columns, Figure, Metric, Options, Results};
 use crate::record::{SweepDir, write_atomically};
@@ -20,8 +21,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Which figures to draw; may be repeated [default: all that these results have something for]
-    #[arg(long, value_enum)]
-    figure: Vec<FigureName>,
+    #[arg(long, value_parser = choice::<Figure>())]
+    figure: Vec<Figure>,
     /// Column of the training curve: train_err_pct, train_err_running_pct, train_err_fresh_pct,
     /// train_loss or train_loss_running; the test curve follows
     #[arg(long, default_value = "train_err_pct")]
@@ -55,34 +56,6 @@ enum Scale {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FigureName {
-    /// Error against iteration
-    Curves,
-    /// Final error against depth
-    Depth,
-    /// Final error against depth, one panel for each value of --group-by [default: norm]
-    Panels,
-    /// What became of each learning rate at each depth
-    RateDepth,
-    /// Final error against parameters and multiply-adds
-    Size,
-    /// Deviations of layers' responses
-    Responses,
-    /// Norms of gradients by layer over time
-    Gradients,
-    /// By how much one update changes what layers put out, over time
-    Changes,
-    /// How alike two images are behind each layer, over time
-    Cosines,
-    /// The loss along random lines through the trained weights
-    Slices,
-    /// How alike gradients are along the input
-    Correlation,
-    /// Images per second
-    Speed,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Svg,
     Png,
@@ -109,15 +82,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let options = options(args, &dir);
     let mut drawn = 0;
-    for figure in Figure::ALL {
-        let asked = args.figure.iter().any(|name| Figure::from(*name) == figure);
+    for figure in Figure::ALL.iter().copied() {
+        let asked = args.figure.contains(&figure);
         if !asked && !args.figure.is_empty() {
             continue;
         }
         for format in &args.format {
             match draw(&results, figure, *format, &options) {
                 Ok((ending, bytes)) => {
-                    let path = out.join(format!("{}.{ending}", figure.name()));
+                    let path = out.join(format!("{}.{ending}", figure.word()));
                     write_atomically(&path, &bytes)?;
                     println!("{}", path.display());
                     drawn += 1;
@@ -183,7 +156,7 @@ fn check_key(key: Option<&str>, results: &Results) -> Result<()> {
 }
 
 fn unable(figure: Figure, dir: &Path) -> String {
-    format!("no figure `{}` of {}", figure.name(), dir.display())
+    format!("no figure `{}` of {}", figure.word(), dir.display())
 }
 
 fn draw(
@@ -196,25 +169,6 @@ fn draw(
         Format::Svg => ("svg", plot::svg(results, figure, options)?.into_bytes()),
         Format::Png => ("png", plot::png(results, figure, options)?),
     })
-}
-
-impl From<FigureName> for Figure {
-    fn from(name: FigureName) -> Self {
-        match name {
-            FigureName::Curves => Figure::Curves,
-            FigureName::Depth => Figure::Depth,
-            FigureName::Panels => Figure::Panels,
-            FigureName::RateDepth => Figure::RateDepth,
-            FigureName::Size => Figure::Size,
-            FigureName::Responses => Figure::Responses,
-            FigureName::Gradients => Figure::Gradients,
-            FigureName::Changes => Figure::Changes,
-            FigureName::Cosines => Figure::Cosines,
-            FigureName::Slices => Figure::Slices,
-            FigureName::Correlation => Figure::Correlation,
-            FigureName::Speed => Figure::Speed,
-        }
-    }
 }
 
 fn options(args: &Args, dir: &SweepDir) -> Options {

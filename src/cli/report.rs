@@ -96,10 +96,10 @@ fn capital(text: &str) -> String {
 /// The figures that lie in the directory, relative to it.
 fn figures(directory: &SweepDir) -> Vec<String> {
     let drawn = |figure: crate::plot::Figure| {
-        let files = ["png", "svg"].map(|ending| format!("figures/{}.{ending}", figure.name()));
+        let files = ["png", "svg"].map(|ending| format!("figures/{}.{ending}", figure.word()));
         files.into_iter().find(|path| directory.root().join(path).exists())
     };
-    crate::plot::Figure::ALL.into_iter().filter_map(drawn).collect()
+    crate::plot::Figure::ALL.iter().copied().filter_map(drawn).collect()
 }
 
 /// What may stand in a marker.

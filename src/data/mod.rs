@@ -37,6 +37,8 @@ pub use order::{Order, Sample};
 pub use resize::resize;
 pub use split::Split;
 
+use crate::key::choice;
+
 /// Channels, rows and columns of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -114,24 +116,22 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
-/// Where a data set comes from.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The built-in figures.
-    Shapes,
-    /// CIFAR-10, official binary files.
-    Cifar10,
-    /// CIFAR-100 with its fine labels, official binary files.
-    Cifar100,
-    /// MNIST, IDX files.
-    Mnist,
-    /// Fashion-MNIST, IDX files.
-    FashionMnist,
-    /// A folder with `train/CLASS/*.png|jpg` and `test/CLASS/*.png|jpg`.
-    Images,
+choice! {
+    /// Words of `data.source`: where a data set comes from.
+    pub enum Source {
+        /// The built-in figures.
+        Shapes,
+        /// CIFAR-10, official binary files.
+        Cifar10,
+        /// CIFAR-100 with its fine labels, official binary files.
+        Cifar100,
+        /// MNIST, IDX files.
+        Mnist,
+        /// Fashion-MNIST, IDX files.
+        FashionMnist,
+        /// A folder with `train/CLASS/*.png|jpg` and `test/CLASS/*.png|jpg`.
+        Images,
+    }
 }
 
 /// What an experiment asks of a data set (the part of `[data]` that decides on bytes).

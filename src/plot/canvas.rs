@@ -210,7 +210,7 @@ where
         // Two filled shapes, as an outline loses edges in plotters' bitmaps.
         let shape = |radius: f64, colour: RGBColor| match mark {
             Mark::Circle => self.draw(&Circle::new((x, y), self.px(radius), colour.filled())),
-            _ => {
+            Mark::Square | Mark::Triangle | Mark::Diamond | Mark::Wedge | Mark::Cross => {
                 let corners: Vec<Place> = mark.corners().iter().map(|&c| at(c, radius)).collect();
                 self.draw(&Polygon::new(corners, colour.filled()))
             }

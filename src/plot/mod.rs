@@ -4,6 +4,8 @@
 //! backend by the same code. All text uses the font under `font/`, which is part of the program:
 //! the same CSV gives the same bytes on every machine.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod axis;
 mod by_key;
 mod canvas;
@@ -30,6 +32,7 @@ mod words;
 pub use columns::Columns;
 pub use words::Metric;
 
+use crate::key::choice;
 use crate::record::{CorrelationRow, Facts, LayerRow, RunDir, SliceRow, SweepCurves, SweepDir};
 use anyhow::{Context, Result, anyhow};
 use canvas::Canvas;
@@ -44,70 +47,38 @@ use plotters::prelude::*;
 use speed::SpeedFigure;
 use std::collections::BTreeMap;
 
-/// The figures there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Figure {
-    /// Error against iteration, as in Fig. 6 of He et al. 2015.
-    Curves,
-    /// Final error against depth.
-    Depth,
-    /// Final error against depth, one panel for each value of a key.
-    Panels,
-    /// What became of each learning rate at each depth.
-    RateDepth,
-    /// Final error against parameters and multiply-adds.
-    Size,
-    /// Deviations of layers' responses, as in Fig. 7 of He et al. 2015.
-    Responses,
-    /// Norms of gradients by layer over time.
-    Gradients,
-    /// By how much one update changes what layers put out, over time.
-    Changes,
-    /// How alike two images are behind each layer, over time.
-    Cosines,
-    /// The loss along random lines through the trained weights.
-    Slices,
-    /// How alike gradients are along the input.
-    Correlation,
-    /// Images per second.
-    Speed,
+choice! {
+    /// The figures there are. A word is also the file's name without its ending.
+    #[derive(PartialOrd, Ord)]
+    pub enum Figure {
+        /// Error against iteration, as in Fig. 6 of He et al. 2015.
+        Curves,
+        /// Final error against depth.
+        Depth,
+        /// Final error against depth, one panel for each value of a key.
+        Panels,
+        /// What became of each learning rate at each depth.
+        RateDepth,
+        /// Final error against parameters and multiply-adds.
+        Size,
+        /// Deviations of layers' responses, as in Fig. 7 of He et al. 2015.
+        Responses,
+        /// Norms of gradients by layer over time.
+        Gradients,
+        /// By how much one update changes what layers put out, over time.
+        Changes,
+        /// How alike two images are behind each layer, over time.
+        Cosines,
+        /// The loss along random lines through the trained weights.
+        Slices,
+        /// How alike gradients are along the input.
+        Correlation,
+        /// Images per second.
+        Speed,
+    }
 }
 
 impl Figure {
-    /// All figures.
-    pub const ALL: [Figure; 12] = [
-        Figure::Curves,
-        Figure::Depth,
-        Figure::Panels,
-        Figure::RateDepth,
-        Figure::Size,
-        Figure::Responses,
-        Figure::Gradients,
-        Figure::Changes,
-        Figure::Cosines,
-        Figure::Slices,
-        Figure::Correlation,
-        Figure::Speed,
-    ];
-
-    /// Its file name without the ending.
-    pub fn name(self) -> &'static str {
-        match self {
-            Figure::Curves => "curves",
-            Figure::Depth => "depth",
-            Figure::Panels => "panels",
-            Figure::RateDepth => "rate-depth",
-            Figure::Size => "size",
-            Figure::Responses => "responses",
-            Figure::Gradients => "gradients",
-            Figure::Changes => "changes",
-            Figure::Cosines => "cosines",
-            Figure::Slices => "slices",
-            Figure::Correlation => "correlation",
-            Figure::Speed => "speed",
-        }
-    }
-
     /// Whether it is of interest in any sweep; the others are drawn by themselves only where a sweep
     /// has what they show.
     pub fn is_general(self) -> bool {
@@ -216,13 +187,13 @@ trait Picture {
 /// When there is nothing to draw, saying why.
 pub fn svg(results: &Results, figure: Figure, options: &Options) -> Result<String> {
     canvas::load_font()?;
-    match figure {
-        Figure::Curves => to_svg(&CurvesFigure::new(&results.curves, options)?),
-        Figure::Depth => to_svg(&DepthFigure::new(results, options)?),
-        Figure::RateDepth => to_svg(&MapFigure::new(results, options)?),
-        Figure::Speed => to_svg(&SpeedFigure::new(results, options)?),
-        _ => to_svg(&lines(results, figure, options)?),
-    }
+    Ok(match lay_out(results, figure, options)? {
+        LaidOut::Curves(figure) => to_svg(&figure)?,
+        LaidOut::Depth(figure) => to_svg(&figure)?,
+        LaidOut::Map(figure) => to_svg(&figure)?,
+        LaidOut::Speed(figure) => to_svg(&figure)?,
+        LaidOut::Lines(figure) => to_svg(&figure)?,
+    })
 }
 
 /// Draws a figure as PNG.
@@ -231,27 +202,41 @@ pub fn svg(results: &Results, figure: Figure, options: &Options) -> Result<Strin
 /// When there is nothing to draw, saying why.
 pub fn png(results: &Results, figure: Figure, options: &Options) -> Result<Vec<u8>> {
     canvas::load_font()?;
-    match figure {
-        Figure::Curves => to_png(&CurvesFigure::new(&results.curves, options)?),
-        Figure::Depth => to_png(&DepthFigure::new(results, options)?),
-        Figure::RateDepth => to_png(&MapFigure::new(results, options)?),
-        Figure::Speed => to_png(&SpeedFigure::new(results, options)?),
-        _ => to_png(&lines(results, figure, options)?),
-    }
+    Ok(match lay_out(results, figure, options)? {
+        LaidOut::Curves(figure) => to_png(&figure)?,
+        LaidOut::Depth(figure) => to_png(&figure)?,
+        LaidOut::Map(figure) => to_png(&figure)?,
+        LaidOut::Speed(figure) => to_png(&figure)?,
+        LaidOut::Lines(figure) => to_png(&figure)?,
+    })
 }
 
-/// The figures that are made of lines and marks alone.
-fn lines(results: &Results, figure: Figure, options: &Options) -> Result<LinesFigure> {
-    match figure {
-        Figure::Panels => by_key::figure(results, options),
-        Figure::Size => size::figure(results, options),
-        Figure::Responses => layerwise::responses(results, options),
-        Figure::Changes => layerwise::over_time(results, options, &layerwise::CHANGES),
-        Figure::Cosines => layerwise::over_time(results, options, &layerwise::COSINES),
-        Figure::Slices => looks::slices(results, options),
-        Figure::Correlation => looks::correlation(results, options),
-        _ => layerwise::over_time(results, options, &layerwise::GRADIENTS),
-    }
+/// A figure that is laid out and not drawn yet.
+enum LaidOut {
+    Curves(CurvesFigure),
+    Depth(DepthFigure),
+    Map(MapFigure),
+    Speed(SpeedFigure),
+    /// Of lines and marks alone.
+    Lines(LinesFigure),
+}
+
+fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidOut> {
+    let over_time = |what| layerwise::over_time(results, options, what);
+    Ok(match figure {
+        Figure::Curves => LaidOut::Curves(CurvesFigure::new(&results.curves, options)?),
+        Figure::Depth => LaidOut::Depth(DepthFigure::new(results, options)?),
+        Figure::RateDepth => LaidOut::Map(MapFigure::new(results, options)?),
+        Figure::Speed => LaidOut::Speed(SpeedFigure::new(results, options)?),
+        Figure::Panels => LaidOut::Lines(by_key::figure(results, options)?),
+        Figure::Size => LaidOut::Lines(size::figure(results, options)?),
+        Figure::Responses => LaidOut::Lines(layerwise::responses(results, options)?),
+        Figure::Changes => LaidOut::Lines(over_time(&layerwise::CHANGES)?),
+        Figure::Cosines => LaidOut::Lines(over_time(&layerwise::COSINES)?),
+        Figure::Gradients => LaidOut::Lines(over_time(&layerwise::GRADIENTS)?),
+        Figure::Slices => LaidOut::Lines(looks::slices(results, options)?),
+        Figure::Correlation => LaidOut::Lines(looks::correlation(results, options)?),
+    })
 }
 
 fn pixels((width, height): (f64, f64), scale: f64) -> (u32, u32) {
@@ -267,7 +252,7 @@ fn to_svg(picture: &impl Picture) -> Result<String> {
     Ok(text)
 }
 
-/// Drawn at twice the size and averaged down, as plotters' own edges are jagged.
+/// LaidOut at twice the size and averaged down, as plotters' own edges are jagged.
 fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
     let (width, height) = pixels(picture.size(), 2.0);
     let mut buffer = vec![255; width as usize * height as usize * 3];

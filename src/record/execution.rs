@@ -5,21 +5,21 @@
 
 use super::manifest::{read_json, write_json};
 use super::{SCHEMA, SweepDir};
+use crate::key::choice;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Order in memory of the values of activations and of the weights of convolutions.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Layout {
-    /// Images, channels, rows, columns
-    #[default]
-    Nchw,
-    /// Images, rows, columns, channels
-    ChannelsLast,
+choice! {
+    /// Order in memory of the values of activations and of the weights of convolutions.
+    #[derive(Default)]
+    pub enum Layout {
+        /// Images, channels, rows, columns
+        #[default]
+        Nchw,
+        /// Images, rows, columns, channels
+        ChannelsLast,
+    }
 }
 
 /// What decides which layout is the faster one. Nets that are alike in it are compared with each

@@ -1,6 +1,7 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
 use super::{CudaUse, Layout, SCHEMA, columns::check_schema, write_atomically};
+use crate::key::choice;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -127,53 +128,37 @@ pub struct DataRecord {
     pub notes: Vec<String>,
 }
 
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Not begun, or never heard of again.
-    Pending,
-    /// All steps were made.
-    Done,
-    /// The loss became NaN or infinite: an outcome, not a failure.
-    Diverged,
-    /// Stopped by a signal, at a checkpoint: the same command goes on.
-    Interrupted,
-    /// Memory of the machine or the device ran out.
-    OutOfMemory,
-    /// The data set is missing, damaged, or not the one that the run began with.
-    BadData,
-    /// The device is gone or broken.
-    LostDevice,
-    /// The worker was killed, by a person or by the system for want of memory.
-    Killed,
-    /// Files could not be written: a full or read-only disk.
-    Disk,
-    /// Anything else: a fault of this program.
-    Failed,
+choice! {
+    /// How a run ended.
+    #[derive(PartialOrd, Ord)]
+    pub enum State {
+        /// Not begun, or never heard of again.
+        Pending,
+        /// All steps were made.
+        Done,
+        /// The loss became NaN or infinite: an outcome, not a failure.
+        Diverged,
+        /// Stopped by a signal, at a checkpoint: the same command goes on.
+        Interrupted,
+        /// Memory of the machine or the device ran out.
+        OutOfMemory,
+        /// The data set is missing, damaged, or not the one that the run began with.
+        BadData,
+        /// The device is gone or broken.
+        LostDevice,
+        /// The worker was killed, by a person or by the system for want of memory.
+        Killed,
+        /// Files could not be written: a full or read-only disk.
+        Disk,
+        /// Anything else: a fault of this program.
+        Failed,
+    }
 }
 
 impl State {
     /// Whether there is nothing left to run.
     pub fn is_final(self) -> bool {
         matches!(self, State::Done | State::Diverged)
-    }
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            State::Pending => "pending",
-            State::Done => "done",
-            State::Diverged => "diverged",
-            State::Interrupted => "interrupted",
-            State::OutOfMemory => "out-of-memory",
-            State::BadData => "bad-data",
-            State::LostDevice => "lost-device",
-            State::Killed => "killed",
-            State::Disk => "disk",
-            State::Failed => "failed",
-        })
     }
 }
 

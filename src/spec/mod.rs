@@ -6,6 +6,7 @@
 //! since its results were begun is told key by key ([`changes()`]).
 
 mod changes;
+mod choices;
 mod claim;
 mod contrast;
 mod expand;
@@ -18,6 +19,9 @@ mod settings;
 mod smoke;
 
 pub use changes::{Changes, changes, changes_among};
+pub use choices::{
+    AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+};
 pub use claim::{Claim, Deciding, LAYER_METRICS, METRICS, Relation, Selector, Tune};
 pub use contrast::{Arm, Candidates, Choice, Contrast};
 pub use expand::{Claims, Experiment, Run};
@@ -25,7 +29,7 @@ pub use keys::KEYS;
 pub use published::{PUBLISHED, Published};
 pub use resolve::{Config, completed, fingerprint};
 pub use settings::{
-    Decay, Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
+    Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };
 pub use smoke::smoke;
 

@@ -139,4 +139,20 @@ mod tests {
         assert_eq!(completed(&old), whole);
         assert_eq!(fingerprint(&old), fingerprint(&whole));
     }
+
+    #[test]
+    fn committed_runs_keep_their_ids() {
+        let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let mut count = 0;
+        for entry in std::fs::read_dir(results).unwrap() {
+            let directory = crate::record::SweepDir::new(entry.unwrap().path());
+            let Some(resolved) = directory.resolved().unwrap() else { continue };
+            for (id, config) in resolved.runs {
+                let hash = id.rsplit('-').next().unwrap_or_default();
+                assert_eq!(fingerprint(&config), hash, "{}: {id}", directory.root().display());
+                count += 1;
+            }
+        }
+        assert!(count > 500, "{count} runs");
+    }
 }

@@ -1,7 +1,13 @@
 //! A resolved configuration, typed for the worker.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::Config;
+use super::choices::{
+    AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+};
 use crate::data::{Augment, Request, Source, Standardise};
+use crate::key::choice;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,20 +66,19 @@ pub struct Grow {
     pub at: u64,
 }
 
-/// Numbers of activations and of the copies of weights that they meet. The weights that are
-/// updated, statistics, and the loss are f32 throughout.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 24 bits
-    #[default]
-    F32,
-    /// f32 in memory; factors of products are rounded to 11 bits. CUDA only
-    Tf32,
-    /// 8 bits
-    Bf16,
+choice! {
+    /// Words of `training.precision`: numbers of activations and of the copies of weights that they
+    /// meet. The weights that are updated, statistics, and the loss are f32 throughout.
+    #[derive(Default)]
+    pub enum Precision {
+        /// 24 bits
+        #[default]
+        F32,
+        /// f32 in memory; factors of products are rounded to 11 bits. CUDA only
+        Tf32,
+        /// 8 bits
+        Bf16,
+    }
 }
 
 /// Rules of the update.
@@ -143,15 +148,6 @@ pub enum Warmup {
         /// Per cent.
         error_pct: f64,
     },
-}
-
-/// Which parameters decay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decay {
-    /// All, normalisation's and biases too.
-    All,
-    /// Weights of convolutions and fully connected layers.
-    Weights,
 }
 
 /// When errors are measured, and on what.
@@ -276,10 +272,6 @@ impl Keys<'_> {
         serde_json::from_value(value).map_err(|error| (key.to_owned(), error.to_string()))
     }
 
-    fn word(&self, key: &str) -> Result<String, Fault> {
-        self.get(key)
-    }
-
     fn request(&self) -> Result<Request, Fault> {
         Ok(Request {
             source: self.get::<Source>("data.source")?,
@@ -294,22 +286,23 @@ impl Keys<'_> {
     }
 
     fn standardise(&self) -> Result<Standardise, Fault> {
-        Ok(match self.word("data.standardise")?.as_str() {
-            "channel" => Standardise::Channel,
-            "per-feature" => Standardise::PerFeature,
-            "per-pixel-mean" => Standardise::PerPixelMean,
-            "given" => {
+        Ok(match self.get("data.standardise")? {
+            StandardiseName::Channel => Standardise::Channel,
+            StandardiseName::PerFeature => Standardise::PerFeature,
+            StandardiseName::PerPixelMean => Standardise::PerPixelMean,
+            StandardiseName::Given => {
                 Standardise::Given { mean: self.get("data.mean")?, std: self.get("data.std")? }
             }
-            _ => Standardise::None,
+            StandardiseName::None => Standardise::None,
         })
     }
 
     fn augment(&self) -> Result<Augment, Fault> {
-        Ok(match self.word("data.augment")?.as_str() {
-            "none" => Augment::None,
-            "random-resized-crop" => Augment::ResizedCrop,
-            word => Augment::Crop { pad: self.get("data.pad")?, flip: word == "crop-flip" },
+        Ok(match self.get("data.augment")? {
+            AugmentName::None => Augment::None,
+            AugmentName::Crop => Augment::Crop { pad: self.get("data.pad")?, flip: false },
+            AugmentName::CropFlip => Augment::Crop { pad: self.get("data.pad")?, flip: true },
+            AugmentName::RandomResizedCrop => Augment::ResizedCrop,
         })
     }
 
@@ -317,57 +310,52 @@ impl Keys<'_> {
         Ok(Training {
             iterations: self.get("training.iterations")?,
             batch: self.get("training.batch")?,
-            optimiser: match self.word("training.optimiser")?.as_str() {
-                "adam" => Optimiser::Adam {
-                    beta1: self.get("training.beta1")?,
-                    beta2: self.get("training.beta2")?,
-                },
-                "rmsprop" => Optimiser::RmsProp { alpha: self.get("training.alpha")? },
-                _ => Optimiser::Sgd {
+            optimiser: match self.get("training.optimiser")? {
+                OptimiserName::Sgd => Optimiser::Sgd {
                     momentum: self.get("training.momentum")?,
                     nesterov: self.get("training.nesterov")?,
                 },
+                OptimiserName::Adam => Optimiser::Adam {
+                    beta1: self.get("training.beta1")?,
+                    beta2: self.get("training.beta2")?,
+                },
+                OptimiserName::Rmsprop => Optimiser::RmsProp { alpha: self.get("training.alpha")? },
             },
             lr: self.get("training.lr")?,
-            schedule: match self.word("training.schedule.kind")?.as_str() {
-                "step" => Schedule::Step {
+            schedule: match self.get("training.schedule.kind")? {
+                ScheduleName::Constant => Schedule::Constant,
+                ScheduleName::Step => Schedule::Step {
                     at: self.get("training.schedule.at")?,
                     factor: self.get("training.schedule.factor")?,
                 },
-                "cosine" => Schedule::Cosine,
-                _ => Schedule::Constant,
+                ScheduleName::Cosine => Schedule::Cosine,
             },
             warmup: self.warmup()?,
             weight_decay: self.get("training.weight_decay")?,
-            decay: match self.word("training.decay")?.as_str() {
-                "weights" => Decay::Weights,
-                _ => Decay::All,
-            },
+            decay: self.get("training.decay")?,
             norm_batch: self.get("training.norm_batch")?,
             precision: self.get("training.precision")?,
-            grow: match self.word("training.grow.kind")?.as_str() {
-                "identity" => Some(Grow {
+            grow: match self.get("training.grow.kind")? {
+                GrowName::None => None,
+                GrowName::Identity => Some(Grow {
                     from: self.get("training.grow.from")?,
                     at: self.get("training.grow.at")?,
                 }),
-                _ => None,
             },
             delta: self.get("training.delta")?,
         })
     }
 
     fn warmup(&self) -> Result<Warmup, Fault> {
-        let kind = self.word("training.warmup.kind")?;
-        if kind == "none" {
-            return Ok(Warmup::None);
-        }
-        let lr = self.get("training.warmup.lr")?;
-        Ok(match kind.as_str() {
-            "until-error" => {
-                Warmup::UntilError { lr, error_pct: self.get("training.warmup.error_pct")? }
+        let lr = || self.get("training.warmup.lr");
+        let iterations = || self.get("training.warmup.iterations");
+        Ok(match self.get("training.warmup.kind")? {
+            WarmupName::None => Warmup::None,
+            WarmupName::Constant => Warmup::Constant { lr: lr()?, iterations: iterations()? },
+            WarmupName::Linear => Warmup::Linear { lr: lr()?, iterations: iterations()? },
+            WarmupName::UntilError => {
+                Warmup::UntilError { lr: lr()?, error_pct: self.get("training.warmup.error_pct")? }
             }
-            "linear" => Warmup::Linear { lr, iterations: self.get("training.warmup.iterations")? },
-            _ => Warmup::Constant { lr, iterations: self.get("training.warmup.iterations")? },
         })
     }
 }

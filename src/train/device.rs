@@ -19,8 +19,9 @@ pub fn load_cuda() -> Result<()> {
     // of it is called from here, and it is never unloaded.
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
     let library = library.map_err(|error| {
+        let cause = anyhow::Error::from(error);
         anyhow!(
-            "this libtorch has no CUDA that works here ({error}); scripts/setup --cuda fetches one"
+            "this libtorch has no CUDA that works here ({cause:#}); scripts/setup --cuda fetches one"
         )
     })?;
     std::mem::forget(library);

@@ -4,7 +4,6 @@ use super::{Machine, Setting};
 use crate::cli::table::{Format, Table};
 use crate::protocol::{BenchJob, Benched};
 use anyhow::Result;
-use clap::ValueEnum;
 use serde_json::Value;
 
 /// What the columns mean.
@@ -82,11 +81,6 @@ pub fn figures(job: &BenchJob, copies: &[Benched]) -> Figures {
     }
 }
 
-/// A word of the command line.
-fn word(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
 /// Five digits: more would be of chance.
 fn digits(value: f64) -> Value {
     if value == 0.0 || !value.is_finite() {
@@ -106,7 +100,7 @@ impl Row {
             Ok(figures) => format!("{:.1} images/s", figures.images_per_second),
             Err(failure) => failure.clone(),
         };
-        format!("{name}{keys}, batch {batch}, {}: {found}", word(layout))
+        format!("{name}{keys}, batch {batch}, {}: {found}", layout.word())
     }
 
     /// What was set, by column.
@@ -121,8 +115,8 @@ impl Row {
         }));
         cells.extend([
             ("batch".into(), (*batch).into()),
-            text("layout", &word(layout)),
-            text("precision", &word(&machine.precision)),
+            text("layout", layout.word()),
+            text("precision", machine.precision.word()),
             text("augment", &machine.augment),
             text("device", &machine.device),
             ("threads".into(), machine.threads.into()),
