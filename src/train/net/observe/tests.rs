@@ -12,7 +12,7 @@ fn the_pass_gives_what_the_net_gives_in_every_family_and_moves_no_averages() {
     let nets: Vec<Vec<(&str, serde_json::Value)>> = vec![
         vec![of("plain")],
         vec![of("residual")],
-        vec![of("residual"), ("network.shortcut", "B".into())],
+        vec![of("residual"), ("network.shortcut", "b".into())],
         vec![of("preact")],
         vec![of("residual"), ("network.norm", "group".into())],
         vec![of("residual"), ("network.norm", "layer".into())],
