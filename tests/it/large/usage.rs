@@ -4,7 +4,7 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a process took, its children included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,10 +16,29 @@ pub struct Usage {
     pub megabytes: f64,
 }
 
+/// Megabytes below which what the tester holds does not matter.
+const SMALL: f64 = 200.0;
+
+/// Waits until other tests of this process have given their memory back, two minutes at most.
+fn wait_until_small() {
+    let resident = || -> Option<f64> {
+        let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: f64 = statm.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * 4096.0 / 1e6)
+    };
+    let begun = Instant::now();
+    while resident().is_some_and(|megabytes| megabytes > SMALL)
+        && begun.elapsed() < Duration::from_secs(120)
+    {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Runs a command line of the program that should succeed; returns its standard output and what it
 /// took.
 #[expect(clippy::zombie_processes, reason = "wait4 waits, and tells what it took")]
 pub fn of(folder: &Path, line: &str) -> (String, Usage) {
+    wait_until_small();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
     command.current_dir(folder).args(line.split(' ')).stdout(Stdio::piped());
     // SAFETY: does nothing. With something to be done before the program is loaded, it begins in a
