@@ -30,7 +30,7 @@ choice! {
     pub enum NormName {
         /// Batch normalisation (1502.03167), fused.
         Batch,
-        /// The same computed from its formulas.
+        /// Batch normalisation computed from its formulas.
         BatchFormula,
         /// Group normalisation (1803.08494).
         Group,

@@ -3,7 +3,7 @@
 use super::say::say;
 use super::sound;
 use super::table::{Format, Table};
-use crate::record::{CURVE_COLUMNS, CurveRow, Facts, Made, RunCurve, SweepDir, natural_order};
+use crate::record::{CurveRow, Facts, Made, RunCurve, SweepDir, metric_columns, natural_order};
 use crate::report::label;
 use crate::spec::{changes, fingerprint};
 use crate::stats::Interval;
@@ -65,10 +65,7 @@ impl Side {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let known: Vec<&str> = CURVE_COLUMNS
-        .into_iter()
-        .filter(|column| column.ends_with("_pct") || column.contains("_loss"))
-        .collect();
+    let known: Vec<&str> = metric_columns().collect();
     ensure!(
         known.contains(&args.metric.as_str()),
         super::Usage(format!("--metric {}: there is {}", args.metric, known.join(", ")))

@@ -79,7 +79,7 @@ fn describe_driver(
         let exclusive = if *is_exclusive { ", for one process at a time" } else { "" };
         let slices = match slices.len() {
             0 => String::new(),
-            count => format!(", cut into {count} slices (MIG)"),
+            count => format!(", cut into {} (MIG)", so_many(count, "slice")),
         };
         writeln!(out, "GPU        {name}, capability {capability}{exclusive}{slices}, {uuid}")?;
     }

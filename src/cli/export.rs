@@ -4,7 +4,7 @@ use super::sound;
 use super::table::{self, Format, Table};
 use crate::record::{CURVE_COLUMNS, RunCurve, SweepDir, group, write_events};
 use crate::report;
-use crate::stats::{self, METRICS};
+use crate::stats::{self, table_columns};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::Value;
@@ -58,7 +58,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(format) = args.table {
         let summary = stats::table(&curves);
         match format {
-            TableFormat::Markdown => print!("{}", report::finals(&summary, &METRICS)),
+            TableFormat::Markdown => {
+                print!("{}", report::finals(&summary, &table_columns().collect::<Vec<_>>()))
+            }
             TableFormat::Csv => table::numbers(&summary).print(Format::Csv)?,
             TableFormat::Json => table::numbers(&summary).print(Format::Json)?,
         }

@@ -23,9 +23,7 @@ pub struct Args {
     /// Which figures to draw; may be repeated [default: all that these results have something for]
     #[arg(long, value_parser = choice::<Figure>())]
     figure: Vec<Figure>,
-    /// Column of the training curve: train_err_pct, train_err_running_pct, train_err_fresh_pct,
-    /// train_loss or train_loss_running; the test curve follows
-    #[arg(long, default_value = "train_err_pct")]
+    #[arg(long, default_value = "train_err_pct", help = metric_help())]
     metric: Metric,
     /// The key told apart by colour in curves, such as norm or lr, and by panels in `panels`; in
     /// `rate-depth` a key with numbers that stands in for depth where all nets are of one
@@ -59,6 +57,11 @@ enum Scale {
 enum Format {
     Svg,
     Png,
+}
+
+fn metric_help() -> String {
+    let columns: Vec<&str> = Metric::all().map(|metric| metric.train).collect();
+    format!("Column of the training curve: {}; the test curve follows", columns.join(", "))
 }
 
 fn positive(text: &str) -> Result<f64> {

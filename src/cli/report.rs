@@ -7,7 +7,7 @@ use crate::plot::Results;
 use crate::record::{SweepDir, write_atomically};
 use crate::report::{self, Report, markdown, opening_comment};
 use crate::spec::Claims;
-use crate::stats::{self, METRICS};
+use crate::stats::{self, table_columns};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -169,12 +169,13 @@ fn render(words: &[String], home: &Path) -> Result<String> {
             if table == Which::Claims {
                 return Ok(report::claims(&report.verdicts));
             }
+            let known: Vec<&str> = table_columns().collect();
             for name in &metric {
-                let known = METRICS.contains(&name.as_str());
-                ensure!(known, "--metric {name}: there is {}", METRICS.join(", "));
+                let is_known = known.contains(&name.as_str());
+                ensure!(is_known, "--metric {name}: there is {}", known.join(", "));
             }
             let all: Vec<&str> = match metric.is_empty() {
-                true => METRICS.to_vec(),
+                true => known,
                 false => metric.iter().map(String::as_str).collect(),
             };
             Ok(report::finals(&report.summary, &all))

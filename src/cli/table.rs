@@ -1,6 +1,6 @@
 //! Tables on standard output, for whatever command prints one: for people, CSV or JSON.
 
-use crate::stats::{Interval, METRICS, Summary, SummaryTable};
+use crate::stats::{Interval, Summary, SummaryTable, table_columns};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
@@ -130,7 +130,7 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
         return numbers(table);
     }
     let mut headers = table.axes.clone();
-    headers.extend(METRICS.map(str::to_owned));
+    headers.extend(table_columns().map(str::to_owned));
     let held = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == "validation");
     let best = if held { "best (on validation)" } else { "best (on test)" };
     headers.extend([best, "n", "diverged", "unfinished"].map(str::to_owned));
@@ -184,7 +184,7 @@ pub fn numbers(table: &SummaryTable) -> Table {
     let mut out = Table::new(headers);
     for row in &table.rows {
         let finals =
-            METRICS.iter().zip(&row.metrics).map(|(name, summary)| (*name, "last", *summary));
+            table_columns().zip(&row.metrics).map(|(name, summary)| (name, "last", *summary));
         let best = row.best.map(|best| {
             let at = if best.by == "test" { "best-test" } else { "best-validation" };
             ("test_err_pct", at, Some(best.error))
@@ -246,14 +246,14 @@ mod tests {
             done: 2,
             diverged: 0,
             unfinished: 0,
-            metrics: [error, None, None, Summary::of(&[20.0])],
+            metrics: vec![error, None, None, Summary::of(&[20.0])],
             best: None,
         };
         let lost = SummaryRow {
             axes: vec!["plain".into(), "44".into()],
             done: 1,
             diverged: 1,
-            metrics: [Summary::of(&[40.0]), None, None, None],
+            metrics: vec![Summary::of(&[40.0]), None, None, None],
             ..row.clone()
         };
         SummaryTable { axes: vec!["family".into(), "depth".into()], rows: vec![row, lost] }

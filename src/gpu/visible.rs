@@ -5,11 +5,11 @@ use super::Gpu;
 /// What the variable hides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hidden {
-    /// Nothing: every GPU, or every slice of it, is visible.
+    /// No GPU is hidden.
     Nothing,
-    /// So many of the GPUs.
+    /// Number of GPUs that are hidden.
     Some(usize),
-    /// All of them, since the variable is empty.
+    /// All GPUs are hidden, since the variable is empty.
     All,
     /// An entry names no GPU of this machine. CUDA ignores it and every entry after it.
     Unknown(String),

@@ -217,7 +217,7 @@ enum LaidOut {
     Depth(DepthFigure),
     Map(MapFigure),
     Speed(SpeedFigure),
-    /// Of lines and marks alone.
+    /// A figure of lines and marks alone.
     Lines(LinesFigure),
 }
 

@@ -1,6 +1,7 @@
 //! What figures say: metrics by name, what rises and what falls, counts.
 
 use super::series::Finals;
+use crate::record::{self, METRICS, Part, Unit};
 use anyhow::bail;
 use std::str::FromStr;
 
@@ -16,72 +17,51 @@ pub struct Metric {
     pub(super) test_words: &'static str,
     /// The y axis.
     pub(super) axis: &'static str,
+    unit: Unit,
     /// What the training metric is, in one line.
     pub(super) definition: &'static str,
 }
 
 impl Metric {
     /// All training metrics that can be drawn; the first is the default.
-    pub const ALL: [Metric; 5] = [
-        Self::error("train_err_pct", "training error", "in evaluation mode, without augmentation"),
-        Self::error(
-            "train_err_running_pct",
-            "running training error",
-            "over the batches since the previous row, as trained on",
-        ),
-        Self::error(
-            "train_err_fresh_pct",
-            "training error with fresh statistics",
-            "in evaluation mode, BatchNorm's statistics recomputed",
-        ),
-        Self::loss("train_loss", "training loss", "in evaluation mode, without augmentation"),
-        Self::loss(
-            "train_loss_running",
-            "running training loss",
-            "over the batches since the previous row, as trained on",
-        ),
-    ];
-
-    const fn error(column: &'static str, words: &'static str, definition: &'static str) -> Self {
-        Self {
-            train: column,
-            test: "test_err_pct",
-            train_words: words,
-            test_words: "test error",
-            axis: "error (%)",
-            definition,
-        }
+    pub fn all() -> impl Iterator<Item = Metric> {
+        METRICS.iter().filter(|metric| metric.part == Part::Train).map(Self::with_test)
     }
 
-    const fn loss(column: &'static str, words: &'static str, definition: &'static str) -> Self {
+    fn with_test(train: &'static record::Metric) -> Self {
+        let is_beside = |test: &&record::Metric| test.part == Part::Test && test.unit == train.unit;
+        let test = METRICS.iter().find(is_beside).expect("each unit has a test metric");
         Self {
-            train: column,
-            test: "test_loss",
-            train_words: words,
-            test_words: "test loss",
-            axis: "cross-entropy (nats)",
-            definition,
+            train: train.column,
+            test: test.column,
+            train_words: train.label,
+            test_words: test.label,
+            axis: train.unit.axis(),
+            unit: train.unit,
+            definition: train.definition,
         }
-    }
-
-    fn is_error(&self) -> bool {
-        self.train.contains("_err_")
     }
 
     /// The largest value there can be.
     pub(super) fn most(&self) -> f64 {
-        if self.is_error() { 100.0 } else { f64::INFINITY }
+        match self.unit {
+            Unit::PerCent => 100.0,
+            Unit::Nats => f64::INFINITY,
+        }
     }
 
     /// A value with its unit, as titles show it.
     pub(super) fn show(&self, value: f64) -> String {
-        if self.is_error() { format!("{value:.1}%") } else { format!("{value:.3}") }
+        match self.unit {
+            Unit::PerCent => format!("{value:.1}%"),
+            Unit::Nats => format!("{value:.3}"),
+        }
     }
 }
 
 impl Default for Metric {
     fn default() -> Self {
-        Self::ALL[0]
+        Self::with_test(&METRICS[0])
     }
 }
 
@@ -89,9 +69,12 @@ impl FromStr for Metric {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match Self::ALL.iter().find(|metric| metric.train == name) {
-            Some(metric) => Ok(*metric),
-            None => bail!("use one of {}", Self::ALL.map(|metric| metric.train).join(", ")),
+        match Self::all().find(|metric| metric.train == name) {
+            Some(metric) => Ok(metric),
+            None => {
+                let known: Vec<&str> = Self::all().map(|metric| metric.train).collect();
+                bail!("use one of {}", known.join(", "))
+            }
         }
     }
 }

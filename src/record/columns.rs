@@ -1,6 +1,7 @@
 //! The columns of `curve.csv`: one row per evaluation.
 
 use super::SCHEMA;
+use super::metrics::Metric;
 use super::table::{self, Row};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -75,17 +76,8 @@ impl CurveRow {
             "step" => Some(self.step as f64),
             "epoch" => Some(self.epoch),
             "lr" => Some(self.lr),
-            "train_loss" => self.train_loss,
-            "train_err_pct" => self.train_err_pct,
-            "train_loss_running" => self.train_loss_running,
-            "train_err_running_pct" => self.train_err_running_pct,
-            "train_err_fresh_pct" => self.train_err_fresh_pct,
-            "test_loss" => self.test_loss,
-            "test_err_pct" => self.test_err_pct,
-            "validation_loss" => self.validation_loss,
-            "validation_err_pct" => self.validation_err_pct,
             "seconds" => Some(self.seconds),
-            _ => None,
+            metric => Metric::named(metric)?.of(self),
         }
     }
 }

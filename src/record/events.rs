@@ -1,23 +1,12 @@
 //! TensorBoard's event files: records of length, data and their checksums (TFRecord), each an
 //! `Event` of `event.proto` with one `Summary` of scalars.
 
-use super::{CurveRow, write_atomically};
+use super::{CurveRow, METRICS, write_atomically};
 use anyhow::Result;
 use std::path::Path;
 
-/// Columns of the curve and their tags.
-const TAGS: [(&str, &str); 10] = [
-    ("train_loss", "train/loss"),
-    ("train_err_pct", "train/error"),
-    ("train_loss_running", "train/loss_running"),
-    ("train_err_running_pct", "train/error_running"),
-    ("train_err_fresh_pct", "train/error_fresh"),
-    ("test_loss", "test/loss"),
-    ("test_err_pct", "test/error"),
-    ("validation_loss", "validation/loss"),
-    ("validation_err_pct", "validation/error"),
-    ("lr", "train/lr"),
-];
+/// The tag of the learning rate.
+const LR: &str = "train/lr";
 
 /// Writes the curve of a run as one event file. Wall time is the run's own clock, as nothing tells
 /// when it began.
@@ -28,8 +17,9 @@ pub fn write(path: &Path, rows: &[CurveRow]) -> Result<()> {
     let mut bytes = record(&event(0.0, 0, &text(3, "brain.Event:2")));
     for row in rows {
         let mut summary = Vec::new();
-        for (column, tag) in TAGS {
-            if let Some(value) = row.metric(column) {
+        let metrics = METRICS.iter().map(|metric| (metric.tag, metric.of(row)));
+        for (tag, value) in metrics.chain([(LR, Some(row.lr))]) {
+            if let Some(value) = value {
                 let mut scalar = text(1, tag);
                 scalar.extend(key(2, FIXED_32));
                 scalar.extend((value as f32).to_le_bytes());

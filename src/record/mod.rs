@@ -27,6 +27,7 @@ mod layers;
 mod lock;
 mod looks;
 mod manifest;
+mod metrics;
 mod sweep_dir;
 mod table;
 mod weights;
@@ -48,6 +49,7 @@ pub use looks::{CorrelationRow, SliceRow};
 pub use manifest::{
     DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,
 };
+pub use metrics::{METRICS, Metric, Part, Unit, metric_columns};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
 

@@ -1,22 +1,9 @@
 //! The numbers behind the report's curves, each once, in columns.
 
 use super::{Report, label};
-use crate::record::{CurveRow, RunCurve, group};
+use crate::record::{METRICS, Metric, RunCurve, group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The columns that can be drawn.
-const METRICS: [&str; 9] = [
-    "train_err_pct",
-    "train_err_running_pct",
-    "train_err_fresh_pct",
-    "test_err_pct",
-    "validation_err_pct",
-    "train_loss",
-    "train_loss_running",
-    "test_loss",
-    "validation_loss",
-];
 
 /// Steps that runs share are written once, and referred to by number.
 pub(super) fn data(report: &Report) -> Value {
@@ -35,10 +22,10 @@ pub(super) fn data(report: &Report) -> Value {
             })
         })
         .collect();
-    let used = |metric: &&&str| {
-        curves.runs.iter().flat_map(|run| &run.rows).any(|row| row.metric(metric).is_some())
+    let is_used = |metric: &&Metric| {
+        curves.runs.iter().flat_map(|run| &run.rows).any(|row| metric.of(row).is_some())
     };
-    let metrics: Vec<&&str> = METRICS.iter().filter(used).collect();
+    let metrics: Vec<&str> = METRICS.iter().filter(is_used).map(|metric| metric.column).collect();
     let chance = |metric| report.results.chance(metric);
     let chance = json!({ "error": chance("test_err_pct"), "loss": chance("test_loss") });
     json!({ "metrics": metrics, "steps": steps, "chance": chance, "arms": arms })
@@ -58,18 +45,15 @@ fn columns(run: &RunCurve, steps: &mut Vec<Vec<u64>>) -> Value {
         steps.len() - 1
     });
     let mut values = serde_json::Map::new();
-    for metric in METRICS {
+    for metric in &METRICS {
         // What is no number is null, which leaves a gap.
-        let column: Vec<Option<f64>> = run.rows.iter().map(|row| finite(row, metric)).collect();
+        let finite = |row| metric.of(row).filter(|value: &f64| value.is_finite());
+        let column: Vec<Option<f64>> = run.rows.iter().map(finite).collect();
         if column.iter().any(Option::is_some) {
-            values.insert(metric.to_owned(), json!(column));
+            values.insert(metric.column.to_owned(), json!(column));
         }
     }
     json!({ "seed": run.seed, "state": run.state.to_string(), "steps": place, "values": values })
-}
-
-fn finite(row: &CurveRow, metric: &str) -> Option<f64> {
-    row.metric(metric).filter(|value| value.is_finite())
 }
 
 /// JSON that may stand inside a script element: nothing in it ends that.

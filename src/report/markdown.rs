@@ -1,7 +1,7 @@
 //! The report in Markdown, and its tables for splicing into other files.
 
 use super::{Report, sections};
-use crate::stats::{METRICS, Outcome, Summary, SummaryRow, SummaryTable, Verdict};
+use crate::stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
 use std::path::PathBuf;
 
 /// `summary.md`: question, verdicts, final values, figures.
@@ -16,7 +16,7 @@ pub fn markdown(report: &Report, figures: &[String]) -> String {
     out += "## Claims\n\n";
     out += &claims(&report.verdicts);
     out += "\n## Final values\n\n";
-    out += &finals(&report.summary, &METRICS);
+    out += &finals(&report.summary, &table_columns().collect::<Vec<_>>());
     if !figures.is_empty() {
         out += "\n## Figures\n\n";
         out += &figures.iter().map(|path| format!("![{path}]({path})\n")).collect::<String>();
@@ -67,16 +67,13 @@ pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
 
 /// Final values over seeds: mean ± standard deviation of each metric that any run has.
 pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
-    let places: Vec<usize> = METRICS
-        .iter()
-        .enumerate()
-        .filter(|(place, name)| {
-            metrics.contains(name) && summary.rows.iter().any(|row| row.metrics[*place].is_some())
-        })
-        .map(|(place, _)| place)
-        .collect();
+    let is_wanted = |(place, name): &(usize, &str)| {
+        metrics.contains(name) && summary.rows.iter().any(|row| row.metrics[*place].is_some())
+    };
+    let (places, columns): (Vec<usize>, Vec<&str>) =
+        table_columns().enumerate().filter(is_wanted).unzip();
     let mut headers = summary.axes.clone();
-    headers.extend(places.iter().map(|place| METRICS[*place].to_owned()));
+    headers.extend(columns.into_iter().map(str::to_owned));
     headers.extend(["n", "diverged", "unfinished"].map(str::to_owned));
     let cell = |summary: &Option<Summary>| summary.map_or(String::new(), |s| s.to_string());
     let row = |row: &SummaryRow| {

@@ -4,7 +4,7 @@ use super::data::runs_by_name;
 use super::html::{escape, table};
 use super::{Report, label};
 use crate::record::State;
-use crate::stats::{METRICS, Outcome, Summary, Verdict};
+use crate::stats::{Outcome, Summary, Verdict, table_columns};
 
 /// Name, question, and whether something is missing.
 pub(super) fn head(report: &Report) -> String {
@@ -86,7 +86,7 @@ pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
 /// Final values over seeds.
 pub(super) fn finals(report: &Report) -> String {
     let mut headers = report.summary.axes.clone();
-    headers.extend(METRICS.map(str::to_owned));
+    headers.extend(table_columns().map(str::to_owned));
     headers.extend(["n", "diverged", "unfinished"].map(str::to_owned));
     let cell = |summary: &Option<Summary>| match summary {
         None => String::new(),

@@ -56,7 +56,7 @@ choice! {
     pub enum GrowName {
         /// The net keeps its depth.
         None,
-        /// It grows by layers that are the identity.
+        /// The net grows by layers that are the identity.
         Identity,
     }
 }
@@ -84,7 +84,7 @@ choice! {
         None,
         /// [`Augment::Crop`](crate::data::Augment::Crop).
         Crop,
-        /// The same, and half of the images mirrored.
+        /// [`Augment::Crop`](crate::data::Augment::Crop) with half of the images mirrored.
         CropFlip,
         /// [`Augment::ResizedCrop`](crate::data::Augment::ResizedCrop).
         RandomResizedCrop,

@@ -109,19 +109,6 @@ impl Default for Deciding {
     }
 }
 
-/// The columns that a claim may be about.
-pub const METRICS: [&str; 9] = [
-    "train_err_pct",
-    "train_err_running_pct",
-    "train_err_fresh_pct",
-    "test_err_pct",
-    "validation_err_pct",
-    "train_loss",
-    "train_loss_running",
-    "test_loss",
-    "validation_loss",
-];
-
 /// What a claim may be about of runs with a `layers.csv`, for which see [`crate::stats::Layerwise`].
 pub const LAYER_METRICS: [&str; 2] = ["gradient_first_to_last", "gradient_growth"];
 

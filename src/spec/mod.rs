@@ -22,7 +22,7 @@ pub use changes::{Changes, changes, changes_among};
 pub use choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
-pub use claim::{Claim, Deciding, LAYER_METRICS, METRICS, Relation, Selector, Tune};
+pub use claim::{Claim, Deciding, LAYER_METRICS, Relation, Selector, Tune};
 pub use contrast::{Arm, Candidates, Choice, Contrast};
 pub use expand::{Claims, Experiment, Run};
 pub use keys::KEYS;

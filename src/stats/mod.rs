@@ -15,5 +15,5 @@ pub use layerwise::Layerwise;
 pub use numbers::{CONFIDENCE, Summary};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};
-pub use summary::{Best, METRICS, SummaryRow, SummaryTable, table};
+pub use summary::{Best, SummaryRow, SummaryTable, table, table_columns};
 pub use verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};

@@ -1,11 +1,12 @@
 //! Final values over seeds: one row for each configuration.
 
 use super::numbers::Summary;
-use crate::record::{RunCurve, State, SweepCurves};
+use crate::record::{METRICS, RunCurve, State, SweepCurves};
 
-/// The metrics of the final table, in order.
-pub const METRICS: [&str; 4] =
-    ["train_err_pct", "train_err_running_pct", "train_err_fresh_pct", "test_err_pct"];
+/// The columns of final tables, in order.
+pub fn table_columns() -> impl Iterator<Item = &'static str> + Clone {
+    METRICS.iter().filter(|metric| metric.is_in_tables).map(|metric| metric.column)
+}
 
 /// The seeds of one configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +21,9 @@ pub struct SummaryRow {
     pub diverged: usize,
     /// Runs that failed, were stopped or have not ended.
     pub unfinished: usize,
-    /// Final values, in the order of [`METRICS`]; absent where no run that is done has a finite
-    /// one. `n` is below `done` where some have none.
-    pub metrics: [Option<Summary>; METRICS.len()],
+    /// Final values, in the order of [`table_columns`]; absent where no run that is done has a
+    /// finite one. `n` is below `done` where some have none.
+    pub metrics: Vec<Option<Summary>>,
     /// The lowest test error along each curve, or that at the lowest validation error.
     pub best: Option<Best>,
 }
@@ -65,7 +66,7 @@ fn row(axes: Vec<String>, runs: &[&RunCurve]) -> SummaryRow {
         done,
         diverged,
         unfinished: runs.len() - done - diverged,
-        metrics: METRICS.map(|metric| Summary::of(&finals(metric))),
+        metrics: table_columns().map(|metric| Summary::of(&finals(metric))).collect(),
         best: best(runs),
     }
 }

@@ -16,6 +16,8 @@ mod large;
 #[cfg(feature = "train")]
 mod resume;
 #[cfg(feature = "train")]
+mod session;
+#[cfg(feature = "train")]
 mod slurm;
 #[cfg(feature = "train")]
 mod stored;

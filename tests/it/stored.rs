@@ -1,6 +1,6 @@
 //! Images of any sides, decoded once into files, of which nets see parts.
 
-use crate::resume::{job, outcome, resumed, session};
+use crate::session::{job, outcome, resumed, session};
 use crate::support::{fail, succeed, with_experiment};
 use fathom::protocol::STOPPED;
 use fathom::record::{RunDir, State};

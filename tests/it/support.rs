@@ -12,7 +12,7 @@ pub fn fathom(folder: &Path) -> Command {
     command
 }
 
-/// The same as the standard library's command.
+/// The program of [`fathom`], as a command of the standard library.
 #[cfg(feature = "train")]
 pub fn command(folder: &Path) -> std::process::Command {
     let program = fathom(folder);

@@ -1,6 +1,7 @@
 //! A `[[claim]]` from its table.
 
-use super::{Claim, LAYER_METRICS, METRICS, Relation, Selector, Tune};
+use super::{Claim, LAYER_METRICS, Relation, Selector, Tune};
+use crate::record::metric_columns;
 use crate::spec::SpecError;
 use crate::spec::file::{Reader, Table, Values, full_name};
 use crate::spec::leaves::{json, number, numbers, word};
@@ -224,7 +225,7 @@ impl Given {
 }
 
 fn check_metric(metric: &str) -> Result<(), String> {
-    let known = || METRICS.into_iter().chain(LAYER_METRICS);
+    let known = || metric_columns().chain(LAYER_METRICS);
     if known().any(|one| one == metric) {
         return Ok(());
     }

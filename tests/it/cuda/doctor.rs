@@ -62,6 +62,34 @@ fn auto_refuses_the_cpu_where_gpus_cannot_be_used() {
 }
 
 #[test]
+fn a_slice_of_a_gpu_is_a_device() {
+    let folder = with_experiment("");
+    let Some(machine) = Machine::new(folder.path()) else { return };
+    let slice = "MIG-e0020000-cda0-4000-8000-000000000001";
+    let machine = machine.with("MIG", 1).with_variable("CUDA_VISIBLE_DEVICES", slice);
+    let told = machine.succeed("doctor");
+    assert!(told.contains("cut into 1 slice (MIG)"), "{told}");
+    assert!(told.contains(&format!("capability 9.0, {slice}: a convolution")), "{told}");
+    assert!(!told.contains("hidden"), "{told}");
+    machine.succeed("run tiny.toml --device auto --threads 1");
+    let run = machine.runs("results/tiny").into_values().next().expect("a run");
+    let gpu = run.manifest().expect("a manifest").execution.gpu.expect("a GPU");
+    assert_eq!(gpu.uuid, slice);
+}
+
+#[test]
+fn a_driver_that_is_too_old_for_this_libtorch_is_told_with_the_remedy() {
+    let folder = with_experiment("");
+    let Some(machine) = Machine::new(folder.path()) else { return };
+    let machine = machine.with("DRIVER", "550.54").with("DRIVER_CUDA", "12.4");
+    let Ended { code, stdout, .. } = machine.fathom("doctor");
+    assert_eq!(code, Some(1), "{stdout}");
+    let why = "this libtorch is built for CUDA 13.0, and the driver 550.54 supports CUDA 12.4: \
+               scripts/setup --cuda fetches a build that fits, or install a newer driver";
+    assert!(stdout.contains(why), "{stdout}");
+}
+
+#[test]
 fn a_choice_of_visible_devices_is_followed() {
     let folder = with_experiment("");
     let Some(machine) = Machine::new(folder.path()) else { return };

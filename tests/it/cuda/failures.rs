@@ -79,12 +79,12 @@ fn a_worker_that_finds_its_device_gone_calls_it_lost() {
     let number = folder.path().join("devices");
     std::fs::write(&number, "1").expect("writable");
     let machine = machine.with("DEVICES_FILE", number.display());
-    let runs = crate::resume::runs(folder.path());
+    let runs = crate::session::runs(folder.path());
     let job = fathom::protocol::Job {
         device: "cuda:1".into(),
-        ..crate::resume::job(&runs[0], &folder.path().join("alone"), 1)
+        ..crate::session::job(&runs[0], &folder.path().join("alone"), 1)
     };
-    let (code, told) = crate::resume::session_on(&machine, &job);
+    let (code, told) = crate::session::session_on(&machine, &job);
     assert_eq!(code, Some(1));
     let failed = told.iter().find_map(|event| match event {
         fathom::protocol::Event::Failed { state, message } => Some((*state, message.clone())),

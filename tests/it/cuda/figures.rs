@@ -5,9 +5,9 @@ use crate::support::with_experiment;
 
 /// Counts of a longer run less those of a shorter one, for each update: what begins and ends a run is
 /// in both.
-fn per_update(more: &str) -> [f64; 3] {
+fn per_update(more: &str) -> [f64; 4] {
     let folder = with_experiment("");
-    let Some(machine) = Machine::new(folder.path()) else { return [0.0; 3] };
+    let Some(machine) = Machine::new(folder.path()) else { return [0.0; 4] };
     let count = |updates: u32| {
         let before = machine.counts();
         machine.succeed(&format!(
@@ -15,7 +15,7 @@ fn per_update(more: &str) -> [f64; 3] {
              --set training.iterations={updates} --set evaluate.every={updates} {SIZES} {more}"
         ));
         let after = machine.counts();
-        ["LAUNCH", "REPLAY", "WAIT"].map(|what| (after.of(what) - before.of(what)) as f64)
+        ["LAUNCH", "REPLAY", "WAIT", "CALLS"].map(|what| (after.of(what) - before.of(what)) as f64)
     };
     let (short, long) = (count(40), count(240));
     std::array::from_fn(|at| (long[at] - short[at]) / 200.0)
@@ -24,8 +24,12 @@ fn per_update(more: &str) -> [f64; 3] {
 #[test]
 fn a_recorded_update_is_one_replay_with_few_launches_and_waits_around_it() {
     for augment in ["none", "crop-flip"] {
-        let [launches, replays, waits] = per_update(&format!("--set data.augment={augment}"));
-        eprintln!("{augment}: {launches} launches, {replays} replays, {waits} waits per update");
+        let [launches, replays, waits, calls] =
+            per_update(&format!("--set data.augment={augment}"));
+        eprintln!(
+            "{augment}: {launches} launches, {replays} replays, {waits} waits, {calls} calls of the \
+             host in all per update"
+        );
         if replays == 0.0 {
             return;
         }
@@ -34,12 +38,13 @@ fn a_recorded_update_is_one_replay_with_few_launches_and_waits_around_it() {
         // several updates are assembled at once.
         assert!(launches <= 4.0, "{launches} launches");
         assert!(waits <= 1.25, "{waits} waits");
+        assert!(calls <= 6.0, "{calls} calls");
     }
 }
 
 #[test]
 fn an_update_without_a_recording_launches_every_operation() {
-    let [launches, replays, _] = per_update("--no-graphs");
+    let [launches, replays, ..] = per_update("--no-graphs");
     assert_eq!(replays, 0.0);
     assert!(launches == 0.0 || launches > 50.0, "{launches} launches");
 }

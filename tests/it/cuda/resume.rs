@@ -1,7 +1,7 @@
 //! Runs on a device that are stopped or killed and go on end with the bytes of undisturbed ones.
 
 use super::{Machine, is_full};
-use crate::resume::{ARMS, NEVER, job, outcome, resumed, runs, session};
+use crate::session::{ARMS, NEVER, job, outcome, resumed, runs, session};
 use crate::support::with_experiment;
 use fathom::protocol::{Interval, Job, STOPPED};
 use fathom::record::CudaUse;
