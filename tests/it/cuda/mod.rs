@@ -137,6 +137,7 @@ impl Counts {
     }
 }
 
-/// Keys that make evaluations of four sizes: 70, 200, 30 and 50 images.
-pub const SIZES: &str = "--set data.validation=30 --set data.train=200 --set data.test=50 \
+/// Keys that make evaluations of five sizes, of which one is first met by the fifth evaluated batch:
+/// 70 or 200 training images, test images in batches of 1,000 and 50, and 30 held out.
+pub const SIZES: &str = "--set data.validation=30 --set data.train=200 --set data.test=1050 \
     --set evaluate.train_images=70 --set data.size=12";

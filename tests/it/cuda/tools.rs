@@ -41,7 +41,7 @@ fn weights_of_a_run_on_a_device_are_evaluated_and_looked_at_there() {
     };
     let weights = run.checkpoint();
     let table = machine.succeed(&format!(
-        "eval --weights {} --network plain --depth 8 --width 2 --data shapes --size 12 --images 50 \
+        "eval --weights {} --network plain --depth 8 --width 2 --data shapes --size 12 --images 1050 \
          --mean {} --std {} --device cuda --format csv",
         weights.display(),
         list("mean"),
