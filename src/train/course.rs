@@ -188,6 +188,7 @@ impl Course<'_> {
             || !self.evaluated
             || self.rate.is_watching()
             || self.is_diagnosis_due()
+            || self.is_to_grow()
             || self.step.is_multiple_of(LOOK_EVERY);
         let is_sound = !looks || self.running.sums().is_finite();
         self.spent.updates += begun.elapsed().as_secs_f64();

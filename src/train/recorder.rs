@@ -107,12 +107,11 @@ impl<R: Clone> Recorder<R> {
         if recorded.len() < KEPT {
             return Way::Record;
         }
-        match recorded.iter_mut().min_by_key(|size| size.calls) {
-            Some(rarest) if 5 * rarest.calls <= 4 * calls => {
-                rarest.graph = None;
-                Way::Record
-            }
-            _ => Way::Eager,
-        }
+        let rarest = recorded.iter_mut().min_by_key(|size| size.calls);
+        let Some(rarest) = rarest.filter(|rarest| 5 * rarest.calls <= 4 * calls) else {
+            return Way::Eager;
+        };
+        rarest.graph = None;
+        Way::Record
     }
 }

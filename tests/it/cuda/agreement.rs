@@ -226,6 +226,29 @@ fn what_is_seen_in_the_layers_is_that_of_the_cpu() {
 }
 
 #[test]
+fn a_net_that_diverged_before_it_would_grow_does_not_grow() {
+    let folder = with_experiment("");
+    let Some(machine) = Machine::new(folder.path()) else { return };
+    let sets = "--set training.iterations=60 --set evaluate.every=60 --set network.depth=14 \
+        --set training.grow.kind=identity --set training.grow.from=8 --set training.grow.at=30 \
+        --set training.lr=0.01 --set training.schedule.kind=step --set training.schedule.at=[10] \
+        --set training.schedule.factor=1e36";
+    let run = |device: &str| {
+        let line = format!("run tiny.toml --out {device} --device {device} --threads 1 {sets}");
+        let ended = machine.fathom(&format!("{line} --layout nchw"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("grown after"), "{device}: {}", ended.stderr);
+        let run = machine.runs(device).into_values().next().expect("a run");
+        let status = run.status().expect("a status");
+        assert_eq!(status.state, State::Diverged, "{}", status.message);
+        status.step
+    };
+    let step = run("cuda");
+    assert_eq!(step, run("cpu"));
+    assert!((11..30).contains(&step), "before it would grow: {step}");
+}
+
+#[test]
 fn a_loss_that_is_no_longer_finite_is_told_with_the_update_at_which_it_happened() {
     let folder = with_experiment("");
     let Some(machine) = Machine::new(folder.path()) else { return };
