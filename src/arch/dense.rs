@@ -9,7 +9,7 @@
 use super::family::explicit_blocks;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Default, Key, Kind, key};
+use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// Maps of a bottleneck, in growth rates.
@@ -191,7 +191,7 @@ impl Family for DenseNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::keys::complete;
+    use crate::keys::complete;
     use serde_json::json;
 
     fn net(set: serde_json::Value, size: usize) -> Result<Network, InvalidKey> {

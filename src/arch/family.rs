@@ -1,7 +1,7 @@
 //! Families of networks: their keys, and how keys become a [`Network`].
 
 use super::{Dims, Network, dense, lenet, mlp, residual, single};
-use crate::key::Key;
+use fathom_base::key::Key;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -76,7 +76,7 @@ static OWN: &[&dyn Family] = &[
 static ADDED: OnceLock<Vec<&'static dyn Family>> = OnceLock::new();
 
 /// Adds families to those of this crate, once and before anything else: a program of one's own
-/// does so by [`crate::cli::main`].
+/// does so by `fathom::main`.
 ///
 /// # Panics
 /// When families were added before, or one has the name of another: both are faults of the program.

@@ -50,8 +50,8 @@ pub fn shallower(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::keys::complete;
-    use crate::arch::{Layer, family};
+    use crate::keys::complete;
+    use crate::{Layer, family};
     use serde_json::json;
 
     fn keys(set: Value) -> FamilyKeys {

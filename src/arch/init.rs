@@ -3,7 +3,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::{Layer, Network, Shortcut};
-use crate::random::{Purpose, Stream};
+use fathom_base::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
 
 /// How the weights of convolutions and fully connected layers are drawn. But for Xavier's and

@@ -4,7 +4,8 @@
 
 use super::block::Scalars;
 use super::{Activation, Init, InvalidKey, Layer, Norm};
-use crate::key::{Condition, Default, Key, Kind, choice, key};
+use fathom_base::choice;
+use fathom_base::key::{Condition, Default, Key, Kind, key};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -7,7 +7,8 @@
 use super::check::output;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Default, Key, Kind, choice, key};
+use fathom_base::choice;
+use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// The family.
@@ -101,7 +102,7 @@ impl Family for LeNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::keys::complete;
+    use crate::keys::complete;
     use serde_json::json;
 
     fn net(set: serde_json::Value, side: usize) -> Result<Network, InvalidKey> {

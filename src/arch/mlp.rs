@@ -5,7 +5,7 @@
 use super::block::{Around, Block, BlockShape, Order, Place, Scalars, ShortcutOption};
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Default, Key, Kind, key};
+use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// A family of this module.
@@ -149,7 +149,7 @@ fn layers(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::keys::complete;
+    use crate::keys::complete;
     use serde_json::json;
 
     fn net(family: &Mlp, set: serde_json::Value) -> Network {

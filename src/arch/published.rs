@@ -104,7 +104,7 @@ impl Published {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::network;
+    use crate::network;
 
     /// Parameters and multiply-adds: the papers', torchvision's, or by arithmetic from them.
     #[rustfmt::skip]
@@ -144,7 +144,7 @@ mod tests {
         ("densenet-bc-190-40", 25_624_430, 9_301.9, 1e6),
     ];
 
-    fn audit(name: &str) -> crate::arch::Audit {
+    fn audit(name: &str) -> crate::Audit {
         let published = Published::find(name).unwrap();
         network(&published.keys(), published.input, published.classes).unwrap().audit()
     }

@@ -15,7 +15,8 @@ use super::block::{Around, Block, BlockShape, Order, Place, ShortcutOption, Step
 use super::family::explicit_blocks;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
-use crate::key::{Condition, Default, Key, Kind, choice, key};
+use fathom_base::choice;
+use fathom_base::key::{Condition, Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// A family of this module.

@@ -6,7 +6,7 @@
 
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network, Shortcut};
-use crate::key::{Default, Key, Kind, key};
+use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
 /// The families of single blocks.
@@ -80,7 +80,7 @@ impl Family for SingleBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::keys::complete;
+    use crate::keys::complete;
     use serde_json::json;
 
     #[test]

@@ -7,16 +7,16 @@ use super::choice::choice;
 use super::cuda::CudaFlags;
 use super::network::{ImageFlags, KeyFlags};
 use super::options::{devices, share};
-use super::say::say;
+use super::stderr::say;
 use super::table::Format;
 use super::{SOME_FAILED, Usage};
-use crate::arch::Network;
-use crate::protocol::{BUILD, BenchJob, Peaks, PeaksJob};
-use crate::record::{CudaUse, Layout};
-use crate::spec::{Config, KEYS, Precision, Settings};
-use crate::sweep::{Worker, copies};
 use anyhow::{Result, ensure};
 use columns::{Row, figures, print};
+use fathom_arch::Network;
+use fathom_protocol::{BenchJob, Peaks, PeaksJob};
+use fathom_record::{CudaUse, Layout};
+use fathom_spec::{Config, KEYS, Precision, Settings};
+use fathom_sweep::{Worker, concurrently};
 use over::{Over, Point, combinations};
 use std::io::Write;
 use std::process::ExitCode;
@@ -125,7 +125,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for setting in settings {
         let job = setting.job(&machine, args.seconds);
-        let found = copies(jobs, |_| worker.bench(&job)).map_err(|error| format!("{error:#}"));
+        let found =
+            concurrently(jobs, |_| worker.bench(&job)).map_err(|error| format!("{error:#}"));
         let row = Row { setting, found: found.map(|all| figures(&job, &all)) };
         // Whoever ends this before all is measured has seen what was.
         say(row.in_words());
@@ -177,7 +178,7 @@ impl Args {
     fn peaks(&self, device: &str, threads: usize) -> PeaksJob {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         PeaksJob {
-            build: BUILD.into(),
+            build: fathom_base::program().build.into(),
             device: device.into(),
             // More than there are cores would not make the machine faster.
             threads: threads.min(cores),
@@ -191,7 +192,7 @@ impl Args {
 impl Setting {
     fn job(&self, machine: &Machine, seconds: f64) -> BenchJob {
         BenchJob {
-            build: BUILD.into(),
+            build: fathom_base::program().build.into(),
             network: self.network.clone(),
             config: self.config.clone(),
             device: machine.device.clone(),

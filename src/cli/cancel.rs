@@ -1,9 +1,9 @@
 //! `fathom cancel`.
 
-use super::say::{say, so_many};
-use crate::record::{Holder, Lock, SweepDir};
-use crate::sweep::slurm::Slurm;
+use super::stderr::{say, so_many};
 use anyhow::{Context, Result, anyhow, ensure};
+use fathom_record::{Holder, Lock, SweepDir};
+use fathom_sweep::slurm::Slurm;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,13 +1,13 @@
 //! `fathom check`: the experiment's claims against its results.
 
-use super::say::say;
-use super::sound;
+use super::integrity;
+use super::stderr::say;
 use super::table::{Format, Table};
 use super::{REFUTED, UNDECIDED};
-use crate::record::SweepDir;
-use crate::spec::{Claims, Contrast, SpecError};
-use crate::stats::{self, Evidence, Outcome, Verdict};
 use anyhow::{Context, Result};
+use fathom_record::SweepDir;
+use fathom_spec::{Claims, Contrast, SpecError};
+use fathom_stats::{self as stats, Evidence, Outcome, Verdict};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,11 +55,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// When results are damaged, or a claim is not about runs that were planned.
 pub fn verdicts(directory: &SweepDir, claims: &Claims) -> Result<Vec<Verdict>> {
-    sound::check(directory)?;
+    integrity::check(directory)?;
     let evidence = Evidence::load(directory)?;
     let candidates = evidence.candidates(claims.arm_keys.clone());
     let resolve =
-        |claim: &crate::spec::Claim| Ok((claim.clone(), Contrast::of(claim, &candidates)?));
+        |claim: &fathom_spec::Claim| Ok((claim.clone(), Contrast::of(claim, &candidates)?));
     let resolved = claims.claims.iter().map(resolve).collect::<Result<Vec<_>, SpecError>>()?;
     Ok(stats::check(&resolved, &claims.deciding, &evidence))
 }

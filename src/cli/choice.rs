@@ -1,7 +1,7 @@
 //! Choices as values of the command line: the words, and what each means, are those of the type.
 
-use crate::key::Choice;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use fathom_base::key::Choice;
 
 /// A parser for the words of a choice.
 pub fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {

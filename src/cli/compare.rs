@@ -1,13 +1,15 @@
 //! `fathom compare`: what differs between two results directories.
 
-use super::say::say;
-use super::sound;
+use super::integrity;
+use super::stderr::say;
 use super::table::{Format, Table};
-use crate::record::{CurveRow, Facts, Made, RunCurve, SweepDir, metric_columns, natural_order};
-use crate::report::label;
-use crate::spec::{changes, fingerprint};
-use crate::stats::Interval;
 use anyhow::{Result, ensure};
+use fathom_record::{
+    CurveRow, Made, Provenance, RunCurve, SweepDir, metric_columns, natural_order,
+};
+use fathom_report::label;
+use fathom_spec::{changes, fingerprint};
+use fathom_stats::Interval;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -37,13 +39,13 @@ const DIFFER: u8 = 6;
 /// One side: runs by configuration.
 struct Side {
     name: String,
-    runs: BTreeMap<String, (RunCurve, Facts)>,
+    runs: BTreeMap<String, (RunCurve, Provenance)>,
 }
 
 impl Side {
     fn load(root: &std::path::Path) -> Result<Self> {
         let directory = SweepDir::new(root);
-        sound::check(&directory)?;
+        integrity::check(&directory)?;
         let facts = directory.facts()?;
         let mut runs = BTreeMap::new();
         for run in directory.load()?.runs {
@@ -203,11 +205,11 @@ fn first<T>(runs: &BTreeMap<String, T>) -> &str {
 }
 
 /// One fact of how a run was made, in words.
-type Told = fn(&Made) -> String;
+type SignalEffect = fn(&Made) -> String;
 
 /// How the runs of both sides were made, where that differs.
 fn tell_execution(a: &Side, b: &Side) {
-    let facts: [(&str, Told); 7] = [
+    let facts: [(&str, SignalEffect); 7] = [
         ("revision", |made| {
             let changed = if made.revision.dirty { " with changes" } else { "" };
             format!("{}{changed}", made.revision.git)

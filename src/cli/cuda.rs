@@ -1,8 +1,8 @@
 //! How a GPU is used, on the command line.
 
 use super::Usage;
-use crate::record::{CudaUse, SweepDir, SweepExecution};
 use anyhow::{Result, ensure};
+use fathom_record::{CudaUse, SweepDir, SweepExecution};
 
 /// Switches of what makes training on a GPU fast, so that the gain of each can be measured.
 #[derive(clap::Args)]

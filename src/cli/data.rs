@@ -2,13 +2,13 @@
 
 use super::choice::choice;
 use super::table::{Format, Table};
-use crate::data::catalogue::{SETS, Set};
-use crate::data::keyed::Keyed;
-use crate::data::locate::{Found, find, image_folder, locate, target_folder};
-use crate::data::verify::{Verdict, verify};
-use crate::data::{self, Request, Source, choose, contact, fetch, folder, install};
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use fathom_data::catalogue::{SETS, Set};
+use fathom_data::content_hash::HashedImages;
+use fathom_data::locate::{Found, find, image_folder, locate, target_folder};
+use fathom_data::verify::{Verdict, verify};
+use fathom_data::{self as data, Request, Source, contact, fetch, folder, install, subset};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -266,12 +266,12 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
         let set = data::load(&request, data_dir)?;
         let part = if show.test { &set.test } else { &set.train };
         let images = part.in_memory().context("shapes are drawn in memory")?;
-        (set.classes, Keyed::new(images.clone()))
+        (set.classes, HashedImages::new(images.clone()))
     } else {
         let set = data::read_whole(&request, data_dir)?;
         (set.classes, if show.test { set.test } else { set.train })
     };
-    let mut rows = choose::some_of_each(&images, classes.len(), show.per_class);
+    let mut rows = subset::some_of_each(&images, classes.len(), show.per_class);
     if let Some(size) = size {
         rows = rows.into_iter().map(|row| data::resize(row, size)).collect();
     }
@@ -280,7 +280,7 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
     sheet.write_to(&mut png, image::ImageFormat::Png)?;
     let name = show.set.word();
     let out = show.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.png")));
-    crate::record::write_atomically(&out, &png.into_inner())?;
+    fathom_base::write_atomically(&out, &png.into_inner())?;
     println!("{}", out.display());
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! `fathom doctor`.
 
 use super::gpus;
-use super::say::so_many;
-use crate::gpu::{Driver, Gpu, Hidden, Installed, ThisMachine, hidden};
-use crate::protocol::{BUILD, Checked, CudaDevice, Probe};
-use crate::record::Revision;
-use crate::sweep::Worker;
+use super::stderr::so_many;
 use anyhow::Result;
+use fathom_gpu::{Driver, Gpu, Hidden, Installed, ThisMachine, hidden};
+use fathom_protocol::{Checked, CudaDevice, Probe};
+use fathom_record::Revision;
+use fathom_sweep::Worker;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -51,7 +51,7 @@ fn examine(out: &mut String) -> Result<bool> {
     writeln!(out, "loops      {}", probe.kernels)?;
     let is_well = describe_cuda(out, &probe, driver.as_ref(), visible.as_deref())?
         && try_devices(out, &probe, &worker)?;
-    if probe.build != BUILD {
+    if probe.build != fathom_base::program().build {
         writeln!(
             out,
             "build      worker and program are of different builds: cargo build --release"

@@ -4,11 +4,11 @@ use super::Usage;
 use super::choice::choice;
 use super::network::KeyFlags;
 use super::table::{Format, Table};
-use crate::data::{self, Request, Source, Standardise};
-use crate::protocol::{BUILD, EvalJob, Part};
-use crate::record::Weights;
-use crate::sweep::Worker;
 use anyhow::{Context, Result, ensure};
+use fathom_data::{self as data, Request, Source, Standardise};
+use fathom_protocol::{EvalJob, Part};
+use fathom_record::Weights;
+use fathom_sweep::Worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -114,7 +114,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (worker, _) = Worker::ready()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let found = worker.eval(&EvalJob {
-        build: BUILD.into(),
+        build: fathom_base::program().build.into(),
         network,
         weights: args.weights.clone(),
         data,

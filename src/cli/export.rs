@@ -1,12 +1,12 @@
 //! `fathom export`: results for other programs.
 
-use super::sound;
+use super::integrity;
 use super::table::{self, Format, Table};
-use crate::record::{CURVE_COLUMNS, RunCurve, SweepDir, group, write_events};
-use crate::report;
-use crate::stats::{self, table_columns};
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use fathom_record::{CURVE_COLUMNS, RunCurve, SweepDir, group, write_events};
+use fathom_report as report;
+use fathom_stats::{self as stats, table_columns};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let asked = args.wide || args.tensorboard.is_some() || args.table.is_some();
     ensure!(asked, super::Usage("say what: --wide, --tensorboard FOLDER or --table FORMAT".into()));
     let directory = SweepDir::new(&args.dir);
-    sound::check(&directory)?;
+    integrity::check(&directory)?;
     let curves = directory.load()?;
     if args.wide {
         let known: Vec<&str> =

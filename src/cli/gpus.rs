@@ -1,8 +1,8 @@
 //! What the driver, libtorch and the environment together make of a machine's GPUs, in words.
 
-use crate::gpu::{Driver, Hidden, Installed, hidden};
-use crate::protocol::Probe;
 use anyhow::{Result, bail};
+use fathom_gpu::{Driver, Hidden, Installed, hidden};
+use fathom_protocol::Probe;
 
 /// The variable by which CUDA hides GPUs from a process.
 pub const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
@@ -71,7 +71,7 @@ fn major(version: &str) -> u32 {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::gpu::Gpu;
+    use fathom_gpu::Gpu;
 
     /// A machine with this driver.
     pub struct Fake(pub Option<Result<Installed, String>>);

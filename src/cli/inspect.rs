@@ -2,8 +2,8 @@
 
 use super::network::{ImageFlags, KeyFlags};
 use super::table::{Format, Table};
-use crate::arch::{Audit, AuditPart};
 use anyhow::Result;
+use fathom_arch::{Audit, AuditPart};
 use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;

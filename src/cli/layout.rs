@@ -1,11 +1,11 @@
 //! Layouts of a sweep's nets: what earlier runs had, what was asked for, or what is faster.
 
 use super::measure::conditions;
-use super::say::say;
-use crate::record::{Layout, Layouts, ShapeLayout, SweepDir};
-use crate::spec::Run;
-use crate::sweep::{self, Options, Worker, shape};
+use super::stderr::say;
 use anyhow::{Result, ensure};
+use fathom_record::{Layout, Layouts, ShapeLayout, SweepDir};
+use fathom_spec::Run;
+use fathom_sweep::{self as sweep, Options, Worker, shape};
 
 /// The layout of every shape of net among the runs.
 ///

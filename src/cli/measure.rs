@@ -1,11 +1,11 @@
 //! How long a sweep takes, for `fathom plan --measure` and `--max-hours`.
 
-use super::say::say;
+use super::stderr::say;
 use super::table::{Table, count};
-use crate::record::SweepDir;
-use crate::spec::Run;
-use crate::sweep::{self, Conditions, Estimate, Options, Worker, makespan};
 use anyhow::{Result, ensure};
+use fathom_record::SweepDir;
+use fathom_spec::Run;
+use fathom_sweep::{self as sweep, Conditions, Estimate, Options, Worker, makespan};
 
 /// What a sweep is expected to need.
 pub struct Found {

@@ -1,11 +1,11 @@
 //! A network on the command line: a family with its keys as flags, or a published net by its name.
 
 use super::Usage;
-use crate::arch::{
+use clap::{Arg, ArgMatches, Command};
+use fathom_arch::{
     Dims, Family, FamilyKeys, Network, PUBLISHED, Published, defaults, families, family, network,
 };
-use crate::key::{Default, Key, Kind, nearest};
-use clap::{Arg, ArgMatches, Command};
+use fathom_base::key::{Default, Key, Kind, nearest};
 use std::collections::BTreeMap;
 
 /// The keys of all families as flags: `--shortcut-scale 0.5` for `network.shortcut_scale`.

@@ -2,9 +2,9 @@
 
 use super::Usage;
 use super::choice::choice;
-use super::say::say;
-use crate::data::Source;
+use super::stderr::say;
 use anyhow::{Context, Result, bail};
+use fathom_data::Source;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;

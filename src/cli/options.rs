@@ -4,11 +4,11 @@
 use super::choice::choice;
 use super::cuda::CudaFlags;
 use super::{Usage, gpus};
-use crate::gpu::ThisMachine;
-use crate::protocol::{Interval, Probe};
-use crate::record::{Layout, Layouts, SweepDir, SweepExecution};
-use crate::sweep::{Options, available_memory};
 use anyhow::{Result, ensure};
+use fathom_gpu::ThisMachine;
+use fathom_protocol::{Interval, Probe};
+use fathom_record::{Layout, Layouts, SweepDir, SweepExecution};
+use fathom_sweep::{Options, available_memory};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -2,12 +2,12 @@
 
 use super::options::{Machine, options};
 use super::run::Chosen;
-use super::say::say;
+use super::stderr::say;
 use super::table::{Format, Table, count};
 use super::{layout, measure};
-use crate::spec::Run;
-use crate::sweep::{self, Worker, available_memory};
 use anyhow::Result;
+use fathom_spec::Run;
+use fathom_sweep::{self as sweep, Worker, available_memory};
 use std::process::ExitCode;
 
 #[derive(clap::Args)]
@@ -114,7 +114,7 @@ fn disk(run: &Run) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Experiment;
+    use fathom_spec::Experiment;
 
     #[test]
     fn a_net_that_is_too_large_is_named() {

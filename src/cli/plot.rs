@@ -1,11 +1,12 @@
 //! `fathom plot`: figures from CSV.
 
 use super::choice::choice;
-use super::{Usage, sound};
-use crate::plot::{self, Columns, Figure, Metric, Options, Results};
-use crate::record::{SweepDir, write_atomically};
+use super::{Usage, integrity};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use fathom_base::write_atomically;
+use fathom_plot::{self as plot, Columns, Figure, Metric, Options, Results};
+use fathom_record::SweepDir;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return table(args);
     }
     let dir = SweepDir::new(&args.dir);
-    sound::check(&dir)?;
+    integrity::check(&dir)?;
     let results = Results::load(&dir)?;
     check_key(args.group_by.as_deref(), &results)?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());

@@ -1,11 +1,11 @@
 //! What a person sees while a sweep runs: bars on a terminal, one line per evaluation elsewhere.
 
-use super::say::say;
-use crate::protocol::Event;
-use crate::record::{State, Status, SweepDir};
-use crate::spec::Run;
-use crate::sweep::Observer;
+use super::stderr::say;
 use anyhow::Result;
+use fathom_protocol::Event;
+use fathom_record::{State, Status, SweepDir};
+use fathom_spec::Run;
+use fathom_sweep::Observer;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::IsTerminal;

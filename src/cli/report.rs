@@ -1,15 +1,16 @@
 //! `fathom report`: the HTML page, the Markdown summary, and tables in other files.
 
-use super::say::say;
+use super::stderr::say;
 use super::table::{Format, numbers};
-use super::{Usage, check, sound};
-use crate::plot::Results;
-use crate::record::{SweepDir, write_atomically};
-use crate::report::{self, Report, markdown, opening_comment};
-use crate::spec::Claims;
-use crate::stats::{self, table_columns};
+use super::{Usage, check, integrity};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
+use fathom_base::write_atomically;
+use fathom_plot::Results;
+use fathom_record::SweepDir;
+use fathom_report::{self as report, Report, markdown, opening_comment};
+use fathom_spec::Claims;
+use fathom_stats::{self as stats, table_columns};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,7 +54,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 /// Everything that a report is made of.
 fn load(directory: &SweepDir) -> Result<Report> {
-    sound::check(directory)?;
+    integrity::check(directory)?;
     let results = Results::load(directory)?;
     let summary = stats::table(&results.curves);
     let root = directory.root();
@@ -95,11 +96,11 @@ fn capital(text: &str) -> String {
 
 /// The figures that lie in the directory, relative to it.
 fn figures(directory: &SweepDir) -> Vec<String> {
-    let drawn = |figure: crate::plot::Figure| {
+    let drawn = |figure: fathom_plot::Figure| {
         let files = ["png", "svg"].map(|ending| format!("figures/{}.{ending}", figure.word()));
         files.into_iter().find(|path| directory.root().join(path).exists())
     };
-    crate::plot::Figure::ALL.iter().copied().filter_map(drawn).collect()
+    fathom_plot::Figure::ALL.iter().copied().filter_map(drawn).collect()
 }
 
 /// What may stand in a marker.

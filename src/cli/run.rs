@@ -2,19 +2,22 @@
 
 use super::options::{Machine, options};
 use super::progress::Decoding;
-use super::say::say;
-use super::stage::Stage;
+use super::setup::Stage;
+use super::stderr::say;
 use super::table::{self, Format};
-use super::{SOME_FAILED, decide, layout, measure, plan, slurm};
-use crate::protocol::{Interval, STOPPED};
-use crate::record::{
-    Layout, Lock, Patience, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
-    write_atomically,
-};
-use crate::spec::{Experiment, Run, SpecError};
-use crate::sweep::{Control, Options, Outcome, Worker, available_memory, refuse_strangers, tally};
-use crate::{data, stats};
+use super::{SOME_FAILED, layout, measure, plan, slurm, until_decided};
 use anyhow::{Context, Result, ensure};
+use fathom_base::write_atomically;
+use fathom_data as data;
+use fathom_protocol::{Interval, STOPPED};
+use fathom_record::{
+    Layout, Lock, LockTiming, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
+};
+use fathom_spec::{Experiment, Run, SpecError};
+use fathom_stats as stats;
+use fathom_sweep::{
+    Options, Shutdown, SweepReport, Worker, available_memory, check_compatible, tally,
+};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -105,14 +108,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut name = experiment.name.clone();
     if args.smoke {
         name += "-smoke";
-        experiment.runs = crate::spec::smoke(&experiment.runs)?;
+        experiment.runs = fathom_spec::smoke(&experiment.runs)?;
         let short = experiment.runs.iter().map(|run| (run.id.clone(), run.config.clone()));
         experiment.configs = short.collect();
         // A few steps decide nothing.
         experiment.claims.clear();
     }
     if args.until_decided {
-        experiment.runs = decide::begin(&experiment)?;
+        experiment.runs = until_decided::begin(&experiment)?;
     }
     let directory =
         SweepDir::new(args.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&name)));
@@ -126,7 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     directory.create()?;
     let lock = hold(&directory)?;
-    refuse_strangers(&experiment.configs, &directory)?;
+    check_compatible(&experiment.configs, &directory)?;
     if !args.smoke {
         find_data(&experiment.runs, args)?;
     }
@@ -159,12 +162,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.slurm.is_wanted() {
         while !args.slurm.submit(&args.order(&experiment, &directory), &options)? {
             let further = match args.until_decided {
-                true => decide::go_on(&experiment, &directory, &experiment.runs)?,
+                true => until_decided::go_on(&experiment, &directory, &experiment.runs)?,
                 false => Vec::new(),
             };
             if further.is_empty() {
                 directory.load()?.write(&directory.curves())?;
-                let none = (Outcome::default(), Control::new());
+                let none = (SweepReport::default(), Shutdown::new());
                 return report(&experiment, &directory, args.format, &none.0, &none.1);
             }
             experiment.runs.extend_from_slice(&further);
@@ -178,16 +181,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         options: &options,
         worker: &worker,
         lock: Some(&lock),
-        control: Arc::new(Control::new()),
+        control: Arc::new(Shutdown::new()),
         progress: Arc::default(),
     };
     stage.listen()?;
     if let (Some(hours), true) = (args.max_hours, args.until_decided) {
-        decide::stop_after(hours, &stage.control)?;
+        until_decided::stop_after(hours, &stage.control)?;
     }
     let mut outcome = stage.run(&experiment.runs)?;
     while args.until_decided && !stage.control.is_stopping() {
-        let further = decide::go_on(&experiment, &directory, &experiment.runs)?;
+        let further = until_decided::go_on(&experiment, &directory, &experiment.runs)?;
         if further.is_empty() {
             break;
         }
@@ -249,7 +252,7 @@ fn find_data(runs: &[Run], args: &Args) -> Result<()> {
 
 /// Locks the directory for this process, and says what stood in the way.
 fn hold(directory: &SweepDir) -> Result<Lock> {
-    let patience = Patience::default();
+    let patience = LockTiming::default();
     let path = directory.lock();
     let taken = Lock::acquire_telling(&path, "fathom run", &patience, &mut |owner| {
         let seconds = patience.watch.as_secs();
@@ -269,8 +272,8 @@ fn report(
     experiment: &Experiment,
     directory: &SweepDir,
     format: Format,
-    outcome: &Outcome,
-    control: &Control,
+    outcome: &SweepReport,
+    control: &Shutdown,
 ) -> Result<ExitCode> {
     let counts = tally(&experiment.runs, directory)?;
     let is_done = counts.keys().all(|state| state.is_final());
@@ -286,7 +289,7 @@ fn report(
         table::summary(&summary, format).print(format)?;
     }
     if !is_stopped {
-        decide::conclude(experiment, directory)?;
+        until_decided::conclude(experiment, directory)?;
     }
     let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
     say(format!("{}: {}", directory.root().display(), told.join(", ")));

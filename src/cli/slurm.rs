@@ -2,13 +2,14 @@
 
 use super::Usage;
 use super::options::{Machine, with};
-use super::say::{say, so_many};
-use crate::protocol::{Interval, Probe};
-use crate::record::{SCHEMA, SweepDir, TaskArray, write_atomically};
-use crate::spec::Run;
-use crate::sweep::slurm::{Limits, Refusal, Script, Slurm, tasks};
-use crate::sweep::{Options, reserved};
+use super::stderr::{say, so_many};
 use anyhow::{Context, Result, anyhow, bail};
+use fathom_base::write_atomically;
+use fathom_protocol::{Interval, Probe};
+use fathom_record::{SCHEMA, SweepDir, TaskArray};
+use fathom_spec::Run;
+use fathom_sweep::slurm::{Limits, Refusal, Script, Slurm, tasks};
+use fathom_sweep::{Options, reserved};
 use std::path::{Path, PathBuf};
 
 /// Where runs are run.

@@ -2,14 +2,14 @@
 
 mod watch;
 
-use super::say::say;
-use super::sound;
+use super::integrity;
+use super::stderr::say;
 use super::table::{self, Format, Table};
-use crate::record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order};
-use crate::spec::Config;
-use crate::stats;
-use crate::sweep::slurm::{Queue, Refusal, Slurm};
 use anyhow::{Context, Result};
+use fathom_record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order};
+use fathom_spec::Config;
+use fathom_stats as stats;
+use fathom_sweep::slurm::{Queue, Refusal, Slurm};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ const COLUMNS: [&str; 11] = [
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
-    sound::check(&directory)?;
+    integrity::check(&directory)?;
     if args.summary {
         table::summary(&stats::table(&directory.load()?), args.format).print(args.format)?;
         return Ok(ExitCode::SUCCESS);
@@ -214,7 +214,7 @@ fn remedy(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Patience, SCHEMA, Status};
+    use fathom_record::{LockTiming, SCHEMA, Status};
     use serde_json::json;
 
     fn at(step: u64, seconds: f64) -> CurveRow {
@@ -237,7 +237,7 @@ mod tests {
         let cells = || runs(&directory, &planned, &Tasks::default()).unwrap().rows.remove(0);
         assert_eq!(cells()[1..4], [json!("killed"), json!(20), json!(70)]);
         assert_eq!(cells()[8], Value::Null);
-        let lock = Lock::acquire(&run.lock(), "fathom-train", &Patience::default()).unwrap();
+        let lock = Lock::acquire(&run.lock(), "fathom-train", &LockTiming::default()).unwrap();
         let running = cells();
         assert_eq!(running[1], json!("running"));
         assert_eq!((&running[6], &running[8]), (&json!(5.0), &json!(10.0)));

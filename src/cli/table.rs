@@ -1,9 +1,9 @@
 //! Tables on standard output, for whatever command prints one: for people, CSV or JSON.
 
-use crate::stats::{Interval, Summary, SummaryTable, table_columns};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
+use fathom_stats::{Interval, Summary, SummaryTable, table_columns};
 use serde_json::Value;
 use std::io::Write;
 
@@ -236,7 +236,7 @@ fn axis_cell(value: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::SummaryRow;
+    use fathom_stats::SummaryRow;
 
     fn two_rows() -> SummaryTable {
         let error = Summary::of(&[12.0, 14.0]);

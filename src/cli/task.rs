@@ -1,14 +1,14 @@
 //! `fathom task`: what a task of a Slurm array does. It holds the locks of its runs alone.
 
-use super::say::say;
-use super::stage::Stage;
+use super::setup::Stage;
+use super::stderr::say;
 use super::{SOME_FAILED, Usage};
-use crate::protocol::{Interval, Probe, STOPPED};
-use crate::record::{State, Status, SweepDir};
-use crate::spec::{Experiment, Run};
-use crate::sweep::slurm::Slurm;
-use crate::sweep::{Control, Options, Worker, available_memory, tally};
 use anyhow::{Context, Result, ensure};
+use fathom_protocol::{Interval, Probe, STOPPED};
+use fathom_record::{State, Status, SweepDir};
+use fathom_spec::{Experiment, Run};
+use fathom_sweep::slurm::Slurm;
+use fathom_sweep::{Options, Shutdown, Worker, available_memory, tally};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         options: &options,
         worker: &worker,
         lock: None,
-        control: Arc::new(Control::new()),
+        control: Arc::new(Shutdown::new()),
         progress: Arc::default(),
     };
     stage.listen()?;

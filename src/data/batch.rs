@@ -1,9 +1,9 @@
 //! Batches: which images, how they are changed, how pixels become numbers.
 
 use super::Split;
-use super::order::Sample;
+use super::sampler::Sample;
 use super::stored::crop::Window;
-use crate::random::{Purpose, Stream};
+use fathom_base::random::{Purpose, Stream};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -284,7 +284,7 @@ pub fn balanced(labels: &[u16], n: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Images, Shape};
+    use crate::{Images, Shape};
 
     fn images() -> Images {
         let shape = Shape { channels: 2, height: 3, width: 4 };

@@ -69,7 +69,7 @@ fn write(sheet: &mut RgbImage, text: &str, corner: (u32, u32), zoom: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Shape;
+    use crate::Shape;
 
     #[test]
     fn grey_and_colour_rows_of_unequal_length_are_drawn() {

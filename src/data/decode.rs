@@ -1,6 +1,6 @@
 //! One image file at a time: its size, and its pixels.
 
-use super::keyed::key;
+use super::content_hash::key;
 use super::stored::crop::planes;
 use super::{Images, Shape, resize};
 use anyhow::{Context, Result, bail, ensure};

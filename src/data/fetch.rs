@@ -2,8 +2,8 @@
 //! only the published sums.
 
 use super::catalogue::{Download, Set};
+use super::content_hash::hex;
 use super::install::{import, make_folder};
-use super::keyed::hex;
 use super::verify;
 use anyhow::{Context, Result, bail, ensure};
 use md5::{Digest, Md5};

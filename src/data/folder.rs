@@ -1,8 +1,8 @@
 //! `images`: a folder with `train/CLASS/*` and `test/CLASS/*`, the classes being the names of the
 //! folders in alphabetical order.
 
+use super::content_hash::HashedImages;
 use super::decode::{self, Target};
-use super::keyed::Keyed;
 use super::official::Whole;
 use super::{Images, Shape, folder_cache};
 use anyhow::{Context, Result, bail, ensure};
@@ -174,7 +174,7 @@ fn decode_all(listing: &Listing, size: Option<usize>) -> Result<Whole> {
 
 /// Decodes files side by side. Their keys come from the files' bytes, so that the choice of a
 /// subset is the same at every size.
-fn decode_part(files: &[(PathBuf, u16)], target: Target) -> Result<Keyed> {
+fn decode_part(files: &[(PathBuf, u16)], target: Target) -> Result<HashedImages> {
     let decoded: Vec<(Vec<u8>, u64)> = files
         .par_iter()
         .map(|(path, label)| decode::decode(path, *label, target))
@@ -183,7 +183,7 @@ fn decode_part(files: &[(PathBuf, u16)], target: Target) -> Result<Keyed> {
     decoded.iter().for_each(|(image, _)| pixels.extend_from_slice(image));
     let keys = decoded.iter().map(|(_, key)| *key).collect();
     let labels = files.iter().map(|(_, label)| *label).collect();
-    Ok(Keyed { images: Images { shape: target.shape, pixels, labels }, keys })
+    Ok(HashedImages { images: Images { shape: target.shape, pixels, labels }, keys })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Decoded images kept in one file, so that a folder of images is decoded once and not at every
 //! start. The file is only a copy: whatever is wrong with it, it is made again.
 
+use super::content_hash::{HashedImages, hex};
 use super::folder::Listing;
-use super::keyed::{Keyed, hex};
 use super::official::Whole;
 use super::{Images, Shape};
 use anyhow::{Context, Result};
@@ -92,7 +92,7 @@ pub fn read(path: &Path, key: &str) -> Option<Whole> {
     let shape = Shape { channels, height, width };
     let train = read_part(&mut file, shape, header.counts[0], &mut sum)?;
     let test = read_part(&mut file, shape, header.counts[1], &mut sum)?;
-    let inside = |part: &Keyed| {
+    let inside = |part: &HashedImages| {
         part.images.labels.iter().all(|label| usize::from(*label) < header.classes.len())
     };
     let sound = sum.finalize()[..] == *expected && inside(&train) && inside(&test);
@@ -104,7 +104,7 @@ fn read_part(
     shape: Shape,
     count: usize,
     sum: &mut Sha256,
-) -> Option<Keyed> {
+) -> Option<HashedImages> {
     let mut take = |length: usize| -> Option<Vec<u8>> {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes).ok()?;
@@ -114,7 +114,7 @@ fn read_part(
     let pixels = take(count * shape.len())?;
     let labels = take(count * 2)?.as_chunks().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
     let keys = take(count * 8)?.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
-    Some(Keyed { images: Images { shape, pixels, labels }, keys })
+    Some(HashedImages { images: Images { shape, pixels, labels }, keys })
 }
 
 /// Writes the file: magic, SHA-256 of what follows, length of the header, header, and for both

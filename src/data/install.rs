@@ -1,7 +1,7 @@
 //! From a downloaded or given file to a set in a data folder.
 
 use super::catalogue::{SETS, Set};
-use super::keyed::hex;
+use super::content_hash::hex;
 use super::{files, mosaic, verify};
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
@@ -74,7 +74,7 @@ fn import_idx(file: &Path, zipped: bool, target: &Path) -> Result<(&'static Set,
             let folder = target.join(set.folders[0]);
             make_folder(&folder)?;
             let path = folder.join(format!("{}{}", found.name, if zipped { ".gz" } else { "" }));
-            crate::record::write_atomically(&path, &raw)?;
+            fathom_base::write_atomically(&path, &raw)?;
             return Ok((set, path));
         }
     }

@@ -1,11 +1,11 @@
 //! From a request to a data set ready for training.
 
 use super::catalogue::Set;
-use super::choose::choose;
-use super::keyed::{Keyed, digest, hex};
+use super::content_hash::{HashedImages, digest, hex};
 use super::official::{self, Whole};
 use super::resize::resize;
 use super::stored::{self, Gallery, Stored};
+use super::subset::choose;
 use super::{Dataset, Images, Request, Shape, Source, Split, folder, locate};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -70,7 +70,7 @@ fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Da
     let Gallery { classes, labels: [train_labels, test_labels], stores } = gallery;
     let [train, test] = stores.map(Arc::new);
     // Keys alone tell the images apart.
-    let keyed = |store: &Arc<stored::Store>, labels: Vec<u16>| Keyed {
+    let keyed = |store: &Arc<stored::Store>, labels: Vec<u16>| HashedImages {
         images: Images {
             shape: Shape { channels: 0, height: 0, width: 0 },
             pixels: Vec::new(),
@@ -84,7 +84,7 @@ fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Da
         .with_context(|| format!("data source {:?}", request.source))?;
     let mut sum = Sha256::new();
     sum.update(format!("{short} {size}"));
-    let mut cut = |store: &Arc<stored::Store>, from: &Keyed, indices: Vec<u32>| {
+    let mut cut = |store: &Arc<stored::Store>, from: &HashedImages, indices: Vec<u32>| {
         let labels: Vec<u16> = indices.iter().map(|i| from.images.labels[*i as usize]).collect();
         sum.update((indices.len() as u64).to_le_bytes());
         for (index, label) in indices.iter().zip(&labels) {

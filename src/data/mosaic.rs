@@ -26,7 +26,7 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     let folder = target.join(set.folders[0]);
     install::make_folder(&folder)?;
     let path = folder.join(data.name);
-    crate::record::write_atomically(&path, &records)?;
+    fathom_base::write_atomically(&path, &records)?;
     if set.files.iter().all(|one| folder.join(one.name).is_file()) {
         verify::ensure_right(set, &folder)?;
     }

@@ -1,7 +1,7 @@
 //! Reads an official set from its folder, and checks that it is the set it claims to be.
 
 use super::catalogue::{DataFile, Format, IDX_SIDE, Set};
-use super::keyed::{Keyed, hex};
+use super::content_hash::{HashedImages, hex};
 use super::{Images, cifar, files, idx, locate};
 use anyhow::{Context, Result, bail, ensure};
 use md5::{Digest, Md5};
@@ -13,9 +13,9 @@ pub struct Whole {
     /// Class names in the order of the labels.
     pub classes: Vec<String>,
     /// Training images.
-    pub train: Keyed,
+    pub train: HashedImages,
     /// Test images.
-    pub test: Keyed,
+    pub test: HashedImages,
     /// What a reader of the results should know.
     pub notes: Vec<String>,
 }
@@ -52,7 +52,7 @@ pub fn read(set: &Set, folder: &Path) -> Result<Whole> {
 ///
 /// # Errors
 /// As for [`read`], without the checks on contents.
-pub fn read_part(set: &Set, folder: &Path, train: bool) -> Result<Keyed> {
+pub fn read_part(set: &Set, folder: &Path, train: bool) -> Result<HashedImages> {
     let wanted: Vec<&DataFile> = set.files.iter().filter(|f| f.train == train).collect();
     // All sizes before the first byte: a broken last file is told at once.
     let paths = wanted.iter().map(|file| checked_path(file, folder)).collect::<Result<Vec<_>>>()?;
@@ -60,7 +60,7 @@ pub fn read_part(set: &Set, folder: &Path, train: bool) -> Result<Keyed> {
     for (file, path) in wanted.iter().zip(&paths) {
         read_file(set, file, path, &mut images)?;
     }
-    Ok(Keyed::new(images))
+    Ok(HashedImages::new(images))
 }
 
 /// No image yet, for [`read_file`] to add to.

@@ -11,10 +11,10 @@
 mod figure;
 mod scene;
 
-use super::keyed::digest;
+use super::content_hash::digest;
 use super::{Dataset, Images, Request, Shape, Split};
-use crate::random::{Purpose, Stream};
 use anyhow::ensure;
+use fathom_base::random::{Purpose, Stream};
 use rayon::prelude::*;
 use scene::Scene;
 

@@ -2,7 +2,7 @@
 //! what the images and labels should be.
 
 use super::catalogue::{DataFile, Set};
-use super::keyed::hex;
+use super::content_hash::hex;
 use super::{files, locate, official};
 use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, GRID, INK, Place};
-use super::sheet::Rect;
+use super::page::Rect;
 use anyhow::Result;
 use plotters::prelude::*;
 use std::ops::Range;

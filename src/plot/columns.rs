@@ -2,10 +2,10 @@
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
+use super::captions::capital;
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::sheet::{Entry, Sample, Sheet};
-use super::words::capital;
+use super::page::{Entry, Sample, Sheet};
 use super::{canvas, to_png, to_svg};
 use anyhow::{Context, Result, bail, ensure};
 

@@ -3,14 +3,14 @@
 
 use super::axis::{Axis, short_number};
 use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
+use super::page::{Entry, Sample, Sheet};
 use super::panels::{Panel, Panels};
 use super::series::{Finals, Point, finite, over_seeds};
-use super::sheet::{Entry, Sample, Sheet};
-use super::words::{self, Trend, capital, seeds, trend};
 use super::{Metric, Options, Picture, palette};
-use crate::record::{RunCurve, State, SweepCurves};
 use anyhow::{Result, ensure};
+use fathom_record::{RunCurve, State, SweepCurves};
 use plotters::prelude::*;
 
 /// The start of training that does not decide how high the vertical axis reaches.
@@ -251,7 +251,7 @@ fn losses(panels: &Panels, metric: Metric) -> Option<String> {
         let finals = |runs: &[&RunCurve]| Finals::of(runs, metric.train);
         panel.curves.iter().map(move |(key, runs)| (name(panel, *key), finals(runs)))
     });
-    words::losses(&curves.collect::<Vec<_>>(), "where they stop, the mean is that of the others")
+    captions::losses(&curves.collect::<Vec<_>>(), "where they stop, the mean is that of the others")
 }
 
 fn caption(

@@ -3,15 +3,15 @@
 
 use super::axis::{Axis, ends, short_number};
 use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
+use super::page::{Entry, Sample, Sheet};
 use super::panels::{label, split_axes, without_implied};
 use super::series::Finals;
-use super::sheet::{Entry, Sample, Sheet};
-use super::words::{self, Trend, capital, seeds, trend};
 use super::{Metric, Options, Picture, Results, palette};
-use crate::record::{RunCurve, RunGroup, SweepCurves, group};
-use crate::stats::Interval;
 use anyhow::{Result, bail, ensure};
+use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
+use fathom_stats::Interval;
 use plotters::prelude::*;
 
 /// Pixels of the sheet between the dots of two seeds.
@@ -270,7 +270,7 @@ fn caption(
     let groups: Vec<(String, Finals)> =
         all().map(|(s, (depth, finals))| (name(s, *depth), finals[0].clone())).collect();
     let place = if chance.is_some() { "what guessing gives" } else { "the upper end of the axis" };
-    parts.extend(words::losses(&groups, &format!("crosses at {place}, not in the mean")));
+    parts.extend(captions::losses(&groups, &format!("crosses at {place}, not in the mean")));
     let zero = |finals: &[Finals; 2]| finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
     if y.is_log() && all().any(|(_, (_, finals))| zero(finals)) {
         parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));

@@ -1,6 +1,6 @@
 //! Small results for the tests of this module.
 
-use crate::record::{CurveRow, RunCurve, State};
+use fathom_record::{CurveRow, RunCurve, State};
 
 /// A run whose training error is given by step; test error is 5 points higher.
 pub(super) fn run(
@@ -31,7 +31,7 @@ pub(super) fn run(
 }
 
 /// Two families, two depths, three seeds; plain gets worse with depth, residual better.
-pub(super) fn sweep() -> crate::record::SweepCurves {
+pub(super) fn sweep() -> fathom_record::SweepCurves {
     let mut runs = Vec::new();
     for (family, depth, end) in [
         ("plain", "8", 12.0),
@@ -45,5 +45,5 @@ pub(super) fn sweep() -> crate::record::SweepCurves {
             runs.push(run(family, depth, seed, State::Done, &errors));
         }
     }
-    crate::record::SweepCurves { runs }
+    fathom_record::SweepCurves { runs }
 }

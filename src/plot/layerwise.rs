@@ -3,13 +3,13 @@
 
 use super::axis::{Axis, ends, short_number};
 use super::canvas::Stroke;
+use super::captions::seeds;
 use super::lines::{Line, LinesFigure, Panel, Point};
+use super::page::{Entry, Sample, Sheet};
 use super::panels::{label, split_axes, without_implied};
-use super::sheet::{Entry, Sample, Sheet};
-use super::words::seeds;
 use super::{Options, Results, palette};
-use crate::record::{LayerRow, RunCurve, RunGroup};
 use anyhow::{Result, ensure};
+use fathom_record::{LayerRow, RunCurve, RunGroup};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More panels or lines than these cannot be read.

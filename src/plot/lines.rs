@@ -4,9 +4,9 @@ use super::Picture;
 use super::axis::Axis;
 use super::canvas::{Canvas, Mark, Place, Stroke};
 use super::chart::Frame;
-use super::sheet::Sheet;
-use crate::stats::Interval;
+use super::page::Sheet;
 use anyhow::Result;
+use fathom_stats::Interval;
 use plotters::prelude::*;
 
 /// A mean with what it is the mean of.

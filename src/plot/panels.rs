@@ -1,6 +1,6 @@
 //! Which runs share a panel and which a colour.
 
-use crate::record::{RunCurve, RunGroup, SweepCurves, group, natural_order};
+use fathom_record::{RunCurve, RunGroup, SweepCurves, group, natural_order};
 
 /// The runs of one panel, by colour.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub(super) fn label(axes: &[String], values: &[String]) -> String {
 mod tests {
     use super::super::fixture::{run, sweep};
     use super::*;
-    use crate::record::State;
+    use fathom_record::State;
 
     #[test]
     fn families_make_panels_and_depths_make_colours() {

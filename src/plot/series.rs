@@ -1,6 +1,6 @@
 //! Runs to points: curves over seeds, joined on exact steps, and final values.
 
-use crate::record::{CurveRow, RunCurve, State};
+use fathom_record::{CurveRow, RunCurve, State};
 use std::collections::BTreeMap;
 
 /// The runs of one curve at one step.

@@ -2,14 +2,14 @@
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
+use super::captions::{capital, seeds};
 use super::lines::{Line, LinesFigure, Panel, Point};
+use super::page::{Entry, Sample, Sheet};
 use super::panels::{label, split_axes, without_implied};
-use super::sheet::{Entry, Sample, Sheet};
-use super::words::{capital, seeds};
 use super::{Options, Results, palette};
-use crate::record::group;
-use crate::stats::Interval;
 use anyhow::{Result, ensure};
+use fathom_record::group;
+use fathom_stats::Interval;
 
 /// Names of a net's two sizes, as the axes say them.
 const SIZES: [&str; 2] = ["parameters", "multiply-adds of one image"];

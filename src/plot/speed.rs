@@ -3,13 +3,13 @@
 use super::Picture;
 use super::axis::Axis;
 use super::canvas::Canvas;
+use super::captions::seeds;
 use super::chart::Frame;
+use super::page::Sheet;
 use super::panels::{label, split_axes, without_implied};
-use super::sheet::Sheet;
-use super::words::seeds;
 use super::{Options, Results, palette};
-use crate::record::RunCurve;
 use anyhow::{Result, ensure};
+use fathom_record::RunCurve;
 use plotters::prelude::*;
 
 /// More bars than these cannot be told apart.
@@ -39,7 +39,7 @@ impl SpeedFigure {
         let (mut bars, mut counts) = (Vec::new(), Vec::new());
         for same in curves.groups(&axes) {
             let speeds: Vec<f64> = same.runs.iter().filter_map(|run| speed(results, run)).collect();
-            if let Some(images_per_second) = crate::stats::median(&speeds) {
+            if let Some(images_per_second) = fathom_stats::median(&speeds) {
                 counts.push(speeds.len());
                 bars.push(Bar { label: label(&axes, &same.values), images_per_second });
             }

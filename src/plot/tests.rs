@@ -2,7 +2,7 @@
 
 use super::fixture::{run, sweep};
 use super::*;
-use crate::record::{Made, State};
+use fathom_record::{Made, State};
 
 fn options() -> Options {
     Options { source: "results/x/curves.csv".into(), ..Options::default() }
@@ -120,7 +120,7 @@ fn a_note_stands_above_and_logarithmic_axes_say_where_zeros_went() {
 
 #[test]
 fn tiny_and_hopeless_results_are_drawn_or_refused_but_never_panic() {
-    let sweep_of = |runs: &[crate::record::RunCurve]| SweepCurves { runs: runs.to_vec() };
+    let sweep_of = |runs: &[fathom_record::RunCurve]| SweepCurves { runs: runs.to_vec() };
     let one = sweep_of(&[run("plain", "8", 0, State::Done, &[(0, 90.0)])]);
     let zero = sweep_of(&[run("plain", "8", 0, State::Done, &[(0, 0.0)])]);
     let pending = sweep_of(&[run("plain", "8", 0, State::Pending, &[(0, 90.0), (50, 80.0)])]);
@@ -164,7 +164,7 @@ fn rich() -> Results {
                     ..Made::default()
                 };
                 let config = [("training.batch".to_owned(), 64.into())].into();
-                let facts = Facts { config, arm: None, manifest: Some(made) };
+                let facts = Provenance { config, arm: None, manifest: Some(made) };
                 results.facts.insert(run.id.clone(), facts);
                 let layer = |layer| LayerRow {
                     step: 1,

@@ -1,15 +1,15 @@
 //! What is asked and answered about speed: of a net (`fathom-train bench`), and of the machine that
 //! it is compared with (`fathom-train peaks`).
 
-use crate::arch::Network;
-use crate::record::{CudaUse, Layout};
-use crate::spec::{Config, Precision};
+use fathom_arch::Network;
+use fathom_record::{CudaUse, Layout};
+use fathom_spec::{Config, Precision};
 use serde::{Deserialize, Serialize};
 
 /// A net whose updates are timed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchJob {
-    /// [`BUILD`](super::BUILD) of the program that asks.
+    /// [`fathom_base::Program::build`] of the program that asks.
     pub build: String,
     /// The net.
     pub network: Network,
@@ -54,7 +54,7 @@ pub struct Benched {
 /// A machine whose peaks are measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeaksJob {
-    /// [`BUILD`](super::BUILD) of the program that asks.
+    /// [`fathom_base::Program::build`] of the program that asks.
     pub build: String,
     /// `cpu`, `cuda:0`, …
     pub device: String,

@@ -87,7 +87,7 @@ impl SweepDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SCHEMA;
+    use crate::SCHEMA;
 
     #[test]
     fn a_run_belongs_to_the_last_task_that_slurm_took() {

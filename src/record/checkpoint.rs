@@ -6,9 +6,10 @@
 //! seed and the number of updates.
 
 use super::weights::{OWN, floats, is_counter};
-use super::{CurveMark, RunDir, SCHEMA, Values, Weights, write_after};
-use crate::arch::Network;
+use super::{CurveMark, RunDir, SCHEMA, Values, Weights};
 use anyhow::{Context, Result, ensure};
+use fathom_arch::Network;
+use fathom_base::write_after;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -169,7 +170,7 @@ fn digest(position: &str, tensors: &BTreeMap<String, Values>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::{Published, network};
+    use fathom_arch::{Published, network};
 
     struct Run {
         _folder: tempfile::TempDir,

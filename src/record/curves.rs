@@ -1,9 +1,10 @@
 //! `curves.csv`: every row of every run, with the columns that tell runs apart joined in.
 
-use super::columns::{CURVE_COLUMNS, CurveRow, check_header, check_schema};
-use super::{Manifest, State, write_atomically};
-use crate::key::short;
+use super::curve::{CURVE_COLUMNS, CurveRow, check_header, check_schema};
+use super::{Manifest, State};
 use anyhow::{Context, Result, bail};
+use fathom_base::key::short;
+use fathom_base::write_atomically;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! TensorBoard's event files: records of length, data and their checksums (TFRecord), each an
 //! `Event` of `event.proto` with one `Summary` of scalars.
 
-use super::{CurveRow, METRICS, write_atomically};
+use super::{CurveRow, METRICS};
 use anyhow::Result;
+use fathom_base::write_atomically;
 use std::path::Path;
 
 /// The tag of the learning rate.

@@ -5,8 +5,8 @@
 
 use super::manifest::{read_json, write_json};
 use super::{SCHEMA, SweepDir};
-use crate::key::choice;
 use anyhow::Result;
+use fathom_base::choice;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -173,7 +173,7 @@ impl SweepDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{DataRecord, Execution, Manifest, Revision};
+    use crate::{DataRecord, Execution, Manifest, Revision};
 
     #[test]
     fn execution_binds_as_soon_as_a_run_has_begun() {

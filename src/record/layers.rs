@@ -146,8 +146,8 @@ impl LayerWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SCHEMA;
-    use crate::record::table::read;
+    use crate::SCHEMA;
+    use crate::table::read;
 
     #[test]
     fn figures_have_six_digits_and_what_is_no_number_stays() {

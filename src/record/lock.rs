@@ -14,7 +14,7 @@
 //!   name would fool this, so nameless ones and `localhost` count as other hosts; containers on
 //!   several machines need names of their own.
 //! - Else (another host; another container, whose pids mean nothing here; a file that cannot be
-//!   read) the file is watched for [`Patience::watch`] on the observer's monotonic clock: stale
+//!   read) the file is watched for [`LockTiming::watch`] on the observer's monotonic clock: stale
 //!   when nothing in it moves, held as soon as anything does.
 //!
 //! **Taking over.** The stale file is read once more, renamed to a name that only this taker uses,
@@ -32,13 +32,13 @@
 //! by `check`. Never do two processes pass `check` for long.
 
 mod file;
+mod holder;
 mod owner;
-mod peek;
 #[cfg(test)]
 mod tests;
 
+pub use holder::Holder;
 pub use owner::Owner;
-pub use peek::Holder;
 
 use file::Withdrawn;
 use owner::Life;
@@ -50,14 +50,14 @@ use std::time::{Duration, Instant};
 
 /// How long things take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct LockTiming {
     /// Time for which a lock of another host must stand still to be stale.
     pub watch: Duration,
     /// Time between two renewals of a lock that is held; several must fit into `watch`.
     pub beat: Duration,
 }
 
-impl Default for Patience {
+impl Default for LockTiming {
     fn default() -> Self {
         Self { watch: Duration::from_secs(20), beat: Duration::from_secs(5) }
     }
@@ -99,7 +99,7 @@ pub struct LostLock {
 
 /// A lock just taken.
 #[derive(Debug)]
-pub struct Taken {
+pub struct Acquired {
     /// It.
     pub lock: Lock,
     /// Whose stale lock was in its place.
@@ -139,7 +139,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`LockError::Held`] when somebody has it, also this very process.
-    pub fn acquire(path: &Path, what: &str, patience: &Patience) -> Result<Taken, LockError> {
+    pub fn acquire(path: &Path, what: &str, patience: &LockTiming) -> Result<Acquired, LockError> {
         Self::acquire_telling(path, what, patience, &mut |_| {})
     }
 
@@ -150,9 +150,9 @@ impl Lock {
     pub fn acquire_telling(
         path: &Path,
         what: &str,
-        patience: &Patience,
+        patience: &LockTiming,
         waiting: &mut dyn FnMut(&Owner),
-    ) -> Result<Taken, LockError> {
+    ) -> Result<Acquired, LockError> {
         let failed = |source| LockError::Io { path: path.into(), source };
         let me = Owner::here(what).map_err(failed)?;
         let mut taken_over = None;
@@ -160,7 +160,7 @@ impl Lock {
             if file::place(path, &me).map_err(failed)? {
                 let token = LockToken { path: path.into(), token: me.token.clone() };
                 let lock = Self::beating(token, me, patience.beat).map_err(failed)?;
-                return Ok(Taken { lock, taken_over });
+                return Ok(Acquired { lock, taken_over });
             }
             let Some(seen) = file::look(path).map_err(failed)? else {
                 // Gone since, or about to be put back.
@@ -256,7 +256,7 @@ fn judge(
     path: &Path,
     seen: &[u8],
     me: &Owner,
-    patience: &Patience,
+    patience: &LockTiming,
     waiting: &mut dyn FnMut(&Owner),
 ) -> Result<(), LockError> {
     let owner = Owner::read(seen);

@@ -1,8 +1,9 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{CudaUse, Layout, SCHEMA, columns::check_schema, write_atomically};
-use crate::key::choice;
+use super::{CudaUse, Layout, SCHEMA, curve::check_schema};
 use anyhow::{Context, Result};
+use fathom_base::choice;
+use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,8 +101,8 @@ impl Revision {
     pub fn of_this_build() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            git: env!("FATHOM_GIT_REVISION").into(),
-            dirty: env!("FATHOM_GIT_DIRTY") == "true",
+            git: fathom_base::program().revision.into(),
+            dirty: fathom_base::program().is_dirty,
         }
     }
 }

@@ -169,7 +169,7 @@ pub fn metric_columns() -> impl Iterator<Item = &'static str> + Clone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::CURVE_COLUMNS;
+    use crate::CURVE_COLUMNS;
 
     #[test]
     fn every_metric_is_a_column_with_a_label_and_a_tag_of_its_own() {

@@ -3,8 +3,9 @@
 use super::manifest::{read_json, write_json};
 use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
 use super::{CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, State, Status};
-use super::{RunCurve, SweepCurves, write_atomically};
+use super::{RunCurve, SweepCurves};
 use anyhow::{Context, Result, ensure};
+use fathom_base::write_atomically;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::Write;

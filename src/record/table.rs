@@ -1,8 +1,8 @@
 //! CSV files of rows of one kind, with a header that is checked.
 
-use super::columns::{check_header, check_schema};
-use super::write_atomically;
+use super::curve::{check_header, check_schema};
 use anyhow::{Context, Result};
+use fathom_base::write_atomically;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;

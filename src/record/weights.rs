@@ -1,8 +1,8 @@
 //! Weights as safetensors, by torchvision's names.
 
-use super::write_atomically;
-use crate::arch::{COUNTER, Network};
 use anyhow::{Context, Result, bail, ensure};
+use fathom_arch::{COUNTER, Network};
+use fathom_base::write_atomically;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -153,11 +153,11 @@ fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f3
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Published;
+    use fathom_arch::Published;
 
     fn resnet20() -> Network {
         let published = Published::find("resnet20").unwrap();
-        crate::arch::network(&published.keys(), published.input, published.classes).unwrap()
+        fathom_arch::network(&published.keys(), published.input, published.classes).unwrap()
     }
 
     fn weights(network: &Network) -> Weights {

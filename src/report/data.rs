@@ -1,7 +1,7 @@
 //! The numbers behind the report's curves, each once, in columns.
 
 use super::{Report, label};
-use crate::record::{METRICS, Metric, RunCurve, group};
+use fathom_record::{METRICS, Metric, RunCurve, group};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

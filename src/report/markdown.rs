@@ -1,7 +1,7 @@
 //! The report in Markdown, and its tables for splicing into other files.
 
 use super::{Report, sections};
-use crate::stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
+use fathom_stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
 use std::path::PathBuf;
 
 /// `summary.md`: question, verdicts, final values, figures.

@@ -3,8 +3,8 @@
 use super::data::runs_by_name;
 use super::html::{escape, table};
 use super::{Report, label};
-use crate::record::State;
-use crate::stats::{Outcome, Summary, Verdict, table_columns};
+use fathom_record::State;
+use fathom_stats::{Outcome, Summary, Verdict, table_columns};
 
 /// Name, question, and whether something is missing.
 pub(super) fn head(report: &Report) -> String {
@@ -95,7 +95,7 @@ pub(super) fn finals(report: &Report) -> String {
             Some(interval) => format!("{summary} [{:.2}, {:.2}]", interval.low, interval.high),
         },
     };
-    let row = |row: &crate::stats::SummaryRow| {
+    let row = |row: &fathom_stats::SummaryRow| {
         let mut cells = row.axes.clone();
         cells.extend(row.metrics.iter().map(cell));
         cells.extend([row.done, row.diverged, row.unfinished].map(|n| n.to_string()));

@@ -1,6 +1,6 @@
 use super::*;
-use crate::record::{CurveRow, RunCurve, State, SweepCurves};
-use crate::stats;
+use fathom_record::{CurveRow, RunCurve, State, SweepCurves};
+use fathom_stats as stats;
 
 const EVIL: &str = "</script><img src=x onerror=alert('1')>\"&";
 

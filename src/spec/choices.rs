@@ -1,7 +1,7 @@
 //! The choices of a recipe that are made by a word. What goes with a word (a momentum, a factor) is
 //! in [`Settings`](super::Settings).
 
-use crate::key::choice;
+use fathom_base::choice;
 
 choice! {
     /// Words of `training.optimiser`.
@@ -64,15 +64,15 @@ choice! {
 choice! {
     /// Words of `data.standardise`.
     pub enum StandardiseName {
-        /// [`Standardise::Channel`](crate::data::Standardise::Channel).
+        /// [`Standardise::Channel`](fathom_data::Standardise::Channel).
         Channel,
-        /// [`Standardise::PerFeature`](crate::data::Standardise::PerFeature).
+        /// [`Standardise::PerFeature`](fathom_data::Standardise::PerFeature).
         PerFeature,
-        /// [`Standardise::PerPixelMean`](crate::data::Standardise::PerPixelMean).
+        /// [`Standardise::PerPixelMean`](fathom_data::Standardise::PerPixelMean).
         PerPixelMean,
-        /// [`Standardise::Given`](crate::data::Standardise::Given).
+        /// [`Standardise::Given`](fathom_data::Standardise::Given).
         Given,
-        /// [`Standardise::None`](crate::data::Standardise::None).
+        /// [`Standardise::None`](fathom_data::Standardise::None).
         None,
     }
 }
@@ -80,13 +80,13 @@ choice! {
 choice! {
     /// Words of `data.augment`.
     pub enum AugmentName {
-        /// [`Augment::None`](crate::data::Augment::None).
+        /// [`Augment::None`](fathom_data::Augment::None).
         None,
-        /// [`Augment::Crop`](crate::data::Augment::Crop).
+        /// [`Augment::Crop`](fathom_data::Augment::Crop).
         Crop,
-        /// [`Augment::Crop`](crate::data::Augment::Crop) with half of the images mirrored.
+        /// [`Augment::Crop`](fathom_data::Augment::Crop) with half of the images mirrored.
         CropFlip,
-        /// [`Augment::ResizedCrop`](crate::data::Augment::ResizedCrop).
+        /// [`Augment::ResizedCrop`](fathom_data::Augment::ResizedCrop).
         RandomResizedCrop,
     }
 }

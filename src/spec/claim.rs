@@ -109,7 +109,7 @@ impl Default for Deciding {
     }
 }
 
-/// What a claim may be about of runs with a `layers.csv`, for which see [`crate::stats::Layerwise`].
+/// What a claim may be about of runs with a `layers.csv`, for which see [`fathom_stats::Layerwise`].
 pub const LAYER_METRICS: [&str; 2] = ["gradient_first_to_last", "gradient_growth"];
 
 impl Claim {

@@ -3,7 +3,7 @@
 use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
 use super::resolve::{Config, default_of};
-use crate::key::short;
+use fathom_base::key::short;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,7 +169,7 @@ impl<'a> Finder<'a> {
             };
             if !known.contains(&value.to_string()) {
                 let mut known: Vec<String> = known.into_iter().collect();
-                known.sort_by(|a, b| crate::record::natural_order(a, b));
+                known.sort_by(|a, b| fathom_record::natural_order(a, b));
                 return match known.len() {
                     0 => format!("no run has {key}"),
                     _ => format!("no run has {key} = {value}; there is {}", known.join(", ")),

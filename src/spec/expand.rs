@@ -5,8 +5,8 @@ use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::resolve::{Config, fingerprint, resolve};
 use super::{Settings, SpecError};
-use crate::arch::{Audit, Network, network, shallower};
-use crate::key::Kind;
+use fathom_arch::{Audit, Network, network, shallower};
+use fathom_base::key::Kind;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -301,7 +301,7 @@ fn run(
         message: format!("{key}: {message}"),
     };
     let settings = Settings::new(&config).map_err(fault)?;
-    let (shape, classes) = crate::data::describe(&settings.data).map_err(|error| SpecError {
+    let (shape, classes) = fathom_data::describe(&settings.data).map_err(|error| SpecError {
         place: place_of("data.source"),
         message: format!("{error:#}"),
     })?;

@@ -4,9 +4,9 @@ use super::Precision;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
-use crate::arch;
-use crate::data::Source;
-use crate::key::{Condition, Default, Key, Kind, key};
+use fathom_arch as arch;
+use fathom_base::key::{Condition, Default, Key, Kind, key};
+use fathom_data::Source;
 
 const ANY: u64 = u64::MAX >> 1;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);

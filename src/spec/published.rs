@@ -70,7 +70,7 @@ pub const PUBLISHED: &[Published] = &[
 pub fn published(name: &str) -> Result<&'static Published, String> {
     PUBLISHED.iter().find(|one| one.name == name).ok_or_else(|| {
         let names = PUBLISHED.iter().map(|one| one.name);
-        match crate::key::nearest(name, names.clone()) {
+        match fathom_base::key::nearest(name, names.clone()) {
             Some(near) => format!("no published value {name}; did you mean {near}?"),
             None => {
                 let known: Vec<&str> = names.collect();

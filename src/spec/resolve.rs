@@ -3,9 +3,9 @@
 use super::SpecError;
 use super::file::{Given, Values};
 use super::keys::KEYS;
-use crate::arch::family;
-use crate::key::{Default, Key};
-use crate::record::SCHEMA;
+use fathom_arch::family;
+use fathom_base::key::{Default, Key};
+use fathom_record::SCHEMA;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn committed_runs_keep_their_ids() {
-        let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results");
         let mut count = 0;
         for entry in std::fs::read_dir(results).unwrap() {
-            let directory = crate::record::SweepDir::new(entry.unwrap().path());
+            let directory = fathom_record::SweepDir::new(entry.unwrap().path());
             let Some(resolved) = directory.resolved().unwrap() else { continue };
             for (id, config) in resolved.runs {
                 let hash = id.rsplit('-').next().unwrap_or_default();

@@ -6,8 +6,8 @@ use super::Config;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
-use crate::data::{Augment, Request, Source, Standardise};
-use crate::key::choice;
+use fathom_base::choice;
+use fathom_data::{Augment, Request, Source, Standardise};
 use serde::Deserialize;
 use serde_json::Value;
 

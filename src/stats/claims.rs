@@ -4,8 +4,8 @@ mod statement;
 
 use super::evidence::{Evidence, Final};
 use super::verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};
-use crate::key::short;
-use crate::spec::{Arm, Choice, Claim, Contrast, Deciding, Relation, Tune};
+use fathom_base::key::short;
+use fathom_spec::{Arm, Choice, Claim, Contrast, Deciding, Relation, Tune};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statement::statement;

@@ -1,16 +1,16 @@
 //! What claims are decided by: final values of runs, and what is known of how they were made.
 
 use super::Layerwise;
-use crate::record::{Facts, LayerRow, Layout, Made, RunCurve, State, SweepDir};
-use crate::spec::{Candidates, Config, LAYER_METRICS, completed};
 use anyhow::Result;
+use fathom_record::{LayerRow, Layout, Made, Provenance, RunCurve, State, SweepDir};
+use fathom_spec::{Candidates, Config, LAYER_METRICS, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcomes of a results directory by run id.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     runs: BTreeMap<String, RunCurve>,
-    facts: BTreeMap<String, Facts>,
+    facts: BTreeMap<String, Provenance>,
     /// What was seen in layers, of runs where that was asked for.
     layers: BTreeMap<String, Vec<LayerRow>>,
 }
@@ -28,7 +28,10 @@ pub enum Final {
 
 impl Evidence {
     #[cfg(test)]
-    pub(super) fn new(runs: BTreeMap<String, RunCurve>, facts: BTreeMap<String, Facts>) -> Self {
+    pub(super) fn new(
+        runs: BTreeMap<String, RunCurve>,
+        facts: BTreeMap<String, Provenance>,
+    ) -> Self {
         Self { runs, facts, layers: BTreeMap::new() }
     }
 
@@ -50,7 +53,7 @@ impl Evidence {
     pub fn candidates(&self, arm_keys: BTreeSet<String>) -> Candidates {
         let configs = self.facts.iter().map(|(id, facts)| (id.clone(), complete(facts)));
         let configs = configs.collect();
-        let arm = |facts: &Facts| facts.arm.clone();
+        let arm = |facts: &Provenance| facts.arm.clone();
         let arms =
             self.facts.iter().filter_map(|(id, facts)| Some((id.clone(), arm(facts)?))).collect();
         Candidates { configs, arms, arm_keys }
@@ -146,7 +149,7 @@ impl Evidence {
 
 /// A configuration of fathom's own may be of an earlier version; what other programs wrote stays as
 /// it is.
-fn complete(facts: &Facts) -> Config {
+fn complete(facts: &Provenance) -> Config {
     let is_ours = facts.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
     if is_ours { completed(&facts.config) } else { facts.config.clone() }
 }

@@ -1,6 +1,6 @@
 //! Figures of a whole net at one step, from what was seen in its layers.
 
-use crate::record::LayerRow;
+use fathom_record::LayerRow;
 use std::collections::BTreeMap;
 
 /// Figures of a whole net, out of the rows of one step of its `layers.csv`.

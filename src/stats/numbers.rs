@@ -2,7 +2,7 @@
 
 use super::quantile::{median, quantile};
 use super::student::Interval;
-use crate::random::{Purpose, Stream};
+use fathom_base::random::{Purpose, Stream};
 
 /// Probability with which the intervals of summaries cover the mean.
 pub const CONFIDENCE: f64 = 0.95;

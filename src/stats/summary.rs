@@ -1,7 +1,7 @@
 //! Final values over seeds: one row for each configuration.
 
 use super::numbers::Summary;
-use crate::record::{METRICS, RunCurve, State, SweepCurves};
+use fathom_record::{METRICS, RunCurve, State, SweepCurves};
 
 /// The columns of final tables, in order.
 pub fn table_columns() -> impl Iterator<Item = &'static str> + Clone {
@@ -94,7 +94,7 @@ fn best(runs: &[&RunCurve]) -> Option<Best> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::CurveRow;
+    use fathom_record::CurveRow;
 
     fn run(depth: &str, seed: u64, state: State, error: Option<f64>) -> RunCurve {
         let axes = [("family", "plain"), ("depth", depth)];

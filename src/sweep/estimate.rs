@@ -1,7 +1,7 @@
 //! How long a sweep takes, from measurements of its nets.
 
-use crate::protocol::Measured;
-use crate::spec::{Every, Run};
+use fathom_protocol::Measured;
+use fathom_spec::{Every, Run};
 use std::cmp::Reverse;
 
 /// What a run is expected to need.
@@ -73,7 +73,7 @@ pub fn makespan(runs: &[(&Run, f64)], slots: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Experiment;
+    use fathom_spec::Experiment;
 
     fn runs() -> Vec<Run> {
         let text = "name = \"t\"\n[data]\nsource = \"shapes\"\ntrain = 1000\n[network]\n\

@@ -2,11 +2,11 @@
 //! results differ in their last digits.
 
 use super::measure::job;
-use super::{Conditions, Worker, copies};
-use crate::arch::Layer;
-use crate::record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
-use crate::spec::{Precision, Run};
+use super::{Conditions, Worker, concurrently};
 use anyhow::{Context, Result};
+use fathom_arch::Layer;
+use fathom_record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
+use fathom_spec::{Precision, Run};
 
 /// Updates with each layout are timed for so long.
 const SECONDS: f64 = 0.6;
@@ -109,7 +109,7 @@ fn timed(run: &Run, worker: &Worker, conditions: &Conditions) -> Result<LayoutSe
     };
     let seconds = match conditions.jobs {
         0 | 1 => vec![time(0)?, time(1)?],
-        jobs => copies(jobs, time)?,
+        jobs => concurrently(jobs, time)?,
     };
     let mean = |layout: usize| {
         let of: Vec<f64> = seconds.iter().skip(layout).step_by(2).copied().collect();

@@ -1,11 +1,11 @@
 //! Times a few updates of every distinct net of a sweep, as many side by side as the sweep runs.
 
 use super::layout::shape;
-use super::{Estimate, Worker, copies, estimate};
-use crate::protocol::{BUILD, Interval, Job, Measured};
-use crate::record::{CudaUse, Layout, Layouts};
-use crate::spec::Run;
+use super::{Estimate, Worker, concurrently, estimate};
 use anyhow::{Context, Result};
+use fathom_protocol::{Interval, Job, Measured};
+use fathom_record::{CudaUse, Layout, Layouts};
+use fathom_spec::Run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -70,7 +70,7 @@ fn side_by_side(
     layout: Layout,
 ) -> Result<Measured> {
     let job = job(run, conditions, layout);
-    let all = copies(conditions.jobs, |_| worker.measure(&job, SECONDS))?;
+    let all = concurrently(conditions.jobs, |_| worker.measure(&job, SECONDS))?;
     let mean = |of: fn(&Measured) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
     Ok(Measured {
         startup_seconds: mean(|m| m.startup_seconds),
@@ -84,7 +84,7 @@ fn side_by_side(
 /// What a worker is given to measure a run with this layout.
 pub(super) fn job(run: &Run, conditions: &Conditions, layout: Layout) -> Job {
     Job {
-        build: BUILD.into(),
+        build: fathom_base::program().build.into(),
         id: run.id.clone(),
         arm: run.arm.clone(),
         axes: run.axes.clone(),

@@ -1,7 +1,7 @@
 //! What becomes of a run that failed, and of the runs after it. The batch is never changed: that
 //! would be another experiment.
 
-use crate::record::State;
+use fathom_record::State;
 
 /// One more attempt at a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
-//! Signals to `fathom run` become words to its [`Control`].
+//! Signals to `fathom run` become words to its [`Shutdown`].
 
-use super::{Control, Told};
+use super::{Shutdown, SignalEffect};
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When the system refuses.
-pub fn listen(control: Arc<Control>, tell: impl Fn(Told) + Send + 'static) -> Result<()> {
+pub fn listen(control: Arc<Shutdown>, tell: impl Fn(SignalEffect) + Send + 'static) -> Result<()> {
     let ours = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP];
     let mut signals = Signals::new(ours.into_iter().filter(|signal| !is_ignored(*signal)))
         .context("cannot listen to signals")?;
     let pass_on = move || {
         for signal in signals.forever() {
             let told = control.signal(signal);
-            if told == Told::Leave {
+            if told == SignalEffect::Leave {
                 std::process::exit(128 + signal);
             }
             tell(told);

@@ -4,19 +4,18 @@ mod failing;
 mod stopping;
 
 use super::*;
-use crate::protocol::BUILD;
-use crate::record::{CudaUse, Layout, Layouts, Lock, Patience, RunDir};
-use crate::spec::Experiment;
+use fathom_record::{CudaUse, Layout, Layouts, Lock, LockTiming, RunDir};
+use fathom_spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Ends attempts as told, without a process. A state is written as a worker would.
-struct Fake<F: Fn(&Job, &Control) -> Result<State, Ended> + Sync>(F);
+struct Fake<F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync>(F);
 
-impl<F: Fn(&Job, &Control) -> Result<State, Ended> + Sync> Executor for Fake<F> {
-    fn run(&self, job: &Job, control: &Control, on_event: &mut dyn FnMut(Event)) -> Ended {
+impl<F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync> Executor for Fake<F> {
+    fn run(&self, job: &Job, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> Ended {
         on_event(Event::Progress { step: 1 });
         match (self.0)(job, control) {
             Ok(state) => {
@@ -112,7 +111,7 @@ pub(super) fn directory(folder: &tempfile::TempDir) -> SweepDir {
 
 pub(super) fn job(run: &Run, directory: &Path) -> Job {
     Job {
-        build: BUILD.into(),
+        build: fathom_base::program().build.into(),
         id: run.id.clone(),
         arm: None,
         axes: Vec::new(),
@@ -135,7 +134,7 @@ pub(super) fn job(run: &Run, directory: &Path) -> Job {
 struct Trial {
     _folder: tempfile::TempDir,
     directory: SweepDir,
-    control: Control,
+    control: Shutdown,
     order: Order,
 }
 
@@ -143,16 +142,16 @@ impl Trial {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(&folder);
-        Self { _folder: folder, directory, control: Control::new(), order: Order::default() }
+        Self { _folder: folder, directory, control: Shutdown::new(), order: Order::default() }
     }
 
-    fn run<F>(&self, runs: &[Run], options: &Options, fake: F) -> Result<Outcome>
+    fn run<F>(&self, runs: &[Run], options: &Options, fake: F) -> Result<SweepReport>
     where
-        F: Fn(&Job, &Control) -> Result<State, Ended> + Sync,
+        F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync,
     {
         let (directory, control, observer) = (&self.directory, &self.control, &self.order);
         let executor = &Fake(fake);
-        let taken = Lock::acquire(&directory.lock(), "a test", &Patience::default())?;
+        let taken = Lock::acquire(&directory.lock(), "a test", &LockTiming::default())?;
         let lock = Some(taken.lock.token());
         Sweep { runs, directory, options, executor, observer, control, lock }.run()
     }
@@ -181,7 +180,7 @@ fn runs_go_seed_by_seed_and_the_longest_first() {
 fn jobs_run_side_by_side() {
     // Every run waits for another one to be there at the same time.
     let meeting = Barrier::new(2);
-    let fake = |_: &Job, _: &Control| {
+    let fake = |_: &Job, _: &Shutdown| {
         meeting.wait();
         Ok(State::Done)
     };
@@ -202,7 +201,7 @@ fn a_thousand_runs_cost_little_more_than_themselves() {
 #[test]
 fn a_run_that_fails_costs_only_itself_and_is_run_again() {
     let trial = Trial::new();
-    let fails = |job: &Job, _: &Control| match job.id.starts_with("plain-14-s0") {
+    let fails = |job: &Job, _: &Shutdown| match job.id.starts_with("plain-14-s0") {
         true => Err(Ended::Silent("no".into())),
         false => Ok(State::Diverged),
     };

@@ -1,11 +1,11 @@
 //! `fathom-train` as a child process.
 
-use super::{Control, Ended, Executor};
-use crate::protocol::{
-    BUILD, BenchJob, Benched, CheckJob, Checked, EvalJob, Evaluated, Event, HELD, Job, LookJob,
-    Looked, MeasureJob, Measured, Peaks, PeaksJob, Probe, STOPPED,
-};
+use super::{Ended, Executor, Shutdown};
 use anyhow::{Context, Result, bail, ensure};
+use fathom_protocol::{
+    BenchJob, Benched, CheckJob, Checked, EvalJob, Evaluated, Event, HELD, Job, Landscape,
+    LandscapeJob, MeasureJob, Measured, Peaks, PeaksJob, Probe, STOPPED,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -51,7 +51,7 @@ impl Worker {
         let worker = Self::find()?;
         let probe = worker.probe()?;
         ensure!(
-            probe.build == BUILD,
+            probe.build == fathom_base::program().build,
             "the worker {} is of another build than this program: {}",
             worker.program.display(),
             remedy(&worker.program)
@@ -94,7 +94,7 @@ impl Worker {
     ///
     /// # Errors
     /// What the worker says: weights that do not fit, data that is not there or another.
-    pub fn look(&self, job: &LookJob) -> Result<Looked> {
+    pub fn look(&self, job: &LandscapeJob) -> Result<Landscape> {
         self.ask("look", job.threads, job)
     }
 
@@ -112,7 +112,7 @@ impl Worker {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, device: &str) -> Result<Checked> {
-        let (build, supervisor) = (BUILD.into(), std::process::id());
+        let (build, supervisor) = (fathom_base::program().build.into(), std::process::id());
         self.ask("check", 1, &CheckJob { build, device: device.into(), supervisor })
     }
 
@@ -192,7 +192,7 @@ fn remedy(program: &Path) -> &'static str {
 }
 
 impl Executor for Worker {
-    fn run(&self, job: &Job, control: &Control, on_event: &mut dyn FnMut(Event)) -> Ended {
+    fn run(&self, job: &Job, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> Ended {
         let log = job.directory.join("log.txt");
         match self.train(job, &log, control, on_event) {
             Ok((ended, status, said)) => judge(ended, status, &said),
@@ -207,7 +207,7 @@ impl Worker {
         &self,
         job: &Job,
         log: &Path,
-        control: &Control,
+        control: &Shutdown,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(bool, ExitStatus, String)> {
         let words = serde_json::to_vec(job)?;
@@ -306,10 +306,10 @@ mod tests {
         Worker { program }
     }
 
-    fn train(text: &str, control: &Control, on_event: &mut dyn FnMut(Event)) -> (Ended, String) {
+    fn train(text: &str, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> (Ended, String) {
         let folder = tempfile::tempdir().unwrap();
-        let run = &crate::sweep::tests::runs()[0];
-        let job = crate::sweep::tests::job(run, folder.path());
+        let run = &crate::tests::runs()[0];
+        let job = crate::tests::job(run, folder.path());
         let log = folder.path().join("log.txt");
         std::fs::write(&log, "error: of before\n").unwrap();
         let worker = script(folder.path(), text);
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn exit_codes_signals_and_last_words_tell_how_a_worker_ended() {
-        let end = |text: &str| train(text, &Control::new(), &mut |_| {}).0;
+        let end = |text: &str| train(text, &Shutdown::new(), &mut |_| {}).0;
         let said = "echo '{\"event\":\"ended\"}'";
         assert_eq!(end(&format!("cat >/dev/null; {said}")), Ended::Reported);
         assert_eq!(end(&format!("cat >/dev/null; {said}; exit 1")), Ended::Reported);
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_log_keeps_what_was_said_before() {
-        let (_, log) = train("echo again >&2; exit 1", &Control::new(), &mut |_| {});
+        let (_, log) = train("echo again >&2; exit 1", &Shutdown::new(), &mut |_| {});
         assert!(log.starts_with("error: of before\n--- started again\n"), "{log}");
         assert!(log.ends_with("again\n"), "{log}");
     }
@@ -342,14 +342,14 @@ mod tests {
     #[test]
     fn a_signal_is_passed_on_and_a_second_one_kills() {
         let step = "echo '{\"event\":\"progress\",\"step\":1}'";
-        let control = Control::new();
+        let control = Shutdown::new();
         let stops =
             format!("cat >/dev/null; trap 'exit 75' TERM; {step}; while :; do sleep 0.01; done");
         let ended = train(&stops, &control, &mut |_| {
             control.signal(libc::SIGINT);
         });
         assert_eq!(ended.0, Ended::Stopped);
-        let control = Control::new();
+        let control = Shutdown::new();
         let hears = format!("cat >/dev/null; trap '' TERM; {step}; while :; do sleep 0.01; done");
         let ended = train(&hears, &control, &mut |_| {
             let now = std::time::Instant::now();

@@ -1,18 +1,18 @@
 //! How fast a net trains, and what the machine could do at best.
 
+use super::device_dataset::Source;
 use super::fault::Fault;
-use super::place::Place;
-use super::source::Source;
+use super::placement::Placement;
 use super::timing::{Clock, Repeated, Updates, wait};
 use super::{device, run};
 use anyhow::anyhow;
-use fathom::arch::Network;
-use fathom::data::{Images, Shape, Split, Standardiser};
-use fathom::protocol::{BenchJob, Benched, Peaks, PeaksJob};
-use fathom::random::{Purpose, Stream};
-use fathom::record::CudaUse;
-use fathom::spec::{Precision, Settings};
-use fathom::stats::quantile;
+use fathom_arch::Network;
+use fathom_base::random::{Purpose, Stream};
+use fathom_data::{Images, Shape, Split, Standardiser};
+use fathom_protocol::{BenchJob, Benched, Peaks, PeaksJob};
+use fathom_record::CudaUse;
+use fathom_spec::{Precision, Settings};
+use fathom_stats::quantile;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
@@ -27,7 +27,7 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
         Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
     let images = noise(&job.network, settings.training.batch);
     let standardiser = Standardiser::measure(&settings.standardise, &images);
-    let place = Place::new(device, job.layout, settings.training.precision);
+    let place = Placement::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
     let source = Source::new((&images, &standardiser), place, fast.resident, 1);
     let mut updates = Updates::new(&job.network, &settings, place, fast, (source, images.len()));
@@ -82,7 +82,7 @@ pub fn peaks(job: &PeaksJob) -> Result<Peaks, Fault> {
         Precision::F32 => f32_flops,
         precision => {
             device::fast(device, CudaUse::default(), precision)?;
-            let kind = Place::new(device, Default::default(), precision).compute;
+            let kind = Placement::new(device, Default::default(), precision).compute;
             product(device, kind, time)
         }
     };

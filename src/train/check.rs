@@ -1,13 +1,13 @@
 //! Whether a GPU can do what training asks of it: a convolution, and a recorded one.
 
+use super::cuda_graph::CudaGraphs;
 use super::device;
 use super::fault::Fault;
-use super::recorder::Recorder;
 use super::run::process_age;
 use anyhow::anyhow;
-use fathom::protocol::{CheckJob, Checked};
-use fathom::record::CudaUse;
-use fathom::spec::Precision;
+use fathom_protocol::{CheckJob, Checked};
+use fathom_record::CudaUse;
+use fathom_spec::Precision;
 use std::rc::Rc;
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
@@ -26,7 +26,7 @@ const ROUNDING: f64 = 1e-3;
 pub fn check(job: &CheckJob, started: Instant) -> Result<Checked, Fault> {
     let device = device::open(&job.device)?;
     device::fast(device, CudaUse::default(), Precision::F32)?;
-    let mut recorder = Recorder::new(device != Device::Cpu);
+    let mut recorder = CudaGraphs::new(device != Device::Cpu);
     let values = |sizes: [i64; 4], phase: i64| {
         let all = Tensor::arange(sizes.iter().product::<i64>(), (Kind::Float, Device::Cpu));
         ((all + phase).sin() * 0.1).view(sizes)

@@ -1,7 +1,7 @@
 //! The CUDA driver's own answers (libcuda), in the order in which libtorch sees the devices: it
 //! follows `CUDA_VISIBLE_DEVICES` and slices of GPUs as libtorch does.
 
-use fathom::protocol::CudaDevice;
+use fathom_protocol::CudaDevice;
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_int};
 

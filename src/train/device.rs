@@ -2,9 +2,9 @@
 
 use super::{cuda_driver, shim};
 use anyhow::{Context, Result, anyhow, ensure};
-use fathom::protocol::{BUILD, CudaDevice, Job, Probe};
-use fathom::record::{CudaUse, Execution, Gpu};
-use fathom::spec::Precision;
+use fathom_protocol::{CudaDevice, Job, Probe};
+use fathom_record::{CudaUse, Execution, Gpu};
+use fathom_spec::Precision;
 use tch::{Cuda, Device};
 
 /// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:
@@ -119,7 +119,7 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
 fn gpu(index: usize) -> Option<Gpu> {
     let CudaDevice { name, capability, memory_bytes, uuid } =
         cuda_driver::devices().ok()?.into_iter().nth(index)?;
-    let driver = fathom::gpu::driver_version().unwrap_or_default();
+    let driver = fathom_gpu::driver_version().unwrap_or_default();
     Some(Gpu { name, capability, memory_bytes, uuid, driver })
 }
 
@@ -140,7 +140,7 @@ fn capability() -> String {
 /// What `fathom doctor` asks.
 pub fn probe(cuda_library: Result<()>) -> Probe {
     Probe {
-        build: BUILD.into(),
+        build: fathom_base::program().build.into(),
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
         library: mapped_library().unwrap_or_else(|| "statically linked".into()),
         capability: capability(),

@@ -1,16 +1,16 @@
 //! Loss and errors of given weights.
 
+use super::device_dataset::Source;
 use super::evaluate::Evaluator;
-use super::place::Place;
-use super::source::Source;
-use super::stop::Stop;
-use super::task::Task;
+use super::interrupt::Interrupt;
+use super::objective::Objective;
+use super::placement::Placement;
 use super::{device, weights};
 use anyhow::{Context, Result, anyhow};
-use fathom::data::{self, Standardiser};
-use fathom::protocol::{EvalJob, Evaluated, Part};
-use fathom::record::{CudaUse, Weights};
-use fathom::spec::Precision;
+use fathom_data::{self as data, Standardiser};
+use fathom_protocol::{EvalJob, Evaluated, Part};
+use fathom_record::{CudaUse, Weights};
+use fathom_spec::Precision;
 use tch::Kind;
 
 /// Evaluates.
@@ -26,18 +26,19 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated> {
     read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;
     let standardiser = Standardiser::measure(&job.standardise, &dataset.train);
-    let place = Place::plain(device, Kind::Float);
+    let place = Placement::plain(device, Kind::Float);
     let (net, _) = weights::load(&read, &job.network, place);
     let images = match job.part {
         Part::Train => &dataset.train,
         Part::Test => &dataset.test,
     };
     let all: Vec<u32> = (0..images.len() as u32).collect();
-    let stop = Stop::default();
+    let stop = Interrupt::default();
     let source = Source::new((images, &standardiser), place, false, job.threads);
     let evaluator = Evaluator::new(place, &stop, false);
-    let errors =
-        evaluator.errors((&net, &Task::Classify), &source, &all).map_err(|_| anyhow!("stopped"))?;
+    let errors = evaluator
+        .errors((&net, &Objective::Classify), &source, &all)
+        .map_err(|_| anyhow!("stopped"))?;
     Ok(Evaluated {
         images: errors.images,
         loss: errors.loss,

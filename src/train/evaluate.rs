@@ -1,11 +1,11 @@
 //! Loss and error on images, without augmentation.
 
+use super::cuda_graph::CudaGraphs;
+use super::device_dataset::Source;
+use super::interrupt::{Interrupt, Stopped};
 use super::net::{Mode, Net};
-use super::place::Place;
-use super::recorder::Recorder;
-use super::source::Source;
-use super::stop::{Stop, Stopped};
-use super::task::Task;
+use super::objective::Objective;
+use super::placement::Placement;
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
@@ -32,11 +32,11 @@ pub struct Errors {
 
 /// Feeds images to nets.
 pub struct Evaluator<'a> {
-    place: Place,
-    stop: &'a Stop,
+    place: Placement,
+    stop: &'a Interrupt,
     /// Images of one forward pass.
     batch: usize,
-    recorder: RefCell<Recorder<()>>,
+    recorder: RefCell<CudaGraphs<()>>,
     sums: Sums,
 }
 
@@ -52,13 +52,13 @@ struct Sums {
 impl<'a> Evaluator<'a> {
     /// Between batches `stop` is asked. `records`: whether forward passes are recorded and
     /// replayed.
-    pub fn new(place: Place, stop: &'a Stop, records: bool) -> Self {
+    pub fn new(place: Placement, stop: &'a Interrupt, records: bool) -> Self {
         let sums = Sums {
             loss: Tensor::zeros([], (Kind::Double, place.device)),
             counts: Tensor::zeros([3], (Kind::Double, place.device)),
         };
         let batch = if place.device == Device::Cpu { BATCH } else { DEVICE_BATCH };
-        Self { place, stop, batch, recorder: RefCell::new(Recorder::new(records)), sums }
+        Self { place, stop, batch, recorder: RefCell::new(CudaGraphs::new(records)), sums }
     }
 
     /// Images of one forward pass.
@@ -81,7 +81,7 @@ impl<'a> Evaluator<'a> {
     /// When it was told to stop.
     pub fn errors(
         &self,
-        (net, task): (&Net, &Task),
+        (net, task): (&Net, &Objective),
         source: &Source,
         indices: &[u32],
     ) -> Result<Errors, Stopped> {
@@ -118,7 +118,7 @@ impl<'a> Evaluator<'a> {
     /// When it was told to stop; the averages are put back then too.
     pub fn fresh_error(
         &self,
-        (net, task): (&Net, &Task),
+        (net, task): (&Net, &Objective),
         source: &Source,
         indices: &[u32],
         batch: usize,

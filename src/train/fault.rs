@@ -1,7 +1,7 @@
 //! What keeps a run from training, by class.
 
 use super::device::NoDevice;
-use fathom::record::State;
+use fathom_record::State;
 use std::io::ErrorKind;
 
 /// A run's end that is no outcome.

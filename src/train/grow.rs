@@ -1,11 +1,11 @@
 //! Growing a net by layers that are the identity.
 
+use super::learner::Learner;
 use super::net::{Averages, Mode, Pass, observe};
 use super::parameters::Parameters;
-use super::step::Trainer;
 use anyhow::{Result, ensure};
-use fathom::arch::{AVERAGES, Layer, Network, Norm};
-use fathom::record::{Values, Weights};
+use fathom_arch::{AVERAGES, Layer, Network, Norm};
+use fathom_record::{Values, Weights};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
@@ -22,8 +22,8 @@ const WITHIN: f64 = 1e-4;
 /// # Errors
 /// When they are apart by more than rounding.
 pub fn grow(
-    (shallow, trained): (&Network, &Trainer),
-    (deep, grown): (&Network, &mut Trainer),
+    (shallow, trained): (&Network, &Learner),
+    (deep, grown): (&Network, &mut Learner),
     images: &[Tensor],
 ) -> Result<f64> {
     let averages = trained.net.named_statistics().into_iter().collect();
@@ -31,7 +31,7 @@ pub fn grow(
     grown.import(&weights(deep, &trained.weights()?, &ends));
     let _guard = tch::no_grad_guard();
     let difference = |images: &Tensor| {
-        let logits = |trainer: &Trainer| trainer.net.forward(images, Mode::Predict);
+        let logits = |trainer: &Learner| trainer.net.forward(images, Mode::Predict);
         (logits(grown) - logits(trained)).abs().max().double_value(&[])
     };
     let difference = images.iter().map(difference).fold(0.0, f64::max);
@@ -132,11 +132,11 @@ fn epsilon(layers: &[Layer]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::net::Net;
-    use crate::train::place::Place;
-    use crate::train::weights;
-    use fathom::arch::{defaults, family, network, shallower};
-    use fathom::spec::Decay;
+    use crate::net::Net;
+    use crate::placement::Placement;
+    use crate::weights;
+    use fathom_arch::{defaults, family, network, shallower};
+    use fathom_spec::Decay;
     use tch::Device;
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         let input = [3, 16, 16];
         let deep = network(&keys, input, 10).unwrap();
         let shallow = shallower(&keys, 8, input, 10).unwrap();
-        let place = Place::plain(Device::Cpu, Kind::Float);
+        let place = Placement::plain(Device::Cpu, Kind::Float);
         let parameters = Parameters::new(&shallow.initial(3), Decay::All, place);
         let net = Net::new(&shallow, &parameters);
         let _guard = tch::no_grad_guard();

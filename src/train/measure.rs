@@ -1,17 +1,17 @@
 //! How long a run would take: some updates and evaluations of it, timed.
 
+use super::device_dataset::Source;
 use super::evaluate::Evaluator;
 use super::fault::Fault;
-use super::place::Place;
-use super::source::Source;
-use super::stop::Stop;
+use super::interrupt::Interrupt;
+use super::placement::Placement;
 use super::timing::{Clock, Evaluations, Updates};
 use super::{device, run};
 use anyhow::anyhow;
-use fathom::data::{Augment, Standardiser};
-use fathom::protocol::{Event, Job, Measured};
-use fathom::spec::Settings;
-use fathom::stats::median;
+use fathom_data::{Augment, Standardiser};
+use fathom_protocol::{Event, Job, Measured};
+use fathom_spec::Settings;
+use fathom_stats::median;
 use std::time::{Duration, Instant};
 
 /// The share of the time that evaluations are timed for, besides updates.
@@ -29,7 +29,7 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let mut quiet = |_: Event| {};
     let dataset = run::load(job, &settings, &mut quiet).map_err(|error| Fault::data(&error))?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let place = Place::new(device, job.layout, settings.training.precision);
+    let place = Placement::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
     let train = &dataset.train;
     let resident = fast.resident && settings.augment != Augment::ResizedCrop;
@@ -38,7 +38,7 @@ pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fa
     let mut updates = Updates::new(&job.network, &settings, place, fast, (source, train.len()));
     let clock = updates.clock(Duration::from_secs_f64(seconds));
     let steps = clock.samples(&mut updates);
-    let stop = Stop::default();
+    let stop = Interrupt::default();
     let evaluator = Evaluator::new(place, &stop, fast.graphs);
     let images = evaluator.batch(&updates.source).min(train.len());
     let mut evaluations =

@@ -3,7 +3,7 @@
 use super::parameters::Parameters;
 use super::shim::fused_sgd;
 use anyhow::{Result, ensure};
-use fathom::spec::Optimiser;
+use fathom_spec::Optimiser;
 use tch::{Kind, Tensor};
 
 const EPSILON: f64 = 1e-8;
@@ -119,9 +119,9 @@ impl Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::place::Place;
-    use fathom::arch::{Initial, Role};
-    use fathom::spec::Decay;
+    use crate::placement::Placement;
+    use fathom_arch::{Initial, Role};
+    use fathom_spec::Decay;
 
     fn parameters(decay: Decay) -> Parameters {
         let initial = |name: &str, role, value| Initial {
@@ -131,7 +131,7 @@ mod tests {
             role,
         };
         let all = [initial("w", Role::Weight, 1.0), initial("b", Role::Bias, 2.0)];
-        Parameters::new(&all, decay, Place::plain(tch::Device::Cpu, tch::Kind::Float))
+        Parameters::new(&all, decay, Placement::plain(tch::Device::Cpu, tch::Kind::Float))
     }
 
     /// Values after updates whose gradient is always (1, 1).

@@ -5,11 +5,11 @@
 //! first, and a flat copy of them in that kind is what it computes with: one conversion for all of
 //! them after each update.
 
-use super::place::Place;
+use super::placement::Placement;
 use anyhow::Result;
-use fathom::arch::{Initial, Role};
-use fathom::record::Layout;
-use fathom::spec::Decay;
+use fathom_arch::{Initial, Role};
+use fathom_record::Layout;
+use fathom_spec::Decay;
 use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
@@ -26,7 +26,7 @@ pub struct Parameters {
     places: HashMap<String, usize>,
     /// 1 where weight decay applies, 0 elsewhere; absent when it applies everywhere.
     decay_mask: Option<Tensor>,
-    place: Place,
+    place: Placement,
 }
 
 struct Parameter {
@@ -67,7 +67,7 @@ fn flattened(values: &Tensor, layout: Layout) -> Tensor {
 
 impl Parameters {
     /// Copies initial values, in the order of the layers, to their place.
-    pub fn new(initial: &[Initial], decay: Decay, place: Place) -> Self {
+    pub fn new(initial: &[Initial], decay: Decay, place: Placement) -> Self {
         let has_copies = place.compute != place.kind;
         let is_copied = |parameter: &Initial| has_copies && parameter.role != Role::Norm;
         let mut order: Vec<usize> = (0..initial.len()).collect();
@@ -146,7 +146,7 @@ impl Parameters {
     }
 
     /// Where they lie.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Placement {
         self.place
     }
 

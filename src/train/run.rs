@@ -1,27 +1,27 @@
 //! A run from its job to its end, or to the point from which it goes on.
 
-use super::course::{Course, Ending};
+use super::data_loader::DataLoader;
 use super::device;
-use super::diagnose::Diagnosis;
+use super::device_dataset::Source;
 use super::evaluate::Evaluator;
 use super::fault::Fault;
-use super::feed::Feed;
-use super::place::Place;
-use super::running::Running;
-use super::schedule::Rate;
+use super::interrupt::Interrupt;
+use super::layer_stats::Diagnosis;
+use super::learner::Learner;
+use super::placement::Placement;
+use super::running_metrics::RunningMetrics;
+use super::schedule::LrSchedule;
 use super::shim;
-use super::source::Source;
-use super::step::Trainer;
-use super::stop::Stop;
+use super::training_loop::{Ending, TrainingLoop};
 use anyhow::{Context, Result, anyhow};
-use fathom::arch::{self, Audit, Network};
-use fathom::data::{self, Augment, Dataset, Standardiser};
-use fathom::protocol::{Event, Job};
-use fathom::record::{
-    Checkpoint, DataRecord, Lock, LockError, Manifest, Patience, Revision, RunDir, SCHEMA, Spent,
+use fathom_arch::{self as arch, Audit, Network};
+use fathom_data::{self as data, Augment, Dataset, Standardiser};
+use fathom_protocol::{Event, Job};
+use fathom_record::{
+    Checkpoint, DataRecord, Lock, LockError, LockTiming, Manifest, Revision, RunDir, SCHEMA, Spent,
     State, Status,
 };
-use fathom::spec::{Grow, Settings};
+use fathom_spec::{Grow, Settings};
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -32,7 +32,7 @@ pub type Feedback<'a> = &'a mut dyn FnMut(Event);
 ///
 /// # Errors
 /// Whatever keeps it from training: another process that does, data, device, disk.
-pub fn run(job: &Job, stop: &Stop, feedback: Feedback) -> Result<Status, Fault> {
+pub fn run(job: &Job, stop: &Interrupt, feedback: Feedback) -> Result<Status, Fault> {
     let directory = RunDir::new(&job.directory);
     directory.create()?;
     let lock = lock(&directory, feedback)?;
@@ -47,7 +47,7 @@ pub fn run(job: &Job, stop: &Stop, feedback: Feedback) -> Result<Status, Fault> 
 }
 
 fn lock(directory: &RunDir, feedback: Feedback) -> Result<Lock, Fault> {
-    match Lock::acquire(&directory.lock(), "fathom-train", &Patience::default()) {
+    match Lock::acquire(&directory.lock(), "fathom-train", &LockTiming::default()) {
         Ok(taken) => {
             if let Some(owner) = taken.taken_over {
                 let text = format!("took over from {owner}, which is gone");
@@ -69,7 +69,7 @@ fn remove(path: &std::path::Path) -> Result<()> {
     }
 }
 
-fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Status, Fault> {
+fn train(job: &Job, stop: &Interrupt, lock: &Lock, feedback: Feedback) -> Result<Status, Fault> {
     let started = Instant::now();
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
@@ -78,15 +78,15 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
     let dataset = load(job, &settings, feedback).map_err(|error| Fault::data(&error))?;
     check(job, &settings, &dataset)?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let place = Place::new(device, job.layout, settings.training.precision);
+    let place = Placement::new(device, job.layout, settings.training.precision);
     let fast = device::fast(device, job.cuda, settings.training.precision)?;
     let directory = RunDir::new(&job.directory);
     let found = find(&directory, &dataset, feedback)?;
     let step = found.as_ref().map_or(0, |checkpoint| checkpoint.position.step);
     let shallower = shallower(job, &settings, step)?;
     let network = shallower.as_ref().unwrap_or(&job.network);
-    let mut trainer = Trainer::new(network, &settings, place, fast.graphs);
-    let mut rate = Rate::new(&settings.training);
+    let mut trainer = Learner::new(network, &settings, place, fast.graphs);
+    let mut rate = LrSchedule::new(&settings.training);
     let first_lr = rate.at(0);
     let (curve, running, position) = match found {
         Some(checkpoint) => {
@@ -95,7 +95,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
             rate.restore(position.warming.as_ref());
             feedback(Event::Resumed { step: position.step });
             let curve = directory.resume_curve(&position.curve)?;
-            (curve, Running::at(&position, device), Some(position))
+            (curve, RunningMetrics::at(&position, device), Some(position))
         }
         None => {
             let audit = job.network.audit();
@@ -107,7 +107,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
             }
             let manifest = manifest(job, &audit, &dataset, &standardiser, device);
             directory.write_manifest(&manifest)?;
-            (directory.curve_writer()?, Running::new(device), None)
+            (directory.curve_writer()?, RunningMetrics::new(device), None)
         }
     };
     let resident = fast.resident && settings.augment != Augment::ResizedCrop;
@@ -122,7 +122,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         }
         false => None,
     };
-    let mut course = Course {
+    let mut course = TrainingLoop {
         job,
         network,
         settings: &settings,
@@ -130,7 +130,7 @@ fn train(job: &Job, stop: &Stop, lock: &Lock, feedback: Feedback) -> Result<Stat
         sources,
         evaluator: Evaluator::new(place, stop, fast.graphs),
         records: fast.graphs,
-        feed: Feed::new(dataset.train.len(), &settings, place),
+        feed: DataLoader::new(dataset.train.len(), &settings, place),
         place,
         trainer,
         curve,

@@ -1,27 +1,27 @@
 //! The learning rate of every update.
 
-use fathom::spec::{Schedule, Training, Warmup};
+use fathom_spec::{Schedule, Training, Warmup};
 use std::collections::VecDeque;
 
 /// Batches over which the error is averaged that ends a warm-up "until the error falls".
 const WINDOW: usize = 50;
 
 /// Position in a schedule.
-pub struct Rate {
+pub struct LrSchedule {
     training: Training,
     /// Wrong answers in the last batches, until warm-up ends.
     recent: VecDeque<u64>,
     warming: bool,
 }
 
-impl Rate {
+impl LrSchedule {
     /// The start of this recipe.
     pub fn new(training: &Training) -> Self {
         let warming = matches!(training.warmup, Warmup::UntilError { .. });
         Self { training: training.clone(), recent: VecDeque::new(), warming }
     }
 
-    /// Rate of the update that follows `done` ones.
+    /// LrSchedule of the update that follows `done` ones.
     pub fn at(&self, done: u64) -> f64 {
         let lr = self.training.lr;
         let scheduled = match &self.training.schedule {
@@ -44,12 +44,12 @@ impl Rate {
         }
     }
 
-    /// Whether [`Rate::observe`] still has to be told of every batch.
+    /// Whether [`LrSchedule::observe`] still has to be told of every batch.
     pub fn is_watching(&self) -> bool {
         self.warming
     }
 
-    /// What [`Rate::restore`] needs besides the number of updates; nothing when no warm-up is
+    /// What [`LrSchedule::restore`] needs besides the number of updates; nothing when no warm-up is
     /// being watched.
     pub fn warming(&self) -> Option<Vec<u64>> {
         self.warming.then(|| self.recent.iter().copied().collect())
@@ -78,7 +78,7 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fathom::spec::{Decay, Optimiser};
+    use fathom_spec::{Decay, Optimiser};
 
     fn training(schedule: Schedule, warmup: Warmup) -> Training {
         Training {
@@ -100,22 +100,22 @@ mod tests {
     #[test]
     fn steps_fall_after_their_update_and_the_cosine_ends_at_zero() {
         let step = Schedule::Step { at: vec![32, 48], factor: 0.1 };
-        let rate = Rate::new(&training(step, Warmup::None));
+        let rate = LrSchedule::new(&training(step, Warmup::None));
         let at = |done| (rate.at(done) * 1e6).round() / 1e6;
         assert_eq!([at(0), at(31), at(32), at(48)], [0.1, 0.1, 0.01, 0.001]);
-        let rate = Rate::new(&training(Schedule::Cosine, Warmup::None));
+        let rate = LrSchedule::new(&training(Schedule::Cosine, Warmup::None));
         assert!((rate.at(50) - 0.05).abs() < 1e-12 && rate.at(100).abs() < 1e-12);
     }
 
     #[test]
     fn warm_up_is_constant_linear_or_until_the_error_falls() {
         let constant = Warmup::Constant { lr: 0.01, iterations: 5 };
-        let rate = Rate::new(&training(Schedule::Constant, constant));
+        let rate = LrSchedule::new(&training(Schedule::Constant, constant));
         assert_eq!([rate.at(4), rate.at(5)], [0.01, 0.1]);
         let linear = Warmup::Linear { lr: 0.0, iterations: 10 };
-        assert_eq!(Rate::new(&training(Schedule::Constant, linear)).at(5), 0.05);
+        assert_eq!(LrSchedule::new(&training(Schedule::Constant, linear)).at(5), 0.05);
         let until = Warmup::UntilError { lr: 0.01, error_pct: 80.0 };
-        let mut rate = Rate::new(&training(Schedule::Constant, until));
+        let mut rate = LrSchedule::new(&training(Schedule::Constant, until));
         for _ in 0..WINDOW {
             rate.observe(9);
         }

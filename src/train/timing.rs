@@ -1,15 +1,15 @@
 //! The clock of everything that is timed: updates, evaluations, matrix products, copies.
 
+use super::data_loader::DataLoader;
+use super::device_dataset::Source;
 use super::evaluate::Evaluator;
-use super::feed::Feed;
-use super::place::Place;
-use super::running::Running;
+use super::learner::Learner;
+use super::placement::Placement;
+use super::running_metrics::RunningMetrics;
 use super::shim::device::synchronize;
-use super::source::Source;
-use super::step::Trainer;
-use fathom::arch::Network;
-use fathom::record::CudaUse;
-use fathom::spec::Settings;
+use fathom_arch::Network;
+use fathom_record::CudaUse;
+use fathom_spec::Settings;
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -92,11 +92,11 @@ pub fn wait(device: Device) {
 
 /// A net in training, as a run trains it, whose updates are timed.
 pub struct Updates<'a> {
-    pub trainer: Trainer,
+    pub trainer: Learner,
     pub source: Source<'a>,
-    feed: Feed,
-    running: Running,
-    place: Place,
+    feed: DataLoader,
+    running: RunningMetrics,
+    place: Placement,
     lr: f64,
     done: u64,
     /// Seconds that the processor spent on batches.
@@ -108,15 +108,15 @@ impl<'a> Updates<'a> {
     pub fn new(
         network: &Network,
         settings: &Settings,
-        place: Place,
+        place: Placement,
         cuda: CudaUse,
         (source, images): (Source<'a>, usize),
     ) -> Self {
         Self {
-            trainer: Trainer::new(network, settings, place, cuda.graphs),
+            trainer: Learner::new(network, settings, place, cuda.graphs),
             source,
-            feed: Feed::new(images, settings, place),
-            running: Running::new(place.device),
+            feed: DataLoader::new(images, settings, place),
+            running: RunningMetrics::new(place.device),
             place,
             // As a diverging net would be slower for its subnormal numbers, the rate is small.
             lr: 1e-4 * settings.training.lr,

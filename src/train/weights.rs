@@ -2,11 +2,11 @@
 
 use super::net::Net;
 use super::parameters::Parameters;
-use super::place::Place;
+use super::placement::Placement;
 use anyhow::{Context, Result};
-use fathom::arch::Network;
-use fathom::record::{Values, Weights};
-use fathom::spec::Decay;
+use fathom_arch::Network;
+use fathom_record::{Values, Weights};
+use fathom_spec::Decay;
 use tch::{Device, Kind, Tensor};
 
 /// Parameters and moving averages by name.
@@ -26,7 +26,7 @@ pub fn export(net: &Net, parameters: &Parameters) -> Result<Weights> {
 ///
 /// # Panics
 /// When they do not.
-pub fn load(weights: &Weights, network: &Network, place: Place) -> (Net, Parameters) {
+pub fn load(weights: &Weights, network: &Network, place: Placement) -> (Net, Parameters) {
     let mut parameters = Parameters::new(&network.initial(0), Decay::All, place);
     let net = Net::new(network, &parameters);
     import(weights, &net, &mut parameters);

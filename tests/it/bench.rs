@@ -103,7 +103,7 @@ fn with_worker(bench: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let probe = format!(
         r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
-        fathom::protocol::BUILD
+        fathom::PROGRAM.build
     ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
     let peaks = r#"{"f32_flops":1e11,"flops":1e11,"copy_bytes_per_second":2e10}"#;
     let script = format!(

@@ -114,7 +114,7 @@ fn a_run_that_another_process_trains_is_left_alone() {
     let job = job(&runs[0], folder.path(), 1);
     let directory = RunDir::new(&job.directory);
     directory.create().expect("writable");
-    let patience = fathom::record::Patience::default();
+    let patience = fathom::record::LockTiming::default();
     let taken = fathom::record::Lock::acquire(&directory.lock(), "a test", &patience);
     let lock = taken.expect("free").lock;
     assert_eq!(session(&job, NEVER, 0).0, Some(i32::from(HELD)));
@@ -140,7 +140,7 @@ fn a_second_signal_ends_a_worker_at_once() {
         unsafe { libc::kill(child.id() as i32, signal) };
     };
     let wait = |millis| std::thread::sleep(std::time::Duration::from_millis(millis));
-    // Told between the row and the first update, it would stop before that.
+    // SignalEffect between the row and the first update, it would stop before that.
     wait(300);
     // What follows closely on the first is its echo, so the second comes later; that the update is
     // not over by then, the process is made to stand still meanwhile.

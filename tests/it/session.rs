@@ -1,6 +1,6 @@
 //! Workers that are started by hand, watched, and told to stop.
 
-use fathom::protocol::{BUILD, Event, Interval, Job};
+use fathom::protocol::{Event, Interval, Job};
 use fathom::record::{CudaUse, Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
 use std::io::{BufRead, BufReader, Write};
@@ -55,7 +55,7 @@ pub fn runs(folder: &Path) -> Vec<Run> {
 
 pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
     Job {
-        build: BUILD.into(),
+        build: fathom::PROGRAM.build.into(),
         id: run.id.clone(),
         arm: run.arm.clone(),
         axes: run.axes.clone(),

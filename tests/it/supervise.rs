@@ -12,7 +12,7 @@ fn with_worker(text: &str) -> tempfile::TempDir {
     let folder = with_experiment("");
     let probe = format!(
         r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
-        fathom::protocol::BUILD
+        fathom::PROGRAM.build
     ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\n\

@@ -6,5 +6,5 @@ mod every;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fathom::cli::main(&[&every::EVERY])
+    fathom::main(&[&every::EVERY])
 }

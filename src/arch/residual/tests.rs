@@ -1,6 +1,6 @@
 use super::*;
-use crate::arch::keys::complete;
-use crate::arch::{Activation, Init};
+use crate::keys::complete;
+use crate::{Activation, Init};
 use serde_json::json;
 
 fn net(family: &ResNet, depth: usize) -> Network {
@@ -132,7 +132,7 @@ fn skipinit_is_he_s_with_a_zero_at_the_end_of_each_branch() {
         skipinit.into_iter().partition(|p| p.name.ends_with(".scale"));
     assert!(
         scales.len() == 6
-            && scales.iter().all(|p| p.values == [0.0] && p.role == crate::arch::Role::Bias)
+            && scales.iter().all(|p| p.values == [0.0] && p.role == crate::Role::Bias)
     );
     assert_eq!(others, he);
 }

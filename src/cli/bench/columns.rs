@@ -1,9 +1,9 @@
 //! Figures and columns of `fathom bench`.
 
 use super::{Machine, Setting};
-use crate::cli::table::{Format, Table};
-use crate::protocol::{BenchJob, Benched};
+use crate::table::{Format, Table};
 use anyhow::Result;
+use fathom_protocol::{BenchJob, Benched};
 use serde_json::Value;
 
 /// What the columns mean.

@@ -1,8 +1,8 @@
 //! `--over depth=8,20,44`: the settings that are compared.
 
-use crate::cli::Usage;
-use crate::cli::network::KeyFlags;
-use crate::key::Kind;
+use crate::Usage;
+use crate::network::KeyFlags;
+use fathom_base::key::Kind;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 

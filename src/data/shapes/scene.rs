@@ -3,7 +3,7 @@
 //! Lengths are fractions of the picture's side, so that a scene is the same at every size.
 
 use super::figure;
-use crate::random::Stream;
+use fathom_base::random::Stream;
 
 /// Brightness and, for pictures in colour, what each channel adds to it, in grey levels.
 type Colour = [f32; 3];

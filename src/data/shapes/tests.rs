@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::{Source, Standardise, Standardiser};
+use crate::{Source, Standardise, Standardiser};
 
 #[test]
 fn the_pictures_are_frozen() {

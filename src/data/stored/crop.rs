@@ -2,9 +2,9 @@
 //! bilinear with a filter as wide as the shrinking (antialias), in Pillow's integer arithmetic.
 //! Pixels are rows × columns × 3 bytes.
 
-use crate::random::Stream;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fathom_base::random::Stream;
 
 /// A part of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a folder held when its images were stored, so that processes which come later need not look
 //! at each of a million files again.
 
+use super::super::content_hash::hex;
 use super::super::folder::Listing;
-use super::super::keyed::hex;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

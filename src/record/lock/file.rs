@@ -1,7 +1,7 @@
 //! What is done to a lock file. Every step is one that two machines cannot both succeed in.
 
 use super::Owner;
-use crate::record::atomic::make_readable;
+use fathom_base::make_readable;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -4,8 +4,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Short enough for tests; a beat that never comes unless it is asked for.
-const SHORT: Patience =
-    Patience { watch: Duration::from_millis(120), beat: Duration::from_secs(3600) };
+const SHORT: LockTiming =
+    LockTiming { watch: Duration::from_millis(120), beat: Duration::from_secs(3600) };
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -33,7 +33,7 @@ fn dead_pid() -> u32 {
     child.id()
 }
 
-fn held(result: Result<Taken, LockError>) -> Owner {
+fn held(result: Result<Acquired, LockError>) -> Owner {
     match result {
         Err(LockError::Held { owner, .. }) => *owner,
         other => panic!("{other:?}"),
@@ -66,7 +66,7 @@ fn the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once() {
             "dead" => owner.pid = dead_pid(),
             _ => owner.started -= 1,
         });
-        let patience = Patience { watch: Duration::from_secs(3600), ..SHORT };
+        let patience = LockTiming { watch: Duration::from_secs(3600), ..SHORT };
         let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
         assert_eq!(taken.taken_over, Some(left), "{name}");
         taken.lock.check().unwrap();
@@ -129,7 +129,7 @@ fn the_lock_of_another_host_is_held_when_its_counter_moves() {
             left.beat += 1;
             assert!(file::renew(&path, &left).unwrap());
         });
-        let patience = Patience { watch: Duration::from_secs(10), ..SHORT };
+        let patience = LockTiming { watch: Duration::from_secs(10), ..SHORT };
         let begun = Instant::now();
         let owner = held(Lock::acquire(&path, "fathom run", &patience));
         assert_eq!((owner.host.as_str(), owner.beat), ("node7", 1));
@@ -141,7 +141,7 @@ fn the_lock_of_another_host_is_held_when_its_counter_moves() {
 #[test]
 fn a_lock_that_is_held_is_renewed_in_bytes_of_the_same_length() {
     let (_folder, path) = folder();
-    let patience = Patience { beat: Duration::from_millis(5), ..SHORT };
+    let patience = LockTiming { beat: Duration::from_millis(5), ..SHORT };
     let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
     let length = std::fs::metadata(&path).unwrap().len();
     let begun = Instant::now();
@@ -205,7 +205,7 @@ fn a_lock_that_was_moved_away_by_mistake_comes_back_and_is_not_lost() {
 #[test]
 fn a_lost_lock_is_noticed_and_neither_renewed_nor_removed() {
     let (_folder, path) = folder();
-    let patience = Patience { beat: Duration::from_millis(5), ..SHORT };
+    let patience = LockTiming { beat: Duration::from_millis(5), ..SHORT };
     let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
     let token = taken.lock.token().clone();
     token.check().unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::Experiment;
+use crate::Experiment;
 use std::path::Path;
 
 const ARMS: &str = "[network]\nfamily = \"plain\"\ndepth = 8\nwidth = 4\n\

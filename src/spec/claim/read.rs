@@ -1,11 +1,11 @@
 //! A `[[claim]]` from its table.
 
 use super::{Claim, LAYER_METRICS, Relation, Selector, Tune};
-use crate::record::metric_columns;
-use crate::spec::SpecError;
-use crate::spec::file::{Reader, Table, Values, full_name};
-use crate::spec::leaves::{json, number, numbers, word};
-use crate::spec::published::published;
+use crate::SpecError;
+use crate::file::{Reader, Table, Values, full_name};
+use crate::leaves::{json, number, numbers, word};
+use crate::published::published;
+use fathom_record::metric_columns;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
@@ -48,11 +48,7 @@ struct Given {
 
 impl Claim {
     /// Reads a `[[claim]]`.
-    pub(in crate::spec) fn read(
-        reader: &Reader,
-        table: &Table<'_>,
-        place: &str,
-    ) -> Result<Self, SpecError> {
+    pub(crate) fn read(reader: &Reader, table: &Table<'_>, place: &str) -> Result<Self, SpecError> {
         let mut given = Given::default();
         let mut place = place.to_owned();
         for (key, value) in table {
@@ -60,7 +56,7 @@ impl Claim {
             let fail = |message: String| SpecError { place: here.clone(), message };
             let written = key.get_ref().as_ref();
             let Some(&key) = KNOWN.iter().find(|known| **known == written) else {
-                let near = crate::key::nearest(written, KNOWN);
+                let near = fathom_base::key::nearest(written, KNOWN);
                 let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
                 return Err(fail(format!("unknown key {written}{hint} ({FORMS})")));
             };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::{Claims, Experiment};
+use crate::{Claims, Experiment};
 use std::path::Path;
 
 const BASE: &str = r#"

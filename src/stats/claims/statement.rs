@@ -1,7 +1,7 @@
 //! What a claim says, in words.
 
-use crate::key::short;
-use crate::spec::{Arm, Choice, Claim, Relation};
+use fathom_base::key::short;
+use fathom_spec::{Arm, Choice, Claim, Relation};
 
 /// One sentence without a full stop: the metric, the arms, the margin with its unit.
 pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &Choice)]) -> String {

@@ -1,6 +1,6 @@
 use super::*;
-use crate::record::{CurveRow, Facts, Made, RunCurve, State};
-use crate::spec::Experiment;
+use fathom_record::{CurveRow, Made, Provenance, RunCurve, State};
+use fathom_spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -63,7 +63,8 @@ fn verdicts(text: &str, error: impl Fn(u64, f64, u64) -> Option<f64>) -> Vec<Ver
         };
         runs.insert(run.id.clone(), curve);
         let made = Made { classes: 10, ..Made::default() };
-        let fact = Facts { config: run.config.clone(), arm: run.arm.clone(), manifest: Some(made) };
+        let fact =
+            Provenance { config: run.config.clone(), arm: run.arm.clone(), manifest: Some(made) };
         facts.insert(run.id.clone(), fact);
     }
     check(&experiment.claims, &experiment.deciding, &Evidence::new(runs, facts))

@@ -1,5 +1,5 @@
 use super::*;
-use crate::random::{Purpose, Stream};
+use fathom_base::random::{Purpose, Stream};
 
 const AT_LEAST_5: Region = Region { low: Some(5.0), high: None };
 const WITHIN_1: Region = Region { low: Some(-1.0), high: Some(1.0) };

@@ -1,6 +1,6 @@
 //! Slurm's programs, and what they say.
 
-use crate::record::TaskId;
+use fathom_record::TaskId;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;

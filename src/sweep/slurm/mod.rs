@@ -8,13 +8,13 @@ mod script;
 pub use client::{Limits, Place, Queue, Refusal, Slurm};
 pub use script::Script;
 
-use crate::spec::Run;
+use fathom_spec::Run;
 
 /// Seconds before its end at which a task is told to stop, where its time is long enough.
 const AHEAD: u64 = 120;
 
 /// The runs of each task, `per_task` each: seed by seed and the longest first, as slots take them.
 pub fn tasks(mut runs: Vec<&Run>, per_task: usize) -> Vec<Vec<String>> {
-    super::slot::order(&mut runs);
+    super::worker_slot::order(&mut runs);
     runs.chunks(per_task).map(|runs| runs.iter().map(|run| run.id.clone()).collect()).collect()
 }

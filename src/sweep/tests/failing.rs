@@ -35,7 +35,7 @@ fn a_run_that_lacked_memory_runs_alone() {
     let trial = Trial::new();
     let (now, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let both = Barrier::new(2);
-    let fake = |job: &Job, _: &Control| {
+    let fake = |job: &Job, _: &Shutdown| {
         let beside = now.fetch_add(1, Ordering::SeqCst);
         let is_it = job.id.contains("-s0-");
         let first = is_it && failed.load(Ordering::SeqCst) == 0;
@@ -59,7 +59,7 @@ fn a_device_that_fails_three_different_runs_is_left_for_the_others() {
     let trial = Trial::new();
     let runs = with_seeds(8);
     let options = Options { devices: vec!["cuda:0".into(), "cuda:1".into()], ..options(1) };
-    let fake = |job: &Job, _: &Control| {
+    let fake = |job: &Job, _: &Shutdown| {
         std::thread::sleep(Duration::from_millis(2));
         Ok(if job.device == "cuda:0" { State::LostDevice } else { State::Done })
     };
@@ -84,12 +84,12 @@ fn without_a_device_the_sweep_ends_and_says_why() {
 #[test]
 fn a_success_clears_a_device() {
     let trial = Trial::new();
-    let fake = |job: &Job, _: &Control| match job.id.contains("-s2-") {
+    let fake = |job: &Job, _: &Shutdown| match job.id.contains("-s2-") {
         true => Ok(State::Done),
         false => Ok(State::OutOfMemory),
     };
     let outcome = trial.run(&with_seeds(5), &options(1), fake).unwrap();
-    assert_eq!(outcome, Outcome::default());
+    assert_eq!(outcome, SweepReport::default());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_full_disk_ends_dispatching_and_bad_data_that_of_its_runs() {
     let trial = Trial::new();
     let text = TEXT.replace("\"network.depth\" = [8, 14]", "\"data.train\" = [200, 300]");
     let mixed = of(&text.replace("family = \"plain\"", "family = \"plain\"\ndepth = 8"));
-    let fake = |job: &Job, _: &Control| match job.config["data.train"] == 200 {
+    let fake = |job: &Job, _: &Shutdown| match job.config["data.train"] == 200 {
         true => Ok(State::BadData),
         false => Ok(State::Done),
     };

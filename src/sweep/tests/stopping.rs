@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_first_signal_lets_runs_stop_and_begins_none() {
     let trial = Trial::new();
-    let fake = |_: &Job, control: &Control| {
+    let fake = |_: &Job, control: &Shutdown| {
         control.signal(libc::SIGTERM);
         Err(Ended::Stopped)
     };
@@ -13,7 +13,7 @@ fn the_first_signal_lets_runs_stop_and_begins_none() {
     assert_eq!(trial.tally(&runs()), [(State::Pending, 3), (State::Interrupted, 1)].into());
     assert!(trial.directory.curves().exists());
     // The same command goes on.
-    let trial = Trial { control: Control::new(), ..trial };
+    let trial = Trial { control: Shutdown::new(), ..trial };
     trial.run(&runs(), &options(1), |_, _| Ok(State::Done)).unwrap();
     assert_eq!(trial.tally(&runs()), [(State::Done, 4)].into());
 }
@@ -22,7 +22,7 @@ fn the_first_signal_lets_runs_stop_and_begins_none() {
 fn a_run_that_is_killed_while_stopping_is_not_tried_again() {
     let trial = Trial::new();
     let run = &with_seeds(1);
-    let fake = |_: &Job, control: &Control| {
+    let fake = |_: &Job, control: &Shutdown| {
         let now = std::time::Instant::now();
         control.signal_at(libc::SIGINT, now);
         control.signal_at(libc::SIGINT, now + Duration::from_secs(1));
@@ -39,7 +39,7 @@ fn no_more_runs_begin_than_fit_into_memory() {
     let each = reserved(&runs[0]);
     for (room, most) in [(each * 2 + 1, 2), (each / 2, 1), (each * 4, 4)] {
         let (now, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let fake = |_: &Job, _: &Control| {
+        let fake = |_: &Job, _: &Shutdown| {
             peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
             now.fetch_sub(1, Ordering::SeqCst);
@@ -55,7 +55,7 @@ fn no_more_runs_begin_than_fit_into_memory() {
 fn a_run_that_another_process_trains_is_asked_for_again_and_left_alone() {
     let trial = Trial::new();
     let runs = with_seeds(2);
-    let fake = |job: &Job, _: &Control| match job.id.contains("-s0-") {
+    let fake = |job: &Job, _: &Shutdown| match job.id.contains("-s0-") {
         true => Err(Ended::Held("held by somebody".into())),
         false => Ok(State::Done),
     };
@@ -69,10 +69,10 @@ fn a_run_that_another_process_trains_is_asked_for_again_and_left_alone() {
 #[test]
 fn a_sweep_whose_lock_is_lost_begins_nothing_more() {
     let trial = Trial::new();
-    let patience = Patience::default();
+    let patience = LockTiming::default();
     let taken = Lock::acquire(&trial.directory.lock(), "test", &patience).unwrap();
     let lock = taken.lock.token();
-    let executor = &Fake(|_: &Job, _: &Control| {
+    let executor = &Fake(|_: &Job, _: &Shutdown| {
         std::fs::remove_file(&lock.path).unwrap();
         Ok(State::Done)
     });

@@ -1,12 +1,12 @@
 //! A network's description as libtorch operations.
 
 mod norm;
-mod observe;
+mod taps;
 
-pub use observe::{Averages, Pass, Seen, observe};
+pub use taps::{Averages, Pass, Seen, observe};
 
 use super::parameters::Parameters;
-use fathom::arch::{AVERAGES, Activation, Layer, Network, Shortcut};
+use fathom_arch::{AVERAGES, Activation, Layer, Network, Shortcut};
 use norm::{After, Normalisation};
 use tch::Tensor;
 

@@ -2,8 +2,8 @@
 //! (1803.08494) and over all channels (1607.06450) of one image.
 
 use super::Mode;
-use crate::train::shim::NormRelu;
-use fathom::arch::Norm;
+use crate::shim::NormRelu;
+use fathom_arch::Norm;
 use tch::Tensor;
 
 /// γ and β per channel, and for batch normalisation the moving averages of mean and variance.

@@ -2,11 +2,11 @@
 //! which says how weights and images come from integers.
 
 use super::{Mode, Net};
-use crate::train::parameters::Parameters;
-use crate::train::place::Place;
-use crate::train::weights;
-use fathom::arch::{Network, Published, network};
-use fathom::record::{Values, Weights};
+use crate::parameters::Parameters;
+use crate::placement::Placement;
+use crate::weights;
+use fathom_arch::{Network, Published, network};
+use fathom_record::{Values, Weights};
 use serde_json::Value;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -80,7 +80,7 @@ struct Case {
 
 impl Case {
     fn new(name: &str, published: &str, set: &[(&str, Value)], kind: Kind) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parity");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/parity");
         let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
         let fixture: Value = serde_json::from_str(&text).unwrap();
         let shape: Vec<usize> = numbers(&fixture["input"]).iter().map(|n| *n as usize).collect();
@@ -103,7 +103,8 @@ impl Case {
                 assert!((f64::from(*ours) - theirs).abs() < 1e-8, "{name}: {ours} and {theirs}");
             }
         }
-        let (net, parameters) = weights::load(&given, &network, Place::plain(Device::Cpu, kind));
+        let (net, parameters) =
+            weights::load(&given, &network, Placement::plain(Device::Cpu, kind));
         let dims: Vec<i64> = shape.iter().map(|n| *n as i64).collect();
         let images = Tensor::from_slice(&pixels).view(dims.as_slice()).to_kind(kind);
         let labels: Vec<i64> = (0..dims[0]).map(|j| (37 * j + 11) % classes as i64).collect();

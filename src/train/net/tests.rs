@@ -1,9 +1,9 @@
 use super::*;
-use crate::train::parameters::Parameters;
-use crate::train::place::Place;
-use fathom::arch::{defaults, family, network};
-use fathom::record::Layout;
-use fathom::spec::{Decay, Precision};
+use crate::parameters::Parameters;
+use crate::placement::Placement;
+use fathom_arch::{defaults, family, network};
+use fathom_record::Layout;
+use fathom_spec::{Decay, Precision};
 use tch::{Device, Kind};
 
 pub const TRAIN: Mode = Mode::Train { norm_batch: None };
@@ -38,7 +38,7 @@ fn build_as(
     keys.extend(set.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     let network = network(&keys, [3, size, size], 10).unwrap();
     let parameters =
-        Parameters::new(&network.initial(0), Decay::All, Place::plain(Device::Cpu, kind));
+        Parameters::new(&network.initial(0), Decay::All, Placement::plain(Device::Cpu, kind));
     let net = Net::new(&network, &parameters);
     (network, parameters, net)
 }
@@ -294,7 +294,7 @@ fn layouts_agree_and_so_do_short_numbers_roughly() {
         let depth = if family == "dense" { 10 } else { 8 };
         let set = [("network.family", family.into()), ("network.depth", depth.into())];
         let network = build_as(&set, 12, Kind::Float).0;
-        let step = |place: Place| {
+        let step = |place: Placement| {
             let parameters = Parameters::new(&network.initial(0), Decay::All, place);
             let net = Net::new(&network, &parameters);
             let logits = net.forward(&place.images(&images_of(6, 12)), TRAIN).to_kind(place.kind);
@@ -303,9 +303,9 @@ fn layouts_agree_and_so_do_short_numbers_roughly() {
             let gradients = parameters.export(&parameters.gradients(&loss)).unwrap();
             (Tensor::from_slice(&gradients), loss.double_value(&[]))
         };
-        let double = Place::plain(Device::Cpu, Kind::Double);
-        let last = Place { layout: Layout::ChannelsLast, ..double };
-        let short = Place::new(Device::Cpu, Layout::ChannelsLast, Precision::Bf16);
+        let double = Placement::plain(Device::Cpu, Kind::Double);
+        let last = Placement { layout: Layout::ChannelsLast, ..double };
+        let short = Placement::new(Device::Cpu, Layout::ChannelsLast, Precision::Bf16);
         let ((expected, loss), (gradients, same)) = (step(double), step(last));
         assert!((loss - same).abs() < 1e-10, "{family}: {loss} {same}");
         let size = expected.abs().max().double_value(&[]);

@@ -1,7 +1,7 @@
 //! The results of a large sweep that nobody ran.
 
 use crate::support::with_experiment_in;
-use fathom::random::{Purpose, Stream};
+use fathom::base::random::{Purpose, Stream};
 use fathom::record::{
     CurveRow, DataRecord, Execution, Manifest, Resolved, Revision, RunDir, SCHEMA, State, Status,
     SweepDir,

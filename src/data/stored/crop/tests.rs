@@ -1,5 +1,5 @@
 use super::*;
-use crate::random::Purpose;
+use fathom_base::random::Purpose;
 use serde::Deserialize;
 
 const SIDES: (usize, usize) = (45, 60);

@@ -107,7 +107,7 @@ fn one_operation_does_what_libtorch_s_do_one_after_the_other() {
         {
             let place = |x: Tensor| {
                 let x = x.to_kind(kind);
-                if is_last && x.dim() == 4 { crate::train::place::channels_last(&x) } else { x }
+                if is_last && x.dim() == 4 { crate::placement::channels_last(&x) } else { x }
             };
             let x = place(numbers(shape));
             let added = has_added.then(|| place(numbers(shape).cos()));

@@ -1,0 +1,67 @@
+//! Files appear whole or not at all.
+
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes `bytes` to a temporary file beside `path`, syncs it and renames it into place.
+///
+/// # Errors
+/// When the folder cannot be written, naming the file; what stood under `path` before is untouched.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_after(path, bytes, || Ok(()))
+}
+
+/// The same with something to be done or asked between writing and renaming, such as whether a
+/// lock is still held.
+///
+/// # Errors
+/// As for [`write_atomically`], and what `before` says.
+pub fn write_after(path: &Path, bytes: &[u8], before: impl FnOnce() -> Result<()>) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let context = || format!("cannot write {}", path.display());
+    let write = || -> std::io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        make_readable(&file)?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    let file = write().with_context(context)?;
+    before()?;
+    file.persist(path).map_err(|failure| failure.error).with_context(context)?;
+    // The new name, too, must survive a loss of power.
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)
+}
+
+/// Temporary files are private to their owner; results are for everybody the umask allows.
+pub fn make_readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // SAFETY: umask only swaps a number of this process; it is put back at once.
+    let mask = unsafe {
+        let mask = libc::umask(0o022);
+        libc::umask(mask);
+        mask
+    };
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !mask))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_rubbish() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status.json");
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        let missing = folder.path().join("absent/status.json");
+        let message = write_atomically(&missing, b"x").unwrap_err().to_string();
+        assert!(message.contains("absent/status.json"), "{message}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

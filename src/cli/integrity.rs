@@ -1,0 +1,29 @@
+//! Results whose manifests were edited are not those of the runs that they name.
+
+use anyhow::{Result, ensure};
+use fathom_arch::family;
+use fathom_record::SweepDir;
+use fathom_spec::fingerprint;
+
+/// Refuses a directory with a `run.json` whose configuration is not the one that its id was made of.
+/// Other programs name their runs as they like: only ids of fathom's own are held to it, and only
+/// of families whose keys this program knows.
+///
+/// # Errors
+/// Naming the file.
+pub fn check(directory: &SweepDir) -> Result<()> {
+    for (id, facts) in directory.facts()? {
+        let family_name = facts.config.get("network.family").and_then(|name| name.as_str());
+        let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())
+            && family_name.is_some_and(|name| family(name).is_some());
+        let (found, named) =
+            (fingerprint(&facts.config), id.rsplit('-').next().unwrap_or_default());
+        ensure!(
+            !ours || found == named,
+            "{}: its configuration is not the one that the id was made of (hash {found}, the id has \
+             {named}): the file was edited",
+            directory.run(&id).root().join("run.json").display()
+        );
+    }
+    Ok(())
+}
