@@ -6,7 +6,7 @@
 use fathom::arch::{
     Activation, Dims, Family, FamilyKeys, Init, InvalidKey, Layer, Network, Norm, Shortcut,
 };
-use fathom::key::{Default, Key, Kind, key};
+use fathom::base::key::{Default, Key, Kind, key};
 
 /// The family.
 pub struct Every;
