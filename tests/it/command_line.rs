@@ -48,7 +48,7 @@ fn a_value_of_the_wrong_kind_says_what_is_valid() {
 }
 
 #[test]
-fn a_key_that_does_nothing_in_any_run_is_refused() {
+fn a_key_without_an_effect_in_any_run_is_refused() {
     let folder = with_experiment("");
     let idle = ["plan", "tiny.toml", "--set", "training.schedule.factor=0.5"];
     let errors = fail(folder.path(), 2, &idle);
@@ -56,7 +56,7 @@ fn a_key_that_does_nothing_in_any_run_is_refused() {
 }
 
 #[test]
-fn a_key_that_does_nothing_in_some_runs_merges_them_and_the_plan_says_so() {
+fn a_key_without_an_effect_in_some_runs_merges_them_and_the_plan_says_so() {
     let folder = with_experiment(
         "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\
          \"network.shortcut_scale\" = [0.5, 1.0]\n",
@@ -207,10 +207,13 @@ fn runs_keep_their_names_when_keys_are_added() {
     let home = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = succeed(home, &["plan", "experiments/cifar10-small.toml", "--format", "csv"]);
     let planned: Vec<&str> = table.lines().filter_map(|line| line.split(',').next()).collect();
+    let mut count = 0;
     for run in std::fs::read_dir(home.join("results/cifar10-small/runs")).expect("results") {
         let id = run.expect("readable").file_name().into_string().expect("text");
         assert!(planned.contains(&id.as_str()), "{id}");
+        count += 1;
     }
+    assert_eq!(count, planned.len() - 1, "all but the header of the table are runs");
 }
 
 #[test]
