@@ -3,7 +3,7 @@
 use super::Layerwise;
 use anyhow::Result;
 use fathom_record::{LayerRow, Layout, Made, Provenance, RunCurve, State, SweepDir};
-use fathom_spec::{Candidates, Config, LAYER_METRICS, completed};
+use fathom_spec::{Candidates, Config, LayerMetric, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcomes of a results directory by run id.
@@ -76,7 +76,7 @@ impl Evidence {
                 match (before, chance) {
                     (Some(value), _) => Final::Value(value),
                     (None, Some(chance)) => Final::Chance(chance),
-                    (None, None) if LAYER_METRICS.contains(&metric) => {
+                    (None, None) if LayerMetric::named(metric).is_some() => {
                         Final::Missing(format!("{id} diverged, and chance has no {metric}"))
                     }
                     (None, None) => Final::Missing(format!(
@@ -90,7 +90,7 @@ impl Evidence {
     }
 
     fn measured(&self, run: &RunCurve, metric: &str, step: Option<u64>) -> Option<f64> {
-        let value = if LAYER_METRICS.contains(&metric) {
+        let value = if let Some(metric) = LayerMetric::named(metric) {
             Layerwise::figure(self.layers.get(&run.id)?, metric, step)
         } else {
             match step {
