@@ -1,36 +1,41 @@
 //! `fathom report`: the HTML page, the Markdown summary, and tables in other files.
 
+mod marker;
+
 use super::stderr::say;
 use super::table::{Format, numbers};
-use super::{Usage, check, integrity};
-use anyhow::{Context, Result, bail, ensure};
-use clap::Parser;
+use super::{check, integrity};
+use anyhow::{Context, Result, bail};
 use fathom_base::write_atomically;
 use fathom_plot::Results;
 use fathom_record::SweepDir;
 use fathom_report::{self as report, Report, markdown, opening_comment};
 use fathom_spec::Claims;
-use fathom_stats::{self as stats, table_columns};
+use fathom_stats as stats;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Report what came out: one HTML file that needs no network, and a summary in Markdown
+/// Report results: one HTML file that needs no network, and a summary in Markdown
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory
     #[arg(required_unless_present = "splice")]
     dir: Option<PathBuf>,
-    /// Where the page goes [default: DIR/report.html]
+    /// File of the HTML page [default: DIR/report.html]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Renew the marked tables of these Markdown files instead
+    /// Update the generated tables of these Markdown files instead
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["dir", "out"])]
     splice: Vec<PathBuf>,
-    /// With --splice: change nothing, and fail where a table is stale
+    /// With --splice: change nothing, and fail if a table is out of date
     #[arg(long, requires = "splice")]
     check: bool,
 }
 
+/// Writes the report of a directory, or updates the tables of text files.
+///
+/// # Errors
+/// When results or text files cannot be read or written, or with `--check` if a table is out of date.
 pub fn run(args: &Args) -> Result<ExitCode> {
     for file in &args.splice {
         splice(file, args.check)?;
@@ -52,7 +57,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Everything that a report is made of.
+/// Reads results, experiment file and claims of a directory.
 fn load(directory: &SweepDir) -> Result<Report> {
     integrity::check(directory)?;
     let results = Results::load(directory)?;
@@ -67,7 +72,10 @@ fn load(directory: &SweepDir) -> Result<Report> {
     report.command = format!("fathom run {}", root.join("experiment.toml").display());
     let file = directory.experiment();
     if !file.exists() {
-        say(format!("note: {} is missing: neither question nor claims", file.display()));
+        say(format!(
+            "note: {} is missing, so the report has no question and no claims",
+            file.display()
+        ));
         return Ok(report);
     }
     let text = std::fs::read_to_string(&file)
@@ -88,13 +96,13 @@ fn load(directory: &SweepDir) -> Result<Report> {
     Ok(report)
 }
 
-/// The first letter as a capital: the question follows a colon in its file.
+/// Capitalises the first letter, as a question follows a colon in its file.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The figures that lie in the directory, relative to it.
+/// Paths of the figures in the directory, relative to it.
 fn figures(directory: &SweepDir) -> Vec<String> {
     let drawn = |figure: fathom_plot::Figure| {
         let files = ["png", "svg"].map(|ending| format!("figures/{}.{ending}", figure.word()));
@@ -103,43 +111,11 @@ fn figures(directory: &SweepDir) -> Vec<String> {
     fathom_plot::Figure::ALL.iter().copied().filter_map(drawn).collect()
 }
 
-/// What may stand in a marker.
-#[derive(Parser)]
-#[command(name = "fathom", no_binary_name = true, disable_help_flag = true)]
-enum Marker {
-    /// A table of results
-    Report {
-        dir: PathBuf,
-        #[arg(long, value_enum)]
-        table: Which,
-        /// Columns of `final`, by default all
-        #[arg(long, value_delimiter = ',')]
-        metric: Vec<String>,
-    },
-    /// What was asked in these results directories, and what came out
-    Experiments {
-        #[arg(required = true)]
-        dirs: Vec<PathBuf>,
-    },
-    /// A CSV file, or some of its columns
-    Csv {
-        file: PathBuf,
-        #[arg(long, value_delimiter = ',')]
-        columns: Vec<String>,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Which {
-    Final,
-    Claims,
-}
-
 fn splice(file: &Path, only_check: bool) -> Result<()> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let home = file.parent().unwrap_or(Path::new(""));
-    let made = report::splice::splice(&text, |words| render(words, home))
+    let made = report::splice::splice(&text, |words| marker::render(words, home))
         .with_context(|| format!("in {}", file.display()))?;
     if made == text {
         return Ok(());
@@ -147,7 +123,7 @@ fn splice(file: &Path, only_check: bool) -> Result<()> {
     if only_check {
         let line = report::splice::first_difference(&text, &made);
         bail!(
-            "{}:{line}: is stale; renew it with: fathom report --splice {}",
+            "{}:{line}: is out of date; update it with: fathom report --splice {}",
             file.display(),
             file.display()
         );
@@ -155,60 +131,4 @@ fn splice(file: &Path, only_check: bool) -> Result<()> {
     write_atomically(file, made.as_bytes())?;
     println!("{}", file.display());
     Ok(())
-}
-
-fn render(words: &[String], home: &Path) -> Result<String> {
-    let marker = Marker::try_parse_from(words).map_err(|error| {
-        let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let known = "report DIR --table final|claims [--metric M,…], experiments DIR…, \
-                     csv FILE [--columns A,…]";
-        Usage(format!("{first} (a marker is: {known})"))
-    })?;
-    match marker {
-        Marker::Report { dir, table, metric } => {
-            let report = load(&SweepDir::new(home.join(dir)))?;
-            if table == Which::Claims {
-                return Ok(report::claims(&report.verdicts));
-            }
-            let known: Vec<&str> = table_columns().collect();
-            for name in &metric {
-                let is_known = known.contains(&name.as_str());
-                ensure!(is_known, "--metric {name}: there is {}", known.join(", "));
-            }
-            let all: Vec<&str> = match metric.is_empty() {
-                true => known,
-                false => metric.iter().map(String::as_str).collect(),
-            };
-            Ok(report::finals(&report.summary, &all))
-        }
-        Marker::Experiments { dirs } => {
-            let load = |dir: &PathBuf| Ok((dir.clone(), load(&SweepDir::new(home.join(dir)))?));
-            let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
-            Ok(report::experiments(&reports))
-        }
-        Marker::Csv { file, columns } => csv_table(&home.join(file), &columns),
-    }
-}
-
-fn csv_table(path: &Path, columns: &[String]) -> Result<String> {
-    let context = || format!("cannot read {}", path.display());
-    let mut reader = csv::Reader::from_path(path).with_context(context)?;
-    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    let mut places: Vec<usize> = (0..header.len()).collect();
-    if !columns.is_empty() {
-        let place = |name: &String| {
-            let place = header.iter().position(|known| known == name);
-            place.with_context(|| {
-                format!("{}: no column {name}; there is {}", path.display(), header.join(", "))
-            })
-        };
-        places = columns.iter().map(place).collect::<Result<_>>()?;
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.with_context(context)?;
-        rows.push(places.iter().map(|place| record[*place].to_owned()).collect());
-    }
-    let headers: Vec<String> = places.iter().map(|place| header[*place].clone()).collect();
-    Ok(report::table(&headers, &rows))
 }

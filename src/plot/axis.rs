@@ -1,21 +1,29 @@
-//! One axis: its ends, its ticks and their labels, linear or logarithmic.
+//! Linear and logarithmic axes: ends, ticks and tick labels.
 
+use super::rounding::{pixel, short_number};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::Range;
 
-/// An axis for plotters with ticks of our own choosing.
+/// A linear or logarithmic axis that places its own ticks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
     low: f64,
     high: f64,
     log: bool,
     ticks: Vec<f64>,
-    /// What stands at the ticks instead of their own values.
+    /// Numbers shown at the ticks 0, 1, 2, …; the values of the ticks if absent.
     labels: Option<Vec<f64>>,
 }
 
+/// An axis with the title that stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TitledAxis {
+    pub(super) axis: Axis,
+    pub(super) title: String,
+}
+
 impl Axis {
-    /// From 0 to at least `high`, ending on a tick.
+    /// Linear axis from 0 to at least `high`, ending on a tick.
     pub(super) fn from_zero(high: f64) -> Self {
         let high = if high > 0.0 && high.is_finite() { high } else { 1.0 };
         let step = nice_step(high / 5.0);
@@ -24,7 +32,7 @@ impl Axis {
         Self { low: 0.0, high: count * step, log: false, ticks, labels: None }
     }
 
-    /// From 0 to exactly `high`: for iterations, which end where training ends.
+    /// Linear axis from 0 to exactly `high`, for iterations, which end where training ends.
     pub(super) fn up_to(high: f64) -> Self {
         let mut axis = Self::from_zero(high);
         if high > 0.0 && high.is_finite() {
@@ -34,7 +42,7 @@ impl Axis {
         axis
     }
 
-    /// From `low` to `high`, both on ticks.
+    /// Linear axis from at most `low` to at least `high`, both ends on ticks.
     pub(super) fn between(low: f64, high: f64) -> Self {
         let (low, high) = if low < high { (low, high) } else { (low - 1.0, low + 1.0) };
         let step = nice_step((high - low) / 5.0);
@@ -43,20 +51,21 @@ impl Axis {
         Self { low: first * step, high: last * step, log: false, ticks, labels: None }
     }
 
-    /// The places 0, 1, 2, … of these values, each with its tick and room around it.
+    /// Axis of the positions 0, 1, 2, …, each with a tick that is labelled with its value, and half a
+    /// position of room at both ends.
     pub(super) fn categories(values: &[f64]) -> Self {
         let ticks = (0..values.len()).map(|place| place as f64).collect();
         let high = values.len() as f64 - 0.5;
         Self { low: -0.5, high, log: false, ticks, labels: Some(values.to_vec()) }
     }
 
-    /// Without words at its ticks.
+    /// The same axis without ticks.
     pub(super) fn without_labels(mut self) -> Self {
         self.ticks.clear();
         self
     }
 
-    /// Logarithmic from `low` to `high`, both positive.
+    /// Logarithmic axis from `low` to `high`, which must be positive; other ends are replaced.
     pub(super) fn log(low: f64, high: f64) -> Self {
         let low = if low > 0.0 && low.is_finite() { low } else { 1.0 };
         let high = if high > low && high.is_finite() { high } else { low * 10.0 };
@@ -68,7 +77,8 @@ impl Axis {
         Self { low, high, log: true, ticks: all.filter(inside).collect(), labels: None }
     }
 
-    /// The axis of values that each deserve a tick (depths), with room at both ends.
+    /// Axis with a tick at each value (depths) where labels do not touch, and room at both ends. `values`
+    /// are in ascending order.
     pub(super) fn at_values(values: &[f64], log: bool) -> Self {
         let (low, high) = ends(values).unwrap_or((0.0, 1.0));
         let mut axis = if log && low > 0.0 {
@@ -88,22 +98,28 @@ impl Axis {
         axis
     }
 
-    /// The upper end.
+    /// The axis with its title.
+    pub(super) fn titled(self, title: impl Into<String>) -> TitledAxis {
+        TitledAxis { axis: self, title: title.into() }
+    }
+
+    /// Upper end.
     pub(super) fn high(&self) -> f64 {
         self.high
     }
 
-    /// The lower end.
+    /// Lower end.
     pub(super) fn low(&self) -> f64 {
         self.low
     }
 
-    /// Whether it is logarithmic.
+    /// Whether the axis is logarithmic.
     pub(super) fn is_log(&self) -> bool {
         self.log
     }
 
-    /// Where a value lies between the ends (0 to 1); what lies below the axis is put on its end.
+    /// Position of a value between the ends, from 0 to 1. Values below a logarithmic axis are at its
+    /// lower end.
     pub(super) fn share(&self, value: f64) -> f64 {
         if self.log {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
@@ -118,7 +134,7 @@ impl Ranged for Axis {
     type ValueType = f64;
 
     fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
-        from + (self.share(*value) * f64::from(to - from)).round() as i32
+        from + pixel(self.share(*value) * f64::from(to - from))
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
@@ -137,17 +153,6 @@ impl ValueFormatter<f64> for Axis {
     }
 }
 
-/// `32000` is `32k`, `2500000` is `2.5M`, `0.05` stays.
-pub(super) fn short_number(value: f64) -> String {
-    let (scaled, unit) = match value.abs() {
-        size if size >= 1e6 => (value / 1e6, "M"),
-        size if size >= 1e3 => (value / 1e3, "k"),
-        _ => (value, ""),
-    };
-    let text = format!("{scaled:.6}");
-    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 /// The smallest of 1, 2, 2.5 and 5 times a power of ten that is no smaller than `least`.
 fn nice_step(least: f64) -> f64 {
     let decade = 10f64.powf(least.log10().floor());
@@ -156,7 +161,7 @@ fn nice_step(least: f64) -> f64 {
     steps.iter().find(fits).unwrap_or(&10.0) * decade
 }
 
-/// Smallest and largest of the finite values.
+/// Smallest and largest of the finite values, or `None` if there are none.
 pub(super) fn ends(values: &[f64]) -> Option<(f64, f64)> {
     let finite = values.iter().filter(|value| value.is_finite());
     finite.fold(None, |ends, &value| match ends {
@@ -194,13 +199,5 @@ mod tests {
         assert_eq!(Axis::at_values(&[8.0, 9.0, 1000.0], false).ticks, [8.0, 1000.0]);
         assert_eq!(Axis::at_values(&[8.0], true).ticks, [8.0]);
         assert!(Axis::at_values(&[], false).ticks.is_empty());
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let cases = [(0.0, "0"), (500.0, "500"), (32e3, "32k"), (2500.0, "2.5k"), (0.05, "0.05")];
-        for (value, text) in cases {
-            assert_eq!(short_number(value), text);
-        }
     }
 }

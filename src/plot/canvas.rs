@@ -1,5 +1,6 @@
-//! What both figures draw with: the embedded font, lines, bands and marks, in pixels.
+//! Drawing primitives of all figures, in pixels: text in the embedded font, lines, bands and marks.
 
+use super::rounding::pixel;
 use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::element::{DashedPathElement, Drawable, PointCollection};
@@ -11,22 +12,23 @@ use std::sync::OnceLock;
 /// The name under which the font is registered. An SVG carries it as a CSS list, so that a browser
 /// without DejaVu falls back to Verdana, which has the same widths.
 pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
-/// Text and axes.
+/// Colour of text and axes.
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
-/// Grid lines.
+/// Colour of grid lines.
 pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
 
-/// Half the size of a mark, and the thickness of the edge of a hollow one.
+/// Radius of a mark.
 const RADIUS: f64 = 8.5;
+/// Thickness of the edge of a hollow mark.
 const RIM: f64 = 3.0;
 
-/// A place on the sheet, in pixels of the backend.
-pub(super) type Place = (i32, i32);
+/// A position in pixels of the backend, from the upper left corner.
+pub(super) type Pixel = (i32, i32);
 
-/// Makes the embedded font known to plotters.
+/// Registers the embedded font with plotters.
 ///
 /// # Errors
-/// When the font's bytes are damaged, which would be a damaged build.
+/// When the embedded font cannot be read, which means a damaged build.
 pub(super) fn load_font() -> Result<()> {
     static LOADED: OnceLock<bool> = OnceLock::new();
     let bytes = include_bytes!("font/DejaVuSans.ttf");
@@ -41,7 +43,8 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width)) * size / 100.0
 }
 
-/// Breaks text into lines no wider than `width`, at spaces; a no-break space is kept.
+/// Breaks text at spaces into lines that are no wider than `width`, except for single words. A no-break
+/// space does not break.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split([' ', '\n', '\t']).filter(|word| !word.is_empty()) {
@@ -56,14 +59,14 @@ pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     lines
 }
 
-/// How a line is drawn: test error solid and bold, training error dashed and thin.
+/// Style of a line: bold for test metrics, dashed and thin for training metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stroke {
     Bold,
     Dashed,
 }
 
-/// A shape that tells curves apart where colours do not.
+/// Shape of a mark, which distinguishes curves where colours do not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
     Circle,
@@ -71,18 +74,18 @@ pub(super) enum Mark {
     Triangle,
     Diamond,
     Wedge,
-    /// Only for runs that diverged.
+    /// Reserved for runs that diverged.
     Cross,
 }
 
 impl Mark {
-    /// The mark of the `index`-th curve.
+    /// Mark of the `index`-th curve.
     pub(super) fn nth(index: usize) -> Self {
         let marks = [Mark::Circle, Mark::Square, Mark::Triangle, Mark::Diamond, Mark::Wedge];
         marks[index % marks.len()]
     }
 
-    /// Corners around the origin for a mark of radius 1.
+    /// Corners of a mark of radius 1 around the origin; empty for shapes that are no polygons.
     fn corners(self) -> &'static [(f64, f64)] {
         match self {
             Mark::Circle | Mark::Cross => &[],
@@ -94,7 +97,7 @@ impl Mark {
     }
 }
 
-/// A drawing area with the factor from units of the sheet to pixels.
+/// A drawing area with the number of pixels per unit of the page.
 pub(super) struct Canvas<DB: DrawingBackend> {
     pub(super) area: DrawingArea<DB, Shift>,
     pub(super) scale: f64,
@@ -104,9 +107,9 @@ impl<DB: DrawingBackend> Canvas<DB>
 where
     DB::ErrorType: 'static,
 {
-    /// Units of the sheet in pixels.
+    /// Converts units of the page to pixels.
     pub(super) fn px(&self, units: f64) -> i32 {
-        (units * self.scale).round() as i32
+        pixel(units * self.scale)
     }
 
     fn width(&self, units: f64) -> u32 {
@@ -115,31 +118,31 @@ where
 
     fn draw<E>(&self, element: &E) -> Result<()>
     where
-        for<'b> &'b E: PointCollection<'b, Place>,
+        for<'b> &'b E: PointCollection<'b, Pixel>,
         E: Drawable<DB>,
     {
         Ok(self.area.draw(element)?)
     }
 
-    /// The style of text of a size in units of the sheet.
+    /// Style of text whose size is given in units of the page.
     pub(super) fn font(&self, size: f64) -> TextStyle<'static> {
         (FONT, size * self.scale).into_font().color(&INK)
     }
 
-    /// Writes one line, its left end at `place` and vertically centred on it.
-    pub(super) fn text(&self, text: &str, size: f64, place: Place) -> Result<()> {
+    /// Writes one line of text that begins at `place` and is vertically centred there.
+    pub(super) fn text(&self, text: &str, size: f64, place: Pixel) -> Result<()> {
         let style = self.font(size).pos(Pos::new(HPos::Left, VPos::Center));
         self.draw(&Text::new(text.replace('\u{a0}', " "), place, style))
     }
 
-    /// The same in another colour.
-    pub(super) fn text_in(&self, text: &str, size: f64, place: Place, ink: RGBColor) -> Result<()> {
+    /// Writes one line of text in another colour, placed as by [`Canvas::text`].
+    pub(super) fn text_in(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
         let style = (FONT, size * self.scale).into_font().color(&ink);
         self.draw(&Text::new(text.to_owned(), place, style.pos(Pos::new(HPos::Left, VPos::Center))))
     }
 
-    /// Writes one line with its middle at `place`.
-    pub(super) fn centred(&self, text: &str, size: f64, place: Place, ink: RGBColor) -> Result<()> {
+    /// Writes one line of text that is centred at `place`.
+    pub(super) fn centred(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
         let style = (FONT, size * self.scale).into_font().color(&ink);
         self.draw(&Text::new(
             text.to_owned(),
@@ -149,7 +152,7 @@ where
     }
 
     /// Draws a line through `points`.
-    pub(super) fn line(&self, points: &[Place], colour: RGBColor, stroke: Stroke) -> Result<()> {
+    pub(super) fn line(&self, points: &[Pixel], colour: RGBColor, stroke: Stroke) -> Result<()> {
         match stroke {
             Stroke::Bold => {
                 self.draw(&PathElement::new(points.to_vec(), colour.stroke_width(self.width(3.5))))
@@ -163,13 +166,13 @@ where
         }
     }
 
-    /// Fills an outline, faintly.
-    pub(super) fn band(&self, outline: Vec<Place>, colour: RGBColor) -> Result<()> {
+    /// Fills an outline with a faint colour.
+    pub(super) fn band(&self, outline: Vec<Pixel>, colour: RGBColor) -> Result<()> {
         if outline.len() < 3 { Ok(()) } else { self.draw(&Polygon::new(outline, colour.mix(0.14))) }
     }
 
-    /// Draws the vertical bar of an interval, with a foot at either end.
-    pub(super) fn bar(&self, ends: [Place; 2], colour: RGBColor) -> Result<()> {
+    /// Draws the vertical bar of an interval, with a short horizontal line at both ends.
+    pub(super) fn bar(&self, ends: [Pixel; 2], colour: RGBColor) -> Result<()> {
         let style = colour.stroke_width(self.width(1.8));
         self.draw(&PathElement::new(ends.to_vec(), style))?;
         for (x, y) in ends {
@@ -179,22 +182,22 @@ where
         Ok(())
     }
 
-    /// Fills a rectangle, given by two corners.
-    pub(super) fn rectangle(&self, corners: [Place; 2], colour: RGBColor) -> Result<()> {
+    /// Fills the rectangle between two opposite corners.
+    pub(super) fn rectangle(&self, corners: [Pixel; 2], colour: RGBColor) -> Result<()> {
         self.draw(&Rectangle::new(corners, colour.filled()))
     }
 
-    /// Draws a small dot: one seed.
-    pub(super) fn dot(&self, place: Place, colour: RGBColor, filled: bool) -> Result<()> {
+    /// Draws the small dot of one seed.
+    pub(super) fn dot(&self, place: Pixel, colour: RGBColor, filled: bool) -> Result<()> {
         let style = if filled { colour.filled() } else { colour.stroke_width(self.width(1.5)) };
         self.draw(&Circle::new(place, self.px(4.0), style))
     }
 
-    /// Draws a mark, hollow ones with a white inside.
+    /// Draws a mark; hollow marks have a white inside.
     pub(super) fn mark(
         &self,
         mark: Mark,
-        (x, y): Place,
+        (x, y): Pixel,
         colour: RGBColor,
         filled: bool,
     ) -> Result<()> {
@@ -211,7 +214,7 @@ where
         let shape = |radius: f64, colour: RGBColor| match mark {
             Mark::Circle => self.draw(&Circle::new((x, y), self.px(radius), colour.filled())),
             Mark::Square | Mark::Triangle | Mark::Diamond | Mark::Wedge | Mark::Cross => {
-                let corners: Vec<Place> = mark.corners().iter().map(|&c| at(c, radius)).collect();
+                let corners: Vec<Pixel> = mark.corners().iter().map(|&c| at(c, radius)).collect();
                 self.draw(&Polygon::new(corners, colour.filled()))
             }
         };

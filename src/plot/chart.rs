@@ -1,16 +1,17 @@
-//! A panel's frame (grid, axes, labels) and where values lie in it.
+//! Frame of a panel: grid, axes and labels, and the pixels of values.
 
-use super::axis::Axis;
-use super::canvas::{Canvas, GRID, INK, Place};
+use super::axis::{Axis, TitledAxis};
+use super::canvas::{Canvas, GRID, INK, Pixel};
 use super::page::Rect;
+use super::rounding::pixel;
 use anyhow::Result;
 use plotters::prelude::*;
 use std::ops::Range;
 
-/// Size of tick labels and of axis names.
+/// Size of tick labels and of axis titles.
 const LABEL: f64 = 25.0;
 
-/// The inside of a panel.
+/// Plotting area of a panel, with its axes.
 pub(super) struct Frame {
     x: Axis,
     y: Axis,
@@ -19,12 +20,12 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Draws grid and axes into `rect`.
+    /// Draws grid, axes and titles into `rect`.
     pub(super) fn draw<DB: DrawingBackend>(
         canvas: &Canvas<DB>,
         rect: Rect,
-        (x, x_name): (&Axis, &str),
-        (y, y_name): (&Axis, &str),
+        x: &TitledAxis,
+        y: &TitledAxis,
     ) -> Result<Self>
     where
         DB::ErrorType: 'static,
@@ -39,7 +40,7 @@ impl Frame {
             .margin_right(canvas.px(30.0))
             .x_label_area_size(canvas.px(70.0))
             .y_label_area_size(canvas.px(100.0))
-            .build_cartesian_2d(x.clone(), y.clone())?;
+            .build_cartesian_2d(x.axis.clone(), y.axis.clone())?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -48,34 +49,34 @@ impl Frame {
             .set_all_tick_mark_size(canvas.px(6.0))
             .label_style(canvas.font(LABEL))
             .axis_desc_style(canvas.font(LABEL))
-            .x_desc(x_name)
-            .y_desc(y_name)
+            .x_desc(x.title.as_str())
+            .y_desc(y.title.as_str())
             .draw()?;
         let (columns, rows) = chart.plotting_area().get_pixel_range();
-        Ok(Self { x: x.clone(), y: y.clone(), columns, rows })
+        Ok(Self { x: x.axis.clone(), y: y.axis.clone(), columns, rows })
     }
 
-    /// The pixel of a value; what lies above the axis lies above the frame.
-    pub(super) fn place(&self, x: f64, y: f64) -> Place {
+    /// Pixel of a point. Points above the axis are above the frame.
+    pub(super) fn place(&self, x: f64, y: f64) -> Pixel {
         let along = |range: &Range<i32>, share: f64| share * f64::from(range.end - range.start);
         let column = f64::from(self.columns.start) + along(&self.columns, self.x.share(x));
         let row = f64::from(self.rows.end) - along(&self.rows, self.y.share(y));
-        (column.round() as i32, row.round() as i32)
+        (pixel(column), pixel(row))
     }
 
-    /// The pixel of a value, moved to the upper end of the axis if it lies above.
-    pub(super) fn place_inside(&self, x: f64, y: f64) -> Place {
+    /// Pixel of a point, moved down to the upper end of the axis if it is above.
+    pub(super) fn place_inside(&self, x: f64, y: f64) -> Pixel {
         let (column, row) = self.place(x, y);
         (column, row.max(self.rows.start))
     }
 
-    /// Whether a value is on the axis.
+    /// Whether a value is not above the axis.
     pub(super) fn shows(&self, y: f64) -> bool {
         self.y.share(y) <= 1.0 + 1e-9
     }
 
-    /// The parts of a line below the upper end of the axis.
-    pub(super) fn clip_line(&self, line: &[Place]) -> Vec<Vec<Place>> {
+    /// Parts of a line below the upper end of the axis.
+    pub(super) fn clip_line(&self, line: &[Pixel]) -> Vec<Vec<Pixel>> {
         let mut parts = vec![Vec::new()];
         for (number, &point) in line.iter().enumerate() {
             let crossing = number.checked_sub(1).and_then(|last| self.crossing(line[last], point));
@@ -93,8 +94,8 @@ impl Frame {
         parts
     }
 
-    /// The part of a closed outline below the upper end of the axis.
-    pub(super) fn clip_outline(&self, outline: &[Place]) -> Vec<Place> {
+    /// Part of a closed outline below the upper end of the axis.
+    pub(super) fn clip_outline(&self, outline: &[Pixel]) -> Vec<Pixel> {
         let mut inside = Vec::new();
         for (number, &point) in outline.iter().enumerate() {
             let last = outline[(number + outline.len() - 1) % outline.len()];
@@ -106,14 +107,14 @@ impl Frame {
         inside
     }
 
-    /// Where the line from `a` to `b` crosses the upper end of the axis.
-    fn crossing(&self, a: Place, b: Place) -> Option<Place> {
+    /// Pixel at which the line from `a` to `b` crosses the upper end of the axis.
+    fn crossing(&self, a: Pixel, b: Pixel) -> Option<Pixel> {
         let top = self.rows.start;
         if (a.1 < top) == (b.1 < top) {
             return None;
         }
         let share = f64::from(top - a.1) / f64::from(b.1 - a.1);
-        Some(((f64::from(a.0) + share * f64::from(b.0 - a.0)).round() as i32, top))
+        Some((pixel(f64::from(a.0) + share * f64::from(b.0 - a.0)), top))
     }
 }
 

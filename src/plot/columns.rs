@@ -5,7 +5,7 @@ use super::canvas::{Mark, Stroke};
 use super::captions::capital;
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::page::{Entry, Sample, Sheet};
+use super::page::{Entry, Page, Sample};
 use super::{canvas, to_png, to_svg};
 use anyhow::{Context, Result, bail, ensure};
 
@@ -63,8 +63,8 @@ impl Columns {
                         .collect()
                 };
                 Panel {
-                    x: (axis(&of(0), self.log_x), x.replace('_', " ")),
-                    y: (axis(&of(at + 1), self.log_y), ys[at].replace('_', " ")),
+                    x: axis(&of(0), self.log_x).titled(x.replace('_', " ")),
+                    y: axis(&of(at + 1), self.log_y).titled(ys[at].replace('_', " ")),
                     lines: groups.iter().enumerate().map(line).collect(),
                 }
             })
@@ -79,8 +79,8 @@ impl Columns {
         };
         let against = |y: &String| capital(&format!("{y} against {x}").replace('_', " "));
         let titles: Vec<String> = ys.iter().map(against).collect();
-        let sheet = Sheet::lay_out(None, &titles, &[legend], &format!("Source: {}.", self.source));
-        Ok(LinesFigure { sheet, panels })
+        let page = Page::lay_out(None, &titles, &[legend], &format!("Source: {}.", self.source));
+        Ok(LinesFigure { page, panels })
     }
 
     /// The named columns by group, in the order in which groups appear. Rows without one of the

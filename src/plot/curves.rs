@@ -1,41 +1,41 @@
-//! Error against iteration: one panel per family, one colour per depth, as in Fig. 6 of He et al.
-//! 2015. Training error is dashed and thin, test error solid and bold.
+//! Metrics against iteration: one panel per family, one colour per depth, as in Fig. 6 of He et al.
+//! 2015 (arXiv:1512.03385). Training metrics are dashed and thin, test metrics solid and bold.
 
-use super::axis::{Axis, short_number};
-use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::axis::{Axis, TitledAxis};
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
 use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
-use super::page::{Entry, Sample, Sheet};
-use super::panels::{Panel, Panels};
+use super::page::{Entry, Page, Sample};
+use super::panels::{Curve, Panel, Panels, all_runs};
+use super::rounding::short_number;
 use super::series::{Finals, Point, finite, over_seeds};
 use super::{Metric, Options, Picture, palette};
 use anyhow::{Result, ensure};
 use fathom_record::{RunCurve, State, SweepCurves};
 use plotters::prelude::*;
 
-/// The start of training that does not decide how high the vertical axis reaches.
+/// Share of training, from its start, that the vertical axis need not cover.
 const WARM_UP_SHARE: f64 = 0.1;
-/// Marks on one line.
+/// Number of marks on a line.
 const MARKS: usize = 5;
 
-/// One line of a panel.
+/// A line of a panel.
 struct Line {
     colour: RGBColor,
     mark: Mark,
     stroke: Stroke,
-    /// Its place among the curves of the figure, which shifts its marks against the others'.
+    /// Index in the panel, by which marks are shifted so that those of different lines do not coincide.
     rank: usize,
     points: Vec<Point>,
-    /// The last finite values of runs that diverged.
-    lost: Vec<(f64, f64)>,
+    /// Steps and last finite values of runs that diverged.
+    diverged: Vec<(u64, f64)>,
 }
 
-/// The figure, laid out.
+/// The laid-out figure.
 pub(super) struct CurvesFigure {
-    sheet: Sheet,
-    metric: Metric,
-    x: Axis,
-    y: Axis,
+    page: Page,
+    x: TitledAxis,
+    y: TitledAxis,
     panels: Vec<Vec<Line>>,
 }
 
@@ -50,31 +50,33 @@ impl CurvesFigure {
         let lines: Vec<Vec<Line>> =
             panels.panels.iter().map(|panel| lines(panel, &panels, options)).collect();
         let all: Vec<&Point> = lines.iter().flatten().flat_map(|line| &line.points).collect();
-        let metric = options.metric;
+        let metric = &options.metric;
         ensure!(!all.is_empty(), "no run has a finite {} or {} yet", metric.train, metric.test);
         let (x, y) = (x_axis(&all, options.log_x), y_axis(&all, options));
         let titles: Vec<String> =
             panels.panels.iter().map(|panel| title(panel, &panels, metric)).collect();
-        let caption = caption(&panels, &all, (&x, &y), options);
+        let mut parts = caption(&panels, options);
+        parts.extend(axis_remarks(&all, &x, &y));
+        parts.extend(all_runs(&panels.shared));
+        parts.push(format!("Source: {}.", options.source));
         let legend = legend(&panels, &lines, metric);
-        let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
-        Ok(Self { sheet, metric, x, y, panels: lines })
+        let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+        Ok(Self { page, x: x.titled("iteration"), y: y.titled(metric.axis), panels: lines })
     }
 }
 
 impl Picture for CurvesFigure {
     fn size(&self) -> (f64, f64) {
-        self.sheet.size()
+        self.page.size()
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static,
     {
-        self.sheet.draw(canvas)?;
-        for (rect, lines) in self.sheet.panels.iter().zip(&self.panels) {
-            let axes = ((&self.x, "iteration"), (&self.y, self.metric.axis));
-            let frame = Frame::draw(canvas, *rect, axes.0, axes.1)?;
+        self.page.draw(canvas)?;
+        for (rect, lines) in self.page.panels.iter().zip(&self.panels) {
+            let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             // Bands first and crosses last, so that no line is hidden.
             for line in lines {
                 draw_band(canvas, &frame, line)?;
@@ -83,8 +85,8 @@ impl Picture for CurvesFigure {
                 draw_line(canvas, &frame, line)?;
             }
             for line in lines {
-                for &(step, value) in &line.lost {
-                    let place = frame.place_inside(step, value);
+                for &(step, value) in &line.diverged {
+                    let place = frame.place_inside(step as f64, value);
                     canvas.mark(Mark::Cross, place, line.colour, true)?;
                 }
             }
@@ -97,14 +99,14 @@ fn draw_band<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line
 where
     DB::ErrorType: 'static,
 {
-    let edge = |of: fn(&Point) -> f64| -> Vec<Place> {
+    let edge = |of: fn(&Point) -> f64| -> Vec<Pixel> {
         line.points.iter().map(|point| frame.place(point.step as f64, of(point))).collect()
     };
     if line.points.len() < 2 || line.points.iter().all(|point| point.n < 2) {
         return Ok(());
     }
     let (upper, lower) = (edge(|point| point.max), edge(|point| point.min));
-    let outline: Vec<Place> = upper.into_iter().chain(lower.into_iter().rev()).collect();
+    let outline: Vec<Pixel> = upper.into_iter().chain(lower.into_iter().rev()).collect();
     canvas.band(frame.clip_outline(&outline), line.colour)
 }
 
@@ -112,7 +114,7 @@ fn draw_line<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line
 where
     DB::ErrorType: 'static,
 {
-    let places: Vec<Place> =
+    let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.step as f64, point.mean)).collect();
     for part in frame.clip_line(&places) {
         canvas.line(&part, line.colour, line.stroke)?;
@@ -128,13 +130,13 @@ where
     Ok(())
 }
 
-/// Training and test line of every colour of a panel.
+/// Test and training lines of every colour of a panel.
 fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
     let mut lines = Vec::new();
-    for (key, runs) in &panel.curves {
+    for Curve { key, runs } in &panel.curves {
         let metrics = [(options.metric.test, Stroke::Bold), (options.metric.train, Stroke::Dashed)];
         for (metric, stroke) in metrics {
-            let lost = runs.iter().filter(|run| run.state == State::Diverged);
+            let diverged = runs.iter().filter(|run| run.state == State::Diverged);
             let last = |run: &&RunCurve| finite(run, metric, options.smooth).last().copied();
             lines.push(Line {
                 colour: colour(*key, panels),
@@ -142,7 +144,7 @@ fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
                 stroke,
                 rank: lines.len(),
                 points: over_seeds(runs, metric, options.smooth),
-                lost: lost.filter_map(last).map(|(step, value)| (step as f64, value)).collect(),
+                diverged: diverged.filter_map(last).collect(),
             });
         }
     }
@@ -150,10 +152,15 @@ fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
 }
 
 fn colour(key: usize, panels: &Panels) -> RGBColor {
-    if panels.ordered() { palette::of_rank(key, panels.keys.len()) } else { palette::of_word(key) }
+    if panels.ordered() {
+        palette::of_rank(key, panels.keys.len())
+    } else {
+        palette::of_category(key)
+    }
 }
 
-/// Step 0 has no logarithm: it goes to the left end, at half the first step.
+/// Axis from 0 to the last step. On a logarithmic axis, step 0 is at the left end, at half the first
+/// step.
 fn x_axis(points: &[&Point], log: bool) -> Axis {
     let steps = || points.iter().map(|point| point.step);
     let last = steps().max().unwrap_or(0) as f64;
@@ -166,7 +173,8 @@ fn x_axis(points: &[&Point], log: bool) -> Axis {
     }
 }
 
-/// High enough for all but the first fall: an untrained net's 90% would flatten everything else.
+/// Axis that covers all values except the high ones at the start of training: the 90% of an untrained
+/// net would flatten everything else.
 fn y_axis(points: &[&Point], options: &Options) -> Axis {
     let highest = |from: f64| {
         let late = points.iter().filter(|point| point.step as f64 >= from);
@@ -185,12 +193,13 @@ fn y_axis(points: &[&Point], options: &Options) -> Axis {
     }
 }
 
-/// "Plain: training error rises with depth (8: 12.3%; 44: 48.7%)", or only what is drawn.
-fn title(panel: &Panel, panels: &Panels, metric: Metric) -> String {
+/// Title of a panel: the trend if colours are depths, such as "Plain: training error rises with depth
+/// (8: 12.3%; 44: 48.7%)", or else the names of the metrics.
+fn title(panel: &Panel, panels: &Panels, metric: &Metric) -> String {
     let finals: Vec<(&str, Finals)> = panel
         .curves
         .iter()
-        .map(|(key, runs)| (panels.keys[*key].as_str(), Finals::of(runs, metric.train)))
+        .map(|curve| (panels.keys[curve.key].as_str(), Finals::of(&curve.runs, metric.train)))
         .collect();
     let by_depth = panels.colour.as_deref() == Some("depth");
     let words = metric.train_words;
@@ -217,52 +226,44 @@ fn title(panel: &Panel, panels: &Panels, metric: Metric) -> String {
     if panel.label.is_empty() { capital(&text) } else { format!("{}: {text}", panel.label) }
 }
 
-fn legend(panels: &Panels, lines: &[Vec<Line>], metric: Metric) -> Vec<Vec<Entry>> {
+fn legend(panels: &Panels, lines: &[Vec<Line>], metric: &Metric) -> Vec<Vec<Entry>> {
     let mut rows = Vec::new();
     if let Some(axis) = &panels.colour {
         let heading = Entry::new(Sample::Heading, format!("{axis}:"));
         let entry = |(key, name): (usize, &String)| {
-            let line = Sample::Line(colour(key, panels), Some(Mark::nth(key)), Stroke::Bold);
-            Entry::new(line, name.as_str())
+            Entry::line(colour(key, panels), Some(Mark::nth(key)), name.as_str())
         };
         rows.push([heading].into_iter().chain(panels.keys.iter().enumerate().map(entry)).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-    ];
+    let mut styles = Entry::parts(metric).to_vec();
     if panels.seeds().1 > 1 {
         styles.push(Entry::new(Sample::Band, "smallest to largest seed"));
     }
-    if lines.iter().flatten().any(|line| !line.lost.is_empty()) {
+    if lines.iter().flatten().any(|line| !line.diverged.is_empty()) {
         styles.push(Entry::new(Sample::Cross, "diverged: last finite value"));
     }
     rows.push(styles);
     rows
 }
 
-/// Which runs diverged or are unfinished.
-fn losses(panels: &Panels, metric: Metric) -> Option<String> {
+/// Caption sentences about runs that diverged or are unfinished.
+fn losses(panels: &Panels, metric: &Metric) -> Option<String> {
     let name = |panel: &Panel, key: usize| {
         let parts = [panel.label.to_lowercase(), panels.keys[key].clone()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     };
     let curves = panels.panels.iter().flat_map(|panel| {
         let finals = |runs: &[&RunCurve]| Finals::of(runs, metric.train);
-        panel.curves.iter().map(move |(key, runs)| (name(panel, *key), finals(runs)))
+        panel.curves.iter().map(move |curve| (name(panel, curve.key), finals(&curve.runs)))
     });
-    captions::losses(&curves.collect::<Vec<_>>(), "where they stop, the mean is that of the others")
+    captions::losses(&curves.collect::<Vec<_>>(), "after they stop, means are over the other runs")
 }
 
-fn caption(
-    panels: &Panels,
-    points: &[&Point],
-    (x, y): (&Axis, &Axis),
-    options: &Options,
-) -> String {
-    let metric = options.metric;
+/// Caption sentences about lines, metrics and runs.
+fn caption(panels: &Panels, options: &Options) -> Vec<String> {
+    let metric = &options.metric;
     let mut parts = vec![match panels.seeds() {
-        (_, 1) => "One seed (n = 1) for each curve, so no spread.".to_owned(),
+        (_, 1) => "One seed (n = 1) per curve, so no spread is shown.".to_owned(),
         counts => format!("Lines: mean over n = {}; bands: smallest to largest.", seeds(counts)),
     }];
     parts.push(format!(
@@ -275,10 +276,16 @@ fn caption(
     ));
     parts.extend(losses(panels, metric));
     if options.smooth > 1 {
-        parts.push(format!("Each value is the mean of {} evaluations up to it.", options.smooth));
+        parts.push(format!("Values are trailing means over {} evaluations.", options.smooth));
     }
+    parts
+}
+
+/// Caption sentences about points that the axes do not show where they are.
+fn axis_remarks(points: &[&Point], x: &Axis, y: &Axis) -> Vec<String> {
+    let mut parts = Vec::new();
     if points.iter().any(|point| point.max > y.high() * (1.0 + 1e-9)) {
-        parts.push(format!("Values above {} lie outside the axis.", short_number(y.high())));
+        parts.push(format!("Values above {} are cut off.", short_number(y.high())));
     }
     if x.is_log() && points.iter().any(|point| point.step == 0) {
         parts.push("Step 0 is drawn at the left end.".to_owned());
@@ -286,9 +293,5 @@ fn caption(
     if y.is_log() && points.iter().any(|point| point.min < y.low()) {
         parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
     }
-    if !panels.shared.is_empty() {
-        parts.push(format!("All runs: {}.", panels.shared.join(", ")));
-    }
-    parts.push(format!("Source: {}.", options.source));
-    parts.join(" ")
+    parts
 }

@@ -1,12 +1,13 @@
-//! Final error against depth: training error on the left, test error on the right, one colour per
-//! family.
+//! Final metrics against depth: the training metric on the left, the test metric on the right, one
+//! colour per family.
 
-use super::axis::{Axis, ends, short_number};
-use super::canvas::{Canvas, INK, Mark, Place, Stroke};
-use super::captions::{self, Trend, capital, seeds, trend};
+use super::axis::{Axis, TitledAxis, ends};
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
+use super::captions::{Trend, capital, losses, seeds, trend};
 use super::chart::Frame;
-use super::page::{Entry, Sample, Sheet};
-use super::panels::{label, split_axes, without_implied};
+use super::page::{Entry, Page, Sample};
+use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::rounding::short_number;
 use super::series::Finals;
 use super::{Metric, Options, Picture, Results, palette};
 use anyhow::{Result, bail, ensure};
@@ -14,25 +15,31 @@ use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
 use fathom_stats::Interval;
 use plotters::prelude::*;
 
-/// Pixels of the sheet between the dots of two seeds.
+/// Largest distance between the dots of two seeds, in units of the page.
 const JITTER: f64 = 9.0;
-/// The same between two crosses.
+/// Distance between two crosses, in units of the page.
 const CROSSES: f64 = 25.0;
 
 /// The runs of one configuration at all depths.
 struct Series {
     label: String,
-    /// Depth with the final training and test values, shallowest first.
-    depths: Vec<(f64, [Finals; 2])>,
+    /// Shallowest first.
+    depths: Vec<AtDepth>,
 }
 
-/// The figure, laid out.
+/// The runs of one configuration at one depth.
+struct AtDepth {
+    depth: f64,
+    /// Final training and test values.
+    finals: [Finals; 2],
+}
+
+/// The laid-out figure.
 pub(super) struct DepthFigure {
-    sheet: Sheet,
-    metric: Metric,
-    x: Axis,
-    y: Axis,
-    /// What guessing gives, where that is known.
+    page: Page,
+    x: TitledAxis,
+    y: TitledAxis,
+    /// Chance level of the metric, if known.
     chance: Option<f64>,
     series: Vec<Series>,
 }
@@ -45,42 +52,43 @@ impl DepthFigure {
     pub(super) fn new(results: &Results, options: &Options) -> Result<Self> {
         let curves = &results.curves;
         ensure!(!curves.runs.is_empty(), "there are no runs to draw");
-        let metric = options.metric;
+        let metric = &options.metric;
         let (series, shared) = all_series(curves, metric);
         ensure!(series.iter().any(|s| !s.depths.is_empty()), "no run has a depth to draw against");
         let finals: Vec<&Finals> =
-            series.iter().flat_map(|s| &s.depths).flat_map(|(_, finals)| finals).collect();
+            series.iter().flat_map(|s| &s.depths).flat_map(|at| &at.finals).collect();
         if finals.iter().all(|f| f.values.is_empty() && f.diverged == 0) {
             bail!("no run has finished with a finite {} or {} yet", metric.train, metric.test);
         }
         let mut depths: Vec<f64> =
-            series.iter().flat_map(|s| &s.depths).map(|(depth, _)| *depth).collect();
+            series.iter().flat_map(|s| &s.depths).map(|at| at.depth).collect();
         depths.sort_by(f64::total_cmp);
         depths.dedup();
         let x = Axis::at_values(&depths, options.log_x);
         let chance = results.chance(metric.train);
         let y = y_axis(&finals, chance, metric, options.log_y);
         let titles = [0, 1].map(|panel| title(&series, panel, metric));
-        let caption = caption(&series, &shared, &y, chance, options);
+        let mut parts = caption(&series, &y, chance, metric);
+        parts.extend(all_runs(&shared));
+        parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
-        let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
-        Ok(Self { sheet, metric, x, y, chance, series })
+        let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+        Ok(Self { page, x: x.titled("depth"), y: y.titled(metric.axis), chance, series })
     }
 }
 
 impl Picture for DepthFigure {
     fn size(&self) -> (f64, f64) {
-        self.sheet.size()
+        self.page.size()
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static,
     {
-        self.sheet.draw(canvas)?;
-        for (panel, rect) in self.sheet.panels.iter().enumerate() {
-            let frame =
-                Frame::draw(canvas, *rect, (&self.x, "depth"), (&self.y, self.metric.axis))?;
+        self.page.draw(canvas)?;
+        for (panel, rect) in self.page.panels.iter().enumerate() {
+            let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             for place in 0..self.series.len() {
                 self.draw_series(canvas, &frame, panel, place)?;
             }
@@ -90,7 +98,7 @@ impl Picture for DepthFigure {
 }
 
 impl DepthFigure {
-    /// Mean line with its marks, a dot for every seed, and crosses for what diverged.
+    /// Draws the line of means with its marks, a dot for every seed, and crosses for runs that diverged.
     fn draw_series<DB: DrawingBackend>(
         &self,
         canvas: &Canvas<DB>,
@@ -101,20 +109,19 @@ impl DepthFigure {
     where
         DB::ErrorType: 'static,
     {
-        let (colour, mark) = (palette::of_word(place), Mark::nth(place));
+        let (colour, mark) = (palette::of_category(place), Mark::nth(place));
         let (stroke, filled) =
             if panel == 0 { (Stroke::Dashed, false) } else { (Stroke::Bold, true) };
         let depths = &self.series[place].depths;
-        let mean =
-            |(depth, finals): &(f64, [Finals; 2])| Some(frame.place(*depth, finals[panel].mean()?));
-        let line: Vec<Place> = depths.iter().filter_map(mean).collect();
+        let mean = |at: &AtDepth| Some(frame.place(at.depth, at.finals[panel].mean()?));
+        let line: Vec<Pixel> = depths.iter().filter_map(mean).collect();
         if line.len() > 1 {
             canvas.line(&line, colour, stroke)?;
         }
-        // Seeds stand beside the mark of their mean, on its left and its right by turns, so that two
-        // series do not hide one another's.
+        // Dots are beside the mark of their mean, on alternating sides, so that those of two series do
+        // not hide each other.
         let side = if place.is_multiple_of(2) { -1.0 } else { 1.0 };
-        for (depth, finals) in depths {
+        for AtDepth { depth, finals } in depths {
             let finals = &finals[panel];
             if let Some(interval) = Interval::of(&finals.values, 0.95) {
                 let ends = [interval.low, interval.high];
@@ -126,7 +133,7 @@ impl DepthFigure {
                 let offset = side * (16.0 + number as f64 * spread);
                 canvas.dot((x + canvas.px(offset), y), colour, filled)?;
             }
-            let (x, top) = frame.place(*depth, self.chance.unwrap_or(self.y.high()));
+            let (x, top) = frame.place(*depth, self.chance.unwrap_or(self.y.axis.high()));
             for number in 0..finals.diverged {
                 let apart = number as f64 - (finals.diverged as f64 - 1.0) / 2.0;
                 let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 11.0;
@@ -141,16 +148,17 @@ impl DepthFigure {
     }
 }
 
-/// One series for each combination of the axes other than depth; with what all runs share.
-fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>) {
+/// One series for each combination of the axes other than depth, and texts about the axes on which all
+/// runs agree.
+fn all_series(curves: &SweepCurves, metric: &Metric) -> (Vec<Series>, Vec<String>) {
     let (varying, shared) = split_axes(curves);
-    let (told, left_out): (_, &[&str]) = if arms_are_depths(curves, &varying) {
+    let (named, left_out): (_, &[&str]) = if arms_are_depths(curves, &varying) {
         (varying, &["depth", "arm"])
     } else {
         (without_implied(curves, varying), &["depth"])
     };
     let kept = |axis: &String| !left_out.contains(&axis.as_str());
-    let axes: Vec<String> = told.into_iter().filter(kept).collect();
+    let axes: Vec<String> = named.into_iter().filter(kept).collect();
     let depth = ["depth".to_owned()];
     let series = curves.groups(&axes).into_iter().map(|same| Series {
         label: label(&axes, &same.values),
@@ -159,7 +167,7 @@ fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>
             .filter_map(|at| {
                 let depth = at.runs.first().and_then(|run: &&RunCurve| run.number("depth"))?;
                 let finals = [metric.train, metric.test].map(|m| Finals::of(&at.runs, m));
-                Some((depth, finals))
+                Some(AtDepth { depth, finals })
             })
             .collect(),
     });
@@ -167,8 +175,9 @@ fn all_series(curves: &SweepCurves, metric: Metric) -> (Vec<Series>, Vec<String>
     (series.collect(), shared.collect())
 }
 
-/// Whether each arm is one depth of something that the other axes tell apart: joined by arm, no
-/// series would have two points; and no two arms would pass for seeds of one another without it.
+/// Whether every arm has one depth and the other axes identify the arm. Then a series may leave the
+/// arm out: with it, no series would have two points, and without it, runs of different arms are never
+/// taken for seeds of the same configuration.
 fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
     let (arm, depth) = (["arm".to_owned()], ["depth".to_owned()]);
     let others: Vec<String> = varying.iter().filter(|axis| **axis != arm[0]).cloned().collect();
@@ -178,8 +187,9 @@ fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
     single(curves.groups(&arm), &depth) && single(curves.groups(&others), &arm)
 }
 
-/// From zero, with room above for the crosses of diverged runs.
-fn y_axis(finals: &[&Finals], chance: Option<f64>, metric: Metric, log: bool) -> Axis {
+/// Axis from zero (or the smallest value, if logarithmic), with room above for the crosses of runs that
+/// diverged.
+fn y_axis(finals: &[&Finals], chance: Option<f64>, metric: &Metric, log: bool) -> Axis {
     let values: Vec<f64> = finals.iter().flat_map(|f| f.values.iter().copied()).collect();
     let diverged = finals.iter().any(|f| f.diverged > 0);
     let high = ends(&values).map_or(100.0, |(_, high)| high);
@@ -192,12 +202,13 @@ fn y_axis(finals: &[&Finals], chance: Option<f64>, metric: Metric, log: bool) ->
     }
 }
 
-/// "Training error: plain rises with depth; residual falls with depth", as far as it is clear.
-fn title(series: &[Series], panel: usize, metric: Metric) -> String {
+/// Title of a panel: the trends of up to three series if all are clear, such as "Training error: plain
+/// rises with depth, residual falls with depth".
+fn title(series: &[Series], panel: usize, metric: &Metric) -> String {
     let words = capital([metric.train_words, metric.test_words][panel]);
     let phrase = |s: &Series| {
-        let finals: Vec<&Finals> = s.depths.iter().map(|(_, finals)| &finals[panel]).collect();
-        let (low, high) = (s.depths.first()?.0, s.depths.last()?.0);
+        let finals: Vec<&Finals> = s.depths.iter().map(|at| &at.finals[panel]).collect();
+        let (low, high) = (s.depths.first()?.depth, s.depths.last()?.depth);
         let (low, high) = (short_number(low), short_number(high));
         let text = match trend(&finals) {
             Trend::Rises => "rises with depth".to_owned(),
@@ -215,69 +226,60 @@ fn title(series: &[Series], panel: usize, metric: Metric) -> String {
     }
 }
 
-fn legend(series: &[Series], metric: Metric) -> Vec<Vec<Entry>> {
+fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
     let mut rows = Vec::new();
     if series.len() > 1 {
         let entry = |(place, s): (usize, &Series)| {
-            let line = Sample::Line(palette::of_word(place), Some(Mark::nth(place)), Stroke::Bold);
-            Entry::new(line, s.label.as_str())
+            Entry::line(palette::of_category(place), Some(Mark::nth(place)), s.label.as_str())
         };
         rows.push(series.iter().enumerate().map(entry).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-        Entry::new(Sample::Dot, "one seed"),
-    ];
-    if series.iter().flat_map(|s| &s.depths).any(|(_, finals)| finals[0].diverged > 0) {
+    let mut styles = Entry::parts(metric).to_vec();
+    styles.push(Entry::new(Sample::Dot, "one seed"));
+    if series.iter().flat_map(|s| &s.depths).any(|at| at.finals[0].diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }
     rows.push(styles);
     rows
 }
 
-fn caption(
-    series: &[Series],
-    shared: &[String],
-    y: &Axis,
-    chance: Option<f64>,
-    options: &Options,
-) -> String {
-    let metric = options.metric;
+/// Caption sentences about lines, metrics and runs.
+fn caption(series: &[Series], y: &Axis, chance: Option<f64>, metric: &Metric) -> Vec<String> {
     let all = || series.iter().flat_map(|s| s.depths.iter().map(move |at| (s, at)));
-    let counts = all().map(|(_, (_, f))| f[0].values.len() + f[0].diverged + f[0].unfinished);
-    let counts = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
-    let mut parts = vec![
-        match counts {
-            (_, 1) => "One seed (n = 1) for each depth, so no spread.".to_owned(),
-            counts => format!(
-                "Lines: mean over n = {}; bars: 95% interval of the mean (Student's t); every seed is a dot.",
-                seeds(counts)
-            ),
-        },
-        format!(
-            "{}: {}, {}. {}: {}. Both of the last row.",
-            capital(metric.train_words),
-            metric.train,
-            metric.definition,
-            capital(metric.test_words),
-            metric.test
+    let counts = extent(all().map(|(_, at)| at.finals[0].runs()));
+    let lines = match counts {
+        (_, 1) => "One seed (n = 1) per depth, so no spread is shown.".to_owned(),
+        counts => format!(
+            "Lines: mean over n = {}; bars: 95% interval of the mean (Student's t); dots: seeds.",
+            seeds(counts)
         ),
-    ];
-    let name = |s: &Series, depth: f64| {
+    };
+    let metrics = format!(
+        "{}: {}, {}. {}: {}. Both are of the last row of each run.",
+        capital(metric.train_words),
+        metric.train,
+        metric.definition,
+        capital(metric.test_words),
+        metric.test
+    );
+    let name = |s: &Series, depth| {
         format!("{} {}", s.label.to_lowercase(), short_number(depth)).trim().to_owned()
     };
     let groups: Vec<(String, Finals)> =
-        all().map(|(s, (depth, finals))| (name(s, *depth), finals[0].clone())).collect();
-    let place = if chance.is_some() { "what guessing gives" } else { "the upper end of the axis" };
-    parts.extend(captions::losses(&groups, &format!("crosses at {place}, not in the mean")));
-    let zero = |finals: &[Finals; 2]| finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
-    if y.is_log() && all().any(|(_, (_, finals))| zero(finals)) {
+        all().map(|(s, at)| (name(s, at.depth), at.finals[0].clone())).collect();
+    let mut parts = vec![lines, metrics];
+    parts.extend(losses(&groups, crosses(chance)));
+    let is_below = |at: &AtDepth| at.finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
+    if y.is_log() && all().any(|(_, at)| is_below(at)) {
         parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
     }
-    if !shared.is_empty() {
-        parts.push(format!("All runs: {}.", shared.join(", ")));
+    parts
+}
+
+/// How figures of final values show runs that diverged.
+pub(super) fn crosses(chance: Option<f64>) -> &'static str {
+    match chance {
+        Some(_) => "crosses at the chance level, excluded from the mean",
+        None => "crosses at the upper end of the axis, excluded from the mean",
     }
-    parts.push(format!("Source: {}.", options.source));
-    parts.join(" ")
 }

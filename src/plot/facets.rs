@@ -1,123 +1,186 @@
-//! Final error against depth with one panel for each value of another key: BatchNorm on and off.
+//! Final metrics against depth, with one panel for each value of another key, such as `norm`.
 
 use super::axis::{Axis, ends};
-use super::canvas::{INK, Mark, Stroke};
+use super::canvas::{Mark, Stroke};
 use super::captions::{capital, losses, seeds};
+use super::depth::crosses;
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::page::{Entry, Sample, Sheet};
-use super::panels::{label, split_axes, without_implied};
+use super::page::{Entry, Page, Sample};
+use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::series::Finals;
-use super::{Options, Results, palette};
+use super::{Metric, Options, Results, palette};
 use anyhow::{Result, ensure};
-use fathom_record::{RunCurve, group};
+use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
 use fathom_stats::Interval;
+
+/// The axes that the figure distinguishes.
+struct Axes {
+    /// Distinguished by panels.
+    key: String,
+    /// Distinguished by colours.
+    others: Vec<String>,
+    /// Texts about the axes on which all runs agree.
+    shared: Vec<String>,
+}
+
+impl Axes {
+    fn of(curves: &SweepCurves, options: &Options) -> Result<Self> {
+        let key = options.group_by.clone().unwrap_or_else(|| "norm".to_owned());
+        let (varying, shared) = split_axes(curves);
+        ensure!(!varying.is_empty(), "runs do not differ in {key}, nor in any other key");
+        ensure!(
+            varying.contains(&key),
+            "runs do not differ in {key}; use --group-by with one of {}",
+            varying.join(", ")
+        );
+        ensure!(varying.iter().any(|axis| axis == "depth"), "runs do not differ in depth");
+        let others = without_implied(curves, varying);
+        let others = others.into_iter().filter(|axis| *axis != key && axis != "depth").collect();
+        Ok(Self { key, others, shared })
+    }
+}
+
+/// The runs of one configuration at one depth.
+struct AtDepth {
+    /// Panel, colour and depth as text, such as `norm batch plain 44`.
+    name: String,
+    depth: f64,
+    train: Finals,
+    test: Finals,
+}
+
+/// The runs of one colour in one panel.
+struct Series {
+    /// Index of the colour.
+    colour: usize,
+    depths: Vec<AtDepth>,
+}
+
+/// One panel.
+struct Facet {
+    title: String,
+    series: Vec<Series>,
+}
 
 /// Lays the figure out.
 ///
 /// # Errors
 /// When runs do not differ in the key, or not in depth, or none has ended.
 pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure> {
-    let metric = options.metric;
-    let key = options.group_by.clone().unwrap_or_else(|| "norm".to_owned());
+    let metric = &options.metric;
     let curves = &results.curves;
-    let (varying, shared) = split_axes(curves);
-    ensure!(
-        varying.contains(&key),
-        "runs do not differ in {key}; they differ in {} (--group-by)",
-        if varying.is_empty() { "nothing".into() } else { varying.join(", ") }
-    );
-    ensure!(varying.iter().any(|axis| axis == "depth"), "runs do not differ in depth");
-    let others: Vec<String> = without_implied(curves, varying)
-        .into_iter()
-        .filter(|axis| *axis != key && axis != "depth")
-        .collect();
-    let chance = results.chance(metric.train);
-    // Where runs stand that have no final value.
-    let lost = chance.unwrap_or_else(|| metric.most().min(100.0));
+    let axes = Axes::of(curves, options)?;
     let names: Vec<String> =
-        curves.groups(&others).iter().map(|same| label(&others, &same.values)).collect();
-    let (mut panels, mut titles, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-    for value in curves.groups(std::slice::from_ref(&key)) {
-        titles.push(label(std::slice::from_ref(&key), &value.values));
-        let mut lines = Vec::new();
-        for same in group(&value.runs, &others) {
-            let name = label(&others, &same.values);
-            let place = names.iter().position(|known| *known == name).unwrap_or(0);
-            for (column, stroke) in [(metric.train, Stroke::Dashed), (metric.test, Stroke::Bold)] {
-                let mut points = Vec::new();
-                for at in group(&same.runs, &["depth".to_owned()]) {
-                    let depth = at.runs.first().and_then(|run: &&RunCurve| run.number("depth"));
-                    let finals = Finals::of(&at.runs, column);
-                    if let (Some(x), Some(y)) = (depth, finals.mean()) {
-                        let interval = Interval::of(&finals.values, 0.95);
-                        points.push(Point { x, y, interval, dots: finals.values.clone() });
-                    }
-                    if let (Some(x), Stroke::Dashed, 1..) = (depth, stroke, finals.diverged) {
-                        let points = vec![Point::bare(x, lost)];
-                        let (colour, mark) = (palette::of_word(place), Some(Mark::Cross));
-                        lines.push(Line { colour, mark, stroke: Stroke::Bold, points });
-                    }
-                    if stroke == Stroke::Dashed {
-                        let text = [titles.last().map_or("", String::as_str), &name, &at.values[0]];
-                        groups.push((text.join(" ").to_lowercase().replace("  ", " "), finals));
-                    }
-                }
-                let (colour, mark) = (palette::of_word(place), Some(Mark::nth(place)));
-                lines.push(Line { colour, mark, stroke, points });
-            }
+        curves.groups(&axes.others).iter().map(|same| label(&axes.others, &same.values)).collect();
+    let groups = curves.groups(std::slice::from_ref(&axes.key));
+    let facets: Vec<Facet> = groups.iter().map(|same| facet(same, &axes, &names, metric)).collect();
+    let chance = results.chance(metric.train);
+    let panels = panels(&facets, chance, options);
+    let is_drawn = panels.iter().flat_map(|panel| &panel.lines).any(|line| !line.points.is_empty());
+    ensure!(is_drawn, "no run has finished with a finite {} yet", metric.train);
+    let titles: Vec<String> = facets.iter().map(|facet| facet.title.clone()).collect();
+    let all = || facets.iter().flat_map(|facet| &facet.series).flat_map(|series| &series.depths);
+    let mut parts = vec![format!(
+        "{} ({}) and {} ({}) of the last row. Lines: mean over n = {}; bars: 95% interval of the mean \
+         (Student's t).",
+        capital(metric.train_words),
+        metric.train,
+        metric.test_words,
+        metric.test,
+        seeds(extent(all().map(|at| at.train.runs()))),
+    )];
+    let groups: Vec<(String, Finals)> =
+        all().map(|at| (at.name.clone(), at.train.clone())).collect();
+    parts.extend(losses(&groups, crosses(chance)));
+    parts.extend(all_runs(&axes.shared));
+    parts.push(format!("Source: {}.", options.source));
+    let legend = legend(&names, all().any(|at| at.train.diverged > 0), metric);
+    let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+    Ok(LinesFigure { page, panels })
+}
+
+/// Groups the runs of a panel by colour and depth; runs without a depth are left out.
+fn facet(panel: &RunGroup, axes: &Axes, names: &[String], metric: &Metric) -> Facet {
+    let title = label(std::slice::from_ref(&axes.key), &panel.values);
+    let series = |same: RunGroup| {
+        let name = label(&axes.others, &same.values);
+        let depth = |at: RunGroup| {
+            let parts = [title.as_str(), &name, &at.values[0]];
+            let parts = parts.into_iter().filter(|part| !part.is_empty());
+            Some(AtDepth {
+                name: parts.collect::<Vec<_>>().join(" ").to_lowercase(),
+                depth: at.runs.first().and_then(|run: &&RunCurve| run.number("depth"))?,
+                train: Finals::of(&at.runs, metric.train),
+                test: Finals::of(&at.runs, metric.test),
+            })
+        };
+        Series {
+            colour: names.iter().position(|known| *known == name).unwrap_or(0),
+            depths: group(&same.runs, &["depth".to_owned()])
+                .into_iter()
+                .filter_map(depth)
+                .collect(),
         }
-        panels.push(lines);
-    }
-    let points = || panels.iter().flatten().flat_map(|line: &Line| &line.points);
-    ensure!(points().next().is_some(), "no run has finished with a finite {} yet", metric.train);
+    };
+    let series = group(&panel.runs, &axes.others).into_iter().map(series).collect();
+    Facet { title, series }
+}
+
+/// Panels with common axes.
+fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel> {
+    let metric = &options.metric;
+    let crosses_at = chance.unwrap_or_else(|| metric.most().min(100.0));
+    let of_facet = |facet: &Facet| -> Vec<Line> {
+        facet.series.iter().flat_map(|series| lines(series, crosses_at)).collect()
+    };
+    let lines: Vec<Vec<Line>> = facets.iter().map(of_facet).collect();
+    let points = || lines.iter().flatten().flat_map(|line| &line.points);
     let mut depths: Vec<f64> = points().map(|point| point.x).collect();
     depths.sort_by(f64::total_cmp);
     depths.dedup();
     let heights: Vec<f64> = points().flat_map(Point::heights).collect();
     let high = ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most());
-    let x = Axis::at_values(&depths, options.log_x);
-    let y = Axis::from_zero(high);
-    let counts = || groups.iter().map(|(_, f)| f.values.len() + f.diverged + f.unfinished);
-    let counts = seeds((counts().min().unwrap_or(0), counts().max().unwrap_or(0)));
-    let panels = panels
-        .into_iter()
-        .map(|lines| Panel {
-            x: (x.clone(), "depth".into()),
-            y: (y.clone(), metric.axis.to_owned()),
-            lines,
-        })
-        .collect();
-    let mut legend: Vec<Vec<Entry>> = Vec::new();
-    if names.len() > 1 {
-        let entry = |(place, name): (usize, &String)| {
-            let line = Sample::Line(palette::of_word(place), Some(Mark::nth(place)), Stroke::Bold);
-            Entry::new(line, name.as_str())
+    let x = Axis::at_values(&depths, options.log_x).titled("depth");
+    let y = Axis::from_zero(high).titled(metric.axis);
+    lines.into_iter().map(|lines| Panel { x: x.clone(), y: y.clone(), lines }).collect()
+}
+
+/// Training and test line of a series, and a cross at every depth at which a run diverged.
+fn lines(series: &Series, crosses_at: f64) -> Vec<Line> {
+    let colour = palette::of_category(series.colour);
+    let line = |stroke: Stroke, finals: fn(&AtDepth) -> &Finals| {
+        let point = |at: &AtDepth| {
+            let values = &finals(at).values;
+            let interval = Interval::of(values, 0.95);
+            Some(Point { x: at.depth, y: finals(at).mean()?, interval, dots: values.clone() })
         };
-        legend.push(names.iter().enumerate().map(entry).collect());
+        let points = series.depths.iter().filter_map(point).collect();
+        Line { colour, mark: Some(Mark::nth(series.colour)), stroke, points }
+    };
+    let diverged = series.depths.iter().filter(|at| at.train.diverged > 0);
+    let cross = |at: &AtDepth| {
+        let points = vec![Point::bare(at.depth, crosses_at)];
+        Line { colour, mark: Some(Mark::Cross), stroke: Stroke::Bold, points }
+    };
+    let mut lines: Vec<Line> = diverged.map(cross).collect();
+    lines.push(line(Stroke::Dashed, |at| &at.train));
+    lines.push(line(Stroke::Bold, |at| &at.test));
+    lines
+}
+
+fn legend(names: &[String], has_crosses: bool, metric: &Metric) -> Vec<Vec<Entry>> {
+    let mut rows: Vec<Vec<Entry>> = Vec::new();
+    if names.len() > 1 {
+        let entry = |(index, name): (usize, &String)| {
+            Entry::line(palette::of_category(index), Some(Mark::nth(index)), name.as_str())
+        };
+        rows.push(names.iter().enumerate().map(entry).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-        Entry::new(Sample::Dot, "one seed"),
-    ];
-    if groups.iter().any(|(_, finals)| finals.diverged > 0) {
+    let mut styles = Entry::parts(metric).to_vec();
+    styles.push(Entry::new(Sample::Dot, "one seed"));
+    if has_crosses {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }
-    legend.push(styles);
-    let mut parts = vec![format!(
-        "{} ({}) and {} ({}) of the last row. Lines: mean over n = {counts}; bars: 95% interval \
-         of the mean (Student's t).",
-        capital(metric.train_words),
-        metric.train,
-        metric.test_words,
-        metric.test,
-    )];
-    let place = if chance.is_some() { "what guessing gives" } else { "the upper end" };
-    parts.extend(losses(&groups, &format!("crosses at {place}, not in the mean")));
-    if !shared.is_empty() {
-        parts.push(format!("All runs: {}.", shared.join(", ")));
-    }
-    parts.push(format!("Source: {}.", options.source));
-    let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
-    Ok(LinesFigure { sheet, panels })
+    rows.push(styles);
+    rows
 }

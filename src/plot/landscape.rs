@@ -1,35 +1,38 @@
-//! What `fathom look` found: slices of the loss, and gradients along the input.
+//! Figures of the files that `fathom look` writes: slices of the loss, and correlations of input
+//! gradients.
 
 use super::axis::{Axis, ends};
 use super::canvas::Stroke;
 use super::captions::seeds;
 use super::layerwise::{colour, grouped};
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::page::{Entry, Sample, Sheet};
+use super::page::{Entry, Page};
+use super::panels::extent;
 use super::{Options, Results};
 use anyhow::{Result, ensure};
 
-/// Steps of a distance, which are compared exactly, in a unit.
-const UNIT: f64 = 1e6;
+/// Distances are averaged over rows that agree to this many decimal places.
+const PLACES: f64 = 1e6;
 
-/// A configuration's mean by place, over seeds and whatever else there is.
+/// Means of one configuration over seeds, and over directions or pairs of images.
 struct Mean {
     label: String,
     seeds: usize,
+    /// Distances with their means.
     points: Vec<(f64, f64)>,
 }
 
 fn mean<'a>(label: &str, seeds: usize, rows: impl Iterator<Item = (f64, f64)> + 'a) -> Mean {
     let mut sums = std::collections::BTreeMap::<i64, (f64, f64)>::new();
     for (x, y) in rows {
-        let sum = sums.entry((x * UNIT).round() as i64).or_default();
+        let sum = sums.entry((x * PLACES).round() as i64).or_default();
         *sum = (sum.0 + y, sum.1 + 1.0);
     }
-    let points = sums.into_iter().map(|(x, (sum, n))| (x as f64 / UNIT, sum / n));
+    let points = sums.into_iter().map(|(x, (sum, n))| (x as f64 / PLACES, sum / n));
     Mean { label: label.to_owned(), seeds, points: points.collect() }
 }
 
-/// Loss along random lines through trained weights.
+/// Lays out the loss along random lines through the trained weights.
 ///
 /// # Errors
 /// When no run has a `slices.csv`.
@@ -41,30 +44,30 @@ pub(super) fn slices(results: &Results, options: &Options) -> Result<LinesFigure
             mean(label, all.len(), rows.map(|row| (row.alpha, row.train_loss)))
         })
         .collect();
-    ensure!(!means.is_empty(), "no run has a slices.csv: fathom look writes it");
+    ensure!(!means.is_empty(), "no run has a slices.csv; fathom look writes it");
     let places: Vec<f64> = points(&means).map(|(x, _)| x).collect();
     let heights: Vec<f64> = points(&means).map(|(_, y)| y).filter(|y| y.is_finite()).collect();
     let (low, high) = ends(&places).unwrap_or((-1.0, 1.0));
     let (least, most) = ends(&heights).unwrap_or((0.1, 10.0));
     let y = Axis::log(least.max(1e-6) * 0.8, most * 1.25);
     let panel = Panel {
-        x: (Axis::between(low, high), "distance along a random direction".into()),
-        y: (y, "training loss (nats)".into()),
+        x: Axis::between(low, high).titled("distance along a random direction"),
+        y: y.titled("training loss (nats)"),
         lines: lines(&means),
     };
     let caption = format!(
-        "Mean cross-entropy on training images along random lines through the trained weights; at 1 \
-         each filter was moved by its own length (1712.09913). Mean over directions and n = {}. \
-         Source: {}.",
+        "Mean cross-entropy on training images along random lines through the trained weights; at \
+         distance 1 every filter is moved by its own norm (arXiv:1712.09913). Mean over directions and \
+         n = {}. Source: {}.",
         counts(&means),
         options.source.replace("curve.csv", "slices.csv"),
     );
-    let titles = ["The loss around the trained nets".to_owned()];
-    let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend(&means), &caption);
-    Ok(LinesFigure { sheet, panels: vec![panel] })
+    let titles = ["Loss around the trained weights".to_owned()];
+    let page = Page::lay_out(options.note.as_deref(), &titles, &legend(&means), &caption);
+    Ok(LinesFigure { page, panels: vec![panel] })
 }
 
-/// Cosine between gradients by the input, by how far apart they are.
+/// Lays out the cosine between input gradients against the distance of the inputs.
 ///
 /// # Errors
 /// When no run has a `correlation.csv`.
@@ -78,25 +81,26 @@ pub(super) fn correlation(results: &Results, options: &Options) -> Result<LinesF
         grouped(results, &results.correlations).iter().map(group).collect()
     };
     let both = [means("initial"), means("final")];
-    ensure!(!both[0].is_empty(), "no run has a correlation.csv: fathom look writes it");
+    ensure!(!both[0].is_empty(), "no run has a correlation.csv; fathom look writes it");
     let heights: Vec<f64> = both.iter().flat_map(|means| points(means)).map(|(_, y)| y).collect();
     let (least, _) = ends(&heights).unwrap_or((0.0, 1.0));
     let panel = |means: &Vec<Mean>| Panel {
-        x: (Axis::between(0.0, 1.0), "distance between two points".into()),
-        y: (Axis::between(least.min(0.0), 1.0), "cosine of their gradients".into()),
+        x: Axis::between(0.0, 1.0).titled("distance between two inputs"),
+        y: Axis::between(least.min(0.0), 1.0).titled("cosine of their gradients"),
         lines: lines(means),
     };
     let caption = format!(
-        "Cosine between the gradients of the class's logit by the input at two points of the straight \
-         line between two training images, by their distance (1 is from image to image); 0 is white \
-         noise, \"shattered\" (1702.08591). Mean over pairs of images and n = {}. Source: {}.",
+        "Cosine between the input gradients of the logit of the class at two points on the straight line \
+         between two training images, against their distance (1 is the distance of the images); 0 is \
+         that of white noise, as for shattered gradients (arXiv:1702.08591). Mean over pairs of images \
+         and n = {}. Source: {}.",
         counts(&both[0]),
         options.source.replace("curve.csv", "correlation.csv"),
     );
     let titles =
-        ["Gradients along the input, before training", "After training"].map(str::to_owned);
-    let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend(&both[0]), &caption);
-    Ok(LinesFigure { sheet, panels: both.iter().map(panel).collect() })
+        ["Input gradients before training", "Input gradients after training"].map(str::to_owned);
+    let page = Page::lay_out(options.note.as_deref(), &titles, &legend(&both[0]), &caption);
+    Ok(LinesFigure { page, panels: both.iter().map(panel).collect() })
 }
 
 fn points(means: &[Mean]) -> impl Iterator<Item = (f64, f64)> {
@@ -104,8 +108,7 @@ fn points(means: &[Mean]) -> impl Iterator<Item = (f64, f64)> {
 }
 
 fn counts(means: &[Mean]) -> String {
-    let counts = || means.iter().map(|mean| mean.seeds);
-    seeds((counts().min().unwrap_or(0), counts().max().unwrap_or(0)))
+    seeds(extent(means.iter().map(|mean| mean.seeds)))
 }
 
 fn lines(means: &[Mean]) -> Vec<Line> {
@@ -120,8 +123,7 @@ fn lines(means: &[Mean]) -> Vec<Line> {
 
 fn legend(means: &[Mean]) -> Vec<Vec<Entry>> {
     let entry = |(place, mean): (usize, &Mean)| {
-        let sample = Sample::Line(colour(place, means.len()), None, Stroke::Bold);
-        Entry::new(sample, mean.label.as_str())
+        Entry::line(colour(place, means.len()), None, mean.label.as_str())
     };
     vec![means.iter().enumerate().map(entry).collect()]
 }

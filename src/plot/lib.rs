@@ -1,8 +1,8 @@
-//! Figures from CSV: SVG and PNG, one file per figure.
+//! Figures of results, as SVG and PNG.
 //!
-//! A figure is first laid out in units of a sheet (about 1600 wide), then drawn once for each
-//! backend by the same code. All text uses the font under `font/`, which is part of the program:
-//! the same CSV gives the same bytes on every machine.
+//! A figure is first laid out on a page about 1600 units wide, then drawn on each backend by the same
+//! code. All text uses the embedded font in `font/`, so that the same results give the same bytes on
+//! every machine.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -23,6 +23,7 @@ mod lr_depth_heatmap;
 mod page;
 mod palette;
 mod panels;
+mod rounding;
 mod series;
 mod size;
 mod speed;
@@ -44,13 +45,13 @@ use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder};
 use lines::LinesFigure;
-use lr_depth_heatmap::MapFigure;
+use lr_depth_heatmap::HeatmapFigure;
 use plotters::prelude::*;
 use speed::SpeedFigure;
 use std::collections::BTreeMap;
 
 choice! {
-    /// The figures there are. A word is also the file's name without its ending.
+    /// A kind of figure. Its word is also the name of its file, without extension.
     #[derive(PartialOrd, Ord)]
     pub enum Figure {
         /// Error against iteration, as in Fig. 6 of He et al. 2015.
@@ -59,21 +60,21 @@ choice! {
         Depth,
         /// Final error against depth, one panel for each value of a key.
         Panels,
-        /// What became of each learning rate at each depth.
+        /// Outcome of each learning rate at each depth.
         RateDepth,
         /// Final error against parameters and multiply-adds.
         Size,
-        /// Deviations of layers' responses, as in Fig. 7 of He et al. 2015.
+        /// Standard deviations of layer responses, as in Fig. 7 of He et al. 2015.
         Responses,
-        /// Norms of gradients by layer over time.
+        /// Norms of gradients by layer, over time.
         Gradients,
-        /// By how much one update changes what layers put out, over time.
+        /// Relative change of layer responses by one update, over time.
         Changes,
-        /// How alike two images are behind each layer, over time.
+        /// Cosine between images after each layer, over time.
         Cosines,
-        /// The loss along random lines through the trained weights.
+        /// Loss along random lines through the trained weights.
         Slices,
-        /// How alike gradients are along the input.
+        /// Cosine between input gradients along lines between images.
         Correlation,
         /// Images per second.
         Speed,
@@ -81,25 +82,37 @@ choice! {
 }
 
 impl Figure {
-    /// Whether it is of interest in any sweep; the others are drawn by themselves only where a sweep
-    /// has what they show.
+    /// Whether the figure suits every sweep. The other figures are drawn without a request only if the
+    /// sweep has the data that they show.
     pub fn is_general(self) -> bool {
-        matches!(self, Figure::Curves | Figure::Depth)
+        match self {
+            Figure::Curves | Figure::Depth => true,
+            Figure::Panels
+            | Figure::RateDepth
+            | Figure::Size
+            | Figure::Responses
+            | Figure::Gradients
+            | Figure::Changes
+            | Figure::Cosines
+            | Figure::Slices
+            | Figure::Correlation
+            | Figure::Speed => false,
+        }
     }
 }
 
-/// What figures are drawn from.
+/// The contents of a results directory that figures show.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
     /// Curves of all runs.
     pub curves: SweepCurves,
-    /// What is known of them besides, by run id.
+    /// Configuration and provenance of the runs, by run id.
     pub facts: BTreeMap<String, Provenance>,
-    /// What happened inside the nets of runs that have a `layers.csv`, by run id.
+    /// Rows of `layers.csv`, by id of the runs that have one.
     pub layers: BTreeMap<String, Vec<LayerRow>>,
-    /// Slices of the loss through trained nets, of runs that were looked at.
+    /// Rows of `slices.csv`, by id of the runs that have one.
     pub slices: BTreeMap<String, Vec<SliceRow>>,
-    /// How alike gradients are along the input, likewise.
+    /// Rows of `correlation.csv`, by id of the runs that have one.
     pub correlations: BTreeMap<String, Vec<CorrelationRow>>,
 }
 
@@ -107,7 +120,7 @@ impl Results {
     /// Reads a results directory.
     ///
     /// # Errors
-    /// When it is none, or damaged.
+    /// When the directory has no results, or a file cannot be read.
     pub fn load(directory: &SweepDir) -> Result<Self> {
         let (curves, facts) = (directory.load()?, directory.facts()?);
         let layers = rows(directory, &curves, RunDir::layers)?;
@@ -116,14 +129,14 @@ impl Results {
         Ok(Self { curves, facts, layers, slices, correlations })
     }
 
-    /// What guessing gives in these runs' data, where that is known: an error in per cent or a loss
-    /// in nats, as the column is.
+    /// Chance level of a metric on the data of these runs, in the unit of its column (per cent or nats);
+    /// `None` if the number of classes is not known.
     pub fn chance(&self, metric: &str) -> Option<f64> {
         self.facts.values().find_map(|facts| facts.manifest.as_ref()?.chance(metric))
     }
 }
 
-/// The rows of a file of those runs that have it.
+/// Rows of a file, by id of the runs that have it.
 fn rows<R>(
     directory: &SweepDir,
     curves: &SweepCurves,
@@ -145,29 +158,30 @@ impl From<SweepCurves> for Results {
     }
 }
 
-/// How figures are drawn.
+/// Options of figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
-    /// The training metric; the test metric follows from it.
+    /// Training metric, with the test metric of the same unit.
     pub metric: Metric,
-    /// Logarithmic iterations or depths.
+    /// Whether the axis of iterations or depths is logarithmic.
     pub log_x: bool,
-    /// Logarithmic errors.
+    /// Whether the axis of the metric is logarithmic.
     pub log_y: bool,
-    /// Evaluations over which curves are averaged; 0 and 1 leave them as they are.
+    /// Number of evaluations in the trailing mean of curves; 0 and 1 do not average.
     pub smooth: usize,
-    /// Upper end of the vertical axis of curves; without it, the first steep fall may be cut off.
+    /// Upper end of the vertical axis of curves. Without it, the steep start of training may be cut off.
     pub y_max: Option<f64>,
-    /// A line above the figure.
+    /// Text above the figure.
     pub note: Option<String>,
-    /// The key told apart by colour in curves, and by panels in [`Figure::Panels`].
+    /// Key that colours distinguish in [`Figure::Curves`] and panels in [`Figure::Panels`]; key in the
+    /// place of depth in [`Figure::RateDepth`].
     pub group_by: Option<String>,
-    /// The file that the numbers come from, for the caption.
+    /// File of the curves, for the caption.
     pub source: String,
 }
 
 impl Options {
-    /// The files that numbers of layers come from.
+    /// File of the layers, for the caption.
     fn layers_source(&self) -> String {
         self.source.replace("curve.csv", "layers.csv")
     }
@@ -175,9 +189,13 @@ impl Options {
 
 /// A figure that knows its size and draws itself on any backend.
 trait Picture {
-    /// Width and height in units of the sheet.
+    /// Width and height, in units of the page.
     fn size(&self) -> (f64, f64);
 
+    /// Draws the figure.
+    ///
+    /// # Errors
+    /// When the backend fails.
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static;
@@ -186,49 +204,62 @@ trait Picture {
 /// Draws a figure as SVG.
 ///
 /// # Errors
-/// When there is nothing to draw, saying why.
+/// When the results lack what the figure shows; the error says what is missing.
 pub fn svg(results: &Results, figure: Figure, options: &Options) -> Result<String> {
-    canvas::load_font()?;
-    Ok(match lay_out(results, figure, options)? {
-        LaidOut::Curves(figure) => to_svg(&figure)?,
-        LaidOut::Depth(figure) => to_svg(&figure)?,
-        LaidOut::Map(figure) => to_svg(&figure)?,
-        LaidOut::Speed(figure) => to_svg(&figure)?,
-        LaidOut::Lines(figure) => to_svg(&figure)?,
-    })
+    to_svg(&lay_out(results, figure, options)?)
 }
 
 /// Draws a figure as PNG.
 ///
 /// # Errors
-/// When there is nothing to draw, saying why.
+/// When the results lack what the figure shows; the error says what is missing.
 pub fn png(results: &Results, figure: Figure, options: &Options) -> Result<Vec<u8>> {
-    canvas::load_font()?;
-    Ok(match lay_out(results, figure, options)? {
-        LaidOut::Curves(figure) => to_png(&figure)?,
-        LaidOut::Depth(figure) => to_png(&figure)?,
-        LaidOut::Map(figure) => to_png(&figure)?,
-        LaidOut::Speed(figure) => to_png(&figure)?,
-        LaidOut::Lines(figure) => to_png(&figure)?,
-    })
+    to_png(&lay_out(results, figure, options)?)
 }
 
-/// A figure that is laid out and not drawn yet.
+/// A figure that is laid out.
 enum LaidOut {
     Curves(CurvesFigure),
     Depth(DepthFigure),
-    Map(MapFigure),
+    Heatmap(HeatmapFigure),
     Speed(SpeedFigure),
-    /// A figure of lines and marks alone.
+    /// All figures that consist of lines and marks only.
     Lines(LinesFigure),
 }
 
+impl Picture for LaidOut {
+    fn size(&self) -> (f64, f64) {
+        match self {
+            LaidOut::Curves(figure) => figure.size(),
+            LaidOut::Depth(figure) => figure.size(),
+            LaidOut::Heatmap(figure) => figure.size(),
+            LaidOut::Speed(figure) => figure.size(),
+            LaidOut::Lines(figure) => figure.size(),
+        }
+    }
+
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
+    where
+        DB::ErrorType: 'static,
+    {
+        match self {
+            LaidOut::Curves(figure) => figure.draw(canvas),
+            LaidOut::Depth(figure) => figure.draw(canvas),
+            LaidOut::Heatmap(figure) => figure.draw(canvas),
+            LaidOut::Speed(figure) => figure.draw(canvas),
+            LaidOut::Lines(figure) => figure.draw(canvas),
+        }
+    }
+}
+
 fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidOut> {
+    // Texts are measured with the font.
+    canvas::load_font()?;
     let over_time = |what| layerwise::over_time(results, options, what);
     Ok(match figure {
         Figure::Curves => LaidOut::Curves(CurvesFigure::new(&results.curves, options)?),
         Figure::Depth => LaidOut::Depth(DepthFigure::new(results, options)?),
-        Figure::RateDepth => LaidOut::Map(MapFigure::new(results, options)?),
+        Figure::RateDepth => LaidOut::Heatmap(HeatmapFigure::new(results, options)?),
         Figure::Speed => LaidOut::Speed(SpeedFigure::new(results, options)?),
         Figure::Panels => LaidOut::Lines(facets::figure(results, options)?),
         Figure::Size => LaidOut::Lines(size::figure(results, options)?),
@@ -242,7 +273,7 @@ fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidO
 }
 
 fn pixels((width, height): (f64, f64), scale: f64) -> (u32, u32) {
-    ((width * scale).round() as u32, (height * scale).round() as u32)
+    [width, height].map(|units| rounding::pixel(units * scale).unsigned_abs()).into()
 }
 
 fn to_svg(picture: &impl Picture) -> Result<String> {
@@ -254,7 +285,7 @@ fn to_svg(picture: &impl Picture) -> Result<String> {
     Ok(text)
 }
 
-/// LaidOut at twice the size and averaged down, as plotters' own edges are jagged.
+/// Draws at twice the size and averages down, as plotters draws jagged edges.
 fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
     let (width, height) = pixels(picture.size(), 2.0);
     let mut buffer = vec![255; width as usize * height as usize * 3];
@@ -263,10 +294,10 @@ fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
         draw_on(picture, backend.into_drawing_area(), 2.0)?;
     }
     let large = image::RgbImage::from_raw(width, height, buffer)
-        .ok_or_else(|| anyhow!("the picture has the wrong size"))?;
+        .ok_or_else(|| anyhow!("the buffer does not match the size of the figure"))?;
     let small = resize(&large, width / 2, height / 2, FilterType::Triangle);
     let mut bytes = Vec::new();
-    // The fastest compression would make them half as large again.
+    // The fastest compression makes files half as large again.
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, PngFilter::Adaptive)
         .write_image(&small, small.width(), small.height(), ExtendedColorType::Rgb8)
         .context("cannot encode the PNG")?;

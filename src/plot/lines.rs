@@ -1,75 +1,74 @@
-//! Figures made of marks, lines and dots in one or more panels, each with axes of its own.
+//! Figures of lines, marks and dots in one or more panels with axes of their own.
 
 use super::Picture;
-use super::axis::Axis;
-use super::canvas::{Canvas, Mark, Place, Stroke};
+use super::axis::TitledAxis;
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
 use super::chart::Frame;
-use super::page::Sheet;
+use super::page::Page;
 use anyhow::Result;
 use fathom_stats::Interval;
 use plotters::prelude::*;
 
-/// A mean with what it is the mean of.
+/// A mean with its spread.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     pub(super) x: f64,
     pub(super) y: f64,
-    /// Where the mean lies.
+    /// Confidence interval of the mean.
     pub(super) interval: Option<Interval>,
-    /// Single seeds.
+    /// Values of the seeds.
     pub(super) dots: Vec<f64>,
 }
 
 impl Point {
-    /// One without spread.
+    /// A point without spread.
     pub(super) fn bare(x: f64, y: f64) -> Self {
         Self { x, y, interval: None, dots: Vec::new() }
     }
 
-    /// All numbers that must be on the axis.
+    /// All values that the vertical axis must cover.
     pub(super) fn heights(&self) -> impl Iterator<Item = f64> {
         let ends = self.interval.into_iter().flat_map(|it| [it.low, it.high]);
         [self.y].into_iter().chain(ends).chain(self.dots.iter().copied())
     }
 }
 
-/// Points of one colour.
+/// A line of points of one colour.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) colour: RGBColor,
-    /// At each point; none for lines of many points.
+    /// Mark of each point; none for lines of many points.
     pub(super) mark: Option<Mark>,
     pub(super) stroke: Stroke,
     pub(super) points: Vec<Point>,
 }
 
-/// A panel.
+/// A panel with its axes.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
-    pub(super) x: (Axis, String),
-    pub(super) y: (Axis, String),
+    pub(super) x: TitledAxis,
+    pub(super) y: TitledAxis,
     pub(super) lines: Vec<Line>,
 }
 
-/// The figure, laid out.
+/// A laid-out figure of lines.
 pub(super) struct LinesFigure {
-    pub(super) sheet: Sheet,
+    pub(super) page: Page,
     pub(super) panels: Vec<Panel>,
 }
 
 impl Picture for LinesFigure {
     fn size(&self) -> (f64, f64) {
-        self.sheet.size()
+        self.page.size()
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static,
     {
-        self.sheet.draw(canvas)?;
-        for (rect, panel) in self.sheet.panels.iter().zip(&self.panels) {
-            let (x, y) = (&panel.x, &panel.y);
-            let frame = Frame::draw(canvas, *rect, (&x.0, &x.1), (&y.0, &y.1))?;
+        self.page.draw(canvas)?;
+        for (rect, panel) in self.page.panels.iter().zip(&self.panels) {
+            let frame = Frame::draw(canvas, *rect, &panel.x, &panel.y)?;
             for line in &panel.lines {
                 draw_line(canvas, &frame, line)?;
             }
@@ -82,7 +81,7 @@ fn draw_line<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line
 where
     DB::ErrorType: 'static,
 {
-    let places: Vec<Place> =
+    let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.x, point.y)).collect();
     if places.len() > 1 {
         canvas.line(&places, line.colour, line.stroke)?;

@@ -1,6 +1,7 @@
-//! Where things lie on a sheet: note, panels with their titles, legend, caption. Nothing overlaps,
-//! as every text is measured before its place is given away.
+//! Layout of a page: note, panels with their titles, legend and caption. Nothing overlaps, as every
+//! text is measured before it is placed.
 
+use super::Metric;
 use super::canvas::{Canvas, INK, Mark, Stroke, text_width, wrap};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -10,28 +11,29 @@ const NOTE: f64 = 27.0;
 const TITLE: f64 = 27.0;
 const LEGEND: f64 = 25.0;
 const CAPTION: f64 = 21.0;
-/// Lines are this many times the size of their letters.
+/// Height of a line in multiples of the size of its text.
 const LEADING: f64 = 1.3;
 const PANEL_HEIGHT: f64 = 560.0;
 const SAMPLE_WIDTH: f64 = 62.0;
 
-/// What a legend's entry shows beside its words.
+/// Sample that a legend entry shows before its words.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sample {
-    /// Words only: the name of what follows.
+    /// No sample: the words name the entries that follow.
     Heading,
-    /// A line with a mark, hollow where the line is dashed.
+    /// A line with a mark, which is hollow if the line is dashed.
     Line(RGBColor, Option<Mark>, Stroke),
-    /// A band.
+    /// The band between smallest and largest seed.
     Band,
-    /// Small dots, hollow and filled.
+    /// The small dots of seeds, hollow and filled.
     Dot,
+    /// The cross of a run that diverged.
     Cross,
     /// A filled rectangle.
     Box(RGBColor),
 }
 
-/// One entry of a legend.
+/// An entry of a legend.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) sample: Sample,
@@ -43,13 +45,26 @@ impl Entry {
         Self { sample, words: words.into() }
     }
 
+    /// A sample of a bold line with its mark.
+    pub(super) fn line(colour: RGBColor, mark: Option<Mark>, words: impl Into<String>) -> Self {
+        Self::new(Sample::Line(colour, mark, Stroke::Bold), words)
+    }
+
+    /// The line styles of training and test metrics, for figures that draw both.
+    pub(super) fn parts(metric: &Metric) -> [Self; 2] {
+        [
+            Self::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
+            Self::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
+        ]
+    }
+
     fn width(&self) -> f64 {
         let sample = if self.sample == Sample::Heading { 0.0 } else { SAMPLE_WIDTH + 10.0 };
         sample + text_width(&self.words, LEGEND) + 34.0
     }
 }
 
-/// A rectangle on the sheet.
+/// A rectangle on the page, in units of the page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rect {
     pub(super) x: f64,
@@ -58,20 +73,41 @@ pub(super) struct Rect {
     pub(super) height: f64,
 }
 
-/// A laid-out sheet.
+/// A line of text on the page.
 #[derive(Clone, Debug)]
-pub(super) struct Sheet {
+struct TextLine {
+    text: String,
+    size: f64,
+    /// Left end.
+    x: f64,
+    /// Vertical middle.
+    y: f64,
+}
+
+/// A legend entry on the page.
+#[derive(Clone, Debug)]
+struct PlacedEntry {
+    entry: Entry,
+    /// Left end.
+    x: f64,
+    /// Vertical middle.
+    y: f64,
+}
+
+/// A laid-out page, about 1600 units wide.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
     width: f64,
     height: f64,
-    /// Lines of text with size, left end and middle.
-    texts: Vec<(String, f64, f64, f64)>,
-    legend: Vec<(Entry, f64, f64)>,
-    /// One for each panel, in order.
+    texts: Vec<TextLine>,
+    legend: Vec<PlacedEntry>,
+    /// Rectangles of the panels, in the order of their titles.
     pub(super) panels: Vec<Rect>,
 }
 
-impl Sheet {
-    /// Lays out one panel for each title, in rows of up to three.
+impl Page {
+    /// Lays out a page with one panel for each title, in rows of up to three panels. Each row of legend
+    /// entries begins a new line.
     pub(super) fn lay_out(
         note: Option<&str>,
         titles: &[String],
@@ -84,7 +120,7 @@ impl Sheet {
             _ => 3,
         };
         let width = [1200.0, 1600.0, 2200.0][columns - 1];
-        let mut sheet = Self {
+        let mut page = Self {
             width,
             height: MARGIN,
             texts: Vec::new(),
@@ -93,30 +129,35 @@ impl Sheet {
         };
         let inside = width - 2.0 * MARGIN;
         if let Some(note) = note {
-            sheet.paragraph(note, NOTE, MARGIN, inside);
-            sheet.height += 12.0;
+            page.paragraph(note, NOTE, MARGIN, inside);
+            page.height += 12.0;
         }
         for row in titles.chunks(columns) {
-            sheet.row(row, inside / columns as f64);
+            page.row(row, inside / columns as f64);
         }
         for row in legend {
-            sheet.legend_row(row);
+            page.legend_row(row);
         }
-        sheet.height += 14.0;
-        sheet.paragraph(caption, CAPTION, MARGIN, inside);
-        sheet.height += MARGIN;
-        sheet
+        page.height += 14.0;
+        page.paragraph(caption, CAPTION, MARGIN, inside);
+        page.height += MARGIN;
+        page
     }
 
-    /// Writes wrapped text from the present height on and moves below it.
+    /// Adds wrapped text at the current height and moves below it.
     fn paragraph(&mut self, text: &str, size: f64, x: f64, width: f64) {
         for line in wrap(text, size, width) {
-            self.texts.push((line, size, x, self.height + size * LEADING / 2.0));
+            self.texts.push(TextLine {
+                text: line,
+                size,
+                x,
+                y: self.height + size * LEADING / 2.0,
+            });
             self.height += size * LEADING;
         }
     }
 
-    /// One row of panels; the titles stand on the panels, which start at the same height.
+    /// Adds a row of panels that begin at the same height, with their titles above them.
     fn row(&mut self, titles: &[String], width: f64) {
         let wrapped: Vec<Vec<String>> =
             titles.iter().map(|title| wrap(title, TITLE, width - 130.0)).collect();
@@ -126,15 +167,15 @@ impl Sheet {
             let x = MARGIN + column as f64 * width;
             let first = top - 4.0 - lines.len() as f64 * TITLE * LEADING;
             for (number, line) in lines.into_iter().enumerate() {
-                let middle = first + (number as f64 + 0.5) * TITLE * LEADING;
-                self.texts.push((line, TITLE, x + 100.0, middle));
+                let y = first + (number as f64 + 0.5) * TITLE * LEADING;
+                self.texts.push(TextLine { text: line, size: TITLE, x: x + 100.0, y });
             }
             self.panels.push(Rect { x, y: top, width, height: PANEL_HEIGHT });
         }
         self.height = top + PANEL_HEIGHT + 16.0;
     }
 
-    /// One group of entries, in as many lines as it takes.
+    /// Adds a group of legend entries, in as many lines as they need.
     fn legend_row(&mut self, entries: &[Entry]) {
         let line = LEGEND * 1.5;
         let mut x = MARGIN;
@@ -143,60 +184,64 @@ impl Sheet {
                 x = MARGIN;
                 self.height += line;
             }
-            self.legend.push((entry.clone(), x, self.height + line / 2.0));
+            self.legend.push(PlacedEntry { entry: entry.clone(), x, y: self.height + line / 2.0 });
             x += entry.width();
         }
         self.height += line;
     }
 
-    /// Width and height.
+    /// Width and height, in units of the page.
     pub(super) fn size(&self) -> (f64, f64) {
         (self.width, self.height)
     }
 
-    /// Draws everything but the insides of the panels.
+    /// Draws everything except the panels.
     pub(super) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static,
     {
-        for (text, size, x, y) in &self.texts {
-            canvas.text(text, *size, (canvas.px(*x), canvas.px(*y)))?;
+        for line in &self.texts {
+            canvas.text(&line.text, line.size, (canvas.px(line.x), canvas.px(line.y)))?;
         }
-        for (entry, x, y) in &self.legend {
-            draw_entry(canvas, entry, *x, *y)?;
+        for placed in &self.legend {
+            placed.draw(canvas)?;
         }
         Ok(())
     }
 }
 
-fn draw_entry<DB: DrawingBackend>(canvas: &Canvas<DB>, entry: &Entry, x: f64, y: f64) -> Result<()>
-where
-    DB::ErrorType: 'static,
-{
-    let at = |dx: f64, dy: f64| (canvas.px(x + dx), canvas.px(y + dy));
-    let (start, middle, end) = (at(0.0, 0.0), at(SAMPLE_WIDTH / 2.0, 0.0), at(SAMPLE_WIDTH, 0.0));
-    match entry.sample {
-        Sample::Heading => return canvas.text(&entry.words, LEGEND, start),
-        Sample::Line(colour, mark, stroke) => {
-            canvas.line(&[start, end], colour, stroke)?;
-            if let Some(mark) = mark {
-                canvas.mark(mark, middle, colour, stroke == Stroke::Bold)?;
+impl PlacedEntry {
+    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
+    where
+        DB::ErrorType: 'static,
+    {
+        let entry = &self.entry;
+        let at = |dx: f64, dy: f64| (canvas.px(self.x + dx), canvas.px(self.y + dy));
+        let (start, middle, end) =
+            (at(0.0, 0.0), at(SAMPLE_WIDTH / 2.0, 0.0), at(SAMPLE_WIDTH, 0.0));
+        match entry.sample {
+            Sample::Heading => return canvas.text(&entry.words, LEGEND, start),
+            Sample::Line(colour, mark, stroke) => {
+                canvas.line(&[start, end], colour, stroke)?;
+                if let Some(mark) = mark {
+                    canvas.mark(mark, middle, colour, stroke == Stroke::Bold)?;
+                }
             }
+            Sample::Band => {
+                let corners = [(0.0, -9.0), (SAMPLE_WIDTH, -9.0), (SAMPLE_WIDTH, 9.0), (0.0, 9.0)];
+                canvas.band(corners.map(|(dx, dy)| at(dx, dy)).to_vec(), INK)?;
+            }
+            Sample::Dot => {
+                let (hollow, filled) = (SAMPLE_WIDTH * 0.35, SAMPLE_WIDTH * 0.65);
+                canvas.dot(at(hollow, 0.0), INK, false)?;
+                canvas.dot(at(filled, 0.0), INK, true)?;
+            }
+            Sample::Box(colour) => {
+                canvas.rectangle([at(8.0, -11.0), at(SAMPLE_WIDTH - 8.0, 11.0)], INK)?;
+                canvas.rectangle([at(9.5, -9.5), at(SAMPLE_WIDTH - 9.5, 9.5)], colour)?;
+            }
+            Sample::Cross => canvas.mark(Mark::Cross, middle, INK, true)?,
         }
-        Sample::Band => {
-            let corners = [(0.0, -9.0), (SAMPLE_WIDTH, -9.0), (SAMPLE_WIDTH, 9.0), (0.0, 9.0)];
-            canvas.band(corners.map(|(dx, dy)| at(dx, dy)).to_vec(), INK)?;
-        }
-        Sample::Dot => {
-            let (hollow, filled) = (SAMPLE_WIDTH * 0.35, SAMPLE_WIDTH * 0.65);
-            canvas.dot(at(hollow, 0.0), INK, false)?;
-            canvas.dot(at(filled, 0.0), INK, true)?;
-        }
-        Sample::Box(colour) => {
-            canvas.rectangle([at(8.0, -11.0), at(SAMPLE_WIDTH - 8.0, 11.0)], INK)?;
-            canvas.rectangle([at(9.5, -9.5), at(SAMPLE_WIDTH - 9.5, 9.5)], colour)?;
-        }
-        Sample::Cross => canvas.mark(Mark::Cross, middle, INK, true)?,
+        canvas.text(&entry.words, LEGEND, at(SAMPLE_WIDTH + 10.0, 0.0))
     }
-    canvas.text(&entry.words, LEGEND, at(SAMPLE_WIDTH + 10.0, 0.0))
 }

@@ -1,39 +1,50 @@
-//! Which runs share a panel and which a colour.
+//! Assignment of runs to panels and colours, and texts about the axes of runs.
 
+use super::captions::capital;
 use fathom_record::{RunCurve, RunGroup, SweepCurves, group, natural_order};
 
-/// The runs of one panel, by colour.
+/// The runs of one panel, grouped by colour.
 #[derive(Clone, Debug)]
 pub(super) struct Panel<'a> {
-    /// What its runs share and others do not: "Plain", "Residual, norm none"; empty if nothing.
+    /// Axis values of these runs that distinguish panels, such as "Residual, norm none"; empty if there
+    /// is one panel.
     pub(super) label: String,
-    /// `(place in [`Panels::keys`], its runs by seed)`.
-    pub(super) curves: Vec<(usize, Vec<&'a RunCurve>)>,
+    pub(super) curves: Vec<Curve<'a>>,
 }
 
-/// All panels with the values that colours stand for.
+/// The runs of one colour in one panel.
+#[derive(Clone, Debug)]
+pub(super) struct Curve<'a> {
+    /// Index of the colour's value in [`Panels::keys`].
+    pub(super) key: usize,
+    /// Runs that differ in their seeds only.
+    pub(super) runs: Vec<&'a RunCurve>,
+}
+
+/// All panels, and the values that colours stand for.
 #[derive(Clone, Debug)]
 pub(super) struct Panels<'a> {
-    /// The axis told apart by colour, if runs differ in any.
+    /// The axis that colours distinguish, if runs differ in any axis.
     pub(super) colour: Option<String>,
-    /// Its values, in order.
+    /// Values of that axis, in natural order.
     pub(super) keys: Vec<String>,
     pub(super) panels: Vec<Panel<'a>>,
-    /// Axes on which all runs agree, as text for the caption: "family plain".
+    /// Axes on which all runs agree, as text for the caption, such as "depth 20".
     pub(super) shared: Vec<String>,
 }
 
 impl<'a> Panels<'a> {
-    /// Colour is what is asked for, else depth where runs differ in depth, else the last axis on which they differ; every
-    /// other axis makes panels.
+    /// Groups runs into panels. Colours distinguish the axis `group_by` if runs differ in it, or else
+    /// depth if runs differ in depth, or else the last axis in which they differ; all other axes
+    /// distinguish panels.
     pub(super) fn of(curves: &'a SweepCurves, group_by: Option<&str>) -> Self {
         let (varying, shared) = split_axes(curves);
         let asked = varying.iter().find(|axis| Some(axis.as_str()) == group_by).cloned();
         let mut varying = without_implied(curves, varying);
-        // What is asked for counts also where an arm's name implies it.
-        varying.extend(
-            asked.iter().filter(|axis| !varying.contains(axis)).cloned().collect::<Vec<_>>(),
-        );
+        // A requested axis is used even if it follows from the arm.
+        if let Some(axis) = asked.as_ref().filter(|axis| !varying.contains(axis)) {
+            varying.push(axis.clone());
+        }
         let depth = varying.iter().find(|axis| *axis == "depth");
         let colour = asked.as_ref().or(depth).or(varying.last()).cloned();
         let rest: Vec<String> =
@@ -51,7 +62,8 @@ impl<'a> Panels<'a> {
                 .into_iter()
                 .map(|same| {
                     let key = same.values.first().map_or("", String::as_str);
-                    (keys.iter().position(|known| known == key).unwrap_or(0), same.runs)
+                    let key = keys.iter().position(|known| known == key).unwrap_or(0);
+                    Curve { key, runs: same.runs }
                 })
                 .collect(),
         };
@@ -59,19 +71,28 @@ impl<'a> Panels<'a> {
         Self { colour, keys, panels, shared }
     }
 
-    /// Whether the colours stand for numbers, which have an order.
+    /// Whether the values that colours stand for are numbers, which have an order.
     pub(super) fn ordered(&self) -> bool {
         self.keys.iter().all(|key| key.parse::<f64>().is_ok())
     }
 
-    /// The largest number of runs behind one curve, and the smallest.
+    /// Smallest and largest number of runs of a curve.
     pub(super) fn seeds(&self) -> (usize, usize) {
-        let counts = self.panels.iter().flat_map(|panel| &panel.curves).map(|(_, runs)| runs.len());
-        (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
+        extent(self.panels.iter().flat_map(|panel| &panel.curves).map(|curve| curve.runs.len()))
     }
 }
 
-/// Axes on which runs differ, and "axis value" for those on which they agree.
+/// Smallest and largest of some counts; zeros if there are none.
+pub(super) fn extent(counts: impl Iterator<Item = usize> + Clone) -> (usize, usize) {
+    (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0))
+}
+
+/// Caption sentence about the axes on which all runs agree; `None` if there are no such axes.
+pub(super) fn all_runs(shared: &[String]) -> Option<String> {
+    (!shared.is_empty()).then(|| format!("All runs: {}.", shared.join(", ")))
+}
+
+/// Axes on which runs differ, and texts such as "depth 20" for those on which they agree.
 pub(super) fn split_axes(curves: &SweepCurves) -> (Vec<String>, Vec<String>) {
     let mut shared = Vec::new();
     let differs = |axis: &String| {
@@ -85,7 +106,7 @@ pub(super) fn split_axes(curves: &SweepCurves) -> (Vec<String>, Vec<String>) {
     (varying, shared)
 }
 
-/// Drops the axes whose values follow from the arm: the arm's name says it all.
+/// Removes the axes whose values follow from the arm, as the name of the arm identifies them.
 pub(super) fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<String> {
     if !axes.iter().any(|axis| axis == "arm") {
         return axes;
@@ -97,19 +118,15 @@ pub(super) fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<St
     axes.into_iter().filter(|axis| axis == "arm" || !implied(axis)).collect()
 }
 
-/// "Plain", "Residual, norm none": families and arms speak for themselves, other values need their
-/// axis.
+/// Label of a configuration from its axes, such as "Residual, norm none". Families and arms stand
+/// without the name of their axis.
 pub(super) fn label(axes: &[String], values: &[String]) -> String {
     let part = |(axis, value): (&String, &String)| match axis.as_str() {
         _ if value.is_empty() => format!("no {axis}"),
         "family" | "arm" => value.clone(),
         _ => format!("{axis} {value}"),
     };
-    let text = axes.iter().zip(values).map(part).collect::<Vec<_>>().join(", ");
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
+    capital(&axes.iter().zip(values).map(part).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -126,7 +143,7 @@ mod tests {
         assert_eq!(panels.keys, ["8", "44"]);
         let labels: Vec<&str> = panels.panels.iter().map(|p| p.label.as_str()).collect();
         assert_eq!(labels, ["Plain", "Residual"]);
-        assert_eq!(panels.panels[0].curves[1].0, 1);
+        assert_eq!(panels.panels[0].curves[1].key, 1);
         assert_eq!(panels.seeds(), (3, 3));
     }
 

@@ -1,103 +1,131 @@
-//! Parameters and multiply-adds against final error: what an error costs (1608.06993, Fig. 3).
+//! Final test metric against parameters and multiply-adds, as in Fig. 3 of Huang et al. 2017
+//! (arXiv:1608.06993).
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
 use super::captions::{capital, seeds};
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::page::{Entry, Sample, Sheet};
-use super::panels::{label, split_axes, without_implied};
-use super::{Options, Results, palette};
+use super::page::{Entry, Page, Sample};
+use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::{Metric, Options, Results, palette};
 use anyhow::{Result, ensure};
-use fathom_record::group;
+use fathom_record::{RunCurve, group};
 use fathom_stats::Interval;
 
-/// Names of a net's two sizes, as the axes say them.
+/// Axes that change the size of a net; nets that differ in them are joined by a line.
+const SIZE_AXES: [&str; 3] = ["depth", "width", "growth"];
+
+/// Axis titles of the two sizes of a net.
 const SIZES: [&str; 2] = ["parameters", "multiply-adds of one image"];
+
+/// The nets of one line, smallest first.
+struct Series {
+    label: String,
+    nets: Vec<Net>,
+}
+
+/// The runs of one net that have ended.
+struct Net {
+    /// Parameters, and multiply-adds of one image.
+    sizes: [f64; 2],
+    /// Final values of the test metric, by seed.
+    values: Vec<f64>,
+}
+
+impl Net {
+    /// The net of these runs, if its size is known and a run has ended.
+    fn of(results: &Results, runs: &[&RunCurve], metric: &Metric) -> Option<Self> {
+        let manifest = |run: &&RunCurve| results.facts.get(&run.id)?.manifest.as_ref();
+        let made = runs.iter().find_map(manifest)?;
+        let values: Vec<f64> =
+            runs.iter().filter_map(|run| run.final_metric(metric.test)).collect();
+        let is_known = made.parameters > 0 && made.macs > 0 && !values.is_empty();
+        is_known.then(|| Self { sizes: [made.parameters, made.macs].map(|n| n as f64), values })
+    }
+
+    fn point(&self, size: usize) -> Point {
+        Point {
+            x: self.sizes[size],
+            y: self.values.iter().sum::<f64>() / self.values.len() as f64,
+            interval: Interval::of(&self.values, 0.95),
+            dots: self.values.clone(),
+        }
+    }
+}
 
 /// Lays the figure out.
 ///
 /// # Errors
-/// When sizes are not known, nothing has ended, or there is only one size.
+/// When no run with a known size has ended, or all nets have the same number of parameters.
 pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure> {
-    let metric = options.metric;
-    let curves = &results.curves;
-    let (varying, shared) = split_axes(curves);
-    let kept = |axis: &String| axis != "depth" && axis != "width" && axis != "growth";
-    let axes: Vec<String> =
-        without_implied(curves, varying.clone()).into_iter().filter(kept).collect();
-    let inner: Vec<String> = varying.into_iter().filter(|axis| !kept(axis)).collect();
-    let mut found: Vec<(String, [Vec<Point>; 2])> = Vec::new();
-    let mut counts = Vec::new();
-    for series in curves.groups(&axes) {
-        let mut points = [Vec::new(), Vec::new()];
-        for net in group(&series.runs, &inner) {
-            let known =
-                net.runs.iter().find_map(|run| results.facts.get(&run.id)?.manifest.as_ref());
-            let Some(made) = known.filter(|made| made.parameters > 0 && made.macs > 0) else {
-                continue;
-            };
-            let values: Vec<f64> =
-                net.runs.iter().filter_map(|run| run.final_metric(metric.test)).collect();
-            if values.is_empty() {
-                continue;
-            }
-            counts.push(values.len());
-            let y = values.iter().sum::<f64>() / values.len() as f64;
-            let interval = Interval::of(&values, 0.95);
-            for (place, size) in [made.parameters, made.macs].into_iter().enumerate() {
-                let dots = values.clone();
-                points[place].push(Point { x: size as f64, y, interval, dots });
-            }
-        }
-        points.iter_mut().for_each(|points| points.sort_by(|a, b| a.x.total_cmp(&b.x)));
-        if !points[0].is_empty() {
-            found.push((label(&axes, &series.values), points));
-        }
-    }
-    ensure!(!found.is_empty(), "no run that has ended says in its run.json how large its net is");
-    let sizes: Vec<f64> = found.iter().flat_map(|(_, points)| &points[0]).map(|p| p.x).collect();
-    let (low, high) = ends(&sizes).unwrap_or((1.0, 1.0));
-    ensure!(low < high, "all nets are of one size");
+    let metric = &options.metric;
+    let (series, shared) = all_series(results, metric);
+    ensure!(!series.is_empty(), "no run that has ended has the size of its net in run.json");
+    let nets = || series.iter().flat_map(|series| &series.nets);
+    let (smallest, largest) = ends(&nets().map(|net| net.sizes[0]).collect::<Vec<_>>())
+        .ok_or_else(|| anyhow::anyhow!("no net has a finite size"))?;
+    ensure!(smallest < largest, "all nets have {smallest} parameters");
     let heights: Vec<f64> =
-        found.iter().flat_map(|(_, points)| &points[0]).flat_map(Point::heights).collect();
-    let y = Axis::from_zero(ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most()));
-    let panels = [0, 1].map(|place| {
-        let of = |(index, (_, points)): (usize, &(String, [Vec<Point>; 2]))| Line {
-            colour: palette::of_word(index),
+        nets().flat_map(|net| net.point(0).heights().collect::<Vec<_>>()).collect();
+    let high = ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most());
+    let y = Axis::from_zero(high).titled(metric.axis);
+    let panels = [0, 1].map(|size| {
+        let line = |(index, series): (usize, &Series)| Line {
+            colour: palette::of_category(index),
             mark: Some(Mark::nth(index)),
             stroke: Stroke::Bold,
-            points: points[place].clone(),
+            points: series.nets.iter().map(|net| net.point(size)).collect(),
         };
-        let lines: Vec<Line> = found.iter().enumerate().map(of).collect();
-        let sizes: Vec<f64> = lines.iter().flat_map(|l| &l.points).map(|point| point.x).collect();
+        let sizes: Vec<f64> = nets().map(|net| net.sizes[size]).collect();
         let (low, high) = ends(&sizes).unwrap_or((1.0, 10.0));
-        let x = (Axis::log(low * 0.8, high * 1.25), format!("{} (logarithmic)", SIZES[place]));
-        Panel { x, y: (y.clone(), metric.axis.to_owned()), lines }
+        let x = Axis::log(low * 0.8, high * 1.25).titled(format!("{} (logarithmic)", SIZES[size]));
+        Panel { x, y: y.clone(), lines: series.iter().enumerate().map(line).collect() }
     });
     let titles = SIZES.map(|size| format!("{} against {size}", capital(metric.test_words)));
-    let entry = |(index, (name, _)): (usize, &(String, _))| {
-        let line = Sample::Line(palette::of_word(index), Some(Mark::nth(index)), Stroke::Bold);
-        Entry::new(line, name.as_str())
-    };
-    let mut legend: Vec<Vec<Entry>> = Vec::new();
-    if found.len() > 1 {
-        legend.push(found.iter().enumerate().map(entry).collect());
-    }
-    legend.push(vec![Entry::new(Sample::Dot, "one seed")]);
-    let counts =
-        (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0));
-    let shared = match shared.is_empty() {
-        true => String::new(),
-        false => format!(" All runs: {}.", shared.join(", ")),
-    };
-    let caption = format!(
-        "{} of the last row ({}). Marks: mean over n = {}; bars: 95% interval of the mean (Student's \
-         t).{shared} Sources: {}, run.json.",
+    let mut parts = vec![format!(
+        "{} ({}) of the last row. Marks: mean over n = {}; bars: 95% interval of the mean (Student's t).",
         capital(metric.test_words),
         metric.test,
-        seeds(counts),
-        options.source
-    );
-    let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
-    Ok(LinesFigure { sheet, panels: panels.to_vec() })
+        seeds(extent(nets().map(|net| net.values.len()))),
+    )];
+    parts.extend(all_runs(&shared));
+    parts.push(format!("Sources: {}, run.json.", options.source));
+    let legend = legend(&series);
+    let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+    Ok(LinesFigure { page, panels: panels.to_vec() })
+}
+
+/// The series that have nets, and texts about the axes on which all runs agree.
+fn all_series(results: &Results, metric: &Metric) -> (Vec<Series>, Vec<String>) {
+    let curves = &results.curves;
+    let (varying, shared) = split_axes(curves);
+    let is_size = |axis: &String| SIZE_AXES.contains(&axis.as_str());
+    let axes: Vec<String> = without_implied(curves, varying.clone())
+        .into_iter()
+        .filter(|axis| !is_size(axis))
+        .collect();
+    let inner: Vec<String> = varying.into_iter().filter(is_size).collect();
+    let mut all = Vec::new();
+    for same in curves.groups(&axes) {
+        let net = |runs: &[&RunCurve]| Net::of(results, runs, metric);
+        let mut nets: Vec<Net> =
+            group(&same.runs, &inner).iter().filter_map(|same| net(&same.runs)).collect();
+        nets.sort_by(|a, b| a.sizes[0].total_cmp(&b.sizes[0]));
+        if !nets.is_empty() {
+            all.push(Series { label: label(&axes, &same.values), nets });
+        }
+    }
+    (all, shared)
+}
+
+fn legend(series: &[Series]) -> Vec<Vec<Entry>> {
+    let mut rows: Vec<Vec<Entry>> = Vec::new();
+    if series.len() > 1 {
+        let entry = |(index, series): (usize, &Series)| {
+            Entry::line(palette::of_category(index), Some(Mark::nth(index)), series.label.as_str())
+        };
+        rows.push(series.iter().enumerate().map(entry).collect());
+    }
+    rows.push(vec![Entry::new(Sample::Dot, "one seed")]);
+    rows
 }

@@ -1,29 +1,32 @@
-//! How fast nets were trained: images per second, evaluations included.
+//! Training speed in images per second, including evaluations.
 
 use super::Picture;
-use super::axis::Axis;
+use super::axis::{Axis, TitledAxis};
 use super::canvas::Canvas;
 use super::captions::seeds;
 use super::chart::Frame;
-use super::page::Sheet;
-use super::panels::{label, split_axes, without_implied};
+use super::page::Page;
+use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::{Options, Results, palette};
 use anyhow::{Result, ensure};
 use fathom_record::RunCurve;
 use plotters::prelude::*;
 
-/// More bars than these cannot be told apart.
+/// Largest number of bars that a figure has room for.
 const MOST: usize = 40;
 
-/// One configuration: the median over its seeds.
+/// The bar of one configuration.
 struct Bar {
     label: String,
+    /// Median over the seeds.
     images_per_second: f64,
 }
 
-/// The figure, laid out.
+/// The laid-out figure.
 pub(super) struct SpeedFigure {
-    sheet: Sheet,
+    page: Page,
+    x: TitledAxis,
+    y: TitledAxis,
     bars: Vec<Bar>,
 }
 
@@ -31,7 +34,7 @@ impl SpeedFigure {
     /// Lays the figure out.
     ///
     /// # Errors
-    /// When no run says how long it took and how many images it saw.
+    /// When no run has two rows and a batch size, or there are more than 40 configurations.
     pub(super) fn new(results: &Results, options: &Options) -> Result<Self> {
         let curves = &results.curves;
         let (varying, shared) = split_axes(curves);
@@ -44,46 +47,54 @@ impl SpeedFigure {
                 bars.push(Bar { label: label(&axes, &same.values), images_per_second });
             }
         }
-        ensure!(!bars.is_empty(), "no run has two rows, and a batch size in its configuration");
-        ensure!(bars.len() <= MOST, "{} bars are too many for a figure", bars.len());
-        let devices = results.facts.values().filter_map(|facts| facts.manifest.as_ref());
-        let mut devices: Vec<String> = devices
-            .map(|made| {
-                let execution = &made.execution;
-                let shared = match execution.jobs {
-                    0 | 1 => String::new(),
-                    jobs => format!(", {jobs} runs side by side"),
-                };
-                let threads = match execution.threads {
-                    1 => "one thread".to_owned(),
-                    threads => format!("{threads} threads"),
-                };
-                format!("{} ({threads}{shared})", execution.device)
-            })
-            .collect();
-        devices.sort();
-        devices.dedup();
-        let counts = seeds((
-            counts.iter().min().copied().unwrap_or(0),
-            counts.iter().max().copied().unwrap_or(0),
-        ));
-        let shared = match shared.is_empty() {
-            true => String::new(),
-            false => format!(" All runs: {}.", shared.join(", ")),
-        };
-        let caption = format!(
-            "Training images per second between the first and the last row of a curve, evaluations \
-             included: the median over n = {counts}. On {}.{shared} Sources: {}, run.json.",
-            if devices.is_empty() { "unknown devices".into() } else { devices.join("; ") },
-            options.source
+        ensure!(!bars.is_empty(), "no run has two rows and a batch size in its configuration");
+        ensure!(
+            bars.len() <= MOST,
+            "{} configurations are too many for one figure, which has room for {MOST}",
+            bars.len()
         );
-        let titles = ["Speed of training, evaluations included".to_owned()];
-        let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &[], &caption);
-        Ok(Self { sheet, bars })
+        let mut parts = vec![format!(
+            "Training images per second between the first and the last row of a curve, including \
+             evaluations: median over n = {}. Device: {}.",
+            seeds(extent(counts.iter().copied())),
+            devices(results)
+        )];
+        parts.extend(all_runs(&shared));
+        parts.push(format!("Sources: {}, run.json.", options.source));
+        let titles = ["Training speed, including evaluations".to_owned()];
+        let page = Page::lay_out(options.note.as_deref(), &titles, &[], &parts.join(" "));
+        let fastest = bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
+        // Room for the text of short bars, which follows them.
+        let x = Axis::from_zero(fastest * 1.15).titled("images per second");
+        let rows: Vec<f64> = (0..bars.len()).map(|row| row as f64).collect();
+        let y = Axis::categories(&rows).without_labels().titled("");
+        Ok(Self { page, x, y, bars })
     }
 }
 
-/// Images per second of a run's updates and evaluations.
+/// The devices of all runs, with threads and concurrent runs.
+fn devices(results: &Results) -> String {
+    let manifests = results.facts.values().filter_map(|facts| facts.manifest.as_ref());
+    let mut devices: Vec<String> = manifests
+        .map(|made| {
+            let execution = &made.execution;
+            let concurrent = match execution.jobs {
+                0 | 1 => String::new(),
+                jobs => format!(", {jobs} concurrent runs"),
+            };
+            let threads = match execution.threads {
+                1 => "1 thread".to_owned(),
+                threads => format!("{threads} threads"),
+            };
+            format!("{} ({threads}{concurrent})", execution.device)
+        })
+        .collect();
+    devices.sort();
+    devices.dedup();
+    if devices.is_empty() { "unknown".into() } else { devices.join("; ") }
+}
+
+/// Images per second of a run's updates, including the time of evaluations.
 fn speed(results: &Results, run: &RunCurve) -> Option<f64> {
     let config = &results.facts.get(&run.id)?.config;
     let batch = config.get("training.batch")?.as_f64()?;
@@ -94,29 +105,27 @@ fn speed(results: &Results, run: &RunCurve) -> Option<f64> {
 
 impl Picture for SpeedFigure {
     fn size(&self) -> (f64, f64) {
-        self.sheet.size()
+        self.page.size()
     }
 
     fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
     where
         DB::ErrorType: 'static,
     {
-        self.sheet.draw(canvas)?;
-        let most = self.bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
-        // The first bar is on top.
-        let names: Vec<f64> = (0..self.bars.len()).map(|place| place as f64).collect();
-        let (x, y) = (Axis::from_zero(most * 1.15), Axis::categories(&names).without_labels());
-        let frame = Frame::draw(canvas, self.sheet.panels[0], (&x, "images per second"), (&y, ""))?;
+        self.page.draw(canvas)?;
+        let frame = Frame::draw(canvas, self.page.panels[0], &self.x, &self.y)?;
+        let fastest = self.bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
         let height = 0.8 / self.bars.len() as f64;
         for (place, bar) in self.bars.iter().enumerate() {
+            // The first bar is at the top.
             let row = (self.bars.len() - 1 - place) as f64;
             let corners =
                 [frame.place(0.0, row + 0.4), frame.place(bar.images_per_second, row - 0.4)];
-            canvas.rectangle(corners, palette::of_word(1))?;
+            canvas.rectangle(corners, palette::of_category(1))?;
             let size = (height * 500.0).clamp(12.0, 24.0);
             let text = format!("{}: {:.0}", bar.label, bar.images_per_second);
-            // Inside the bar where there is room, else behind it.
-            let inside = bar.images_per_second > 0.45 * most;
+            // Text is inside the bar if there is room, or else to its right.
+            let inside = bar.images_per_second > 0.45 * fastest;
             let (at, ink) = if inside { (0.0, WHITE) } else { (bar.images_per_second, BLACK) };
             let (left, middle) = frame.place(at, row);
             canvas.text_in(&text, size, (left + canvas.px(10.0), middle), ink)?;

@@ -1,22 +1,33 @@
-//! What the figures show, read from their SVG.
+//! What a reader sees in the figures, read from their SVG.
+
+mod drawing;
+mod special;
 
 use super::fixture::{run, sweep};
 use super::*;
-use fathom_record::{Made, State};
+use drawing::{Drawing, Position};
+use fathom_record::State;
 
 fn options() -> Options {
     Options { source: "results/x/curves.csv".into(), ..Options::default() }
 }
 
-fn words(svg: &str) -> String {
-    let texts = svg.split("<text").skip(1).filter_map(|part| part.split(['>', '<']).nth(1));
-    texts.map(str::trim).collect::<Vec<_>>().join(" ")
+fn words(results: &Results, figure: Figure, options: &Options) -> String {
+    Drawing::of(results, figure, options).words()
+}
+
+fn hex(colour: RGBColor) -> String {
+    format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2)
+}
+
+/// Colours of depths 8 and 44 in [`sweep`].
+fn depth_colours() -> [String; 2] {
+    [0, 1].map(|rank| hex(palette::of_rank(rank, 2)))
 }
 
 #[test]
-fn curves_name_every_depth_the_seeds_and_what_is_seen() {
-    let svg = svg(&sweep().into(), Figure::Curves, &options()).unwrap();
-    let words = words(&svg);
+fn curves_name_every_depth_the_seeds_and_the_trend() {
+    let words = words(&sweep().into(), Figure::Curves, &options());
     for part in [
         "Plain: training error rises with depth (8: 12.5%; 44: 40.5%)",
         "Residual: training error falls with depth (8: 11.5%; 44: 7.5%)",
@@ -32,16 +43,60 @@ fn curves_name_every_depth_the_seeds_and_what_is_seen() {
 }
 
 #[test]
-fn training_is_dashed_and_thin_and_test_is_one_bold_line() {
-    let svg = svg(&sweep().into(), Figure::Curves, &options()).unwrap();
-    let lines = |width: &str| {
-        let of_width = format!("stroke-width=\"{width}\"");
-        svg.lines().filter(|l| l.starts_with("<polyline") && l.contains(&of_width)).count()
+fn each_panel_has_a_solid_test_curve_and_a_dashed_training_curve_below_it_for_each_depth() {
+    let drawing = Drawing::of(&sweep().into(), Figure::Curves, &options());
+    let [shallow, deep] = depth_colours();
+    let middle = drawing.text_at("Residual: ").0 - 50.0;
+    for colour in [&shallow, &deep] {
+        let curves = drawing.curves(colour);
+        assert_eq!(curves.len(), 2, "one test curve in each panel");
+        for curve in curves {
+            let (last, is_left) = (curve[curve.len() - 1], curve[0].0 < middle);
+            let in_panel = |points: &&[Position]| (points[0].0 < middle) == is_left;
+            let dashes: Vec<_> = drawing.dashes(colour).into_iter().filter(in_panel).collect();
+            assert!(dashes.len() > 10, "the training curve is dashed: {}", dashes.len());
+            // Training error is 5 points lower, which is further down the page.
+            let lowest = dashes.iter().map(|points| points[1].1).fold(0.0, f64::max);
+            assert!(lowest > last.1, "training ends at {lowest}, test at {}", last.1);
+        }
+        assert_eq!(drawing.bands.iter().filter(|(own, _)| own == colour).count(), 4);
+    }
+    let end = |colour: &str, panel: usize| drawing.curves(colour)[panel].last().unwrap().1;
+    assert!(end(&deep, 0) < end(&shallow, 0), "plain: the deep net has the higher error");
+    assert!(end(&deep, 1) > end(&shallow, 1), "residual: the deep net has the lower error");
+    let titles = ["Plain: ", "Residual: "].map(|title| drawing.text_at(title).1);
+    let all = || drawing.lines.iter().flat_map(|(_, points)| points).map(|point| point.1);
+    let (top, bottom) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+    assert!(titles.iter().all(|title| *title < top), "titles are above all lines");
+    assert!(drawing.text_at("Lines: mean over").1 > bottom, "the caption is below all lines");
+}
+
+#[test]
+fn a_curve_that_leaves_the_axis_has_a_gap_there() {
+    let mut curves = sweep();
+    curves.runs.retain(|run| run.axes["depth"] == "8" && run.axes["family"] == "plain");
+    for run in &mut curves.runs {
+        for (row, error) in run.rows.iter_mut().zip([20.0, 90.0, 20.0, 10.0]) {
+            row.test_err_pct = Some(error);
+        }
+    }
+    let colour = hex(palette::of_category(0));
+    let test_lines = |y_max: Option<f64>| -> Vec<Vec<Position>> {
+        let drawing =
+            Drawing::of(&curves.clone().into(), Figure::Curves, &Options { y_max, ..options() });
+        drawing.curves(&colour).into_iter().map(<[_]>::to_vec).collect()
     };
-    // Four curves and three samples in the legend.
-    assert_eq!(lines("4"), 7);
-    assert!(lines("2") > 4 * 10, "dashes: {}", lines("2"));
-    assert!(svg.contains("<polygon opacity=\"0.14\""), "bands");
+    let whole = test_lines(Some(100.0));
+    assert_eq!(whole.len(), 1, "{whole:?}");
+    let cut = test_lines(Some(50.0));
+    assert_eq!(cut.len(), 2, "{cut:?}");
+    let gap = (cut[0].last().unwrap(), cut[1][0]);
+    assert!(
+        gap.0.0 < gap.1.0 && gap.0.1 == gap.1.1,
+        "both ends are at the top of the axis: {gap:?}"
+    );
+    let drawn = words(&curves.into(), Figure::Curves, &Options { y_max: Some(50.0), ..options() });
+    assert!(drawn.contains("Values above 50 are cut off."), "{drawn}");
 }
 
 #[test]
@@ -49,31 +104,44 @@ fn a_diverged_run_leaves_a_cross_and_is_counted_in_both_figures() {
     let mut curves = sweep();
     curves.runs[3].state = State::Diverged;
     curves.runs[3].rows.pop();
-    let before = svg(&sweep().into(), Figure::Curves, &options()).unwrap();
-    let after = svg(&curves.clone().into(), Figure::Curves, &options()).unwrap();
-    let crosses = |svg: &str| {
-        let short =
-            |line: &&str| line.split("points=").nth(1).is_some_and(|p| p.matches(',').count() == 2);
-        let lines = svg.lines().filter(|line| line.contains("stroke-width=\"4\""));
-        lines.filter(short).count()
+    let [_, deep] = depth_colours();
+    // Each of the two strokes of a cross is as wide as high.
+    let strokes = |curves: &SweepCurves, colour: &str| {
+        let drawing = Drawing::of(&curves.clone().into(), Figure::Curves, &options());
+        let is_stroke = |points: &Vec<Position>| {
+            let [a, b] = points[..] else { return false };
+            (a.0 - b.0).abs() == (a.1 - b.1).abs() && (a.0 - b.0).abs() > 15.0
+        };
+        drawing.lines.iter().filter(|(own, points)| own == colour && is_stroke(points)).count()
     };
-    // Two strokes each: one on the training line, one on the test line, one in the legend.
-    assert_eq!(crosses(&after), crosses(&before) + 6);
-    assert!(words(&after).contains("Diverged: plain 44, 1 of 3"), "{}", words(&after));
-    let depth = words(&svg(&curves.clone().into(), Figure::Depth, &options()).unwrap());
+    assert_eq!(strokes(&sweep(), &deep), 0);
+    assert_eq!(strokes(&curves, &deep), 4, "a cross on the training and one on the test curve");
+    assert_eq!(strokes(&curves, &hex(canvas::INK)), 2, "a cross in the legend");
+    let drawn = words(&curves.clone().into(), Figure::Curves, &options());
+    assert!(drawn.contains("Diverged: plain 44, 1 of 3"), "{drawn}");
+    let depth = words(&curves.into(), Figure::Depth, &options());
     assert!(depth.contains("Diverged: plain 44, 1 of 3"), "{depth}");
     assert!(depth.contains("diverged: no final value"), "{depth}");
 }
 
 #[test]
-fn depth_says_which_family_gets_worse_and_shows_every_seed() {
-    let svg = svg(&sweep().into(), Figure::Depth, &options()).unwrap();
-    let words = words(&svg);
+fn depth_states_the_trend_of_each_family_and_shows_every_seed_at_its_depth() {
+    let drawing = Drawing::of(&sweep().into(), Figure::Depth, &options());
+    let words = drawing.words();
     let title = "Training error: plain rises with depth, residual falls with depth";
     assert!(words.contains(title), "{words}");
     assert!(words.contains("Test error: plain rises"), "{words}");
-    let dots = svg.lines().filter(|l| l.starts_with("<circle") && l.contains("r=\"4\"")).count();
-    assert_eq!(dots, 2 * 12 + 2, "two panels of twelve runs, and the legend");
+    assert_eq!(drawing.dots.len(), 2 * 12 + 2, "two panels of twelve runs, and the legend");
+    let plain = hex(palette::of_category(0));
+    let [[shallow, deep]] = drawing.curves(&plain)[..] else { panic!("one line of two means") };
+    assert!(deep.1 < shallow.1, "the error of plain nets rises");
+    for (x, y) in [*shallow, *deep] {
+        let is_near = |dot: &&Position| (dot.0 - x).abs() < 50.0 && (dot.1 - y).abs() < 20.0;
+        assert!(
+            drawing.dots.iter().filter(is_near).count() >= 3,
+            "the seeds are beside their mean"
+        );
+    }
 }
 
 #[test]
@@ -83,12 +151,12 @@ fn arms_are_never_taken_for_seeds_of_one_another() {
         let depth = run.axes["depth"].clone();
         run.axes.insert("arm".into(), format!("{} {depth}", run.axes["family"]));
     }
-    let drawn = words(&svg(&curves.clone().into(), Figure::Depth, &options()).unwrap());
+    let drawn = words(&curves.clone().into(), Figure::Depth, &options());
     assert!(drawn.contains("plain rises with depth"), "an arm for each depth: {drawn}");
     for run in &mut curves.runs {
         run.axes.insert("depth".into(), "8".into());
     }
-    let drawn = words(&svg(&curves.clone().into(), Figure::Depth, &options()).unwrap());
+    let drawn = words(&curves.clone().into(), Figure::Depth, &options());
     assert!(drawn.contains("n = 3 seeds"), "four arms of one depth: {drawn}");
 }
 
@@ -108,12 +176,12 @@ fn a_note_stands_above_and_logarithmic_axes_say_where_zeros_went() {
     curves.runs[0].rows[3].train_err_pct = Some(0.0);
     let note = Some("Two epochs only".to_owned());
     let options = Options { note, log_x: true, log_y: true, smooth: 2, ..options() };
-    let drawn = words(&svg(&curves.clone().into(), Figure::Curves, &options).unwrap());
+    let drawn = words(&curves.clone().into(), Figure::Curves, &options);
     assert!(drawn.starts_with("Two epochs only"), "{drawn}");
     assert!(drawn.contains("Step 0 is drawn at the left end."), "{drawn}");
-    assert!(drawn.contains("mean of 2 evaluations"), "{drawn}");
+    assert!(drawn.contains("trailing means over 2 evaluations"), "{drawn}");
     let options = Options { smooth: 0, ..options };
-    let drawn = words(&svg(&curves.clone().into(), Figure::Curves, &options).unwrap());
+    let drawn = words(&curves.clone().into(), Figure::Curves, &options);
     assert!(drawn.contains("Zeros are drawn at"), "{drawn}");
     svg(&curves.clone().into(), Figure::Depth, &options).unwrap();
 }
@@ -139,169 +207,4 @@ fn tiny_and_hopeless_results_are_drawn_or_refused_but_never_panic() {
     }
     let message = svg(&nan.clone().into(), Figure::Curves, &options()).unwrap_err().to_string();
     assert_eq!(message, "no run has a finite train_err_pct or test_err_pct yet");
-}
-
-/// Two families, two depths, two rates with and without normalisation, of known size and with
-/// layers; without normalisation the deep nets of the higher rate diverged.
-fn rich() -> Results {
-    let mut results = Results::default();
-    for (family, depth) in [("plain", 8u64), ("plain", 44), ("residual", 8), ("residual", 44)] {
-        for (norm, lr) in [("batch", 0.1), ("batch", 0.01), ("none", 0.1), ("none", 0.01)] {
-            for seed in 0..2 {
-                let fails = norm == "none" && lr == 0.1 && depth == 44;
-                let state = if fails { State::Diverged } else { State::Done };
-                let stuck = norm == "none" && depth == 44;
-                let end = if stuck { 90.0 } else { 10.0 + seed as f64 };
-                let mut run = run(family, &depth.to_string(), seed, state, &[(0, 90.0), (10, end)]);
-                run.id = format!("{family}-{depth}-{norm}-{lr}-{seed}");
-                run.axes.insert("norm".into(), norm.into());
-                run.axes.insert("lr".into(), lr.to_string());
-                run.rows[1].seconds = 2.0;
-                let made = Made {
-                    classes: 10,
-                    parameters: 1000 * depth,
-                    macs: 7000 * depth,
-                    ..Made::default()
-                };
-                let config = [("training.batch".to_owned(), 64.into())].into();
-                let facts = Provenance { config, arm: None, manifest: Some(made) };
-                results.facts.insert(run.id.clone(), facts);
-                let layer = |layer| LayerRow {
-                    step: 1,
-                    layer,
-                    gradient_norm: Some(1.0 / layer as f64),
-                    response_sd: Some(layer as f64),
-                    response_change: Some(0.1),
-                    cosine: Some(0.5),
-                    ..LayerRow::default()
-                };
-                if norm == "batch" && lr == 0.1 {
-                    results.layers.insert(run.id.clone(), (1..=depth).map(layer).collect());
-                    let slice = |place: i32| SliceRow {
-                        alpha: f64::from(place) / 2.0,
-                        train_loss: 0.1 + f64::from(place.pow(2)),
-                        ..SliceRow::default()
-                    };
-                    results.slices.insert(run.id.clone(), (-2..=2).map(slice).collect());
-                    let gradients = ["initial", "final"].map(|weights| CorrelationRow {
-                        weights: weights.into(),
-                        distance: 0.5,
-                        correlation: 0.25,
-                        ..CorrelationRow::default()
-                    });
-                    results.correlations.insert(run.id.clone(), gradients.into());
-                }
-                results.curves.runs.push(run);
-            }
-        }
-    }
-    results
-}
-
-#[test]
-fn special_figures_say_what_they_show() {
-    let results = rich();
-    for (figure, parts) in [
-        (
-            Figure::Panels,
-            vec!["Norm batch", "Norm none", "Plain, lr 0.1", "norm none plain, lr 0.1 44, 2 of 2"],
-        ),
-        (
-            Figure::RateDepth,
-            vec![
-                "Plain, norm none: trains to depth",
-                "learning rate",
-                "diverged",
-                "0 of 2",
-                "10.5",
-                "stuck at chance",
-            ],
-        ),
-        (
-            Figure::Size,
-            vec!["Test error against parameters", "multiply-adds of one image", "n = 2 seeds"],
-        ),
-        (
-            Figure::Responses,
-            vec!["Plain, depth 44", "standard deviation of responses", "response_sd"],
-        ),
-        (
-            Figure::Gradients,
-            vec!["Residual, depth 8: gradients by layer", "after so many updates:", "layers.csv"],
-        ),
-        (Figure::Changes, vec!["change of responses by one update", "response_change"]),
-        (Figure::Cosines, vec!["likeness of images by layer", "no longer told apart"]),
-        (
-            Figure::Slices,
-            vec!["The loss around the trained nets", "Plain, depth 44", "x/runs/*/slices.csv"],
-        ),
-        (
-            Figure::Correlation,
-            vec!["Gradients along the input, before training", "After training", "n = 2 seeds"],
-        ),
-        // 10 updates of 64 images in 2 s.
-        (Figure::Speed, vec!["images per second", "Plain, depth 8, lr 0.1, norm batch: 320"]),
-    ] {
-        let options = Options { source: "results/x/runs/*/curve.csv".into(), ..options() };
-        let words = words(&svg(&results, figure, &options).unwrap());
-        for part in parts {
-            assert!(words.contains(part), "{figure:?}: {part} is not in {words}");
-        }
-        assert!(png(&results, figure, &options).unwrap().starts_with(b"\x89PNG"));
-    }
-}
-
-#[test]
-fn a_special_figure_of_results_without_what_it_shows_says_what_is_missing() {
-    let plain = sweep().into();
-    for (figure, expected) in [
-        (Figure::Panels, "runs do not differ in norm; they differ in family, depth (--group-by)"),
-        (Figure::RateDepth, "runs do not differ in lr"),
-        (Figure::Size, "no run that has ended says in its run.json how large its net is"),
-        (Figure::Responses, "no run has a layers.csv"),
-        (Figure::Gradients, "no run has a layers.csv"),
-        (Figure::Slices, "no run has a slices.csv: fathom look writes it"),
-        (Figure::Correlation, "no run has a correlation.csv: fathom look writes it"),
-        (Figure::Speed, "no run has two rows, and a batch size"),
-    ] {
-        let message = svg(&plain, figure, &options()).unwrap_err().to_string();
-        assert!(message.contains(expected), "{message}");
-    }
-}
-
-#[test]
-fn where_all_nets_are_of_one_depth_another_key_stands_against_the_rates() {
-    let mut results = rich();
-    results.curves.runs.retain(|run| run.axes["depth"] == "8" && run.axes["norm"] == "batch");
-    for run in &mut results.curves.runs {
-        let is_plain = run.axes["family"] == "plain";
-        run.axes.insert("batch".into(), if is_plain { "32" } else { "64" }.into());
-    }
-    let message = svg(&results, Figure::RateDepth, &options()).unwrap_err().to_string();
-    assert!(message.contains("differ in depth: --group-by takes another key"), "{message}");
-    let by = |key: &str| Options { group_by: Some(key.into()), ..options() };
-    let words = words(&svg(&results, Figure::RateDepth, &by("batch")).unwrap());
-    // The family follows from the batch, so there is one panel.
-    for part in ["What became of each net: trains to batch 64, to rate 0.1", "rate and batch;"] {
-        assert!(words.contains(part), "{part} is not in {words}");
-    }
-    let message = svg(&results, Figure::RateDepth, &by("family")).unwrap_err().to_string();
-    assert!(message.contains("family has values that are no numbers"), "{message}");
-}
-
-#[test]
-fn a_diverged_run_stands_at_what_guessing_gives() {
-    let mut results = rich();
-    let crosses = words(&svg(&results, Figure::Depth, &options()).unwrap());
-    assert!(crosses.contains("crosses at what guessing gives"), "{crosses}");
-    results.facts.clear();
-    let crosses = words(&svg(&results, Figure::Depth, &options()).unwrap());
-    assert!(crosses.contains("crosses at the upper end of the axis"), "{crosses}");
-}
-
-#[test]
-fn curves_may_be_told_apart_by_another_key() {
-    let options = Options { group_by: Some("norm".into()), ..options() };
-    let words = words(&svg(&rich(), Figure::Curves, &options).unwrap());
-    assert!(words.contains("norm: batch none"), "{words}");
 }

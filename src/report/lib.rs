@@ -1,14 +1,13 @@
-//! The report of a results directory: one HTML file that opens without a network, and a short one in
-//! Markdown. Both say first what was asked and what came out.
+//! Reports of a results directory: one HTML file that opens without a network, and a shorter one in
+//! Markdown. Both begin with the question of the experiment and the verdicts on its claims.
 
 mod data;
-mod html;
 mod markdown;
 mod page;
 mod sections;
 pub mod splice;
 
-pub use markdown::{claims, experiments, finals, markdown, table};
+pub use markdown::{claims, experiments, finals, markdown, metrics, table};
 pub use page::html;
 
 use fathom_plot::Results;
@@ -17,35 +16,36 @@ use fathom_stats::{SummaryTable, Verdict};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is reported.
+/// The contents of a report.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The experiment's name.
+    /// Name of the experiment.
     pub name: String,
-    /// What it asks: the comment that opens its file.
+    /// Question of the experiment, from the comment at the start of its file.
     pub question: Option<String>,
-    /// Its note.
+    /// Note of the experiment.
     pub note: Option<String>,
-    /// The command that gives the results again.
+    /// Command that repeats the results.
     pub command: String,
-    /// Curves, facts and layers.
+    /// Curves, provenance and layers of the runs.
     pub results: Results,
-    /// Final values over seeds.
+    /// Summary of the final values over seeds.
     pub summary: SummaryTable,
-    /// What became of its claims.
+    /// Verdicts on the claims of the experiment.
     pub verdicts: Vec<Verdict>,
 }
 
 impl Report {
-    /// "12 of 18 runs are done, 2 diverged" where some are missing, else nothing.
+    /// States how many runs have ended, unless all have.
     fn unfinished(&self) -> Option<String> {
         let runs = &self.results.curves.runs;
         let done = runs.iter().filter(|run| run.state.is_final()).count();
-        (done < runs.len())
-            .then(|| format!("{done} of {} runs have ended: what follows is of these.", runs.len()))
+        (done < runs.len()).then(|| {
+            format!("{done} of {} runs have ended; this report covers only those.", runs.len())
+        })
     }
 
-    /// Keys in which runs differ besides their seed, with their values.
+    /// Keys other than `seed` that differ between runs, with all their values.
     fn differences(&self) -> Vec<(String, Vec<String>)> {
         let facts = || self.results.facts.values();
         let keys: BTreeSet<&String> = facts().flat_map(|facts| facts.config.keys()).collect();
@@ -62,7 +62,7 @@ impl Report {
         found
     }
 
-    /// How the runs were made: each fact with all its values.
+    /// Program, device and data of the runs: each fact with all its values.
     fn provenance(&self) -> Vec<(&'static str, Vec<String>)> {
         let made: Vec<&Made> =
             self.results.facts.values().filter_map(|facts| facts.manifest.as_ref()).collect();
@@ -76,10 +76,10 @@ impl Report {
             ("revision", of(revision)),
             ("libtorch", of(|made| made.execution.libtorch.clone())),
             ("device", of(|made| made.execution.device.clone())),
-            ("capability", of(|made| made.execution.capability.clone())),
-            ("threads of a run", of(|made| made.execution.threads.to_string())),
+            ("compute capability", of(|made| made.execution.capability.clone())),
+            ("threads per run", of(|made| made.execution.threads.to_string())),
             (
-                "runs side by side",
+                "concurrent runs",
                 of(|made| match made.execution.jobs {
                     0 => String::new(),
                     jobs => jobs.to_string(),
@@ -99,16 +99,20 @@ impl Report {
 }
 
 fn revision(made: &Made) -> String {
-    format!("{}{}", made.revision.git, if made.revision.dirty { " with changes" } else { "" })
+    format!(
+        "{}{}",
+        made.revision.git,
+        if made.revision.dirty { " with uncommitted changes" } else { "" }
+    )
 }
 
-/// A value as a reader writes it.
+/// Text of a JSON value, without quotes around a string.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The opening comment of an experiment file, without its `#`, one paragraph for each line that
-/// begins with a word and a colon (`Question: …`).
+/// Paragraphs of the comment at the start of an experiment file, as names and texts. A line that
+/// begins with a word and a colon (`# Question: …`) starts a new paragraph of that name.
 pub fn opening_comment(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
     let mut found: Vec<(String, String)> = Vec::new();
@@ -128,7 +132,7 @@ pub fn opening_comment(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The axes of a run as a reader says them: `plain 44 norm none`.
+/// Label of a configuration from its axes, such as `plain 44 norm none`.
 pub fn label(axes: &BTreeMap<String, String>) -> String {
     let mut names: Vec<&String> = axes.keys().collect();
     names.sort_by_key(|name| (*name != "arm", *name != "family", *name != "depth", name.as_str()));

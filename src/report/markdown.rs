@@ -1,10 +1,11 @@
-//! The report in Markdown, and its tables for splicing into other files.
+//! The Markdown report, and tables for splicing into other files.
 
 use super::{Report, sections};
+use fathom_record::{METRICS, Part, Unit};
 use fathom_stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
 use std::path::PathBuf;
 
-/// `summary.md`: question, verdicts, final values, figures.
+/// Renders `summary.md`: question, verdicts, final values, and the figures with these paths.
 pub fn markdown(report: &Report, figures: &[String]) -> String {
     let mut out = format!("# {}\n\n", escape(&report.name));
     for text in [&report.question, &report.note].into_iter().flatten() {
@@ -21,10 +22,10 @@ pub fn markdown(report: &Report, figures: &[String]) -> String {
         out += "\n## Figures\n\n";
         out += &figures.iter().map(|path| format!("![{path}]({path})\n")).collect::<String>();
     }
-    out + &format!("\n## Again\n\n    {}\n", report.command)
+    out + &format!("\n## Command\n\n    {}\n", report.command)
 }
 
-/// One row for each claim.
+/// Table of the verdicts, one row for each claim.
 pub fn claims(verdicts: &[Verdict]) -> String {
     if verdicts.is_empty() {
         return "The experiment makes no claims.\n".into();
@@ -39,10 +40,11 @@ pub fn claims(verdicts: &[Verdict]) -> String {
         vec![format!("**{}**", verdict.outcome), verdict.name.clone(), statement.clone(), numbers]
     };
     let rows: Vec<Vec<String>> = verdicts.iter().map(row).collect();
-    table(&["verdict", "claim", "in numbers", "found"].map(str::to_owned), &rows)
+    table(&["verdict", "claim", "in numbers", "found"], &rows)
 }
 
-/// One row for each experiment: what was asked, and its claims by what became of them.
+/// Table of experiments, one row each: name with a link to the directory, question, and claims by
+/// verdict.
 pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
     let row = |(dir, report): &(PathBuf, Report)| {
         let by = |outcome: Outcome| {
@@ -62,19 +64,20 @@ pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
-    table(&["experiment", "question", "claims"].map(str::to_owned), &rows)
+    table(&["experiment", "question", "claims"], &rows)
 }
 
-/// Final values over seeds: mean ± standard deviation of each metric that any run has.
+/// Table of the final values over seeds: mean ± standard deviation of those of `metrics` that any run
+/// has, with the numbers of runs that are done, diverged and unfinished.
 pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
     let is_wanted = |(place, name): &(usize, &str)| {
         metrics.contains(name) && summary.rows.iter().any(|row| row.metrics[*place].is_some())
     };
     let (places, columns): (Vec<usize>, Vec<&str>) =
         table_columns().enumerate().filter(is_wanted).unzip();
-    let mut headers = summary.axes.clone();
-    headers.extend(columns.into_iter().map(str::to_owned));
-    headers.extend(["n", "diverged", "unfinished"].map(str::to_owned));
+    let mut headers: Vec<&str> = summary.axes.iter().map(String::as_str).collect();
+    headers.extend(columns);
+    headers.extend(["n", "diverged", "unfinished"]);
     let cell = |summary: &Option<Summary>| summary.map_or(String::new(), |s| s.to_string());
     let row = |row: &SummaryRow| {
         let mut cells = row.axes.clone();
@@ -85,20 +88,38 @@ pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
     table(&headers, &summary.rows.iter().map(row).collect::<Vec<_>>())
 }
 
-/// A table with a header.
-pub fn table(headers: &[String], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| {
-        let cells: Vec<String> =
-            cells.iter().map(|cell| escape(cell).replace('|', "\\|")).collect();
-        format!("| {} |\n", cells.join(" | "))
+/// Table of the metrics of `curve.csv`.
+pub fn metrics() -> String {
+    let row = |metric: &fathom_record::Metric| {
+        let unit = match metric.unit {
+            Unit::PerCent => "%",
+            Unit::Nats => "nats",
+        };
+        let part = match metric.part {
+            Part::Train => "training images",
+            Part::Test => "test images",
+            Part::Validation => "validation images",
+        };
+        let [column, tag] = [metric.column, metric.tag].map(|text| format!("`{text}`"));
+        let [label, unit, part, definition] =
+            [metric.label, unit, part, metric.definition].map(str::to_owned);
+        vec![column, label, unit, part, definition, tag]
     };
-    let rule: Vec<&str> = headers.iter().map(|_| "---").collect();
-    let mut out = line(headers);
-    out += &format!("|{}|\n", rule.join("|"));
-    out + &rows.iter().map(|row| line(row)).collect::<String>()
+    let headers = ["column", "name", "unit", "measured on", "definition", "TensorBoard tag"];
+    table(&headers, &METRICS.iter().map(row).collect::<Vec<_>>())
 }
 
-/// Text that is not to be read as HTML or as more than one line.
+/// Table with a header row; every row has as many cells as the header.
+pub fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
+    let cell = |text: &str| escape(text).replace('|', "\\|");
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut out = line(headers.iter().map(|header| cell(header)).collect());
+    out += &format!("|{}|\n", vec!["---"; headers.len()].join("|"));
+    out.extend(rows.iter().map(|row| line(row.iter().map(|text| cell(text)).collect())));
+    out
+}
+
+/// Text of one line in which nothing is HTML.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

@@ -2,7 +2,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const by = (id) => document.getElementById(id);
-  // Okabe and Ito's colours, which people with colour-vision deficiencies can tell apart.
+  // Okabe and Ito's colours, which people with colour-vision deficiencies can distinguish.
   const COLOURS = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a00", "#7f7f7f"];
   const DASHES = ["solid", "dash", "dot", "dashdot"];
   const colour = (place) => COLOURS[place % COLOURS.length];
@@ -13,14 +13,14 @@
     const chosen = document.documentElement.dataset.theme;
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
-  const look = () => {
+  const theme = () => {
     const [ink, faint, line] =
       isDark() ? ["#ececf0", "#a5a5ad", "#3a3a40"] : ["#1c1c1e", "#6a6a70", "#d9d9de"];
     const axis = { gridcolor: line, linecolor: line, zeroline: false, automargin: true };
     return { ink, faint, axis };
   };
 
-  // Steps that every seed has a value at, with the least, mean and greatest: never interpolated.
+  // Minimum, mean, maximum and count of the seeds at every step that any of them has; nothing is interpolated.
   const overSeeds = (arm, metric) => {
     const points = new Map();
     for (const run of arm.runs) {
@@ -69,9 +69,9 @@
       traces.push({ x, y: points.map((point) => point.mean), mode: "lines", line, name: arm.name,
         customdata: points.map((point) => point.n), showlegend: false,
         hovertemplate: "%{y:.4g} (n = %{customdata})<extra>%{fullData.name}</extra>" });
-      const gone = arm.runs.filter((run) => run.state === "diverged" && run.values[metric]);
-      if (gone.length) {
-        const ends = gone.map((run) => {
+      const diverged = arm.runs.filter((run) => run.state === "diverged" && run.values[metric]);
+      if (diverged.length) {
+        const ends = diverged.map((run) => {
           const values = run.values[metric];
           let at = values.length - 1;
           while (at > 0 && values[at] === null) at -= 1;
@@ -105,13 +105,13 @@
       traces.push({ x: found.flatMap((at) => at.values.map(() => at.depth)),
         y: found.flatMap((at) => at.values), mode: "markers", marker: { ...colours, size: 5, opacity: 0.6 },
         name: `${name} seeds`, showlegend: false, hovertemplate: "%{y:.4g}<extra>one seed</extra>" });
-      const gone = arms.flatMap((arm) => arm.runs.filter((run) => run.state === "diverged")
+      const diverged = arms.flatMap((arm) => arm.runs.filter((run) => run.state === "diverged")
         .map(() => arm.depth));
       const chance = metric.endsWith("_pct") ? data.chance.error : data.chance.loss;
-      if (gone.length && chance !== null) {
-        traces.push({ x: gone, y: gone.map(() => chance), mode: "markers", showlegend: false,
+      if (diverged.length && chance !== null) {
+        traces.push({ x: diverged, y: diverged.map(() => chance), mode: "markers", showlegend: false,
           marker: { ...colours, symbol: "x", size: 11 }, name: `${name} diverged`,
-          hovertemplate: "diverged: drawn at what guessing gives<extra>%{fullData.name}</extra>" });
+          hovertemplate: "diverged: drawn at the chance level<extra>%{fullData.name}</extra>" });
       }
     });
     return traces;
@@ -119,7 +119,7 @@
 
   const draw = () => {
     const metric = by("metric").value;
-    const { ink, faint, axis } = look();
+    const { ink, faint, axis } = theme();
     const type = (id) => (by(id).checked ? "log" : "linear");
     const layout = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink },
       margin: { l: 60, r: 16, t: 12, b: 48 }, hovermode: "closest",
@@ -136,8 +136,8 @@
         legend: { orientation: "h", y: -0.2 } }, config);
     }
     const count = shown.filter(Boolean).length;
-    by("said").textContent = `${metric}: ${count} of ${shown.length} configurations are shown; ` +
-      "lines are means over seeds, bands reach from the least to the greatest, crosses are runs that diverged.";
+    by("said").textContent = `${metric}: ${count} of ${shown.length} configurations are shown. ` +
+      "Lines are means over seeds, bands reach from the smallest to the largest seed, crosses are runs that diverged.";
   };
 
   data.metrics.forEach((metric) => by("metric").add(new Option(metric, metric)));
@@ -150,7 +150,7 @@
     const swatch = document.createElement("span");
     swatch.className = "swatch";
     swatch.style.background = colour(place);
-    label.append(box, swatch, arm.name || "the only one");
+    label.append(box, swatch, arm.name || "the only configuration");
     by("arms").append(label);
   });
   const boxes = () => [...by("arms").querySelectorAll("input")];

@@ -1,50 +1,79 @@
-//! The page as one file.
+//! The HTML report: one page with its style, data and scripts in the same file.
 
 use super::data::{data, for_script};
-use super::html::escape;
 use super::{Report, sections};
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-/// plotly.js, from the crate that carries it; what follows it there sets formulas, of which there
-/// are none here.
-fn plotly() -> String {
-    let sources = plotly::Plot::offline_js_sources();
-    let end = sources.find("</script>").unwrap_or(sources.len());
-    format!("{}</script>", &sources[..end])
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+const PLOTLY: &str = include_str!("plotly/plotly-basic.min.js");
+
+/// Scripts and styles of the page itself only, and nothing from a network.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+                      img-src data: blob:";
+
+/// Renders the report as one HTML file that needs neither other files nor a network.
+pub fn html(report: &Report) -> String {
+    let page = markup! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                link rel="icon" href="data:,";
+                title { (report.name) " — fathom" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#claims" { "Skip to the claims" }
+                header {
+                    (sections::head(report))
+                    button #theme type="button" { "Switch theme" }
+                }
+                main { (sections(report)) }
+                script #data type="application/json" { (PreEscaped(for_script(&data(report)))) }
+                script { (PreEscaped(PLOTLY)) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
 }
 
-/// One HTML file that needs no other and no network.
-pub fn html(report: &Report) -> String {
-    let name = escape(&report.name);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{name} — fathom</title>\n<style>{css}</style>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#claims\">Skip to the claims</a>\n\
-         <header>{head}<button type=\"button\" id=\"theme\">Dark or light</button></header>\n<main>\n\
-         <section id=\"claims\"><h2>Claims</h2>\n{verdicts}</section>\n\
-         <section><h2>Curves</h2>\n{controls}\
-         <div id=\"curves\" role=\"img\" aria-label=\"Curves of the chosen metric by step\"></div>\n\
-         <p id=\"said\" role=\"status\"></p></section>\n\
-         <section><h2>Final value against depth</h2>\n\
-         <div id=\"depth\" role=\"img\" aria-label=\"Final value of the chosen metric against depth; \
-         the numbers are in the table below\"></div></section>\n\
-         <section><h2>Final values</h2>\n{finals}</section>\n\
-         <section><h2>Runs</h2>\n{runs}</section>\n\
-         <section><h2>How they were made</h2>\n{made}</section>\n</main>\n\
-         <script type=\"application/json\" id=\"data\">{data}</script>\n{plotly}\n\
-         <script>{js}</script>\n</body>\n</html>\n",
-        css = include_str!("page.css"),
-        js = include_str!("page.js"),
-        head = sections::head(report),
-        verdicts = sections::verdicts(&report.verdicts),
-        controls = include_str!("controls.html"),
-        finals = sections::finals(report),
-        runs = sections::runs(report),
-        made = sections::made(report),
-        data = for_script(&data(report)),
-        plotly = plotly(),
-    )
+fn sections(report: &Report) -> Markup {
+    markup! {
+        section #claims { h2 { "Claims" } (sections::verdicts(&report.verdicts)) }
+        section {
+            h2 { "Curves" }
+            (controls())
+            div #curves role="img" aria-label="Curves of the chosen metric by step" {}
+            p #said role="status" {}
+        }
+        section {
+            h2 { "Final value against depth" }
+            div #depth role="img" aria-label="Final value of the chosen metric against depth; the \
+                                              numbers are in the table below" {}
+        }
+        section { h2 { "Final values" } (sections::finals(report)) }
+        section { h2 { "Runs" } (sections::runs(report)) }
+        section { h2 { "Provenance" } (sections::provenance(report)) }
+    }
+}
+
+/// Controls of the curves. The script adds the metrics and the configurations.
+fn controls() -> Markup {
+    markup! {
+        div.controls {
+            label { "Metric " select #metric {} }
+            label { input #logx type="checkbox"; " logarithmic step axis" }
+            label { input #logy type="checkbox"; " logarithmic value axis" }
+            label { input #seeds type="checkbox"; " individual seeds" }
+            button #reset type="button" { "Reset zoom" }
+        }
+        fieldset #arms {
+            legend { "Configurations" }
+            button #all type="button" { "All" } " " button #none type="button" { "None" }
+        }
+    }
 }

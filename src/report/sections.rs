@@ -1,72 +1,58 @@
-//! The parts of the page that are plain HTML.
+//! The sections of the HTML report that need no script: head, claims and tables.
 
 use super::data::runs_by_name;
-use super::html::{escape, table};
 use super::{Report, label};
 use fathom_record::State;
-use fathom_stats::{Outcome, Summary, Verdict, table_columns};
+use fathom_stats::{Outcome, Summary, SummaryRow, Verdict, table_columns};
+use maud::{Markup, html};
 
-/// Name, question, and whether something is missing.
-pub(super) fn head(report: &Report) -> String {
-    let mut out = format!("<h1>{}</h1>\n", escape(&report.name));
-    if let Some(question) = &report.question {
-        out += &format!("<p class=\"question\">{}</p>\n", escape(question));
-    }
-    if let Some(note) = &report.note {
-        out += &format!("<p>{}</p>\n", escape(note));
-    }
-    if let Some(missing) = report.unfinished() {
-        out += &format!("<p class=\"warning\" role=\"status\">{}</p>\n", escape(&missing));
-    }
+/// Name, question and note of the experiment, with warnings about unfinished and diverged runs.
+pub(super) fn head(report: &Report) -> Markup {
     let diverged = report.results.curves.runs.iter().filter(|run| run.state == State::Diverged);
-    match diverged.count() {
-        0 => {}
-        1 => {
-            out += "<p class=\"warning\">1 run diverged: it is in no mean, and marked below.</p>\n"
-        }
-        n => {
-            out += &format!(
-                "<p class=\"warning\">{n} runs diverged: they are in no mean, and marked below.</p>\n"
-            );
-        }
+    let diverged = match diverged.count() {
+        0 => None,
+        1 => Some("1 run diverged. It is excluded from all means and marked below.".to_owned()),
+        n => Some(format!("{n} runs diverged. They are excluded from all means and marked below.")),
+    };
+    html! {
+        h1 { (report.name) }
+        @if let Some(question) = &report.question { p.question { (question) } }
+        @if let Some(note) = &report.note { p { (note) } }
+        @if let Some(missing) = report.unfinished() { p.warning role="status" { (missing) } }
+        @if let Some(diverged) = diverged { p.warning { (diverged) } }
     }
-    out
 }
 
-/// The claims with what became of them.
-pub(super) fn verdicts(verdicts: &[Verdict]) -> String {
-    if verdicts.is_empty() {
-        return "<p>The experiment makes no claims.</p>\n".into();
+/// The claims with their verdicts.
+pub(super) fn verdicts(verdicts: &[Verdict]) -> Markup {
+    html! {
+        @if verdicts.is_empty() {
+            p { "The experiment makes no claims." }
+        } @else {
+            ul.verdicts { @for verdict in verdicts { (self::verdict(verdict)) } }
+        }
     }
-    let mut out = String::from("<ul class=\"verdicts\">\n");
-    for verdict in verdicts {
-        let word = verdict.outcome.to_string();
-        let sign = match verdict.outcome {
-            Outcome::Supported => "✓",
-            Outcome::Refuted => "✗",
-            Outcome::Undecided => "?",
-        };
-        out += &format!(
-            "<li class=\"{word}\"><p><strong><span aria-hidden=\"true\">{sign}</span> {word}</strong>: \
-             {}</p>\n<p>{}.</p>\n",
-            escape(&verdict.name),
-            escape(&verdict.statement)
-        );
-        if let Some(numbers) = numbers(verdict) {
-            out += &format!("<p class=\"numbers\">{}</p>\n", escape(&numbers));
-        }
-        if let Some(reason) = &verdict.reason {
-            out += &format!("<p>Undecided because {}.</p>\n", escape(reason));
-        }
-        for remark in &verdict.remarks {
-            out += &format!("<p class=\"remark\">{}.</p>\n", escape(remark));
-        }
-        out += "</li>\n";
-    }
-    out + "</ul>\n"
 }
 
-/// "Effect 24.70, interval 3.58 … 45.82 (98.33%), n = 3."
+fn verdict(verdict: &Verdict) -> Markup {
+    let word = verdict.outcome.to_string();
+    let sign = match verdict.outcome {
+        Outcome::Supported => "✓",
+        Outcome::Refuted => "✗",
+        Outcome::Undecided => "?",
+    };
+    html! {
+        li class=(word) {
+            p { strong { span aria-hidden="true" { (sign) } " " (word) } ": " (verdict.name) }
+            p { (verdict.statement) "." }
+            @if let Some(numbers) = numbers(verdict) { p.numbers { (numbers) } }
+            @if let Some(reason) = &verdict.reason { p { "Undecided because " (reason) "." } }
+            @for remark in &verdict.remarks { p.remark { (remark) "." } }
+        }
+    }
+}
+
+/// The numbers of a verdict: `Effect 24.70, 98.33% interval 3.58 … 45.82, n = 3.`
 pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
     let effect = verdict.effect?;
     let interval = match (verdict.low, verdict.high) {
@@ -83,11 +69,11 @@ pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
     Some(format!("Effect {effect:.2}{interval}, n = {}{more}.", verdict.n))
 }
 
-/// Final values over seeds.
-pub(super) fn finals(report: &Report) -> String {
-    let mut headers = report.summary.axes.clone();
-    headers.extend(table_columns().map(str::to_owned));
-    headers.extend(["n", "diverged", "unfinished"].map(str::to_owned));
+/// Table of the final values over seeds.
+pub(super) fn finals(report: &Report) -> Markup {
+    let mut headers: Vec<&str> = report.summary.axes.iter().map(String::as_str).collect();
+    headers.extend(table_columns().collect::<Vec<&str>>());
+    headers.extend(["n", "diverged", "unfinished"]);
     let cell = |summary: &Option<Summary>| match summary {
         None => String::new(),
         Some(summary) => match summary.interval {
@@ -95,7 +81,7 @@ pub(super) fn finals(report: &Report) -> String {
             Some(interval) => format!("{summary} [{:.2}, {:.2}]", interval.low, interval.high),
         },
     };
-    let row = |row: &fathom_stats::SummaryRow| {
+    let row = |row: &SummaryRow| {
         let mut cells = row.axes.clone();
         cells.extend(row.metrics.iter().map(cell));
         cells.extend([row.done, row.diverged, row.unfinished].map(|n| n.to_string()));
@@ -103,14 +89,14 @@ pub(super) fn finals(report: &Report) -> String {
     };
     let rows: Vec<Vec<String>> = report.summary.rows.iter().map(row).collect();
     table(
-        "Last row of each run: mean ± standard deviation [95% interval of the mean]",
+        "Last row of each run: mean ± standard deviation [95% confidence interval of the mean]",
         &headers,
         &rows,
     )
 }
 
-/// Every run.
-pub(super) fn runs(report: &Report) -> String {
+/// Table of all runs with their last rows.
+pub(super) fn runs(report: &Report) -> Markup {
     let headers = [
         "run",
         "configuration",
@@ -138,25 +124,46 @@ pub(super) fn runs(report: &Report) -> String {
             ]
         })
         .collect();
-    table("Every run, at its last row", &headers.map(str::to_owned), &rows)
+    table("Last row of every run", &headers, &rows)
 }
 
-/// Keys in which runs differ, and how they were made.
-pub(super) fn made(report: &Report) -> String {
-    let list = |rows: Vec<(String, Vec<String>)>| -> Vec<Vec<String>> {
-        rows.into_iter().map(|(key, values)| vec![key, values.join(", ")]).collect()
+/// Keys in which runs differ, provenance of the runs, and the command that repeats them.
+pub(super) fn provenance(report: &Report) -> Markup {
+    let headers = ["key", "values"];
+    let row = |(key, values): (String, Vec<String>)| vec![key, values.join(", ")];
+    let differences: Vec<_> = report.differences().into_iter().map(row).collect();
+    let provenance: Vec<_> = report
+        .provenance()
+        .into_iter()
+        .map(|(key, values)| row((key.to_owned(), values)))
+        .collect();
+    html! {
+        (table("Keys that differ between runs", &headers, &differences))
+        (table("Program, device and data of the runs; all values where runs differ", &headers, &provenance))
+        p { "Command that repeats these results:" }
+        pre tabindex="0" { (report.command) }
+    }
+}
+
+/// A table that the script sorts by the column whose header is pressed. Cells that begin with a
+/// number are set to the right.
+fn table(caption: &str, headers: &[&str], rows: &[Vec<String>]) -> Markup {
+    let is_number = |cell: &str| {
+        cell.trim_start_matches(['-', '−']).starts_with(|letter: char| letter.is_ascii_digit())
     };
-    let headers = ["key", "values"].map(str::to_owned);
-    let provenance =
-        report.provenance().into_iter().map(|(key, values)| (key.to_owned(), values)).collect();
-    let mut out = table("Keys in which runs differ", &headers, &list(report.differences()));
-    out += &table(
-        "How the runs were made; several values where they differ",
-        &headers,
-        &list(provenance),
-    );
-    out + &format!(
-        "<p>These results again:</p>\n<pre tabindex=\"0\">{}</pre>\n",
-        escape(&report.command)
-    )
+    html! {
+        div.wide {
+            table {
+                caption { (caption) }
+                thead {
+                    tr { @for header in headers { th scope="col" { button type="button" { (header) } } } }
+                }
+                tbody {
+                    @for row in rows {
+                        tr { @for cell in row { td.number[is_number(cell)] { (cell) } } }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -28,16 +28,19 @@ fn report() -> Report {
 fn text_from_outside_stays_text() {
     let page = html(&report());
     assert!(!page.contains("<img"), "an element came in");
-    // One end for each of the three scripts, and none from outside.
-    let ours = page.rsplit("id=\"data\">").next().expect("the data");
+    assert_eq!(page.matches("</script>").count(), 3, "data, plotly.js, and our script");
+    let ours = page.rsplit("id=\"data\"").next().expect("the data");
     assert_eq!(page.matches("id=\"data\"").count(), 1);
-    assert!(ours.contains("\\u003c/script>\\u003cimg"), "as JSON writes it");
+    assert!(ours.contains("\\u003c/script>\\u003cimg"), "escaped in the JSON");
     assert!(page.contains("<title>&lt;/script&gt;"));
+    assert!(
+        page.contains("<h1>&lt;/script&gt;&lt;img src=x onerror=alert('1')&gt;&quot;&amp;</h1>")
+    );
     assert!(!markdown(&report(), &[]).contains("<img"));
 }
 
 #[test]
-fn what_is_missing_or_diverged_is_said_first() {
+fn missing_and_diverged_runs_are_stated_first() {
     let page = html(&report());
     let head = &page[..page.find("<main>").unwrap()];
     assert!(head.contains("2 of 3 runs have ended"), "{head}");
@@ -57,6 +60,15 @@ fn every_number_is_in_the_page_once_in_columns() {
 }
 
 #[test]
+fn every_metric_is_a_row_with_its_unit_images_and_tag() {
+    let table = metrics();
+    assert_eq!(table.lines().count() - 2, fathom_record::METRICS.len());
+    let row = "| `test_loss` | test loss | nats | test images | \
+               in evaluation mode, without augmentation | `test/loss` |\n";
+    assert!(table.contains(row), "{table}");
+}
+
+#[test]
 fn the_opening_comment_gives_question_and_command() {
     let text = "# Question: does it?\n#           Really?\n# Command:  fathom run x.toml\nname = \"x\"\n# Question: no\n";
     let found = opening_comment(text);
@@ -66,10 +78,10 @@ fn the_opening_comment_gives_question_and_command() {
 }
 
 #[test]
-fn the_page_asks_for_nothing_from_elsewhere() {
+fn the_page_requests_nothing_from_a_network() {
     let page = html(&report());
-    let (before, rest) = page.split_once("plotly.js v").expect("the plotting script");
-    let after = rest.rsplit("</script>\n<script>").next().expect("our script");
+    let (before, rest) = page.split_once("plotly.js (basic").expect("the plotting script");
+    let after = rest.rsplit("</script><script>").next().expect("our script");
     for part in [before, after] {
         assert!(!part.contains("http://") && !part.contains("https://"), "an address");
     }

@@ -1,0 +1,191 @@
+//! The markers of [`splice`](fathom_report::splice): what each puts into a text file.
+
+use super::super::{Cli, Usage};
+use super::load;
+use anyhow::{Context, Result, ensure};
+use clap::{CommandFactory, Parser};
+use fathom_record::SweepDir;
+use fathom_report as report;
+use fathom_spec::{key_rows, key_sections};
+use fathom_stats::table_columns;
+use std::path::{Path, PathBuf};
+
+/// The words of all markers, for errors.
+const MARKERS: &str = "report DIR --table final|claims [--metric M,…], experiments DIR…, \
+                       csv FILE [--columns A,…], keys SECTION, metrics, commands";
+
+/// The words between `<!-- fathom:` and `-->`. Paths are relative to the folder of the text file.
+#[derive(Parser)]
+#[command(name = "fathom", no_binary_name = true, disable_help_flag = true)]
+#[command(disable_help_subcommand = true)]
+enum Marker {
+    /// Table of a results directory
+    Report {
+        dir: PathBuf,
+        #[arg(long, value_enum)]
+        table: Which,
+        /// Metrics of the table `final` [default: all]
+        #[arg(long, value_delimiter = ',')]
+        metric: Vec<String>,
+    },
+    /// Questions and verdicts of results directories, one row each
+    Experiments {
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Contents of a CSV file
+    Csv {
+        file: PathBuf,
+        /// Columns to show [default: all]
+        #[arg(long, value_delimiter = ',')]
+        columns: Vec<String>,
+    },
+    /// Keys of one section of the experiment file, or of one family of networks
+    Keys { section: String },
+    /// Metrics of `curve.csv`
+    Metrics,
+    /// Sub-commands of this program
+    Commands,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    Final,
+    Claims,
+}
+
+/// Renders the Markdown of a marker in a file of the folder `home`.
+///
+/// # Errors
+/// When the words are no marker, what they name does not exist, or results cannot be read.
+pub fn render(words: &[String], home: &Path) -> Result<String> {
+    let marker = Marker::try_parse_from(words).map_err(|error| {
+        let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+        Usage(format!("{first} (valid markers: {MARKERS})"))
+    })?;
+    match marker {
+        Marker::Report { dir, table, metric } => results(&home.join(dir), table, &metric),
+        Marker::Experiments { dirs } => {
+            let load = |dir: &PathBuf| Ok((dir.clone(), load(&SweepDir::new(home.join(dir)))?));
+            let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
+            Ok(report::experiments(&reports))
+        }
+        Marker::Csv { file, columns } => csv(&home.join(file), &columns),
+        Marker::Keys { section } => keys(&section),
+        Marker::Metrics => Ok(report::metrics()),
+        Marker::Commands => Ok(commands()),
+    }
+}
+
+fn results(dir: &Path, table: Which, metrics: &[String]) -> Result<String> {
+    let report = load(&SweepDir::new(dir))?;
+    match table {
+        Which::Claims => Ok(report::claims(&report.verdicts)),
+        Which::Final => {
+            let known: Vec<&str> = table_columns().collect();
+            for name in metrics {
+                let is_known = known.contains(&name.as_str());
+                ensure!(is_known, "unknown --metric {name}: use one of {}", known.join(", "));
+            }
+            let shown: Vec<&str> = match metrics {
+                [] => known,
+                metrics => metrics.iter().map(String::as_str).collect(),
+            };
+            Ok(report::finals(&report.summary, &shown))
+        }
+    }
+}
+
+fn csv(path: &Path, columns: &[String]) -> Result<String> {
+    let context = || format!("cannot read {}", path.display());
+    let mut reader = csv::Reader::from_path(path).with_context(context)?;
+    let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
+    let mut places: Vec<usize> = (0..header.len()).collect();
+    if !columns.is_empty() {
+        let place = |name: &String| {
+            let place = header.iter().position(|known| known == name);
+            place.with_context(|| {
+                format!("{}: no column {name}; columns: {}", path.display(), header.join(", "))
+            })
+        };
+        places = columns.iter().map(place).collect::<Result<_>>()?;
+    }
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.with_context(context)?;
+        rows.push(places.iter().map(|place| record[*place].to_owned()).collect());
+    }
+    let headers: Vec<&str> = places.iter().map(|place| header[*place].as_str()).collect();
+    Ok(report::table(&headers, &rows))
+}
+
+fn keys(section: &str) -> Result<String> {
+    let rows = key_rows(section).ok_or_else(|| {
+        let known: Vec<&str> = key_sections().collect();
+        Usage(format!("unknown section {section}: use one of {}", known.join(", ")))
+    })?;
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| vec![code(&row.key), row.values, row.default, row.applies, row.meaning])
+        .collect();
+    Ok(report::table(&["key", "values", "default", "applies", "meaning"], &rows))
+}
+
+/// Sub-commands in the order of `fathom --help`, without hidden ones.
+fn commands() -> String {
+    let program = Cli::command();
+    let shown = program.get_subcommands().filter(|command| !command.is_hide_set());
+    let row = |command: &clap::Command| {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        vec![code(&format!("fathom {}", command.get_name())), about]
+    };
+    report::table(&["command", "purpose"], &shown.map(row).collect::<Vec<_>>())
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(words: &str) -> Result<String> {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        render(&words, Path::new("."))
+    }
+
+    #[test]
+    fn the_keys_of_a_section_are_a_table_and_other_sections_are_refused_with_the_valid_ones() {
+        let table = rendered("keys training").unwrap();
+        let rows: Vec<&str> = table.lines().collect();
+        assert_eq!(rows[0], "| key | values | default | applies | meaning |");
+        assert_eq!(rows.len() - 2, key_rows("training").unwrap().len());
+        let rate = rows.iter().find(|row| row.contains("| `training.lr` |")).unwrap();
+        assert!(rate.contains("| 0.1 | always |"), "{rate}");
+        assert!(rendered("keys residual").unwrap().contains("| `network.depth` |"));
+        let fault = rendered("keys optimiser").unwrap_err();
+        assert!(fault.is::<Usage>(), "the program ends with exit code 2");
+        let text = fault.to_string();
+        let valid = "unknown section optimiser: use one of data, network, training, evaluate, ";
+        assert!(text.starts_with(valid) && text.contains("residual"), "{text}");
+    }
+
+    #[test]
+    fn every_sub_command_is_listed_with_its_help_and_hidden_ones_are_not() {
+        let table = rendered("commands").unwrap();
+        assert!(table.starts_with("| command | purpose |\n|---|---|\n| `fathom run` | Run "));
+        assert!(!table.contains("fathom task"), "{table}");
+        let has_purpose = |row: &str| row.split('|').nth(2).is_some_and(|cell| cell.len() > 10);
+        assert!(table.lines().skip(2).all(has_purpose), "{table}");
+        assert_eq!(table.lines().skip(2).count(), Cli::command().get_subcommands().count() - 1);
+    }
+
+    #[test]
+    fn an_unknown_marker_is_refused_with_all_valid_ones() {
+        let text = rendered("figures").unwrap_err().to_string();
+        for marker in Marker::command().get_subcommands() {
+            assert!(text.contains(marker.get_name()), "{} is not in {text}", marker.get_name());
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Figures that need more than curves: what they say, and what they say is missing.
+
+use super::super::fixture::{run, sweep};
+use super::super::*;
+use super::{options, words};
+use fathom_record::{Made, State};
+
+/// Two families, two depths, two rates with and without normalisation, of known size and with
+/// layers; without normalisation the deep nets of the higher rate diverged.
+fn rich() -> Results {
+    let mut results = Results::default();
+    for (family, depth) in [("plain", 8u64), ("plain", 44), ("residual", 8), ("residual", 44)] {
+        for (norm, lr) in [("batch", 0.1), ("batch", 0.01), ("none", 0.1), ("none", 0.01)] {
+            for seed in 0..2 {
+                let fails = norm == "none" && lr == 0.1 && depth == 44;
+                let state = if fails { State::Diverged } else { State::Done };
+                let stuck = norm == "none" && depth == 44;
+                let end = if stuck { 90.0 } else { 10.0 + seed as f64 };
+                let mut run = run(family, &depth.to_string(), seed, state, &[(0, 90.0), (10, end)]);
+                run.id = format!("{family}-{depth}-{norm}-{lr}-{seed}");
+                run.axes.insert("norm".into(), norm.into());
+                run.axes.insert("lr".into(), lr.to_string());
+                run.rows[1].seconds = 2.0;
+                let made = Made {
+                    classes: 10,
+                    parameters: 1000 * depth,
+                    macs: 7000 * depth,
+                    ..Made::default()
+                };
+                let config = [("training.batch".to_owned(), 64.into())].into();
+                let facts = Provenance { config, arm: None, manifest: Some(made) };
+                results.facts.insert(run.id.clone(), facts);
+                let layer = |layer| LayerRow {
+                    step: 1,
+                    layer,
+                    gradient_norm: Some(1.0 / layer as f64),
+                    response_sd: Some(layer as f64),
+                    response_change: Some(0.1),
+                    cosine: Some(0.5),
+                    ..LayerRow::default()
+                };
+                if norm == "batch" && lr == 0.1 {
+                    results.layers.insert(run.id.clone(), (1..=depth).map(layer).collect());
+                    let slice = |place: i32| SliceRow {
+                        alpha: f64::from(place) / 2.0,
+                        train_loss: 0.1 + f64::from(place.pow(2)),
+                        ..SliceRow::default()
+                    };
+                    results.slices.insert(run.id.clone(), (-2..=2).map(slice).collect());
+                    let gradients = ["initial", "final"].map(|weights| CorrelationRow {
+                        weights: weights.into(),
+                        distance: 0.5,
+                        correlation: 0.25,
+                        ..CorrelationRow::default()
+                    });
+                    results.correlations.insert(run.id.clone(), gradients.into());
+                }
+                results.curves.runs.push(run);
+            }
+        }
+    }
+    results
+}
+
+#[test]
+fn every_special_figure_has_its_labels() {
+    let results = rich();
+    for (figure, parts) in [
+        (
+            Figure::Panels,
+            vec!["Norm batch", "Norm none", "Plain, lr 0.1", "norm none plain, lr 0.1 44, 2 of 2"],
+        ),
+        (
+            Figure::RateDepth,
+            vec![
+                "Plain, norm none: trains up to depth 8, up to rate 0.1",
+                "learning rate",
+                "diverged",
+                "0 of 2",
+                "10.5",
+                "stuck at the chance level",
+            ],
+        ),
+        (
+            Figure::Size,
+            vec!["Test error against parameters", "multiply-adds of one image", "n = 2 seeds"],
+        ),
+        (
+            Figure::Responses,
+            vec!["Plain, depth 44", "standard deviation of responses", "response_sd"],
+        ),
+        (
+            Figure::Gradients,
+            vec!["Residual, depth 8: gradients by layer", "updates:", "layers.csv"],
+        ),
+        (Figure::Changes, vec!["change of responses by one update", "response_change"]),
+        (Figure::Cosines, vec!["cosine between images by layer", "no longer distinguishes images"]),
+        (
+            Figure::Slices,
+            vec!["Loss around the trained weights", "Plain, depth 44", "x/runs/*/slices.csv"],
+        ),
+        (
+            Figure::Correlation,
+            vec!["Input gradients before training", "gradients after training", "n = 2 seeds"],
+        ),
+        // 10 updates of 64 images in 2 s.
+        (Figure::Speed, vec!["images per second", "Plain, depth 8, lr 0.1, norm batch: 320"]),
+    ] {
+        let options = Options { source: "results/x/runs/*/curve.csv".into(), ..options() };
+        let words = words(&results, figure, &options);
+        for part in parts {
+            assert!(words.contains(part), "{figure:?}: {part} is not in {words}");
+        }
+        assert!(png(&results, figure, &options).unwrap().starts_with(b"\x89PNG"));
+    }
+}
+
+#[test]
+fn a_special_figure_without_its_data_names_what_is_missing() {
+    let plain = sweep().into();
+    for (figure, expected) in [
+        (Figure::Panels, "runs do not differ in norm; use --group-by with one of family, depth"),
+        (Figure::RateDepth, "runs do not differ in lr"),
+        (Figure::Size, "no run that has ended has the size of its net in run.json"),
+        (Figure::Responses, "no run has a layers.csv"),
+        (Figure::Gradients, "no run has a layers.csv"),
+        (Figure::Slices, "no run has a slices.csv; fathom look writes it"),
+        (Figure::Correlation, "no run has a correlation.csv; fathom look writes it"),
+        (Figure::Speed, "no run has two rows and a batch size"),
+    ] {
+        let message = svg(&plain, figure, &options()).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn another_numeric_key_takes_the_place_of_depth_if_all_nets_have_the_same_depth() {
+    let mut results = rich();
+    results.curves.runs.retain(|run| run.axes["depth"] == "8" && run.axes["norm"] == "batch");
+    for run in &mut results.curves.runs {
+        let is_plain = run.axes["family"] == "plain";
+        run.axes.insert("batch".into(), if is_plain { "32" } else { "64" }.into());
+    }
+    let message = svg(&results, Figure::RateDepth, &options()).unwrap_err().to_string();
+    assert!(
+        message.contains("differ in depth; use --group-by with a key to take the place of depth"),
+        "{message}"
+    );
+    let by = |key: &str| Options { group_by: Some(key.into()), ..options() };
+    let words = words(&results, Figure::RateDepth, &by("batch"));
+    // The family follows from the batch, so there is one panel.
+    for part in ["Outcome of each net: trains up to batch 64, up to rate 0.1", "rate and batch;"] {
+        assert!(words.contains(part), "{part} is not in {words}");
+    }
+    let message = svg(&results, Figure::RateDepth, &by("family")).unwrap_err().to_string();
+    assert!(message.contains("family has non-numeric values"), "{message}");
+}
+
+#[test]
+fn a_diverged_run_is_drawn_at_the_chance_level() {
+    let mut results = rich();
+    let crosses = words(&results, Figure::Depth, &options());
+    assert!(crosses.contains("crosses at the chance level"), "{crosses}");
+    results.facts.clear();
+    let crosses = words(&results, Figure::Depth, &options());
+    assert!(crosses.contains("crosses at the upper end of the axis"), "{crosses}");
+}
+
+#[test]
+fn colours_of_curves_may_distinguish_another_key() {
+    let options = Options { group_by: Some("norm".into()), ..options() };
+    let words = words(&rich(), Figure::Curves, &options);
+    assert!(words.contains("norm: batch none"), "{words}");
+}
