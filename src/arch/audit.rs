@@ -1,60 +1,60 @@
 //! Shapes, parameters and multiply-adds of every layer.
 
-use super::{Activation, Dims, Layer, Network, Norm, Shortcut};
+use super::{Dims, Layer, Network, Norm, Shortcut};
 use serde::Serialize;
 use std::fmt;
 
-/// A network layer by layer.
+/// Costs of a network, in total and layer by layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Audit {
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: u64,
     /// Multiply-adds of one image's forward pass in convolutions and fully connected layers.
     pub macs: u64,
-    /// Values that one image's forward pass produces, all layers together: what memory in
-    /// training is proportional to.
+    /// Number of values that one image's forward pass produces in all layers. Memory in training is
+    /// proportional to it.
     pub activations: u64,
-    /// In the order of application.
+    /// The layers in the order of application.
     pub layers: Vec<AuditRow>,
 }
 
 /// One layer of an [`Audit`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditRow {
-    /// Its name; layers without parameters have that of their kind.
+    /// Name of the layer; a layer without parameters has the name of its kind.
     pub name: String,
-    /// What it is.
+    /// Description of the layer.
     pub kind: String,
     /// Channels, rows and columns of its output.
     pub output: Dims,
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds.
+    /// Multiply-adds of one image's forward pass.
     pub macs: u64,
-    /// Side, in pixels of the input, of what one output value depends on.
+    /// Side of the receptive field of one output value, in pixels of the network's input.
     pub receptive_field: usize,
 }
 
-/// Layers that belong together by name: a stage, a dense block, a transition.
+/// Layers with a common name prefix: a stage, a dense block, or a transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditPart {
-    /// What the names of its layers begin with.
+    /// The common prefix.
     pub name: String,
-    /// Channels, rows and columns after it.
+    /// Channels, rows and columns of its output.
     pub output: Dims,
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds.
+    /// Multiply-adds of one image's forward pass.
     pub macs: u64,
 }
 
 impl Audit {
-    /// Stages, dense blocks, transitions, and what stands between them, in the order of
-    /// application. Layers without parameters belong to the part before them.
+    /// Stages, dense blocks, transitions, and the layers between them, in the order of application.
+    /// Layers without parameters belong to the part before them.
     pub fn parts(&self) -> Vec<AuditPart> {
         let mut parts: Vec<AuditPart> = Vec::new();
         for row in &self.layers {
-            // layer1.0.conv1 is of layer1, features.transition1.norm of transition1.
+            // layer1.0.conv1 belongs to layer1, and features.transition1.norm to transition1.
             let name = row.name.trim_start_matches("features.").split('.').next();
             let name = name.filter(|_| row.parameters > 0).unwrap_or_default();
             match parts.last_mut() {
@@ -75,7 +75,7 @@ impl Audit {
     }
 }
 
-/// Receptive field and distance of neighbouring outputs, both in pixels of the input.
+/// Side of the receptive field, and distance of neighbouring outputs, in pixels of the network's input.
 #[derive(Clone, Copy)]
 struct Field {
     side: usize,
@@ -83,20 +83,25 @@ struct Field {
 }
 
 impl Field {
-    fn slide(&mut self, kernel: usize, stride: usize) {
+    fn convolve(&mut self, kernel: usize, stride: usize) {
         self.side += (kernel - 1) * self.jump;
         self.jump *= stride;
     }
 
-    /// All that there is of maps of this shape.
+    /// Extends the field over whole feature maps of this shape.
     fn cover(&mut self, [_, rows, columns]: Dims) {
         self.side += (rows.max(columns) - 1) * self.jump;
     }
 }
 
 impl Network {
-    /// Walks through the net with one image. Only of a net that passes [`Network::check`] are all
-    /// figures right.
+    /// Number of trained parameters.
+    pub fn parameter_count(&self) -> u64 {
+        self.audit().parameters
+    }
+
+    /// The costs of one image's forward pass. They are correct for a network that passes
+    /// [`Network::check`].
     pub fn audit(&self) -> Audit {
         let mut rows = Vec::new();
         walk(&self.layers, self.input, Field { side: 1, jump: 1 }, &mut rows);
@@ -120,23 +125,25 @@ fn walk(
         dims = layer.output(input).unwrap_or(input);
         let (name, kind) = match layer {
             Layer::Conv { name, kernel, stride, .. } => {
-                field.slide(*kernel, *stride);
+                field.convolve(*kernel, *stride);
                 (name.clone(), format!("conv {kernel}×{kernel}, stride {stride}"))
             }
             Layer::Norm { name, norm, .. } => (name.clone(), norm.to_string()),
             Layer::MaxPool { kernel, stride, .. } => {
-                field.slide(*kernel, *stride);
+                field.convolve(*kernel, *stride);
                 ("maxpool".into(), format!("max pool {kernel}×{kernel}, stride {stride}"))
             }
             Layer::AvgPool { kernel } => {
-                field.slide(*kernel, *kernel);
+                field.convolve(*kernel, *kernel);
                 ("avgpool".into(), format!("average pool {kernel}×{kernel}"))
             }
-            Layer::Activation(Activation::Relu) => ("relu".into(), "activation".into()),
-            Layer::Activation(Activation::Sigmoid) => ("sigmoid".into(), "activation".into()),
+            Layer::Activation(activation) => (activation.to_string(), "activation".into()),
             Layer::Residual { branch, shortcut, scale } => {
-                if let Shortcut::Project(layers) = shortcut {
-                    walk(layers, input, field, rows);
+                match shortcut {
+                    Shortcut::Project(layers) => {
+                        walk(layers, input, field, rows);
+                    }
+                    Shortcut::Identity | Shortcut::Pad { .. } => {}
                 }
                 (_, field) = walk(branch, input, field, rows);
                 let times = if *scale == 1.0 { String::new() } else { format!(" × {scale}") };
@@ -156,8 +163,8 @@ fn walk(
                 ("avgpool".into(), "global average pool".into())
             }
             Layer::Linear { name, .. } => (name.clone(), "fully connected".into()),
-            Layer::Scale { name, .. } => (name.clone(), "times one number".into()),
-            Layer::Shift { name } => (name.clone(), "plus one number".into()),
+            Layer::Scale { name, .. } => (name.clone(), "learned scale".into()),
+            Layer::Shift { name } => (name.clone(), "learned shift".into()),
         };
         rows.push(AuditRow {
             name,
@@ -171,19 +178,29 @@ fn walk(
     (dims, field)
 }
 
-/// Trained parameters of this layer alone.
+/// Number of trained parameters of this layer alone.
 fn parameters(layer: &Layer) -> u64 {
     let values = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
     layer.parameters().iter().map(|(_, shape)| values(shape)).sum()
 }
 
-/// Multiply-adds of this layer alone, of convolutions and fully connected layers only.
+/// Multiply-adds of this layer alone; 0 except for convolutions and fully connected layers.
 fn macs(layer: &Layer, output: Dims) -> u64 {
     let output: u64 = output.iter().map(|side| *side as u64).product();
     match layer {
         Layer::Conv { inputs, kernel, .. } => (inputs * kernel * kernel) as u64 * output,
         Layer::Linear { inputs, .. } => *inputs as u64 * output,
-        _ => 0,
+        Layer::Norm { .. }
+        | Layer::Activation(_)
+        | Layer::Residual { .. }
+        | Layer::MaxPool { .. }
+        | Layer::AvgPool { .. }
+        | Layer::Concat { .. }
+        | Layer::Dropout { .. }
+        | Layer::Flatten
+        | Layer::GlobalAvgPool
+        | Layer::Scale { .. }
+        | Layer::Shift { .. } => 0,
     }
 }
 

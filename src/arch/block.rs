@@ -1,271 +1,300 @@
-//! The one builder of blocks. Plain, residual and pre-activation nets, of convolutions or of fully
-//! connected layers, with and without normalisation, differ by values of [`Block`] and share every
+//! The one builder of blocks. Plain, residual and pre-activation nets, convolutional or fully
+//! connected, with and without normalisation, differ by values of [`BlockBuilder`] and share every
 //! parameter that they have in common.
 
 use super::{Activation, Layer, Norm, Shortcut};
+use fathom_base::choice;
 
-/// What all blocks of a net have in common.
+/// Properties that all blocks of a net share.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Block {
-    /// Normalisation beside each layer with weights; without it these have a bias.
+pub(super) struct BlockBuilder {
+    /// Normalisation of each layer with weights. Without it these layers have a bias.
     pub norm: Option<Norm>,
-    /// Single learned numbers in its place.
+    /// Learned scalars that replace normalisation.
     pub scalars: Scalars,
     /// Non-linearity.
     pub activation: Activation,
-    /// The way around each block; none makes a plain net.
-    pub around: Option<Around>,
-    /// Convolutions of a block.
-    pub shape: BlockShape,
-    /// Where normalisation and non-linearity stand.
-    pub order: Order,
+    /// Shortcut of each block; `None` gives a plain net.
+    pub shortcut: Option<ShortcutRule>,
+    /// Layers with weights of each block.
+    pub kind: BlockKind,
+    /// Order of weights, normalisation and activation.
+    pub order: ActivationOrder,
 }
 
-/// Single learned numbers that initialisations for nets without normalisation add to blocks.
+/// Learned scalars that initialisations for nets without normalisation add to blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scalars {
-    /// None.
+    /// No scalars.
     None,
-    /// 1901.09321: one added, 0 at first, before each layer with weights and each non-linearity,
-    /// in place of biases; one multiplied, 1 at first, at the end of each branch.
+    /// Fixup (1901.09321): a shift, initially 0, before each layer with weights and each
+    /// non-linearity, in place of biases; a scale, initially 1, at the end of each branch.
     Fixup,
-    /// 2002.10444: one multiplied, 0 at first, at the end of each branch, so that every block
-    /// begins as the identity.
+    /// SkipInit (2002.10444): a scale, initially 0, at the end of each branch, so that every block is
+    /// initially the identity.
     SkipInit,
 }
 
-/// A way around a block.
+/// How the shortcuts of a net are built.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Around {
-    /// What happens where a block changes the shape.
+pub(super) struct ShortcutRule {
+    /// Identity or projection.
     pub option: ShortcutOption,
-    /// Constant that multiplies the way around.
+    /// Position of the zero channels of option A.
+    pub pad: ShortcutPad,
+    /// Constant that multiplies the shortcut.
     pub scale: f64,
 }
 
-/// Options of 1512.03385 §4.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShortcutOption {
-    /// A: identity; new channels are zero, behind the old ones or split on both sides of them.
-    Identity { split: bool },
-    /// B: 1×1 convolution where the shape changes, identity elsewhere.
-    ProjectionWhereNeeded,
-    /// C: 1×1 convolution around every block.
-    ProjectionEverywhere,
+choice! {
+    /// Words of `network.shortcut`: the options of 1512.03385, section 4.1.
+    pub(super) enum ShortcutOption {
+        /// Identity everywhere; new channels are zero.
+        A,
+        /// 1×1 convolution where the shape changes, identity elsewhere.
+        B,
+        /// 1×1 convolution around every block.
+        C,
+    }
+}
+
+choice! {
+    /// Words of `network.shortcut_pad`: position of the zero channels of option A.
+    pub(super) enum ShortcutPad {
+        /// After the channels of the input.
+        Behind,
+        /// Half of them before the channels of the input, half after.
+        Split,
+    }
 }
 
 /// Layers with weights of a block (1512.03385 Fig. 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlockShape {
-    /// Two of 3×3.
+pub(super) enum BlockKind {
+    /// Two 3×3 convolutions.
     Basic,
-    /// 1×1, 3×3, 1×1, the last with four times the channels of the others.
+    /// Convolutions of 1×1, 3×3 and 1×1, the last with four times the channels of the others.
     Bottleneck {
-        /// Whether the first convolution has the stride, as in the paper, instead of the 3×3 one,
-        /// as in torchvision's models.
+        /// Whether the first convolution has the block's stride (the paper) or the 3×3 convolution
+        /// has it (torchvision).
         stride_first: bool,
     },
-    /// So many fully connected layers.
+    /// This number of fully connected layers.
     Linear(usize),
 }
 
-/// Where normalisation and non-linearity stand.
+/// Order of weights, normalisation and activation in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// After each convolution; non-linearity after the addition (1512.03385).
+pub(super) enum ActivationOrder {
+    /// 1512.03385: weights, normalisation, activation; the last activation after the addition.
     Original,
-    /// Before each convolution, nothing after the addition (1603.05027).
+    /// 1603.05027: normalisation, activation, weights; no activation after the addition.
     PreActivation,
 }
 
-/// One block's place in a net.
+/// One block of a net.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct Block<'a> {
     /// Prefix of its parameters.
     pub name: &'a str,
-    /// Channels that come in.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Channels of its 3×3 convolutions, or units.
+    /// Channels of its 3×3 convolutions, or units of its fully connected layers.
     pub channels: usize,
     /// Stride of the whole block.
     pub stride: usize,
-    /// Whether it is the net's first.
+    /// Whether it is the first block of the net.
     pub is_first: bool,
 }
 
-/// One layer with weights.
+/// Shape of one layer with weights.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    /// Side of the kernel and stride; a fully connected layer has none.
-    pub window: Option<(usize, usize)>,
-    /// Channels or units that come out.
-    pub outputs: usize,
-}
-
-impl Step {
-    /// A convolution.
-    pub fn conv(kernel: usize, outputs: usize, stride: usize) -> Self {
-        Self { window: Some((kernel, stride)), outputs }
-    }
-
+pub(super) enum Weights {
+    /// A convolution that keeps rows and columns at stride 1.
+    Conv {
+        /// Side of the kernel.
+        kernel: usize,
+        /// Output channels.
+        outputs: usize,
+        /// Stride.
+        stride: usize,
+    },
     /// A fully connected layer.
-    pub fn linear(outputs: usize) -> Self {
-        Self { window: None, outputs }
-    }
+    Linear {
+        /// Number of outputs.
+        outputs: usize,
+    },
 }
 
-impl BlockShape {
-    /// What its layers with weights are called.
-    fn kind(self) -> &'static str {
-        if matches!(self, BlockShape::Linear(_)) { "fc" } else { "conv" }
-    }
-
-    /// Channels that come out of a block whose 3×3 convolutions have `channels`.
-    pub fn outputs(self, channels: usize) -> usize {
+impl Weights {
+    fn outputs(self) -> usize {
         match self {
-            BlockShape::Basic | BlockShape::Linear(_) => channels,
-            BlockShape::Bottleneck { .. } => 4 * channels,
+            Weights::Conv { outputs, .. } | Weights::Linear { outputs } => outputs,
         }
     }
 
-    fn steps(self, channels: usize, stride: usize) -> Vec<Step> {
+    /// The layer of this shape.
+    pub fn layer(self, name: String, inputs: usize, bias: bool) -> Layer {
         match self {
-            BlockShape::Basic => {
-                vec![Step::conv(3, channels, stride), Step::conv(3, channels, 1)]
-            }
-            BlockShape::Bottleneck { stride_first } => {
-                let (first, second) = if stride_first { (stride, 1) } else { (1, stride) };
-                vec![
-                    Step::conv(1, channels, first),
-                    Step::conv(3, channels, second),
-                    Step::conv(1, 4 * channels, 1),
-                ]
-            }
-            BlockShape::Linear(count) => vec![Step::linear(channels); count],
-        }
-    }
-}
-
-impl Block {
-    /// A layer with weights; convolutions keep the size at stride 1.
-    pub fn weights(&self, name: String, inputs: usize, step: Step) -> Layer {
-        let bias = self.norm.is_none() && self.scalars != Scalars::Fixup;
-        let outputs = step.outputs;
-        match step.window {
-            Some((kernel, stride)) => {
+            Weights::Conv { kernel, outputs, stride } => {
                 Layer::Conv { name, inputs, outputs, kernel, stride, padding: kernel / 2, bias }
             }
-            None => Layer::Linear { name, inputs, outputs, bias },
+            Weights::Linear { outputs } => Layer::Linear { name, inputs, outputs, bias },
+        }
+    }
+}
+
+impl BlockKind {
+    /// What torchvision calls its layers with weights.
+    fn prefix(self) -> &'static str {
+        match self {
+            BlockKind::Basic | BlockKind::Bottleneck { .. } => "conv",
+            BlockKind::Linear(_) => "fc",
         }
     }
 
-    /// The number that Fixup adds, where it is asked for.
-    pub fn shift(&self, name: String) -> Option<Layer> {
-        (self.scalars == Scalars::Fixup).then_some(Layer::Shift { name })
+    /// Output channels of a block whose 3×3 convolutions have `channels`.
+    pub fn outputs(self, channels: usize) -> usize {
+        match self {
+            BlockKind::Basic | BlockKind::Linear(_) => channels,
+            BlockKind::Bottleneck { .. } => 4 * channels,
+        }
     }
 
-    /// The number that ends a branch; a plain net has no branches.
-    fn scale(&self, name: &str) -> Option<Layer> {
+    fn weights(self, channels: usize, stride: usize) -> Vec<Weights> {
+        let conv = |kernel, outputs, stride| Weights::Conv { kernel, outputs, stride };
+        match self {
+            BlockKind::Basic => vec![conv(3, channels, stride), conv(3, channels, 1)],
+            BlockKind::Bottleneck { stride_first } => {
+                let (first, second) = if stride_first { (stride, 1) } else { (1, stride) };
+                vec![conv(1, channels, first), conv(3, channels, second), conv(1, 4 * channels, 1)]
+            }
+            BlockKind::Linear(count) => vec![Weights::Linear { outputs: channels }; count],
+        }
+    }
+}
+
+impl BlockBuilder {
+    /// A layer with weights.
+    pub fn weights(&self, name: String, inputs: usize, weights: Weights) -> Layer {
+        let has_bias = match self.scalars {
+            Scalars::Fixup => false,
+            Scalars::None | Scalars::SkipInit => self.norm.is_none(),
+        };
+        weights.layer(name, inputs, has_bias)
+    }
+
+    /// The normalisation of a layer with weights, if any.
+    pub fn norm(&self, name: String, channels: usize) -> Option<Layer> {
+        self.norm.map(|norm| Layer::Norm { name, channels, norm })
+    }
+
+    /// The scalar that Fixup adds, if any.
+    pub fn shift(&self, name: String) -> Option<Layer> {
+        match self.scalars {
+            Scalars::Fixup => Some(Layer::Shift { name }),
+            Scalars::None | Scalars::SkipInit => None,
+        }
+    }
+
+    /// The scalar at the end of a residual branch, if any; plain nets have no branches.
+    fn scale(&self, block: &str) -> Option<Layer> {
         let initial = match self.scalars {
             Scalars::None => return None,
             Scalars::Fixup => 1.0,
             Scalars::SkipInit => 0.0,
         };
-        self.around.map(|_| Layer::Scale { name: format!("{name}.scale"), initial })
-    }
-
-    /// Normalisation, where there is one.
-    pub fn norm(&self, name: String, channels: usize) -> impl Iterator<Item = Layer> {
-        self.norm.map(|norm| Layer::Norm { name, channels, norm }).into_iter()
+        self.shortcut.map(|_| Layer::Scale { name: format!("{block}.scale"), initial })
     }
 
     /// The layers of one block.
-    pub fn layers(&self, place: Place) -> Vec<Layer> {
-        let steps = self.shape.steps(place.channels, place.stride);
-        let shortcut = self.around.map(|around| self.shortcut(around.option, place));
+    pub fn layers(&self, block: Block) -> Vec<Layer> {
+        let shortcut = self.shortcut.map(|rule| (self.shortcut(rule, block), rule.scale));
+        let is_projected = matches!(shortcut, Some((Shortcut::Project(_), _)));
         let mut branch = match self.order {
-            Order::Original => self.original(place, steps),
-            Order::PreActivation => self.pre_activation(place, steps),
+            ActivationOrder::Original => self.original(block),
+            ActivationOrder::PreActivation => self.pre_activation(block),
         };
-        // 1603.05027's appendix: the first unit's non-linearity is before the split, as is one that
-        // feeds a projection.
-        let is_projected = matches!(shortcut, Some(Shortcut::Project(_)));
-        let shared = match self.order {
-            Order::PreActivation if place.is_first || is_projected => {
-                let has_weights =
-                    |layer: &Layer| matches!(layer, Layer::Conv { .. } | Layer::Linear { .. });
-                branch.drain(..branch.iter().position(has_weights).unwrap_or(0)).collect()
+        // 1603.05027, appendix: the first unit is activated before the split into branch and
+        // shortcut, and so is every input of a projection.
+        let before_split = match self.order {
+            ActivationOrder::PreActivation if block.is_first || is_projected => {
+                branch.iter().position(Layer::has_weights).unwrap_or(0)
             }
-            _ => Vec::new(),
+            ActivationOrder::PreActivation | ActivationOrder::Original => 0,
         };
-        let mut layers: Vec<Layer> = shared;
-        match (self.around, shortcut) {
-            (Some(Around { scale, .. }), Some(shortcut)) => {
-                layers.push(Layer::Residual { branch, shortcut, scale });
-            }
-            _ => layers.extend(branch),
+        let mut layers: Vec<Layer> = branch.drain(..before_split).collect();
+        match shortcut {
+            Some((shortcut, scale)) => layers.push(Layer::Residual { branch, shortcut, scale }),
+            None => layers.extend(branch),
         }
-        if self.order == Order::Original {
-            layers.push(Layer::Activation(self.activation));
+        match self.order {
+            ActivationOrder::Original => layers.push(Layer::Activation(self.activation)),
+            ActivationOrder::PreActivation => {}
         }
         layers
     }
 
-    /// conv-norm-act-…-conv-norm; the last non-linearity is after the addition.
-    fn original(&self, Place { name, mut inputs, .. }: Place, steps: Vec<Step>) -> Vec<Layer> {
-        let (mut layers, last, kind) = (Vec::new(), steps.len(), self.shape.kind());
-        for (number, step) in (1..).zip(steps) {
+    /// conv-norm-act-…-conv-norm; the last activation follows the addition.
+    fn original(&self, block: Block) -> Vec<Layer> {
+        let Block { name, mut inputs, channels, stride, .. } = block;
+        let (mut layers, prefix) = (Vec::new(), self.kind.prefix());
+        let all = self.kind.weights(channels, stride);
+        for (number, weights) in (1..).zip(&all) {
+            let is_last = number == all.len();
             layers.extend(self.shift(format!("{name}.bias{number}a")));
-            layers.push(self.weights(format!("{name}.{kind}{number}"), inputs, step));
-            layers.extend(self.norm(format!("{name}.bn{number}"), step.outputs));
-            if number == last {
+            layers.push(self.weights(format!("{name}.{prefix}{number}"), inputs, *weights));
+            layers.extend(self.norm(format!("{name}.bn{number}"), weights.outputs()));
+            if is_last {
                 layers.extend(self.scale(name));
             }
             layers.extend(self.shift(format!("{name}.bias{number}b")));
-            if number < last {
+            if !is_last {
                 layers.push(Layer::Activation(self.activation));
             }
-            inputs = step.outputs;
+            inputs = weights.outputs();
         }
         layers
     }
 
-    /// norm-act-conv-norm-act-conv…
-    fn pre_activation(
-        &self,
-        Place { name, mut inputs, .. }: Place,
-        steps: Vec<Step>,
-    ) -> Vec<Layer> {
-        let (mut layers, kind) = (Vec::new(), self.shape.kind());
-        for (number, step) in (1..).zip(steps) {
+    /// norm-act-conv-norm-act-conv-….
+    fn pre_activation(&self, block: Block) -> Vec<Layer> {
+        let Block { name, mut inputs, channels, stride, .. } = block;
+        let (mut layers, prefix) = (Vec::new(), self.kind.prefix());
+        for (number, weights) in (1..).zip(self.kind.weights(channels, stride)) {
             layers.extend(self.norm(format!("{name}.bn{number}"), inputs));
             layers.extend(self.shift(format!("{name}.bias{number}a")));
             layers.push(Layer::Activation(self.activation));
             layers.extend(self.shift(format!("{name}.bias{number}b")));
-            layers.push(self.weights(format!("{name}.{kind}{number}"), inputs, step));
-            inputs = step.outputs;
+            layers.push(self.weights(format!("{name}.{prefix}{number}"), inputs, weights));
+            inputs = weights.outputs();
         }
         layers.extend(self.scale(name));
         layers
     }
 
-    fn shortcut(&self, option: ShortcutOption, place: Place) -> Shortcut {
-        let Place { name, inputs, stride, .. } = place;
-        let outputs = self.shape.outputs(place.channels);
+    fn shortcut(&self, rule: ShortcutRule, block: Block) -> Shortcut {
+        let Block { name, inputs, stride, .. } = block;
+        let outputs = self.kind.outputs(block.channels);
         let keeps_shape = stride == 1 && inputs == outputs;
-        match option {
-            ShortcutOption::Identity { .. } | ShortcutOption::ProjectionWhereNeeded
-                if keeps_shape =>
-            {
-                Shortcut::Identity
+        match (rule.option, keeps_shape) {
+            (ShortcutOption::A | ShortcutOption::B, true) => Shortcut::Identity,
+            (ShortcutOption::A, false) => {
+                let split = match rule.pad {
+                    ShortcutPad::Behind => false,
+                    ShortcutPad::Split => true,
+                };
+                Shortcut::Pad { stride, inputs, outputs, split }
             }
-            ShortcutOption::Identity { split } => Shortcut::Pad { stride, inputs, outputs, split },
-            _ => {
+            (ShortcutOption::B, false) | (ShortcutOption::C, _) => {
+                let weights = Weights::Conv { kernel: 1, outputs, stride };
                 let mut layers = Vec::from_iter(self.shift(format!("{name}.downsample.bias")));
-                let step = Step::conv(1, outputs, stride);
-                layers.push(self.weights(format!("{name}.downsample.0"), inputs, step));
-                if self.order == Order::Original {
-                    layers.extend(self.norm(format!("{name}.downsample.1"), outputs));
+                layers.push(self.weights(format!("{name}.downsample.0"), inputs, weights));
+                match self.order {
+                    ActivationOrder::Original => {
+                        layers.extend(self.norm(format!("{name}.downsample.1"), outputs));
+                    }
+                    ActivationOrder::PreActivation => {}
                 }
                 Shortcut::Project(layers)
             }

@@ -1,99 +1,82 @@
-//! Whether a network's layers fit each other and its images.
+//! Output shapes of layers, and the check that the layers of a network fit each other and its images.
 
-use super::{Dims, InvalidKey, Layer, Network, Norm, Shortcut};
+use super::{Dims, InvalidKey, Layer, Network, Shortcut};
 
-/// Why a layer cannot take what it gets.
+/// A layer cannot be applied to its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
-    /// There are fewer rows or columns than the layer needs.
+pub(super) enum ShapeError {
+    /// The input has fewer rows or columns than the layer needs.
     TooSmall {
-        /// The layer.
+        /// Name of the layer.
         layer: String,
-        /// Rows and columns that it gets.
+        /// Rows and columns of its input.
         found: [usize; 2],
     },
-    /// Layers that do not belong together, which is a fault of the family.
-    Shapes(String),
+    /// The shapes of two layers do not match, which is an error in the family.
+    Mismatch(String),
 }
 
-/// Largest size of images that is tried to find the smallest that fits.
+/// Largest side of images that is tried in the search for the smallest valid one.
 const LARGEST: usize = 4096;
 
 impl Network {
-    /// Whether every layer can take what the one before gives.
+    /// Checks that every layer can be applied to the output of the layer before it.
     ///
     /// # Errors
-    /// With the key to blame: images that are too small, with the smallest that fit; groups that
-    /// do not divide the channels, with the nearest that do; layers that do not go together.
+    /// Names the key that is wrong: images that are too small, with the smallest valid size; groups
+    /// that do not divide the channels, with the nearest number that does; shapes that do not match.
     pub fn check(&self) -> Result<(), InvalidKey> {
         self.check_groups()?;
         let found = match output(&self.layers, self.input) {
             Ok(found) => found,
-            Err(Misfit::TooSmall { layer, found: [rows, columns] }) => {
+            Err(ShapeError::TooSmall { layer, found: [rows, columns] }) => {
                 let smallest = self.smallest_input().map_or_else(String::new, |side| {
-                    format!("; the smallest that do are {side}×{side}")
+                    format!("; the smallest valid size is {side}×{side}")
                 });
                 let message = format!(
-                    "images of {}×{} are too small for this net: {layer} gets {rows}×{columns}\
-                     {smallest}",
+                    "images of {}×{} are too small for this net: the input of {layer} is \
+                     {rows}×{columns}{smallest}",
                     self.input[1], self.input[2]
                 );
                 return Err(InvalidKey::new("data.size", message));
             }
-            Err(Misfit::Shapes(message)) => {
+            Err(ShapeError::Mismatch(message)) => {
                 return Err(InvalidKey::new("network.family", message));
             }
         };
         if found != [self.classes, 1, 1] {
-            let message = format!("the net gives {found:?} for {} classes", self.classes);
+            let message =
+                format!("the output has shape {found:?}, expected [{}, 1, 1]", self.classes);
             return Err(InvalidKey::new("network.family", message));
         }
         Ok(())
     }
 
-    /// Side of the smallest square images that no window or stride overruns.
+    /// Side of the smallest square images to which every layer can be applied.
     fn smallest_input(&self) -> Option<usize> {
         (1..=LARGEST).find(|side| {
             let input = [self.input[0], *side, *side];
-            !matches!(output(&self.layers, input), Err(Misfit::TooSmall { .. }))
+            !matches!(output(&self.layers, input), Err(ShapeError::TooSmall { .. }))
         })
     }
 
     fn check_groups(&self) -> Result<(), InvalidKey> {
-        let (mut groups, mut common, mut odd) = (1, 0, None);
-        visit(&self.layers, &mut |layer| {
-            if let Layer::Norm { name, channels, norm: Norm::Group { groups: asked, .. } } = layer {
-                groups = *asked;
+        let (mut common, mut invalid) = (0, None);
+        self.visit(&mut |layer| {
+            if let Layer::Norm { name, channels, norm } = layer {
                 common = greatest_common_divisor(common, *channels);
-                if !channels.is_multiple_of(*asked) && odd.is_none() {
-                    odd = Some((name.clone(), *channels));
+                if !channels.is_multiple_of(norm.groups()) && invalid.is_none() {
+                    invalid = Some((norm.groups(), *channels, name.clone()));
                 }
             }
         });
-        let Some((name, channels)) = odd else { return Ok(()) };
+        let Some((groups, channels, name)) = invalid else { return Ok(()) };
         let nearest = (1..groups).rev().find(|n| common.is_multiple_of(*n)).unwrap_or(1);
         let message = format!(
-            "{groups} does not divide the {channels} channels of {name}; the nearest below that \
-             divides those of every layer is {nearest}"
+            "{groups} does not divide the {channels} channels of {name}; the nearest smaller number \
+             that divides the channels of every layer is {nearest}"
         );
         Err(InvalidKey::new("network.norm_groups", message))
-    }
-}
-
-/// Every layer, those of branches and projections too.
-pub(super) fn visit(layers: &[Layer], see: &mut impl FnMut(&Layer)) {
-    for layer in layers {
-        see(layer);
-        match layer {
-            Layer::Concat { branch } => visit(branch, see),
-            Layer::Residual { branch, shortcut, .. } => {
-                visit(branch, see);
-                if let Shortcut::Project(layers) = shortcut {
-                    visit(layers, see);
-                }
-            }
-            _ => {}
-        }
     }
 }
 
@@ -101,19 +84,19 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// Shape after these layers.
-pub(super) fn output(layers: &[Layer], input: Dims) -> Result<Dims, Misfit> {
+/// Output shape of a sequence of layers.
+pub(super) fn output(layers: &[Layer], input: Dims) -> Result<Dims, ShapeError> {
     layers.iter().try_fold(input, |dims, layer| layer.output(dims))
 }
 
 impl Layer {
-    /// Shape after this layer.
-    pub(super) fn output(&self, dims: Dims) -> Result<Dims, Misfit> {
+    /// Output shape of this layer.
+    pub(super) fn output(&self, dims: Dims) -> Result<Dims, ShapeError> {
         let [channels, rows, columns] = dims;
         match self {
             Layer::Conv { name, inputs, outputs, kernel, stride, padding, .. } => {
                 expect(name, *inputs, channels)?;
-                let [_, rows, columns] = slide(name, dims, *kernel, *stride, *padding)?;
+                let [_, rows, columns] = convolve(name, dims, *kernel, *stride, *padding)?;
                 Ok([*outputs, rows, columns])
             }
             Layer::Norm { name, channels: expected, .. } => {
@@ -121,24 +104,23 @@ impl Layer {
                 Ok(dims)
             }
             Layer::MaxPool { kernel, stride, padding } => {
-                slide("the max pool", dims, *kernel, *stride, *padding)
+                convolve("the max pool", dims, *kernel, *stride, *padding)
             }
-            Layer::AvgPool { kernel } => slide("an average pool", dims, *kernel, *kernel, 0),
+            Layer::AvgPool { kernel } => convolve("an average pool", dims, *kernel, *kernel, 0),
             Layer::Residual { branch, shortcut, .. } => {
-                let through = output(branch, dims)?;
-                let around = shortcut.output(dims)?;
-                if through != around {
-                    return Err(Misfit::Shapes(format!(
-                        "a branch gives {through:?} and its shortcut {around:?}"
+                let [branch, shortcut] = [output(branch, dims)?, shortcut.output(dims)?];
+                if branch != shortcut {
+                    return Err(ShapeError::Mismatch(format!(
+                        "a branch has the output shape {branch:?} and its shortcut {shortcut:?}"
                     )));
                 }
-                Ok(through)
+                Ok(branch)
             }
             Layer::Concat { branch } => {
                 let [added, r, c] = output(branch, dims)?;
                 if [r, c] != [rows, columns] {
-                    return Err(Misfit::Shapes(format!(
-                        "a branch gives {r}×{c} beside an input of {rows}×{columns}"
+                    return Err(ShapeError::Mismatch(format!(
+                        "a branch has an output of {r}×{c}, but its input is {rows}×{columns}"
                     )));
                 }
                 Ok([channels + added, rows, columns])
@@ -158,12 +140,12 @@ impl Layer {
 }
 
 impl Shortcut {
-    fn output(&self, dims: Dims) -> Result<Dims, Misfit> {
+    fn output(&self, dims: Dims) -> Result<Dims, ShapeError> {
         match self {
             Shortcut::Identity => Ok(dims),
             Shortcut::Pad { stride, inputs, outputs, .. } => {
                 expect("a shortcut", *inputs, dims[0])?;
-                let [_, rows, columns] = slide("a shortcut", dims, 1, *stride, 0)?;
+                let [_, rows, columns] = convolve("a shortcut", dims, 1, *stride, 0)?;
                 Ok([*outputs, rows, columns])
             }
             Shortcut::Project(layers) => output(layers, dims),
@@ -171,28 +153,28 @@ impl Shortcut {
     }
 }
 
-fn expect(layer: &str, expected: usize, found: usize) -> Result<(), Misfit> {
+fn expect(layer: &str, expected: usize, found: usize) -> Result<(), ShapeError> {
     if expected == found {
         return Ok(());
     }
-    Err(Misfit::Shapes(format!("{layer} takes {expected} channels and gets {found}")))
+    Err(ShapeError::Mismatch(format!("{layer} needs {expected} input channels, found {found}")))
 }
 
-/// Shape after a window slides over rows and columns. A stride over fewer pixels than itself would
-/// shrink nothing: the net has more poolings than the images have pixels.
-fn slide(
+/// Output shape of a convolution or a pool that keeps the channels. An input smaller than the stride is
+/// refused: such a net reduces the size more often than the images have pixels.
+fn convolve(
     layer: &str,
     [channels, rows, columns]: Dims,
     kernel: usize,
     stride: usize,
     padding: usize,
-) -> Result<Dims, Misfit> {
-    let places = |side: usize| {
+) -> Result<Dims, ShapeError> {
+    let positions = |side: usize| {
         let fits = side + 2 * padding >= kernel && side >= stride;
         fits.then(|| (side + 2 * padding - kernel) / stride + 1)
     };
-    match (places(rows), places(columns)) {
+    match (positions(rows), positions(columns)) {
         (Some(rows), Some(columns)) => Ok([channels, rows, columns]),
-        _ => Err(Misfit::TooSmall { layer: layer.into(), found: [rows, columns] }),
+        _ => Err(ShapeError::TooSmall { layer: layer.into(), found: [rows, columns] }),
     }
 }

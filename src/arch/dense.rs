@@ -1,24 +1,25 @@
 //! Densely connected nets: Huang et al. 2016, 1608.06993.
 //!
-//! Every layer of a block sees the maps of all layers before it: BN-ReLU-3×3 convolution to k new
-//! maps (the growth rate), put behind the old ones. Bottleneck layers (B) have a 1×1 convolution to
-//! 4k maps before. Between blocks a transition, BN-ReLU-1×1 convolution and a 2×2 average pool, keeps
-//! a share θ of the maps (compression, C). CIFAR nets of L layers have three blocks of (L−4)/3
-//! layers, half as many where they have two convolutions.
+//! Every layer of a dense block receives the feature maps of all layers before it: BN-ReLU-3×3
+//! convolution to k new maps (the growth rate), which are concatenated to its input. Bottleneck layers
+//! (B) have a 1×1 convolution to 4k maps first. Between blocks a transition, BN-ReLU-1×1 convolution
+//! and a 2×2 average pool, keeps a share θ of the maps (compression, C). CIFAR nets of L layers have
+//! three blocks of (L−4)/3 layers, or of (L−4)/6 with bottleneck.
 
-use super::family::explicit_blocks;
+use super::block::Weights;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
+use super::stages::{blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
-/// Maps of a bottleneck, in growth rates.
+/// Maps of a bottleneck, in multiples of the growth rate.
 const BOTTLENECK: usize = 4;
 
-/// The family.
+/// The family of densely connected nets.
 pub(super) struct DenseNet;
 
-/// The one of this module.
+/// The only instance.
 pub(super) static DENSE: DenseNet = DenseNet;
 
 #[rustfmt::skip]
@@ -73,24 +74,12 @@ struct Values {
 }
 
 impl Values {
+    /// Numbers of dense layers of each block.
     fn blocks(&self) -> Result<Vec<usize>, InvalidKey> {
-        match (self.depth, &self.blocks) {
-            (depth, Some(blocks)) => explicit_blocks(depth, blocks),
-            (None, None) => {
-                Err(InvalidKey::new("network.depth", "must be given, or network.blocks instead"))
-            }
-            (Some(depth), None) => {
-                let step = if self.bottleneck { 6 } else { 3 };
-                if depth < step + 4 || !(depth - 4).is_multiple_of(step) {
-                    let below = (depth.max(step + 4) - 4) / step * step + 4;
-                    let above = below + step;
-                    let message =
-                        format!("{depth} is not {step}n+4; the nearest are {below} and {above}");
-                    return Err(InvalidKey::new("network.depth", message));
-                }
-                Ok(vec![(depth - 4) / step; 3])
-            }
-        }
+        stages(self.depth, self.blocks.as_deref(), |depth| {
+            let weights_per_layer = if self.bottleneck { 2 } else { 1 };
+            Ok(vec![blocks_per_stage(depth, 3 * weights_per_layer, 4)?; 3])
+        })
     }
 
     fn norm_act(&self, name: String, channels: usize) -> Vec<Layer> {
@@ -98,28 +87,28 @@ impl Values {
         norm.into_iter().chain([Layer::Activation(Activation::Relu)]).collect()
     }
 
-    fn conv(&self, name: String, [inputs, outputs]: [usize; 2], kernel: usize) -> Layer {
-        let bias = self.norm.norm().is_none();
-        Layer::Conv { name, inputs, outputs, kernel, stride: 1, padding: kernel / 2, bias }
+    /// A convolution of stride 1.
+    fn conv(&self, name: String, kernel: usize, inputs: usize, outputs: usize) -> Layer {
+        self.norm.weights(name, inputs, Weights::Conv { kernel, outputs, stride: 1 })
     }
 
     fn dropout(&self) -> Option<Layer> {
         (self.dropout > 0.0).then_some(Layer::Dropout { p: self.dropout })
     }
 
-    /// BN-ReLU-(1×1-BN-ReLU-)3×3, behind its input.
+    /// BN-ReLU-(1×1-BN-ReLU-)3×3, concatenated to its input.
     fn dense_layer(&self, name: &str, channels: usize) -> Layer {
         let mut branch = self.norm_act(format!("{name}.norm1"), channels);
         let mut inputs = channels;
         let mut number = 1;
         if self.bottleneck {
             let inner = BOTTLENECK * self.growth;
-            branch.push(self.conv(format!("{name}.conv1"), [channels, inner], 1));
+            branch.push(self.conv(format!("{name}.conv1"), 1, channels, inner));
             branch.extend(self.dropout());
             branch.extend(self.norm_act(format!("{name}.norm2"), inner));
             (inputs, number) = (inner, 2);
         }
-        branch.push(self.conv(format!("{name}.conv{number}"), [inputs, self.growth], 3));
+        branch.push(self.conv(format!("{name}.conv{number}"), 3, inputs, self.growth));
         branch.extend(self.dropout());
         Layer::Concat { branch }
     }
@@ -128,17 +117,11 @@ impl Values {
         let is_bc = self.bottleneck && self.compression < 1.0;
         let default = if is_bc { 2 * self.growth } else { 16 };
         let mut channels = self.initial.unwrap_or(default);
-        let mut layers = Vec::new();
-        if self.stem == Stem::Imagenet {
-            let mut stem = self.conv("features.conv0".into(), [input[0], channels], 7);
-            if let Layer::Conv { stride, .. } = &mut stem {
-                *stride = 2;
-            }
-            layers.push(stem);
+        let mut layers =
+            vec![self.norm.weights("features.conv0".into(), input[0], self.stem.conv(channels))];
+        if let Some(max_pool) = self.stem.max_pool() {
             layers.extend(self.norm_act("features.norm0".into(), channels));
-            layers.push(Layer::MaxPool { kernel: 3, stride: 2, padding: 1 });
-        } else {
-            layers.push(self.conv("features.conv0".into(), [input[0], channels], 3));
+            layers.push(max_pool);
         }
         for (block, count) in (1..).zip(blocks) {
             for number in 1..=*count {
@@ -150,7 +133,7 @@ impl Values {
                 let name = format!("features.transition{block}");
                 let kept = ((channels as f64 * self.compression) as usize).max(1);
                 layers.extend(self.norm_act(format!("{name}.norm"), channels));
-                layers.push(self.conv(format!("{name}.conv"), [channels, kept], 1));
+                layers.push(self.conv(format!("{name}.conv"), 1, channels, kept));
                 layers.extend(self.dropout());
                 layers.push(Layer::AvgPool { kernel: 2 });
                 channels = kept;
@@ -158,12 +141,8 @@ impl Values {
         }
         layers.extend(self.norm_act(format!("features.norm{}", blocks.len() + 1), channels));
         layers.push(Layer::GlobalAvgPool);
-        layers.push(Layer::Linear {
-            name: "classifier".into(),
-            inputs: channels,
-            outputs: classes,
-            bias: true,
-        });
+        let name = "classifier".into();
+        layers.push(Layer::Linear { name, inputs: channels, outputs: classes, bias: true });
         layers
     }
 }
@@ -230,7 +209,7 @@ mod tests {
         let keys = json!({ "growth": 32, "initial": 64, "blocks": [6, 12, 24, 16],
             "bottleneck": true, "compression": 0.5, "stem": "imagenet" });
         let small = fault(keys, 28);
-        assert!(small.ends_with("the smallest that do are 29×29"), "{small}");
+        assert!(small.ends_with("the smallest valid size is 29×29"), "{small}");
         let keys = json!({ "depth": 10, "growth": 6, "norm": "group", "norm_groups": 4 });
         let groups = fault(keys, 32);
         assert!(groups.ends_with("every layer is 2"), "{groups}");

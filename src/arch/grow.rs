@@ -1,20 +1,20 @@
-//! Nets that grow: a shallower net whose solution a deeper one can copy, layer by layer.
+//! Nets that deepen in training: the shallower net whose layers a deeper net can copy.
 
-use super::{Dims, FamilyKeys, InvalidKey, Network, network};
+use super::{Activation, BATCH_NORM, Dims, FamilyKeys, InvalidKey, Network, network};
 use serde_json::Value;
 
-/// The key that says how deep a net is before it grows.
+/// The key of the depth before growth.
 const FROM: &str = "training.grow.from";
 
-/// The shallower net from which the net of these keys can grow by layers that are the identity
-/// (1512.03385, §1: "a solution by construction to the deeper model"): of the same keys but for the
-/// depth, so that each of its layers has its place in the deeper net, and what the deeper net has
-/// more are whole blocks at the ends of its stages.
+/// The net of depth `from` that can grow into the net of these keys by layers that are the identity
+/// (1512.03385 §1: "a solution by construction to the deeper model"). It has the same keys except the
+/// depth. Each of its layers has a counterpart in the deeper net, whose additional layers are whole
+/// blocks at the ends of its stages.
 ///
 /// # Errors
-/// Nets in which the added layers could not be the identity: other families than `plain`, blocks
-/// with a bottleneck, no batch normalisation, another non-linearity than ReLU; a depth that is not
-/// below the net's, or not in the family.
+/// When the additional layers cannot be the identity, which needs the family `plain`, basic blocks,
+/// batch normalisation and ReLU; when `from` is not less than the depth of the net, or not in the
+/// family.
 pub fn shallower(
     keys: &FamilyKeys,
     from: u64,
@@ -24,20 +24,20 @@ pub fn shallower(
     let needs = [
         ("network.family", &["plain"][..]),
         ("network.block", &["basic"]),
-        ("network.norm", &["batch", "batch-formula"]),
-        ("network.activation", &["relu"]),
+        BATCH_NORM[0],
+        ("network.activation", &[Activation::Relu.word()]),
     ];
     for (key, words) in needs {
         let word = keys.get(key).and_then(Value::as_str).unwrap_or_default();
         if !words.contains(&word) {
             let words = words.join(" or ");
-            let message = format!("a net grows only where this is {words}, here it is {word}");
+            let message = format!("only a net with {words} can grow, found {word}");
             return Err(InvalidKey::new(key, message));
         }
     }
     let depth = keys.get("network.depth").and_then(Value::as_u64);
     let Some(depth) = depth.filter(|depth| from < *depth) else {
-        return Err(InvalidKey::new(FROM, format!("{from} must be below network.depth")));
+        return Err(InvalidKey::new(FROM, format!("{from} must be less than network.depth")));
     };
     let mut keys = keys.clone();
     keys.insert("network.depth".into(), from.into());
@@ -78,13 +78,12 @@ mod tests {
         };
         let of = |norm: &str| json!({ "depth": 20, "width": 4, "norm": norm });
         assert!(
-            fault(of("none"), 8).contains("network.norm: a net grows only where this is batch")
+            fault(of("none"), 8)
+                .contains("network.norm: only a net with batch or batch-formula can grow")
         );
-        assert!(fault(of("batch"), 20).contains("20 must be below network.depth"));
+        assert!(fault(of("batch"), 20).contains("20 must be less than network.depth"));
         assert!(fault(of("batch"), 9).contains("from 9 to 20 layers: "));
         let residual = json!({ "depth": 20, "family": "residual" });
-        assert!(
-            fault(residual, 8).contains("network.family: a net grows only where this is plain")
-        );
+        assert!(fault(residual, 8).contains("network.family: only a net with plain can grow"));
     }
 }

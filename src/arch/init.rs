@@ -1,28 +1,27 @@
-//! Initial weights, drawn by (seed, parameter name) so that arms share them.
-
-#![deny(clippy::wildcard_enum_match_arm)]
+//! Initial weights. Each is drawn from (seed, name of the parameter), so that nets share the initial
+//! values of all parameters that they have in common.
 
 use super::{Layer, Network, Shortcut};
 use fathom_base::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
 
-/// How the weights of convolutions and fully connected layers are drawn. But for Xavier's and
-/// Fixup's, those of the last fully connected layer are uniform within ±1/√inputs, as in
-/// fb.resnet.torch.
+/// Initialisation of the weights of convolutions and fully connected layers. Except under
+/// [`Init::Xavier`] and [`Init::Fixup`], the weights of the last fully connected layer are uniform
+/// within ±1/√inputs, as in fb.resnet.torch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Init {
-    /// Normal with deviation √(2 / (k² · outputs)): He et al. 1502.01852, backward case; the
-    /// choice of fb.resnet.torch. SkipInit (2002.10444) starts from it too: what it adds is a
-    /// learned number, 0 at first, at the end of each residual branch.
+    /// Normal with standard deviation √(2 / (k² · outputs)): He et al. 1502.01852, backward case; the
+    /// choice of fb.resnet.torch, and of SkipInit (2002.10444), which adds a learned scale, initially
+    /// 0, at the end of each residual branch.
     HeFanOut,
-    /// Normal with deviation √(2 / (k² · inputs)): the forward case of the same paper.
+    /// Normal with standard deviation √(2 / (k² · inputs)): the forward case of the same paper.
     HeFanIn,
     /// Uniform within ±√(6 / (k² · (inputs + outputs))): Glorot & Bengio 2010; the choice of the
-    /// textbooks' LeNet with its sigmoids.
+    /// textbooks' LeNet with sigmoids.
     Xavier,
-    /// Zhang et al. 1901.09321: as [`Init::HeFanOut`]; then, with L residual branches in the net,
-    /// each of m layers with weights, the last layer of every branch is 0 and the others are
-    /// multiplied by L^(−1/(2m−2)); the last fully connected layer is 0.
+    /// Fixup, Zhang et al. 1901.09321: [`Init::HeFanOut`], then, in a net of L residual branches of m
+    /// layers with weights each, the last layer of every branch is 0 and the others are multiplied
+    /// by L^(−1/(2m−2)); the last fully connected layer is 0.
     Fixup,
 }
 
@@ -35,69 +34,85 @@ pub struct Initial {
     pub shape: Vec<usize>,
     /// Values, row-major.
     pub values: Vec<f32>,
-    /// What it does.
+    /// Role of the parameter in its layer.
     pub role: Role,
 }
 
-/// What a parameter does.
+/// Role of a parameter in its layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It multiplies inputs: a convolution's or a fully connected layer's.
+    /// Weight of a convolution or a fully connected layer.
     Weight,
-    /// A bias, or a single number.
+    /// Bias, or learned scalar.
     Bias,
     /// γ or β of a normalisation.
     Norm,
 }
 
 impl Network {
-    /// All parameters in the order of the layers. Normalisation's γ is 1 and β is 0; biases are 0.
+    /// All parameters in the order of the layers. Weights are drawn; γ of normalisations is 1, and β
+    /// and biases are 0.
     pub fn initial(&self, seed: u64) -> Vec<Initial> {
-        let branches = count_branches(&self.layers);
-        let mut draw = Draw { init: self.init, seed, branches, all: Vec::new() };
-        draw.layers(&self.layers, None);
-        if let (Some(Layer::Linear { name, inputs, .. }), false) =
-            (self.layers.last(), self.init == Init::Xavier)
-        {
-            draw.classifier(&format!("{name}.weight"), *inputs);
+        let mut branches = 0;
+        self.visit(&mut |layer| branches += usize::from(matches!(layer, Layer::Residual { .. })));
+        let mut initializer = Initializer { init: self.init, seed, branches, all: Vec::new() };
+        initializer.layers(&self.layers, None);
+        if let Some(Layer::Linear { name, inputs, .. }) = self.layers.last() {
+            initializer.classifier(&format!("{name}.weight"), *inputs);
         }
-        draw.all
+        initializer.all
     }
 }
 
-struct Draw {
+struct Initializer {
     init: Init,
     seed: u64,
-    /// Residual branches of the net.
+    /// Number of residual branches of the net.
     branches: usize,
     all: Vec<Initial>,
 }
 
-/// Place of a layer among those with weights in its residual branch, and how many these are.
-type InBranch = Option<(usize, usize)>;
+/// Numbers of inputs and outputs of one unit, kernel positions included.
+#[derive(Clone, Copy)]
+struct Fans {
+    input: usize,
+    output: usize,
+}
 
-impl Draw {
-    fn layers(&mut self, layers: &[Layer], branch: Option<usize>) {
-        let mut place = 0;
+/// Position of a layer among those with weights in its residual branch.
+#[derive(Clone, Copy)]
+struct InBranch {
+    /// Counted from 1.
+    position: usize,
+    /// Number of layers with weights in the branch.
+    layers: usize,
+}
+
+impl Initializer {
+    /// Draws the parameters of these layers; `in_branch` is the number of layers with weights where
+    /// they are a residual branch.
+    fn layers(&mut self, layers: &[Layer], in_branch: Option<usize>) {
+        let mut position = 0;
         for layer in layers {
+            position += usize::from(layer.has_weights());
+            let place = in_branch.map(|layers| InBranch { position, layers });
             match layer {
                 Layer::Concat { branch } => self.layers(branch, None),
                 Layer::Residual { branch, shortcut, .. } => {
-                    let has_weights =
-                        |layer: &&Layer| matches!(layer, Layer::Conv { .. } | Layer::Linear { .. });
-                    self.layers(branch, Some(branch.iter().filter(has_weights).count()));
-                    if let Shortcut::Project(layers) = shortcut {
-                        self.layers(layers, None);
+                    let count = branch.iter().filter(|layer| layer.has_weights()).count();
+                    self.layers(branch, Some(count));
+                    match shortcut {
+                        Shortcut::Project(layers) => self.layers(layers, None),
+                        Shortcut::Identity | Shortcut::Pad { .. } => {}
                     }
                 }
                 Layer::Conv { inputs, outputs, kernel, .. } => {
-                    place += 1;
-                    let fans = [inputs, outputs].map(|n| n * kernel * kernel);
-                    self.draw(layer, fans, branch.map(|of| (place, of)));
+                    let area = kernel * kernel;
+                    let fans = Fans { input: inputs * area, output: outputs * area };
+                    self.draw(layer, fans, place);
                 }
                 Layer::Linear { inputs, outputs, .. } => {
-                    place += 1;
-                    self.draw(layer, [*inputs, *outputs], branch.map(|of| (place, of)));
+                    self.draw(layer, Fans { input: *inputs, output: *outputs }, place);
                 }
                 Layer::Norm { .. } => self.constant(layer, 1.0, Role::Norm),
                 Layer::Scale { initial, .. } => self.constant(layer, *initial, Role::Bias),
@@ -112,28 +127,28 @@ impl Draw {
         }
     }
 
-    /// Parameters that are not drawn: the first has this value, others (β) are 0.
+    /// Adds parameters that are not drawn: the first (γ, or the scalar) is `first`, others (β) are 0.
     fn constant(&mut self, layer: &Layer, first: f32, role: Role) {
-        for (place, (name, shape)) in layer.parameters().into_iter().enumerate() {
-            let value = if place == 0 { first } else { 0.0 };
+        for (index, (name, shape)) in layer.parameters().into_iter().enumerate() {
+            let value = if index == 0 { first } else { 0.0 };
             let values = vec![value; shape.iter().product()];
             self.all.push(Initial { name, shape, values, role });
         }
     }
 
-    /// Weights, and biases of 0.
-    fn draw(&mut self, layer: &Layer, [fan_in, fan_out]: [usize; 2], branch: InBranch) {
+    /// Adds drawn weights, and biases of 0.
+    fn draw(&mut self, layer: &Layer, fans: Fans, place: Option<InBranch>) {
         for (name, shape) in layer.parameters() {
             let mut values = vec![0.0; shape.iter().product()];
             let role = if name.ends_with(".weight") { Role::Weight } else { Role::Bias };
             if role == Role::Weight {
                 let stream = stream(self.seed, &name);
                 match self.init {
-                    Init::HeFanIn => normal(stream, &mut values, fan_in, 1.0),
-                    Init::HeFanOut => normal(stream, &mut values, fan_out, 1.0),
-                    Init::Fixup => normal(stream, &mut values, fan_out, self.fixup(branch)),
+                    Init::HeFanIn => normal(stream, &mut values, fans.input, 1.0),
+                    Init::HeFanOut => normal(stream, &mut values, fans.output, 1.0),
+                    Init::Fixup => normal(stream, &mut values, fans.output, self.fixup(place)),
                     Init::Xavier => {
-                        let bound = libm::sqrtf(6.0 / (fan_in + fan_out) as f32);
+                        let bound = libm::sqrtf(6.0 / (fans.input + fans.output) as f32);
                         uniform(stream, &mut values, bound);
                     }
                 }
@@ -142,51 +157,47 @@ impl Draw {
         }
     }
 
-    /// What Fixup multiplies a layer's weights by.
-    fn fixup(&self, branch: InBranch) -> f32 {
-        match branch {
+    /// The factor of Fixup for the weights of a layer.
+    fn fixup(&self, place: Option<InBranch>) -> f32 {
+        match place {
             None => 1.0,
-            Some((place, of)) if place == of => 0.0,
-            Some((_, of)) => {
-                let exponent = -1.0 / (2.0 * of as f32 - 2.0);
+            Some(InBranch { position, layers }) if position == layers => 0.0,
+            Some(InBranch { layers, .. }) => {
+                let exponent = -1.0 / (2.0 * layers as f32 - 2.0);
                 libm::powf(self.branches as f32, exponent)
             }
         }
     }
 
-    /// The last fully connected layer, drawn last of all.
+    /// Replaces the weights of the last fully connected layer.
     fn classifier(&mut self, name: &str, inputs: usize) {
-        let (init, seed) = (self.init, self.seed);
         let Some(weight) = self.all.iter_mut().find(|parameter| parameter.name == name) else {
             return;
         };
-        if init == Init::Fixup {
-            weight.values.fill(0.0);
-        } else {
-            uniform(stream(seed, name), &mut weight.values, 1.0 / libm::sqrtf(inputs as f32));
+        match self.init {
+            Init::Xavier => {}
+            Init::Fixup => weight.values.fill(0.0),
+            Init::HeFanOut | Init::HeFanIn => {
+                let bound = 1.0 / libm::sqrtf(inputs as f32);
+                uniform(stream(self.seed, name), &mut weight.values, bound);
+            }
         }
     }
 }
 
-fn count_branches(layers: &[Layer]) -> usize {
-    let mut count = 0;
-    super::check::visit(layers, &mut |layer| {
-        count += usize::from(matches!(layer, Layer::Residual { .. }));
-    });
-    count
-}
-
-/// Normal with deviation `gain` · √(2/fan).
+/// Draws normal values with standard deviation `gain` · √(2/fan).
 fn normal(mut stream: Stream, values: &mut [f32], fan: usize, gain: f32) {
     let deviation = gain * libm::sqrtf(2.0 / fan as f32);
     stream.fill_normal(values);
     values.iter_mut().for_each(|value| *value *= deviation);
 }
 
+/// Draws values uniform within ±`bound`.
 fn uniform(mut stream: Stream, values: &mut [f32], bound: f32) {
     values.iter_mut().for_each(|value| *value = stream.between(-bound, bound));
 }
 
+/// The random numbers of the parameter `name`.
 fn stream(seed: u64, name: &str) -> Stream {
     let digest = Sha256::digest(name.as_bytes());
     let word = digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte));

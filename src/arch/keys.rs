@@ -1,8 +1,6 @@
-//! Keys that families share, and how they are typed.
+//! Keys that several families share, and their typed values.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
-use super::block::Scalars;
+use super::block::{Scalars, Weights};
 use super::{Activation, Init, InvalidKey, Layer, Norm};
 use fathom_base::choice;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
@@ -11,20 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// No condition: the key always has an effect.
 pub(super) const ALWAYS: &[Condition] = &[];
 /// The condition under which a net has batch normalisation.
 pub const BATCH_NORM: &[Condition] =
-    &[("network.norm", &[NormName::Batch.word(), NormName::BatchFormula.word()])];
-const NORMALISED: &[Condition] = &[(
-    "network.norm",
-    &[
-        NormName::Batch.word(),
-        NormName::BatchFormula.word(),
-        NormName::Group.word(),
-        NormName::Layer.word(),
-    ],
-)];
-const GROUP: &[Condition] = &[("network.norm", &[NormName::Group.word()])];
+    &[("network.norm", &NormName::with_detail::<2>(Detail::Momentum))];
+const NORMALISED: &[Condition] = &[("network.norm", &NormName::with_detail::<4>(Detail::Eps))];
+const GROUP: &[Condition] = &[("network.norm", &NormName::with_detail::<1>(Detail::Groups))];
 
 choice! {
     /// Words of `network.norm`.
@@ -42,21 +33,85 @@ choice! {
     }
 }
 
+/// Details of a normalisation that have a key of their own.
+#[derive(Clone, Copy)]
+enum Detail {
+    Eps,
+    Momentum,
+    Groups,
+}
+
+impl NormName {
+    const fn has(self, detail: Detail) -> bool {
+        match (self, detail) {
+            (NormName::Batch | NormName::BatchFormula, Detail::Eps | Detail::Momentum)
+            | (NormName::Group, Detail::Eps | Detail::Groups)
+            | (NormName::Layer, Detail::Eps) => true,
+            (NormName::Batch | NormName::BatchFormula, Detail::Groups)
+            | (NormName::Group, Detail::Momentum)
+            | (NormName::Layer, Detail::Momentum | Detail::Groups)
+            | (NormName::None, Detail::Eps | Detail::Momentum | Detail::Groups) => false,
+        }
+    }
+
+    /// The words of the `N` normalisations that have this detail; another `N` does not compile.
+    const fn with_detail<const N: usize>(detail: Detail) -> [&'static str; N] {
+        let (mut words, mut found, mut index) = ([""; N], 0, 0);
+        while index < NormName::ALL.len() {
+            if NormName::ALL[index].has(detail) {
+                words[found] = NormName::ALL[index].word();
+                found += 1;
+            }
+            index += 1;
+        }
+        assert!(found == N, "N is the number of normalisations with this detail");
+        words
+    }
+}
+
 choice! {
     /// Words of `network.init`.
     pub enum InitName {
-        /// [`Init::HeFanOut`].
+        /// He et al. 2015 by the number of outputs.
         HeFanOut,
-        /// [`Init::HeFanIn`].
+        /// He et al. 2015 by the number of inputs.
         HeFanIn,
-        /// [`Init::Xavier`].
+        /// Glorot & Bengio 2010.
         Xavier,
-        /// [`Init::Fixup`], with Fixup's scalars.
+        /// Fixup (1901.09321), with its scalars.
         Fixup,
-        /// [`Init::HeFanOut`], with SkipInit's scalars (2002.10444).
+        /// `he-fan-out` with the scalars of SkipInit (2002.10444).
         Skipinit,
     }
 }
+
+impl InitName {
+    /// The scalars that replace normalisation under this initialisation.
+    const fn scalars(self) -> Scalars {
+        match self {
+            InitName::HeFanOut | InitName::HeFanIn | InitName::Xavier => Scalars::None,
+            InitName::Fixup => Scalars::Fixup,
+            InitName::Skipinit => Scalars::SkipInit,
+        }
+    }
+
+    /// The words of the `N` initialisations without scalars, which need no residual branches; another
+    /// `N` does not compile.
+    const fn without_scalars<const N: usize>() -> [&'static str; N] {
+        let (mut words, mut found, mut index) = ([""; N], 0, 0);
+        while index < InitName::ALL.len() {
+            if matches!(InitName::ALL[index].scalars(), Scalars::None) {
+                words[found] = InitName::ALL[index].word();
+                found += 1;
+            }
+            index += 1;
+        }
+        assert!(found == N, "N is the number of initialisations without scalars");
+        words
+    }
+}
+
+const WITHOUT_SCALARS: &[&str] = &InitName::without_scalars::<3>();
 
 choice! {
     /// Words of `network.stem`.
@@ -68,9 +123,23 @@ choice! {
     }
 }
 
-/// The initialisations of nets without residual branches.
-const INITS: Kind =
-    Kind::Choice(&[InitName::HeFanOut.word(), InitName::HeFanIn.word(), InitName::Xavier.word()]);
+impl Stem {
+    /// The convolution of the stem.
+    pub(super) fn conv(self, outputs: usize) -> Weights {
+        match self {
+            Stem::Cifar => Weights::Conv { kernel: 3, outputs, stride: 1 },
+            Stem::Imagenet => Weights::Conv { kernel: 7, outputs, stride: 2 },
+        }
+    }
+
+    /// The max pool of the stem, if any.
+    pub(super) fn max_pool(self) -> Option<Layer> {
+        match self {
+            Stem::Cifar => None,
+            Stem::Imagenet => Some(Layer::MaxPool { kernel: 3, stride: 2, padding: 1 }),
+        }
+    }
+}
 
 /// `network.norm` and its details, with this default.
 #[rustfmt::skip]
@@ -103,7 +172,7 @@ pub(super) const fn init(default: InitName, has_branches: bool) -> Key {
             "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; \
             xavier: Glorot & Bengio 2010; fixup (1901.09321), skipinit (2002.10444): only with network.norm = none")
     } else {
-        (INITS,
+        (Kind::Choice(WITHOUT_SCALARS),
             "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; xavier: \
             Glorot & Bengio 2010")
     };
@@ -116,31 +185,34 @@ pub(super) const STEM: Key =
     key("network.stem", Kind::Choice(Stem::WORDS), Default::Word(Stem::Cifar.word()), ALWAYS,
         "first layers; cifar: a 3x3 convolution; imagenet: a 7x7 convolution of stride 2 and a 3x3 max pool");
 
-/// Some tables of keys, one behind the other; `N` is the number of keys in all.
+/// The concatenation of these tables of keys; `N` is the total number of keys.
 pub(super) const fn joined<const N: usize>(tables: &[&[Key]]) -> [Key; N] {
     let mut all = [STEM; N];
-    let (mut table, mut place) = (0, 0);
+    let (mut table, mut total) = (0, 0);
     while table < tables.len() {
-        let mut next = 0;
-        while next < tables[table].len() {
-            all[place] = tables[table][next];
-            place += 1;
-            next += 1;
+        let mut index = 0;
+        while index < tables[table].len() {
+            all[total] = tables[table][index];
+            total += 1;
+            index += 1;
         }
         table += 1;
     }
-    assert!(place == N, "N is the number of keys");
+    assert!(total == N, "N is the total number of keys");
     all
 }
 
-/// The values of a family's keys, typed.
+/// The typed values of a family's keys.
+///
+/// # Errors
+/// When a value is not of its key's kind.
 pub(super) fn typed<T: DeserializeOwned>(keys: &BTreeMap<String, Value>) -> Result<T, InvalidKey> {
     let object = keys.clone().into_iter().collect();
     serde_json::from_value(Value::Object(object))
         .map_err(|error| InvalidKey::new("network", error.to_string()))
 }
 
-/// The keys of [`norm`] and [`init`], typed.
+/// Typed values of the keys of [`norm()`] and [`init()`].
 #[derive(Deserialize)]
 pub(super) struct NormKeys {
     #[serde(rename = "network.norm")]
@@ -156,7 +228,7 @@ pub(super) struct NormKeys {
 }
 
 impl NormKeys {
-    /// The normalisation, where there is one.
+    /// The normalisation, if any.
     pub fn norm(&self) -> Option<Norm> {
         let eps = self.eps;
         let batch = |from_formula| Norm::Batch { eps, momentum: self.momentum, from_formula };
@@ -169,12 +241,17 @@ impl NormKeys {
         }
     }
 
-    /// A normalisation layer, where there is one.
+    /// A normalisation layer, if the net has normalisation.
     pub fn layer(&self, name: String, channels: usize) -> Option<Layer> {
         self.norm().map(|norm| Layer::Norm { name, channels, norm })
     }
 
-    /// How weights are drawn.
+    /// A layer with weights, which has a bias where the net has no normalisation.
+    pub fn weights(&self, name: String, inputs: usize, weights: Weights) -> Layer {
+        weights.layer(name, inputs, self.norm().is_none())
+    }
+
+    /// The initialisation of the weights.
     pub fn init(&self) -> Init {
         match self.init {
             InitName::HeFanOut | InitName::Skipinit => Init::HeFanOut,
@@ -184,32 +261,29 @@ impl NormKeys {
         }
     }
 
-    /// Single learned numbers that take normalisation's place.
+    /// The learned scalars that replace normalisation.
     ///
     /// # Errors
-    /// When there is a normalisation beside them.
+    /// When the net has both scalars and normalisation.
     pub fn scalars(&self) -> Result<Scalars, InvalidKey> {
-        let scalars = match self.init {
-            InitName::Fixup => Scalars::Fixup,
-            InitName::Skipinit => Scalars::SkipInit,
-            InitName::HeFanOut | InitName::HeFanIn | InitName::Xavier => return Ok(Scalars::None),
-        };
-        if self.norm != NormName::None {
-            let message =
-                format!("{} is for nets without normalisation: norm = \"none\"", self.init);
-            return Err(InvalidKey::new("network.init", message));
+        match (self.init.scalars(), self.norm()) {
+            (Scalars::Fixup | Scalars::SkipInit, Some(_)) => {
+                let message =
+                    format!("{} is for nets without normalisation: norm = \"none\"", self.init);
+                Err(InvalidKey::new("network.init", message))
+            }
+            (scalars, _) => Ok(scalars),
         }
-        Ok(scalars)
     }
 }
 
-/// The values of a family's keys that have a default.
+/// Default values of the keys of a family; keys without a default are absent.
 pub fn defaults(family: &dyn super::Family) -> BTreeMap<String, Value> {
     let keys = family.keys().iter();
     keys.filter_map(|key| Some((key.name.to_owned(), key.default.value()?))).collect()
 }
 
-/// Defaults with other values, for tests: keys without `network.`.
+/// Defaults with other values for some keys, whose names lack `network.`.
 #[cfg(test)]
 pub(super) fn complete(family: &dyn super::Family, set: Value) -> BTreeMap<String, Value> {
     let mut keys = defaults(family);

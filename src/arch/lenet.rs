@@ -1,8 +1,6 @@
-//! LeNet as the textbooks have it: two convolutions of 5×5, each followed by a pool, and three
-//! fully connected layers, with sigmoids. Normalisation stands after the convolution or the affine
-//! map and before the non-linearity, and the layers before it keep their biases.
-
-#![deny(clippy::wildcard_enum_match_arm)]
+//! LeNet as in textbooks: two 5×5 convolutions, each followed by a pool, and three fully connected
+//! layers, with sigmoids. Normalisation comes after the convolution or the affine map and before the
+//! non-linearity; the layers before it keep their biases.
 
 use super::check::output;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
@@ -11,15 +9,20 @@ use fathom_base::choice;
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
-/// The family.
+/// The family of LeNet.
 pub(super) struct LeNet;
 
-/// The one of this module.
+/// The only instance.
 pub(super) static LENET: LeNet = LeNet;
 
 choice! {
     /// Words of `network.pool`.
-    enum Pool { Average, Max }
+    enum Pool {
+        /// Mean.
+        Average,
+        /// Maximum.
+        Max,
+    }
 }
 
 #[rustfmt::skip]
@@ -40,7 +43,7 @@ static KEYS: [Key; 8] = joined(&[
 const KERNEL: usize = 5;
 /// Channels of the convolutions.
 const CHANNELS: [usize; 2] = [6, 16];
-/// Units of the fully connected layers but the last.
+/// Units of the fully connected layers except the last.
 const UNITS: [usize; 2] = [120, 84];
 
 #[derive(Deserialize)]
@@ -61,7 +64,7 @@ impl Family for LeNet {
     }
 
     fn help(&self) -> &'static str {
-        "two convolutions and three fully connected layers, with or without normalisation"
+        "LeNet: two convolutions and three fully connected layers, with or without normalisation"
     }
 
     fn keys(&self) -> &'static [Key] {
@@ -85,7 +88,7 @@ impl Family for LeNet {
             (inputs, padding) = (outputs, 0);
         }
         layers.push(Layer::Flatten);
-        // Images that are too small are found by the check of the whole net.
+        // The check of the whole net reports images that are too small.
         let mut inputs = output(&layers, input).map_or(1, |dims| dims.iter().product());
         for (number, outputs) in (1..).zip(UNITS) {
             let name = format!("fc{number}");
@@ -125,7 +128,7 @@ mod tests {
     #[test]
     fn images_that_are_too_small_are_refused_with_the_smallest_that_fit() {
         let error = net(json!({}), 10).unwrap_err().to_string();
-        assert!(error.contains("too small") && error.contains("12×12"), "{error}");
+        assert!(error.contains("too small") && error.contains("valid size is 12×12"), "{error}");
         net(json!({}), 12).unwrap();
     }
 }

@@ -1,14 +1,16 @@
-//! Multi-layer perceptrons: fully connected layers of equal width, plain and with a shortcut around
-//! every few of them. Normalisation stands between the affine map and the non-linearity
-//! (1502.03167 §3.2).
+//! Multilayer perceptrons: fully connected layers of equal width, plain or with a shortcut around every
+//! few of them. Normalisation comes between the affine map and the non-linearity (1502.03167 §3.2).
 
-use super::block::{Around, Block, BlockShape, Order, Place, Scalars, ShortcutOption};
+use super::block::{
+    ActivationOrder, Block, BlockBuilder, BlockKind, Scalars, ShortcutOption, ShortcutPad,
+    ShortcutRule,
+};
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
-/// A family of this module.
+/// A family of multilayer perceptrons.
 pub(super) struct Mlp {
     name: &'static str,
     help: &'static str,
@@ -19,7 +21,7 @@ pub(super) struct Mlp {
 /// Perceptrons without shortcuts.
 pub(super) static MLP: Mlp = Mlp {
     name: "mlp",
-    help: "fully connected layers, any depth",
+    help: "multilayer perceptrons: fully connected layers, any depth",
     keys: &WITHOUT_SHORTCUT,
     is_residual: false,
 };
@@ -27,7 +29,7 @@ pub(super) static MLP: Mlp = Mlp {
 /// Perceptrons with shortcuts.
 pub(super) static RESIDUAL_MLP: Mlp = Mlp {
     name: "residual-mlp",
-    help: "the same with an identity shortcut around every two layers (or `skip` of them)",
+    help: "multilayer perceptrons with an identity shortcut around every two layers (or `skip` of them)",
     keys: &WITH_SHORTCUT,
     is_residual: true,
 };
@@ -71,7 +73,7 @@ struct Values {
     activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
-    /// Perceptrons without shortcuts are laid out as those with the default.
+    /// Plain perceptrons do not have this key; they have the layout of the default.
     #[serde(rename = "network.skip", default = "two")]
     skip: usize,
     #[serde(rename = "network.shortcut_scale", default)]
@@ -97,42 +99,42 @@ impl Family for Mlp {
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let values: Values = keys::typed(keys)?;
-        let option = ShortcutOption::Identity { split: false };
-        let single = Block {
+        let (option, pad) = (ShortcutOption::A, ShortcutPad::Behind);
+        let single = BlockBuilder {
             norm: values.norm.norm(),
             scalars: Scalars::None,
             activation: values.activation,
-            around: None,
-            shape: BlockShape::Linear(1),
-            order: Order::Original,
+            shortcut: None,
+            kind: BlockKind::Linear(1),
+            order: ActivationOrder::Original,
         };
-        let block = Block {
+        let spanned = BlockBuilder {
             scalars: values.norm.scalars()?,
-            around: self.is_residual.then_some(Around { option, scale: values.scale }),
-            shape: BlockShape::Linear(values.skip),
+            shortcut: self.is_residual.then_some(ShortcutRule { option, pad, scale: values.scale }),
+            kind: BlockKind::Linear(values.skip),
             ..single
         };
-        let layers = layers(&values, &single, &block, input, classes);
+        let layers = layers(&values, &single, &spanned, input, classes);
         Ok(Network { input, classes, init: values.norm.init(), layers })
     }
 }
 
-/// Layers without shortcut, blocks, classifier.
+/// Layers without a shortcut, blocks of `skip` layers, and the classifier.
 fn layers(
     values: &Values,
-    single: &Block,
-    block: &Block,
+    single: &BlockBuilder,
+    spanned: &BlockBuilder,
     input: Dims,
     classes: usize,
 ) -> Vec<Layer> {
     let mut layers = vec![Layer::Flatten];
     let mut inputs = input.iter().product();
-    // The first layer changes the width; the layers between it and the last are the blocks'.
-    let between = values.depth.saturating_sub(2);
-    let alone = if values.depth > 1 { 1 + between % values.skip } else { 0 };
-    for number in 0..alone + between / values.skip {
-        let builder = if number < alone { single } else { block };
-        layers.extend(builder.layers(Place {
+    // The first layer changes the width, so it has no shortcut; the last is the classifier.
+    let hidden = values.depth.saturating_sub(2);
+    let singles = if values.depth > 1 { 1 + hidden % values.skip } else { 0 };
+    for number in 0..singles + hidden / values.skip {
+        let builder = if number < singles { single } else { spanned };
+        layers.extend(builder.layers(Block {
             name: &format!("layer{}", number + 1),
             inputs,
             channels: values.width,
@@ -141,7 +143,7 @@ fn layers(
         }));
         inputs = values.width;
     }
-    layers.extend(block.shift("bias".into()));
+    layers.extend(spanned.shift("bias".into()));
     layers.push(Layer::Linear { name: "fc".into(), inputs, outputs: classes, bias: true });
     layers
 }

@@ -1,24 +1,26 @@
-//! Nets by the names under which they were published: a family, values of its keys, and the images
-//! and classes that they were made for.
+//! Published nets by name: a family, values of its keys, and the shape of the images and number of
+//! classes of the publication.
 
-use super::{Dims, FamilyKeys, family};
+use super::{Dims, FamilyKeys, family, keys::defaults};
 
-/// A net with a name of its own.
+/// Names of keys and their values.
+type Keys = &'static [(&'static str, &'static str)];
+
+/// A published net.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Its name.
+    /// Name of the net.
     pub name: &'static str,
-    /// The family that it belongs to.
+    /// Name of its family.
     pub family: &'static str,
-    /// Keys that are not at the family's default, without `network.`, as on a command line.
-    pub keys: &'static [(&'static str, &'static str)],
-    /// Channels, rows and columns of its images.
+    /// Keys with other values than the family's defaults: names without `network.`, and values as on
+    /// the command line.
+    pub keys: Keys,
+    /// Shape of its images.
     pub input: Dims,
     /// Number of classes.
     pub classes: usize,
 }
-
-type Keys = &'static [(&'static str, &'static str)];
 
 const fn cifar(name: &'static str, family: &'static str, keys: Keys) -> Published {
     Published { name, family, keys, input: [3, 32, 32], classes: 10 }
@@ -32,7 +34,7 @@ const fn lenet(name: &'static str, keys: Keys) -> Published {
     Published { name, family: "lenet", keys, input: [1, 28, 28], classes: 10 }
 }
 
-/// All of them.
+/// All published nets.
 #[rustfmt::skip]
 pub static PUBLISHED: &[Published] = &[
     // 1512.03385 §4.2, option A.
@@ -51,7 +53,7 @@ pub static PUBLISHED: &[Published] = &[
     cifar("preresnet110", "preact", &[("depth", "110")]),
     cifar("preresnet164", "preact", &[("depth", "164"), ("block", "bottleneck"), ("shortcut", "b"), ("stride_first", "true")]),
     cifar("preresnet1001", "preact", &[("depth", "1001"), ("block", "bottleneck"), ("shortcut", "b"), ("stride_first", "true")]),
-    // 1512.03385 Table 1, with option A for 18 and 34 plain layers and as torchvision has the others.
+    // 1512.03385, Table 1; the residual nets as in torchvision.
     imagenet("plain18", "plain", &[("depth", "18"), ("stem", "imagenet"), ("width", "64")]),
     imagenet("plain34", "plain", &[("depth", "34"), ("stem", "imagenet"), ("width", "64")]),
     imagenet("resnet18", "residual", &[("depth", "18"), ("stem", "imagenet"), ("width", "64"), ("shortcut", "b")]),
@@ -70,26 +72,25 @@ pub static PUBLISHED: &[Published] = &[
     imagenet("densenet161", "dense", &[("blocks", "6,12,36,24"), ("growth", "48"), ("initial", "96"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
     imagenet("densenet169", "dense", &[("blocks", "6,12,32,32"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
     imagenet("densenet201", "dense", &[("blocks", "6,12,48,32"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
-    // The textbooks' nets for Fashion-MNIST: blocks of four convolutions, images enlarged to 96×96.
+    // Nets of textbooks for Fashion-MNIST: blocks of four convolutions, images enlarged to 96×96.
     Published { name: "densenet-textbook", family: "dense", keys: &[("blocks", "4,4,4,4"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("compression", "0.5")], input: [1, 96, 96], classes: 10 },
     lenet("lenet", &[]),
     lenet("lenet-bn", &[("norm", "batch")]),
 ];
 
 impl Published {
-    /// The net of this name.
+    /// The published net of this name.
     pub fn find(name: &str) -> Option<&'static Self> {
         PUBLISHED.iter().find(|published| published.name == name)
     }
 
-    /// Values of all keys of its family, and the family's name: complete.
+    /// Complete keys of the net, `network.family` included.
     ///
     /// # Panics
-    /// When the table above names a key or a value that its family does not have, which a test
-    /// rules out.
+    /// When [`PUBLISHED`] has a key or a value that the family does not have; a test rules this out.
     pub fn keys(&self) -> FamilyKeys {
         let family = family(self.family).expect("a family of this crate");
-        let mut keys = super::keys::defaults(family);
+        let mut keys = defaults(family);
         keys.insert("network.family".into(), self.family.into());
         for (name, text) in self.keys {
             let full = format!("network.{name}");

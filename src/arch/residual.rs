@@ -1,31 +1,31 @@
 //! Plain, residual and pre-activation nets: He et al. 2015 (1512.03385) and 2016 (1603.05027).
 //!
-//! With the CIFAR stem (§4.2): a 3×3 convolution, then three stages of equally many blocks with w,
-//! 2w and 4w filters on maps of full, half and quarter size, global average pooling and a fully
-//! connected layer: 6n+2 layers with weights in basic blocks of two, 9n+2 in bottleneck blocks of
+//! With the CIFAR stem (§4.2): a 3×3 convolution, three stages of n blocks each with w, 2w and 4w
+//! filters on feature maps of full, half and quarter size, global average pooling and a fully connected
+//! layer. These are 6n+2 layers with weights in basic blocks of two, and 9n+2 in bottleneck blocks of
 //! three. With the ImageNet stem (§4.1, Table 1): a 7×7 convolution of stride 2, a 3×3 max pool of
 //! stride 2, and four stages; 18 or 34 layers in basic blocks, 50, 101 or 152 in bottleneck blocks.
-//! `blocks` gives other numbers of blocks per stage, and of stages.
+//! `network.blocks` sets the number of stages and of blocks per stage directly.
 //!
 //! A plain and a residual net with identity shortcuts have the same parameters.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
-use super::block::{Around, Block, BlockShape, Order, Place, ShortcutOption, Step};
-use super::family::explicit_blocks;
+use super::block::{
+    ActivationOrder, Block, BlockBuilder, BlockKind, ShortcutOption, ShortcutPad, ShortcutRule,
+};
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
+use super::stages::{blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::choice;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
 use serde::Deserialize;
 
-/// A family of this module.
+/// A family of plain or residual nets.
 pub(super) struct ResNet {
     name: &'static str,
     help: &'static str,
     keys: &'static [Key],
     is_residual: bool,
-    order: Order,
+    order: ActivationOrder,
 }
 
 /// Nets without shortcuts.
@@ -34,52 +34,47 @@ pub(super) static PLAIN: ResNet = ResNet {
     help: "stacked convolutions, depth 6n+2 (He et al. 2015, section 4.2)",
     keys: &WITHOUT_SHORTCUT,
     is_residual: false,
-    order: Order::Original,
+    order: ActivationOrder::Original,
 };
 
-/// Nets with shortcuts.
+/// Nets with shortcuts, and an activation after each addition.
 pub(super) static RESIDUAL: ResNet = ResNet {
     name: "residual",
-    help: "the same with a shortcut around every block of two or three convolutions",
+    help: "plain nets with a shortcut around every block of two or three convolutions (He et al. 2015)",
     keys: &WITH_SHORTCUT,
     is_residual: true,
-    order: Order::Original,
+    order: ActivationOrder::Original,
 };
 
-/// Nets with shortcuts and nothing on them.
+/// Nets with shortcuts, and no activation on the path of the shortcuts.
 pub(super) static PREACT: ResNet = ResNet {
     name: "preact",
     help: "residual nets with normalisation and activation before each convolution (He et al. 2016)",
     keys: &WITH_SHORTCUT,
     is_residual: true,
-    order: Order::PreActivation,
+    order: ActivationOrder::PreActivation,
 };
 
 choice! {
     /// Words of `network.block`.
-    enum BlockName { Basic, Bottleneck }
+    enum BlockName {
+        /// Two 3×3 convolutions.
+        Basic,
+        /// Convolutions of 1×1, 3×3 and 1×1.
+        Bottleneck,
+    }
 }
 
-choice! {
-    /// Words of `network.shortcut`: the options of 1512.03385, section 3.3.
-    enum ShortcutName { A, B, C }
+fn option_a() -> ShortcutOption {
+    ShortcutOption::A
 }
 
-choice! {
-    /// Words of `network.shortcut_pad`: where the new channels of option A are.
-    enum Padding { Behind, Split }
-}
-
-fn option_a() -> ShortcutName {
-    ShortcutName::A
-}
-
-fn behind() -> Padding {
-    Padding::Behind
+fn behind() -> ShortcutPad {
+    ShortcutPad::Behind
 }
 
 const BOTTLENECK: &[Condition] = &[("network.block", &[BlockName::Bottleneck.word()])];
-const OPTION_A: &[Condition] = &[("network.shortcut", &[ShortcutName::A.word()])];
+const OPTION_A: &[Condition] = &[("network.shortcut", &[ShortcutOption::A.word()])];
 
 #[rustfmt::skip]
 const SHAPE: [Key; 5] = [
@@ -99,10 +94,10 @@ const SHAPE: [Key; 5] = [
 
 #[rustfmt::skip]
 const SHORTCUT: [Key; 3] = [
-    key("network.shortcut", Kind::Choice(ShortcutName::WORDS), Default::Word(ShortcutName::A.word()), ALWAYS,
+    key("network.shortcut", Kind::Choice(ShortcutOption::WORDS), Default::Word(ShortcutOption::A.word()), ALWAYS,
         "shortcut (1512.03385, section 4.1); a: identity, with zeros for new channels; b: 1x1 convolution where the \
          shape changes, else identity; c: 1x1 convolution everywhere"),
-    key("network.shortcut_pad", Kind::Choice(Padding::WORDS), Default::Word(Padding::Behind.word()),
+    key("network.shortcut_pad", Kind::Choice(ShortcutPad::WORDS), Default::Word(ShortcutPad::Behind.word()),
         OPTION_A,
         "position of the zero channels of shortcut a; behind: after the existing ones; split: half before, half after"),
     key("network.shortcut_scale", Kind::Number(-1e6, 1e6), Default::Number(1.0), ALWAYS,
@@ -124,7 +119,7 @@ static WITH_SHORTCUT: [Key; 15] = joined(&[
     &SHORTCUT,
 ]);
 
-/// The keys of this family, typed.
+/// Typed values of the keys.
 #[derive(Deserialize)]
 struct Values {
     #[serde(rename = "network.depth")]
@@ -143,63 +138,46 @@ struct Values {
     activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
-    /// Nets without shortcuts do not have these keys.
+    /// Plain nets have none of the three keys of shortcuts.
     #[serde(rename = "network.shortcut", default = "option_a")]
-    shortcut: ShortcutName,
+    shortcut: ShortcutOption,
     #[serde(rename = "network.shortcut_pad", default = "behind")]
-    shortcut_pad: Padding,
+    shortcut_pad: ShortcutPad,
     #[serde(rename = "network.shortcut_scale", default)]
     shortcut_scale: f64,
 }
 
 impl Values {
-    fn block(&self, family: &ResNet) -> Result<Block, InvalidKey> {
-        let option = match self.shortcut {
-            ShortcutName::A => {
-                ShortcutOption::Identity { split: self.shortcut_pad == Padding::Split }
-            }
-            ShortcutName::B => ShortcutOption::ProjectionWhereNeeded,
-            ShortcutName::C => ShortcutOption::ProjectionEverywhere,
-        };
-        Ok(Block {
+    fn builder(&self, family: &ResNet) -> Result<BlockBuilder, InvalidKey> {
+        let (option, pad, scale) = (self.shortcut, self.shortcut_pad, self.shortcut_scale);
+        Ok(BlockBuilder {
             norm: self.norm.norm(),
             scalars: self.norm.scalars()?,
             activation: self.activation,
-            around: family.is_residual.then_some(Around { option, scale: self.shortcut_scale }),
-            shape: match self.block {
-                BlockName::Basic => BlockShape::Basic,
-                BlockName::Bottleneck => BlockShape::Bottleneck { stride_first: self.stride_first },
+            shortcut: family.is_residual.then_some(ShortcutRule { option, pad, scale }),
+            kind: match self.block {
+                BlockName::Basic => BlockKind::Basic,
+                BlockName::Bottleneck => BlockKind::Bottleneck { stride_first: self.stride_first },
             },
             order: family.order,
         })
     }
 
-    /// Blocks of each stage.
+    /// Numbers of blocks of each stage.
     fn stages(&self) -> Result<Vec<usize>, InvalidKey> {
-        match (self.depth, &self.blocks) {
-            (depth, Some(blocks)) => explicit_blocks(depth, blocks),
-            (None, None) => {
-                Err(InvalidKey::new("network.depth", "must be given, or network.blocks instead"))
-            }
-            (Some(depth), None) if self.stem == Stem::Imagenet => self.imagenet_stages(depth),
-            (Some(depth), None) => {
-                let step = match self.block {
-                    BlockName::Basic => 3 * 2,
-                    BlockName::Bottleneck => 3 * 3,
+        stages(self.depth, self.blocks.as_deref(), |depth| match self.stem {
+            Stem::Imagenet => self.imagenet_stages(depth),
+            Stem::Cifar => {
+                let weights_per_block = match self.block {
+                    BlockName::Basic => 2,
+                    BlockName::Bottleneck => 3,
                 };
-                if depth < step + 2 || !(depth - 2).is_multiple_of(step) {
-                    let below = (depth.max(step + 2) - 2) / step * step + 2;
-                    let above = below + step;
-                    let message =
-                        format!("{depth} is not {step}n+2; the nearest are {below} and {above}");
-                    return Err(InvalidKey::new("network.depth", message));
-                }
-                Ok(vec![(depth - 2) / step; 3])
+                Ok(vec![blocks_per_stage(depth, 3 * weights_per_block, 2)?; 3])
             }
-        }
+        })
     }
 
-    /// Table 1 of 1512.03385.
+    /// Numbers of blocks in Table 1 of 1512.03385.
     fn imagenet_stages(&self, depth: usize) -> Result<Vec<usize>, InvalidKey> {
         match (self.block, depth) {
             (BlockName::Basic, 18) => Ok(vec![2, 2, 2, 2]),
@@ -212,8 +190,8 @@ impl Values {
                     BlockName::Bottleneck => "50, 101 and 152",
                 };
                 let message = format!(
-                    "{depth} is not one of the paper's; with the imagenet stem and {block} blocks \
-                     these are {valid}, or give network.blocks"
+                    "{depth} is not a depth of the paper; with the imagenet stem and {block} blocks \
+                     these are {valid}; or give network.blocks"
                 );
                 Err(InvalidKey::new("network.depth", message))
             }
@@ -236,7 +214,7 @@ impl Family for ResNet {
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let values: Values = keys::typed(keys)?;
-        let layers = layers(&values, &values.block(self)?, &values.stages()?, input, classes);
+        let layers = layers(&values, &values.builder(self)?, &values.stages()?, input, classes);
         Ok(Network { input, classes, init: values.norm.init(), layers })
     }
 }
@@ -244,48 +222,51 @@ impl Family for ResNet {
 /// Stem, stages and classifier.
 fn layers(
     values: &Values,
-    block: &Block,
+    builder: &BlockBuilder,
     stages: &[usize],
     input: Dims,
     classes: usize,
 ) -> Vec<Layer> {
-    let (mut channels, activation) = (values.width, Layer::Activation(block.activation));
-    let is_imagenet = values.stem == Stem::Imagenet;
-    let stem = if is_imagenet { Step::conv(7, channels, 2) } else { Step::conv(3, channels, 1) };
-    let mut layers = vec![block.weights("conv1".into(), input[0], stem)];
-    // Pre-activation nets have these in their first block, but for the pool's sake on ImageNet.
-    let is_original = block.order == Order::Original;
-    if is_original || is_imagenet {
-        layers.extend(block.norm("bn1".into(), channels));
-        layers.extend(block.shift("bias1".into()));
+    let (mut inputs, activation) = (values.width, Layer::Activation(builder.activation));
+    let max_pool = values.stem.max_pool();
+    let mut layers = vec![builder.weights("conv1".into(), input[0], values.stem.conv(inputs))];
+    // The stem's normalisation and activation; without a pool in between, they are those with which
+    // the first pre-activation block begins.
+    let is_activated = match builder.order {
+        ActivationOrder::Original => true,
+        ActivationOrder::PreActivation => max_pool.is_some(),
+    };
+    if is_activated {
+        layers.extend(builder.norm("bn1".into(), inputs));
+        layers.extend(builder.shift("bias1".into()));
         layers.push(activation.clone());
     }
-    if is_imagenet {
-        layers.push(Layer::MaxPool { kernel: 3, stride: 2, padding: 1 });
-    }
+    layers.extend(max_pool);
     for (stage, blocks) in stages.iter().enumerate() {
         for number in 0..*blocks {
-            let place = Place {
+            let channels = values.width << stage;
+            layers.extend(builder.layers(Block {
                 name: &format!("layer{}.{number}", stage + 1),
-                inputs: channels,
-                channels: values.width << stage,
+                inputs,
+                channels,
                 stride: if stage > 0 && number == 0 { 2 } else { 1 },
                 is_first: stage == 0 && number == 0,
-            };
-            layers.extend(block.layers(place));
-            channels = block.shape.outputs(place.channels);
+            }));
+            inputs = builder.kind.outputs(channels);
         }
     }
-    if !is_original {
-        // 1603.05027's appendix: an extra one after the last addition.
-        layers.extend(block.norm("bn_last".into(), channels));
-        layers.extend(block.shift("bias_last".into()));
-        layers.push(activation);
+    match builder.order {
+        ActivationOrder::Original => {}
+        ActivationOrder::PreActivation => {
+            // 1603.05027, appendix: one more activation after the last addition.
+            layers.extend(builder.norm("bn_last".into(), inputs));
+            layers.extend(builder.shift("bias_last".into()));
+            layers.push(activation);
+        }
     }
     layers.push(Layer::GlobalAvgPool);
-    layers.extend(block.shift("bias2".into()));
-    let (name, outputs) = ("fc".into(), classes);
-    layers.push(Layer::Linear { name, inputs: channels, outputs, bias: true });
+    layers.extend(builder.shift("bias2".into()));
+    layers.push(Layer::Linear { name: "fc".into(), inputs, outputs: classes, bias: true });
     layers
 }
 

@@ -1,22 +1,23 @@
-//! One block by itself, plain or with a shortcut, whose output is an image like its input: for
-//! asking which functions such a block fits easily. 1512.03385, §3.1: "if the optimal function is
+//! A single block, plain or residual, whose output is an image of the shape of its input. It shows
+//! which functions such a block fits easily. 1512.03385 §3.1: "if the optimal function is
 //! closer to an identity mapping than to a zero mapping, it should be easier for the solver to find
 //! the perturbations with reference to an identity mapping, than to learn the function as a new
 //! one."
 
+use super::block::Weights;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network, Shortcut};
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
-/// The families of single blocks.
+/// A family of single blocks.
 pub(super) struct SingleBlock {
     is_residual: bool,
 }
 
-/// Without a shortcut.
+/// The block without a shortcut.
 pub(super) static PLAIN_BLOCK: SingleBlock = SingleBlock { is_residual: false };
-/// With one.
+/// The block with an identity shortcut.
 pub(super) static RESIDUAL_BLOCK: SingleBlock = SingleBlock { is_residual: true };
 
 #[rustfmt::skip]
@@ -43,9 +44,9 @@ impl Family for SingleBlock {
 
     fn help(&self) -> &'static str {
         if self.is_residual {
-            "two 3x3 convolutions with a shortcut around them, from image to image"
+            "one block of two 3x3 convolutions with a shortcut, from image to image"
         } else {
-            "two 3x3 convolutions, from image to image"
+            "one block of two 3x3 convolutions, from image to image"
         }
     }
 
@@ -53,16 +54,15 @@ impl Family for SingleBlock {
         &KEYS
     }
 
-    /// Outputs are the values of an image, whatever the number of classes.
+    /// The outputs are the values of an image; the number of classes has no effect.
     fn build(&self, keys: &FamilyKeys, input: Dims, _: usize) -> Result<Network, InvalidKey> {
         let Values { width, norm } = keys::typed(keys)?;
         let (channels, init) = (input[0], norm.init());
         let mut branch = Vec::new();
         for (number, inputs, outputs) in [(1, channels, width), (2, width, channels)] {
             let name = format!("conv{number}");
-            let bias = norm.norm().is_none();
-            let (kernel, stride, padding) = (3, 1, 1);
-            branch.push(Layer::Conv { name, inputs, outputs, kernel, stride, padding, bias });
+            let conv = Weights::Conv { kernel: 3, outputs, stride: 1 };
+            branch.push(norm.weights(name, inputs, conv));
             branch.extend(norm.layer(format!("bn{number}"), outputs));
             if number == 1 {
                 branch.push(Layer::Activation(Activation::Relu));

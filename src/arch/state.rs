@@ -1,43 +1,45 @@
-//! What a trained net consists of: its parameters and the moving averages of its normalisations,
-//! by torchvision's names.
+//! The state of a trained net: its parameters and the moving averages of its normalisations, by the
+//! names of torchvision.
 
-use super::check::visit;
-use super::{Layer, Network, Norm};
+use super::{Layer, Network};
 
-/// Ends of the names of a batch normalisation's moving averages.
+/// Suffixes of the names of a batch normalisation's moving averages.
 pub const AVERAGES: [&str; 2] = ["running_mean", "running_var"];
 
-/// End of the name of PyTorch's count of the batches that moved them.
+/// Suffix of the name of PyTorch's count of the batches that entered the moving averages.
 pub const COUNTER: &str = "num_batches_tracked";
 
 impl Network {
     /// Names and shapes of the trained parameters, in the order of the layers.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let mut all = Vec::new();
-        visit(&self.layers, &mut |layer| all.extend(layer.parameters()));
+        self.visit(&mut |layer| all.extend(layer.parameters()));
         all
     }
 
-    /// Names and shapes of everything that training changes, but for the counters.
+    /// Names and shapes of the trained parameters and of the moving averages, in the order of the
+    /// layers; the counters of PyTorch are not included.
     pub fn state(&self) -> Vec<(String, Vec<usize>)> {
         let mut all = Vec::new();
-        visit(&self.layers, &mut |layer| {
+        self.visit(&mut |layer| {
             all.extend(layer.parameters());
-            if let Layer::Norm { name, channels, norm: Norm::Batch { .. } } = layer {
-                all.extend(AVERAGES.map(|part| (format!("{name}.{part}"), vec![*channels])));
+            if let Layer::Norm { name, channels, norm } = layer
+                && norm.has_moving_averages()
+            {
+                all.extend(AVERAGES.map(|suffix| (format!("{name}.{suffix}"), vec![*channels])));
             }
         });
         all
     }
 
-    /// Whether some values are left out at random in training.
+    /// Whether the net has dropout, whose masks are random in training.
     pub fn has_dropout(&self) -> bool {
         let mut found = false;
-        visit(&self.layers, &mut |layer| found |= matches!(layer, Layer::Dropout { .. }));
+        self.visit(&mut |layer| found |= matches!(layer, Layer::Dropout { .. }));
         found
     }
 
-    /// Names of the counters, one for each batch normalisation.
+    /// Names of the counters of PyTorch, one for each batch normalisation.
     pub fn counters(&self) -> Vec<String> {
         let first = format!(".{}", AVERAGES[0]);
         let state = self.state().into_iter();

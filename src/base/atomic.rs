@@ -1,24 +1,23 @@
-//! Files appear whole or not at all.
+//! Files that are written completely or not at all.
 
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `bytes` to a temporary file beside `path`, syncs it and renames it into place.
+/// Writes `bytes` to a temporary file in the folder of `path`, syncs it and renames it to `path`.
 ///
 /// # Errors
-/// When the folder cannot be written, naming the file; what stood under `path` before is untouched.
+/// When the file cannot be written, naming it; an existing file at `path` is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write_after(path, bytes, || Ok(()))
 }
 
-/// The same with something to be done or asked between writing and renaming, such as whether a
-/// lock is still held.
+/// [`write_atomically`] with a check before the rename, such as whether a lock is still held.
 ///
 /// # Errors
-/// As for [`write_atomically`], and what `before` says.
-pub fn write_after(path: &Path, bytes: &[u8], before: impl FnOnce() -> Result<()>) -> Result<()> {
+/// As for [`write_atomically`], and the error of `check`.
+pub fn write_after(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let context = || format!("cannot write {}", path.display());
@@ -30,16 +29,19 @@ pub fn write_after(path: &Path, bytes: &[u8], before: impl FnOnce() -> Result<()
         Ok(file)
     };
     let file = write().with_context(context)?;
-    before()?;
+    check()?;
     file.persist(path).map_err(|failure| failure.error).with_context(context)?;
-    // The new name, too, must survive a loss of power.
+    // The rename must survive a power failure as well.
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)
 }
 
-/// Temporary files are private to their owner; results are for everybody the umask allows.
+/// Sets the permissions of a new file by the umask; temporary files are readable by their owner only.
+///
+/// # Errors
+/// When the permissions cannot be set.
 pub fn make_readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    // SAFETY: umask only swaps a number of this process; it is put back at once.
+    // SAFETY: umask only exchanges a number of this process, which is restored at once.
     let mask = unsafe {
         let mask = libc::umask(0o022);
         libc::umask(mask);

@@ -1,23 +1,23 @@
-//! Keys of an experiment as data: name, kind of value, default, when they matter, and what they
-//! mean. The checks of experiment files, the flags of `inspect`, and the ids of runs all read this.
+//! Keys of an experiment as data: name, kind of value, default, conditions, and help. The checks of
+//! experiment files, the flags of `inspect` and the ids of runs are derived from them.
 
 use serde_json::Value;
 use std::fmt;
 
-/// A choice that a user makes by a word. `choice!` defines them.
+/// A closed set of words of which the user chooses one, defined by [`choice!`](crate::choice).
 pub trait Choice: Copy + PartialEq + Send + Sync + 'static {
-    /// All variants, in their order.
+    /// All variants, in the order of their definition.
     fn all() -> &'static [Self];
 
     /// The word of this variant.
     fn text(self) -> &'static str;
 
-    /// What its documentation says, in one line.
+    /// The first line of the documentation of this variant.
     fn help(self) -> &'static str;
 }
 
-/// Defines a choice that a user makes by a word: an enum whose variants, in kebab case, are the words
-/// of experiment files and of the command line. `WORDS` has all of them, `word()` that of a variant.
+/// Defines an enum whose variants, in kebab case, are the words of an experiment file or of the command
+/// line. `WORDS` lists all words; `word()` is the word of a variant.
 #[macro_export]
 macro_rules! choice {
     ($(#[$attribute:meta])* $visible:vis enum $name:ident { $($variants:tt)* }) => {
@@ -34,7 +34,7 @@ macro_rules! choice {
 
         #[allow(dead_code)]
         impl $name {
-            /// All variants, in their order.
+            /// All variants, in the order of their definition.
             pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
             /// All words, in the order of the variants.
@@ -62,12 +62,12 @@ macro_rules! choice {
     };
 }
 
-/// What values a key takes.
+/// Kind of the values of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// A whole number from the first to the second bound.
+    /// A whole number between two bounds, both included.
     Count(u64, u64),
-    /// A number from the first to the second bound.
+    /// A number between two bounds, both included.
     Number(f64, f64),
     /// One of these words.
     Choice(&'static [&'static str]),
@@ -110,8 +110,8 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// The value in its one canonical form (a whole number given for a [`Kind::Number`] becomes a
-    /// float, so that `1` and `1.0` are the same run), or nothing where it is not of this kind.
+    /// The canonical form of a value, or `None` if it is not of this kind. A whole number becomes a
+    /// float for [`Kind::Number`], so that `1` and `1.0` give the same run.
     pub fn normalise(&self, value: &Value) -> Option<Value> {
         match self {
             Kind::Count(low, high) => {
@@ -133,7 +133,7 @@ impl Kind {
         }
     }
 
-    /// A value of this kind from the text of a command line; lists may lack their brackets.
+    /// Parses a value of this kind from the command line; the brackets of lists are optional.
     pub fn parse(&self, text: &str) -> Option<Value> {
         if matches!(self, Kind::Counts | Kind::Numbers) && !text.trim_start().starts_with('[') {
             return self.parse(&format!("[{text}]"));
@@ -147,12 +147,12 @@ fn list(value: &Value, kind: Kind) -> Option<Value> {
     value.as_array()?.iter().map(|item| kind.normalise(item)).collect()
 }
 
-/// What a key is when nobody says.
+/// The value of a key that is not given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Default {
-    /// It must be given.
+    /// None: the key must be given.
     Required,
-    /// It is absent, which has a meaning of its own.
+    /// None: absence has a meaning of its own.
     Absent,
     /// A whole number.
     Count(u64),
@@ -165,7 +165,7 @@ pub enum Default {
 }
 
 impl Default {
-    /// As a value; nothing for keys that are absent or must be given.
+    /// The default as a value; `None` for [`Default::Required`] and [`Default::Absent`].
     pub fn value(&self) -> Option<Value> {
         match *self {
             Default::Required | Default::Absent => None,
@@ -177,25 +177,25 @@ impl Default {
     }
 }
 
-/// A condition: the value of this key is one of these.
+/// A condition on another key: its full name, and the words of which its value must be one.
 pub type Condition = (&'static str, &'static [&'static str]);
 
-/// One key.
+/// A key of an experiment.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Full dotted name (`training.lr`).
+    /// Full dotted name, such as `training.lr`.
     pub name: &'static str,
     /// Kind of its values.
     pub kind: Kind,
-    /// Its value when not given.
+    /// Value when the key is not given.
     pub default: Default,
-    /// Conditions under which it does anything: all must hold.
+    /// Conditions under which the key has an effect; all must hold.
     pub only_if: &'static [Condition],
     /// One line of help.
     pub help: &'static str,
 }
 
-/// A key, for tables of them.
+/// Makes a [`Key`] in a table of constants.
 pub const fn key(
     name: &'static str,
     kind: Kind,
@@ -206,12 +206,12 @@ pub const fn key(
     Key { name, kind, default, only_if, help }
 }
 
-/// `network.depth` is `depth`: the last part of a key, which is unique among those swept together.
+/// A key without `network.` or `training.`: `depth` for `network.depth`.
 pub fn short(key: &str) -> &str {
     key.strip_prefix("network.").or_else(|| key.strip_prefix("training.")).unwrap_or(key)
 }
 
-/// The name among `known` that is nearest to `name`, when one is near enough to be meant.
+/// The most similar of the `known` names, if it is similar enough for a suggestion.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_brought_into_one_form_or_refused() {
+    fn values_become_canonical_or_are_refused() {
         let rate = Kind::Number(0.0, f64::INFINITY);
         assert_eq!(rate.normalise(&1.into()), Some(1.0.into()));
         assert_eq!(rate.normalise(&Value::from(-0.1)), None);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     choice! {
-        /// For this test.
+        /// An example.
         enum Example { First, SecondWord, Last3 }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_finger_finds_the_key_that_was_meant() {
+    fn a_misspelt_key_finds_the_most_similar_one() {
         let known = ["training.lr", "training.batch", "network.depth"];
         assert_eq!(nearest("training.bach", known), Some("training.batch"));
         assert_eq!(nearest("colour", known), None);

@@ -1,5 +1,11 @@
-//! What every other crate of fathom rests on: counter-based randomness, the keys and choices of
-//! experiments as data, files that appear whole or not at all, and the identity of this program.
+//! The basis of all other crates of fathom. Nothing here knows another crate of the workspace.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`key`] | keys of experiments as data, and `choice!` for words of the user |
+//! | [`random`] | counter-based random numbers |
+//! | `atomic` | files that are written completely or not at all |
+//! | `program` | the git commit and build of the running program |
 
 mod atomic;
 pub mod key;

@@ -1,42 +1,41 @@
-//! Counter-based randomness. Every draw is keyed by (seed, purpose, two counters) and by nothing
-//! else, so that it does not depend on threads, devices, or on where a run was resumed; two arms
-//! with the same seed see the same batches and share the initial weights of equal names.
+//! Counter-based random numbers. Every draw depends only on (seed, purpose, two counters), not on
+//! threads, devices, or the step at which a run was resumed. Two arms with the same seed see the same
+//! batches, and their parameters of equal names have the same initial values.
 //!
-//! The generator is ChaCha with 8 rounds, whose output is fixed by its specification; all
-//! arithmetic on it is integer or `libm`, so that every machine draws the same numbers.
+//! The generator is ChaCha with 8 rounds, whose output is fixed by its specification. All arithmetic on
+//! it is integer or `libm`, so every machine draws the same numbers.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a stream of random numbers is for. The discriminants are part of the meaning of a seed:
-/// never change them.
+/// Purpose of a stream of random numbers. The discriminants are part of the meaning of a seed and must
+/// not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// The order of the training images in an epoch.
+    /// Order of the training images in an epoch.
     Order = 1,
     /// Crop and flip of one image in one epoch.
     Augment = 2,
     /// Initial weights of one parameter.
     Initial = 3,
-    /// Which images of a data set form a subset.
+    /// Selection of the images of a subset.
     Subset = 4,
-    /// The figures of the built-in data set.
+    /// Figures of the built-in data set.
     Shapes = 5,
-    /// Which values dropout leaves out in one update.
+    /// Dropout masks of one update.
     Dropout = 6,
-    /// Which values a bootstrap draws.
+    /// Resamples of a bootstrap.
     Bootstrap = 7,
-    /// White noise on which a fixed function is scaled.
+    /// White noise by which a fixed target function is normalised.
     Noise = 8,
 }
 
-/// An independent stream of random numbers for each key.
+/// A stream of random numbers, independent of the streams of all other keys.
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// The stream of `seed` for `purpose`, distinguished further by two counters
-    /// (epoch and sample, for example).
+    /// The stream of a seed, a purpose and two counters, such as epoch and image.
     pub fn new(seed: u64, purpose: Purpose, first: u64, second: u64) -> Self {
         let mut key = [0; 32];
         for (part, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, first, second]) {
@@ -50,12 +49,12 @@ impl Stream {
         self.0.next_u32()
     }
 
-    /// A uniform integer in `0..n`; the bias, at most n/2⁶⁴, is far below anything measurable.
+    /// A uniform integer in `0..n`. Its bias is at most n/2⁶⁴.
     ///
     /// # Panics
     /// If `n` is zero.
     pub fn below(&mut self, n: usize) -> usize {
-        assert!(n > 0, "an integer below zero was asked for");
+        assert!(n > 0, "n must not be zero");
         ((u128::from(self.0.next_u64()) * n as u128) >> 64) as usize
     }
 
@@ -69,11 +68,10 @@ impl Stream {
         low + (high - low) * self.uniform()
     }
 
-    /// Fills `out` with independent standard normal numbers (Box and Muller's transform in `libm`,
-    /// so that the bits are the same everywhere).
+    /// Fills `out` with independent standard normal numbers by the Box–Muller transform.
     pub fn fill_normal(&mut self, out: &mut [f32]) {
         for pair in out.chunks_mut(2) {
-            // In (0, 1]: the logarithm of 0 must not occur.
+            // In (0, 1], since the logarithm of 0 is infinite.
             let radius = ((self.0.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
             let angle = (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
             let radius = libm::sqrt(-2.0 * libm::log(radius));
@@ -85,7 +83,7 @@ impl Stream {
         }
     }
 
-    /// A uniformly random order of `0..n`.
+    /// A uniformly random permutation of `0..n`.
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         for last in (1..n).rev() {
@@ -110,7 +108,7 @@ mod tests {
         assert_eq!(Stream::new(0, Purpose::Initial, 0, 0).word(), FIRST_WORD);
     }
 
-    // Printed once and frozen: a change here would change every result under an old seed.
+    // Frozen: a change here would change every result of an existing seed.
     const FIRST_WORD: u32 = 455_822_997;
 
     #[test]

@@ -8,7 +8,7 @@ use fathom_data::catalogue::{SETS, Set};
 use fathom_data::content_hash::HashedImages;
 use fathom_data::locate::{Found, find, image_folder, locate, target_folder};
 use fathom_data::verify::{Verdict, verify};
-use fathom_data::{self as data, Request, Source, contact, fetch, folder, install, subset};
+use fathom_data::{self as data, Request, Source, contact, fetch, install, stored, subset};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -237,7 +237,7 @@ fn verify_sets(
 /// Decodes every file, and keeps nothing.
 fn verify_images(path: Option<&Path>, data_dir: Option<&Path>) -> Result<[Value; 4]> {
     let root = image_folder(path.context("--path DIR says where the images are")?, data_dir)?;
-    let whole = folder::read(&root, Some(1), None)?;
+    let whole = stored::read(&root, Some(1), None)?;
     let detail = format!(
         "{} training and {} test images of {} classes can be read",
         whole.train.images.len(),
@@ -268,7 +268,7 @@ fn write_sheet(show: &ShowArgs, data_dir: Option<&Path>) -> Result<()> {
         let images = part.in_memory().context("shapes are drawn in memory")?;
         (set.classes, HashedImages::new(images.clone()))
     } else {
-        let set = data::read_whole(&request, data_dir)?;
+        let set = data::read_full(&request, data_dir)?;
         (set.classes, if show.test { set.test } else { set.train })
     };
     let mut rows = subset::some_of_each(&images, classes.len(), show.per_class);

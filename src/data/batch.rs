@@ -1,64 +1,64 @@
-//! Batches: which images, how they are changed, how pixels become numbers.
+//! Batches: augmentation of images, and standardisation of their pixels.
 
 use super::Split;
 use super::sampler::Sample;
-use super::stored::crop::Window;
+use super::stored::crop::ResizedCrop;
 use fathom_base::random::{Purpose, Stream};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
-/// How pixels (0 … 1) are standardised; figures are those of the training images.
+/// Standardisation of pixels (0 … 1). Means and standard deviations are those of the training images.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Standardise {
-    /// Mean and deviation of each channel.
+    /// Subtract the mean and divide by the standard deviation of each channel.
     Channel,
-    /// Mean and deviation of each pixel of each channel.
+    /// Subtract the mean and divide by the standard deviation of each pixel of each channel.
     PerFeature,
-    /// Mean of each pixel of each channel, no division: the choice of 1512.03385 §4.2.
+    /// Subtract the mean of each pixel of each channel, without a division (1512.03385 §4.2).
     PerPixelMean,
-    /// Mean and deviation of each channel, as given.
+    /// Subtract the given mean and divide by the given standard deviation of each channel.
     Given {
-        /// One per channel.
+        /// Mean of each channel.
         mean: Vec<f64>,
-        /// One per channel.
+        /// Standard deviation of each channel.
         std: Vec<f64>,
     },
-    /// Pixels as they are.
+    /// No standardisation.
     None,
 }
 
-/// Random changes of a training image.
+/// Augmentation: random changes of a training image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Augment {
-    /// None.
+    /// No augmentation.
     None,
-    /// A crop of the image with `pad` zero pixels on every side; mirrored half of the time where
+    /// A crop of the image with `pad` zero pixels on every side; mirrored with probability 1/2 if
     /// `flip` is set (1512.03385 §4.2).
     Crop {
-        /// Pixels on every side.
+        /// Number of zero pixels on every side.
         pad: usize,
-        /// Whether half of the images are mirrored.
+        /// Whether images are mirrored with probability 1/2.
         flip: bool,
     },
-    /// A random part of the image, resized to the net's input, and mirrored half of the time:
+    /// A random window of the image, resized to the net's input, and mirrored with probability 1/2:
     /// torchvision's `RandomResizedCrop` and `RandomHorizontalFlip`.
     ResizedCrop,
 }
 
-/// Where the crop of an image lies in the padded image.
+/// Position of the crop in the padded image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crop {
-    /// Rows above it.
+    /// Number of rows above it.
     pub down: usize,
-    /// Columns to its left.
+    /// Number of columns to its left.
     pub right: usize,
     /// Whether it is mirrored.
     pub mirrored: bool,
 }
 
 impl Crop {
-    /// The one of this image in this epoch; the place where the image itself lies is `pad` rows
-    /// down and columns to the right.
+    /// Draws the crop of this image in this epoch. A crop `pad` rows down and `pad` columns to the right
+    /// is the image itself.
     pub fn draw(seed: u64, sample: &Sample, pad: usize, flip: bool) -> Self {
         let key = u64::from(sample.index);
         let mut stream = Stream::new(seed, Purpose::Augment, sample.epoch, key);
@@ -67,19 +67,19 @@ impl Crop {
     }
 }
 
-/// What is subtracted from each pixel (0 … 1) and what it is multiplied by afterwards.
+/// A measured standardisation: value = (pixel − mean) × scale, with pixels in 0 … 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standardiser {
-    /// One per value of an image (channels × rows × columns).
+    /// Mean for each value of an image (channels × rows × columns).
     mean: Vec<f32>,
-    /// One over the deviation, likewise.
+    /// Reciprocal of the standard deviation for each value of an image.
     scale: Vec<f32>,
     description: String,
 }
 
 impl Standardiser {
-    /// Measures `images` (the training set). Sums are of integers, so the figures are exact.
-    /// Where a deviation is zero, nothing is divided.
+    /// Measures `images`, the training set. Sums are integers, so the result does not depend on their
+    /// order. A standard deviation of zero is replaced by 1.
     pub fn measure(how: &Standardise, images: &Split) -> Self {
         let shape = images.shape();
         let (size, plane, channels) = (shape.len(), shape.height * shape.width, shape.channels);
@@ -90,8 +90,8 @@ impl Standardiser {
         let (mean, std, description) = match how {
             Standardise::None => (vec![0.0; size], vec![1.0; size], "pixels/255".into()),
             Standardise::Given { mean, std } => {
-                let told = format!("given: mean {mean:?}, std {std:?}");
-                (expand(mean), expand(std), told)
+                let description = format!("given: mean {mean:?}, std {std:?}");
+                (expand(mean), expand(std), description)
             }
             Standardise::Channel => {
                 let moments: Vec<(f64, f64)> = (0..channels)
@@ -99,18 +99,16 @@ impl Standardiser {
                     .collect();
                 let mean: Vec<f64> = moments.iter().map(|m| m.0).collect();
                 let std: Vec<f64> = moments.iter().map(|m| m.1).collect();
-                let told = format!("channel: mean {mean:.4?}, std {std:.4?}");
-                (expand(&mean), expand(&std), told)
+                let description = format!("channel: mean {mean:.4?}, std {std:.4?}");
+                (expand(&mean), expand(&std), description)
             }
-            Standardise::PerFeature | Standardise::PerPixelMean => {
-                let moments: Vec<(f64, f64)> = (0..size).map(|i| features.over(i..i + 1)).collect();
-                let mean = moments.iter().map(|m| m.0).collect();
-                if *how == Standardise::PerFeature {
-                    let std = moments.iter().map(|m| m.1).collect();
-                    (mean, std, "mean and deviation of each pixel".into())
-                } else {
-                    (mean, vec![1.0; size], "mean of each pixel, no division".into())
-                }
+            Standardise::PerFeature => {
+                let (mean, std) = (0..size).map(|i| features.over(i..i + 1)).unzip();
+                (mean, std, "mean and deviation of each pixel".into())
+            }
+            Standardise::PerPixelMean => {
+                let mean = (0..size).map(|i| features.over(i..i + 1).0).collect();
+                (mean, vec![1.0; size], "mean of each pixel, no division".into())
             }
         };
         let inverse = |std: &f64| if *std > 0.0 { (1.0 / std) as f32 } else { 1.0 };
@@ -121,14 +119,13 @@ impl Standardiser {
         }
     }
 
-    /// What was done, with the figures where they are few.
+    /// A description for the record of a run; it includes the means and deviations of channels.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// For each value of an image what is subtracted from it (0 … 1), and what it is multiplied by
-    /// then.
-    pub fn figures(&self) -> (&[f32], &[f32]) {
+    /// Mean and scale for each value of an image.
+    pub fn mean_and_scale(&self) -> (&[f32], &[f32]) {
         (&self.mean, &self.scale)
     }
 
@@ -136,12 +133,11 @@ impl Standardiser {
         (f32::from(byte) / 255.0 - self.mean[at]) * self.scale[at]
     }
 
-    /// The images at `indices`, unchanged but for standardising, as n × channels × rows × columns
-    /// numbers in `out`.
+    /// Writes the standardised images at `indices` to `out`: n × channels × rows × columns values.
     pub fn fill(&self, images: &Split, indices: &[u32], out: &mut Vec<f32>) {
         if images.in_memory().is_none() {
-            let plain = |at: usize| images.image(indices[at] as usize);
-            return self.fill_each(indices.len(), images.shape().len(), plain, out);
+            let image = |at: usize| images.image(indices[at] as usize);
+            return self.fill_parallel(indices.len(), images.shape().len(), image, out);
         }
         out.clear();
         out.reserve(indices.len() * images.shape().len());
@@ -151,18 +147,20 @@ impl Standardiser {
         }
     }
 
-    /// The same with random crops and flips, keyed by (seed, epoch, image): independent of the
-    /// batch in which an image comes. Padding is zero after standardising.
+    /// Writes augmented and standardised images to `out`, as [`Standardiser::fill`] does. The
+    /// augmentation of an image depends on (seed, epoch, image) and not on its batch. Padding is zero
+    /// after standardisation.
     pub fn fill_augmented(
         &self,
         images: &Split,
         samples: &[Sample],
-        (augment, seed): (Augment, u64),
+        augment: Augment,
+        seed: u64,
         out: &mut Vec<f32>,
     ) {
         let (pad, flip) = match augment {
             Augment::Crop { pad, flip } => (pad, flip),
-            Augment::ResizedCrop => return self.fill_parts(images, samples, seed, out),
+            Augment::ResizedCrop => return self.fill_resized_crops(images, samples, seed, out),
             Augment::None => {
                 let indices: Vec<u32> = samples.iter().map(|sample| sample.index).collect();
                 return self.fill(images, &indices, out);
@@ -191,24 +189,26 @@ impl Standardiser {
             }
         }
     }
-}
 
-impl Standardiser {
-    /// The same with random parts of the images.
-    fn fill_parts(&self, images: &Split, samples: &[Sample], seed: u64, out: &mut Vec<f32>) {
-        let part = |at: usize| {
+    fn fill_resized_crops(
+        &self,
+        images: &Split,
+        samples: &[Sample],
+        seed: u64,
+        out: &mut Vec<f32>,
+    ) {
+        let crop = |at: usize| {
             let Sample { index, epoch } = samples[at];
             let mut stream = Stream::new(seed, Purpose::Augment, epoch, u64::from(index));
-            let part = images.part(index as usize, |sides| {
-                (Window::random(sides, &mut stream), stream.below(2) == 1)
-            });
-            Cow::Owned(part)
+            let draw = |sides| ResizedCrop::draw(sides, &mut stream);
+            Cow::Owned(images.crop(index as usize, draw))
         };
-        self.fill_each(samples.len(), images.shape().len(), part, out);
+        self.fill_parallel(samples.len(), images.shape().len(), crop, out);
     }
 
-    /// So many images, side by side: reading them from files and resizing take their time.
-    fn fill_each<'i>(
+    /// Writes `count` standardised images in parallel, since reading them from files and resizing them is
+    /// slow.
+    fn fill_parallel<'i>(
         &self,
         count: usize,
         values: usize,
@@ -216,18 +216,18 @@ impl Standardiser {
         out: &mut Vec<f32>,
     ) {
         out.resize(count * values, 0.0);
-        out.par_chunks_exact_mut(values).enumerate().for_each(|(place, target)| {
-            for (at, (byte, value)) in image(place).iter().zip(target).enumerate() {
+        out.par_chunks_exact_mut(values).enumerate().for_each(|(index, target)| {
+            for (at, (byte, value)) in image(index).iter().zip(target).enumerate() {
                 *value = self.apply(*byte, at);
             }
         });
     }
 }
 
-/// Of a set that is not in memory so many images are measured, as many of each class.
+/// Number of images of a set in files that are measured, a balanced selection.
 const MEASURED: usize = 4096;
 
-/// Sums of every value of an image over all images.
+/// Sums over images of every value of an image, and of its square.
 struct Moments {
     count: u64,
     sums: Vec<u64>,
@@ -251,7 +251,7 @@ impl Moments {
         Self { count: chosen.len() as u64, sums, squares }
     }
 
-    /// Mean and deviation, of pixels in 0 … 1, over these values of all images.
+    /// Mean and standard deviation, of pixels in 0 … 1, over a range of values of all images.
     fn over(&self, range: std::ops::Range<usize>) -> (f64, f64) {
         let n = (self.count * range.len() as u64).max(1) as f64;
         let mean = self.sums[range.clone()].iter().sum::<u64>() as f64 / n;
@@ -260,8 +260,8 @@ impl Moments {
     }
 }
 
-/// A fixed choice of at most `n` images with equally many of each class, as far as there are:
-/// ascending indices, the same for every run on the same data.
+/// A fixed selection of at most `n` images, with equal numbers of each class as far as possible. Returns
+/// ascending indices, which are the same for every run on the same data.
 pub fn balanced(labels: &[u16], n: usize) -> Vec<u32> {
     let mut stream = Stream::new(0, Purpose::Subset, 0, 0);
     let mut seen = std::collections::BTreeMap::new();
@@ -326,7 +326,7 @@ mod tests {
             let mut out = Vec::new();
             let sample = [Sample { index: 2, epoch }];
             let augment = Augment::Crop { pad: 1, flip: true };
-            standardiser.fill_augmented(&split, &sample, (augment, 9), &mut out);
+            standardiser.fill_augmented(&split, &sample, augment, 9, &mut out);
             let matches = |down: i64, right: i64, flip: bool| {
                 (0..3).all(|row| {
                     (0..4).all(|column| {
@@ -343,12 +343,12 @@ mod tests {
             mirrored += i32::from(found.2);
             seen.insert((found.0, found.1));
         }
-        assert_eq!(seen.len(), 9, "all places occur");
+        assert_eq!(seen.len(), 9, "all positions occur");
         assert!((60..140).contains(&mirrored), "{mirrored}");
     }
 
     #[test]
-    fn a_balanced_choice_has_equally_many_of_each_class() {
+    fn a_balanced_selection_has_equally_many_of_each_class() {
         let labels: Vec<u16> = (0..1000).map(|i| if i < 700 { 0 } else { 1 + i % 3 }).collect();
         let chosen = balanced(&labels, 40);
         let count = |class| chosen.iter().filter(|i| labels[**i as usize] == class).count();

@@ -1,44 +1,44 @@
-//! The data sets that come as official files: their files, sums, classes and addresses.
+//! The data sets with official files: their files, sums, classes and addresses.
 
 use super::Source;
 use super::catalogue_names::{CIFAR10, CIFAR100, DIGITS, FASHION};
 use super::cifar::Record;
 
-/// A data set distributed as files of fixed size.
+/// A data set that is distributed as files of fixed size.
 pub struct Set {
-    /// Which one.
+    /// The value of `data.source` that selects it.
     pub source: Source,
-    /// Its name in an experiment and on the command line.
+    /// Name in an experiment and on the command line.
     pub name: &'static str,
-    /// Its name in print.
+    /// Name in messages and tables.
     pub title: &'static str,
-    /// Folders under a data folder that may hold it; the first is where `fetch` puts it.
+    /// Subfolders of a data folder in which it is searched; it is downloaded into the first.
     pub folders: &'static [&'static str],
-    /// The files it consists of.
+    /// Its files.
     pub files: &'static [DataFile],
     /// Class names in the order of the labels.
     pub classes: &'static [&'static str],
-    /// What is downloaded or imported.
+    /// Files to download or import.
     pub downloads: &'static [Download],
-    /// Where from: the official place first. A download's name is appended.
+    /// Addresses to which the name of a download is appended, the official one first.
     pub bases: &'static [&'static str],
-    /// Known contents; absent where only the files' own sums are known.
+    /// Sums of images and labels; `None` if only the sums of the files are known.
     pub content: Option<Content>,
 }
 
-/// One file of a set as it is read.
+/// One file of a set.
 pub struct DataFile {
-    /// Name; an IDX file may also be there with `.gz` appended.
+    /// Name; an IDX file may have `.gz` appended.
     pub name: &'static str,
-    /// Whether its images are for training (else for testing).
+    /// Whether it has training images (or their labels), not test images.
     pub train: bool,
-    /// How to read it.
+    /// Format.
     pub format: Format,
-    /// Number of images or labels in it.
+    /// Number of images or labels.
     pub count: usize,
-    /// Published MD5: of the file itself for CIFAR, of the official `.gz` for IDX.
+    /// Published MD5: of the file for CIFAR, of the official `.gz` for IDX.
     pub md5: &'static str,
-    /// MD5 of an IDX file once unzipped. It may be zipped again by anybody, to other bytes.
+    /// MD5 of an IDX file after decompression; the bytes of the `.gz` depend on the compressor.
     pub unzipped_md5: Option<&'static str>,
 }
 
@@ -57,7 +57,7 @@ pub enum Format {
 pub const IDX_SIDE: usize = 28;
 
 impl DataFile {
-    /// Bytes of the file, unzipped.
+    /// Length of the file in bytes, after decompression.
     pub fn size(&self) -> u64 {
         let bytes = match self.format {
             Format::Cifar(record) => self.count * record.size(),
@@ -67,47 +67,50 @@ impl DataFile {
         bytes as u64
     }
 
-    /// Whether it is IDX: it may lie there gzipped, and the published sum is that of the gzip.
+    /// Whether it is an IDX file, which may be gzipped.
     pub fn is_idx(&self) -> bool {
-        !matches!(self.format, Format::Cifar(_))
+        match self.format {
+            Format::Cifar(_) => false,
+            Format::IdxImages | Format::IdxLabels => true,
+        }
     }
 }
 
-/// A file to download, with the sums its authors or their torchvision port publish.
+/// A file to download, with the sums that its authors or torchvision publish.
 pub struct Download {
-    /// File name, in the address and on disk.
+    /// File name in the address and on disk.
     pub name: &'static str,
-    /// Bytes, where published.
+    /// Length in bytes, if published.
     pub size: Option<u64>,
     /// MD5.
     pub md5: &'static str,
-    /// SHA-256, where published.
+    /// SHA-256, if published.
     pub sha256: Option<&'static str>,
 }
 
-/// What a set's images and labels are, in whatever order and files they come.
+/// Sums of the images and labels of a set, independent of their order and files.
 pub struct Content {
-    /// Sums of the keys (see `keyed`) of training and test images, checked at every load.
+    /// Sums of the keys of training and test images (see `HashedImages::sum`), checked at every load.
     pub sums: [u64; 2],
-    /// SHA-256 of training and test images in the order of their keys, checked by `verify`.
+    /// SHA-256 of training and test images in the order of their keys, checked by `fathom data verify`.
     pub sha256: [&'static str; 2],
 }
 
 impl Set {
-    /// The set of `source`, unless that is built in or a folder of images.
+    /// The set of `source`; `None` for the built-in set and for folders of images.
     pub fn of(source: Source) -> Option<&'static Set> {
         SETS.iter().find(|set| set.source == source)
     }
 
-    /// The set of that name.
+    /// The set of this name.
     pub fn named(name: &str) -> Option<&'static Set> {
         SETS.iter().find(|set| set.name == name)
     }
 
-    /// Number of training (or test) images.
+    /// Number of training images, or of test images.
     pub fn count(&self, train: bool) -> usize {
-        let counted = |f: &&DataFile| f.train == train && f.format != Format::IdxLabels;
-        self.files.iter().filter(counted).map(|f| f.count).sum()
+        let has_images = |f: &&DataFile| f.train == train && f.format != Format::IdxLabels;
+        self.files.iter().filter(has_images).map(|f| f.count).sum()
     }
 }
 
@@ -131,7 +134,7 @@ const fn idx(at: usize, md5: &'static str, unzipped: &'static str) -> DataFile {
     DataFile { name, train, format, count, md5, unzipped_md5: Some(unzipped) }
 }
 
-/// The files of MNIST, and of the sets made in its likeness.
+/// The files of MNIST and of the sets with the same format.
 const IDX_FILES: [(&str, bool, Format, usize); 4] = [
     ("train-images-idx3-ubyte", true, Format::IdxImages, 60_000),
     ("train-labels-idx1-ubyte", true, Format::IdxLabels, 60_000),
@@ -139,11 +142,11 @@ const IDX_FILES: [(&str, bool, Format, usize); 4] = [
     ("t10k-labels-idx1-ubyte", false, Format::IdxLabels, 10_000),
 ];
 
-const fn zipped(name: &'static str, size: u64, md5: &'static str) -> Download {
+const fn gzipped(name: &'static str, size: u64, md5: &'static str) -> Download {
     Download { name, size: Some(size), md5, sha256: None }
 }
 
-/// Every set there is.
+/// All sets with official files.
 pub static SETS: [Set; 4] = [
     Set {
         source: Source::Cifar10,
@@ -206,10 +209,10 @@ pub static SETS: [Set; 4] = [
         ],
         classes: &DIGITS,
         downloads: &[
-            zipped(TRAIN_IMAGES_GZ, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            zipped(TRAIN_LABELS_GZ, 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
-            zipped(TEST_IMAGES_GZ, 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-            zipped(TEST_LABELS_GZ, 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+            gzipped(TRAIN_IMAGES_GZ, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            gzipped(TRAIN_LABELS_GZ, 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            gzipped(TEST_IMAGES_GZ, 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            gzipped(TEST_LABELS_GZ, 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
         ],
         bases: &[
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -236,10 +239,10 @@ pub static SETS: [Set; 4] = [
         ],
         classes: &FASHION,
         downloads: &[
-            zipped(TRAIN_IMAGES_GZ, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-            zipped(TRAIN_LABELS_GZ, 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
-            zipped(TEST_IMAGES_GZ, 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-            zipped(TEST_LABELS_GZ, 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+            gzipped(TRAIN_IMAGES_GZ, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            gzipped(TRAIN_LABELS_GZ, 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            gzipped(TEST_IMAGES_GZ, 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            gzipped(TEST_LABELS_GZ, 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
         ],
         bases: &[
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -265,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_follow_from_the_formats() {
+    fn sizes_follow_from_formats_and_counts() {
         let size = |set: &str, file: usize| Set::named(set).unwrap().files[file].size();
         assert_eq!((size("cifar10", 0), size("cifar100", 0)), (30_730_000, 153_700_000));
         assert_eq!((size("mnist", 0), size("mnist", 3)), (47_040_016, 10_008));
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn class_names_are_complete_and_unlike() {
+    fn class_names_are_complete_and_distinct() {
         for set in &SETS {
             let expected = if set.source == Source::Cifar100 { 100 } else { 10 };
             let names: std::collections::BTreeSet<_> = set.classes.iter().collect();

@@ -1,12 +1,12 @@
-//! The class names of the known sets, in the order of their labels.
+//! Class names of the official sets, in the order of their labels.
 
-/// As in `batches.meta.txt`.
+/// Classes of CIFAR-10, from `batches.meta.txt`.
 #[rustfmt::skip]
 pub const CIFAR10: [&str; 10] = [
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 ];
 
-/// The fine labels, as in `fine_label_names.txt`.
+/// Fine classes of CIFAR-100, from `fine_label_names.txt`.
 #[rustfmt::skip]
 pub const CIFAR100: [&str; 100] = [
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle",
@@ -23,13 +23,13 @@ pub const CIFAR100: [&str; 100] = [
     "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 ];
 
-/// MNIST.
+/// Classes of MNIST.
 #[rustfmt::skip]
 pub const DIGITS: [&str; 10] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9",
 ];
 
-/// Fashion-MNIST, from its authors' table.
+/// Classes of Fashion-MNIST, from the table of its authors.
 #[rustfmt::skip]
 pub const FASHION: [&str; 10] = [
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",

@@ -1,8 +1,7 @@
-//! The binary files of CIFAR-10 and CIFAR-100: records without a header, each of one or two
-//! labels and 1024 red, 1024 green and 1024 blue bytes, row by row.
-//! (Format: www.cs.toronto.edu/~kriz/cifar.html.)
+//! The binary files of CIFAR-10 and CIFAR-100: a sequence of records, each of one or two labels and
+//! 1024 red, 1024 green and 1024 blue bytes, row by row. (Format: www.cs.toronto.edu/~kriz/cifar.html.)
 
-use super::fault::{Fault, Kind};
+use super::file_error::{FileError, FileErrorKind};
 use super::{Images, Shape};
 use std::path::Path;
 
@@ -10,20 +9,20 @@ use std::path::Path;
 pub const SHAPE: Shape = Shape { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 
-/// How a record begins.
+/// The labels of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
     /// CIFAR-10: one label.
     One,
-    /// CIFAR-100: the coarse label, which is checked and dropped, then the fine one.
+    /// CIFAR-100: the coarse label, which is checked and ignored, then the fine label.
     CoarseFine,
 }
 
-/// Coarse classes of CIFAR-100.
+/// Number of coarse classes of CIFAR-100.
 const COARSE: u8 = 20;
 
 impl Record {
-    /// Label bytes of a record.
+    /// Number of label bytes of a record.
     pub fn labels(self) -> usize {
         match self {
             Record::One => 1,
@@ -31,31 +30,35 @@ impl Record {
         }
     }
 
-    /// Bytes of a record.
+    /// Number of bytes of a record.
     pub fn size(self) -> usize {
         self.labels() + PIXELS
     }
 }
 
-/// Appends the records of a file, given whole in `bytes`, to `images` (of shape [`SHAPE`]).
+/// Appends the records of a file, whose whole contents are `bytes`, to `images` of shape [`SHAPE`].
 ///
 /// # Errors
-/// A [`Fault`] when the file is empty, ends within a record, or a label is not below `classes`.
-/// `file` is for the message only.
+/// A [`FileError`] when the file is empty, ends within a record, or has a label that is not less than
+/// `classes`. `file` is used in the message only.
 pub fn append(
     file: &Path,
     bytes: &[u8],
     record: Record,
     classes: u8,
     images: &mut Images,
-) -> Result<(), Fault> {
+) -> Result<(), FileError> {
     let size = record.size();
     if bytes.is_empty() {
-        return Err(Fault::new(file, 0, Kind::Empty));
+        return Err(FileError::new(file, 0, FileErrorKind::Empty));
     }
     if !bytes.len().is_multiple_of(size) {
         let expected = bytes.len().next_multiple_of(size) as u64;
-        return Err(Fault::new(file, bytes.len() as u64, Kind::Truncated { expected }));
+        return Err(FileError::new(
+            file,
+            bytes.len() as u64,
+            FileErrorKind::Truncated { expected },
+        ));
     }
     images.pixels.reserve_exact(bytes.len() / size * PIXELS);
     for (index, one) in bytes.chunks_exact(size).enumerate() {
@@ -63,8 +66,8 @@ pub fn append(
         let limits: &[u8] = if labels.len() == 1 { &[classes] } else { &[COARSE, classes] };
         for (at, (label, limit)) in labels.iter().zip(limits).enumerate() {
             if label >= limit {
-                let kind = Kind::Label { found: *label, last: limit.saturating_sub(1) };
-                return Err(Fault::new(file, (index * size + at) as u64, kind));
+                let kind = FileErrorKind::Label { found: *label, last: limit.saturating_sub(1) };
+                return Err(FileError::new(file, (index * size + at) as u64, kind));
             }
         }
         images.labels.push(u16::from(labels[labels.len() - 1]));
@@ -82,7 +85,7 @@ mod tests {
         Images { shape: SHAPE, pixels: Vec::new(), labels: Vec::new() }
     }
 
-    fn parse(bytes: &[u8], record: Record, classes: u8) -> Result<Images, Fault> {
+    fn parse(bytes: &[u8], record: Record, classes: u8) -> Result<Images, FileError> {
         let mut images = empty();
         append(Path::new("f"), bytes, record, classes, &mut images)?;
         Ok(images)
@@ -100,10 +103,12 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_message() {
+    fn each_error_has_its_message() {
         let fails = |bytes: &[u8]| parse(bytes, Record::One, 10).unwrap_err().to_string();
         assert_eq!(fails(b""), "f: byte 0: the file is empty");
-        assert!(fails(&[0; 3072]).contains("byte 3072: the file ends here, but 3073 bytes"));
+        assert!(
+            fails(&[0; 3072]).contains("byte 3072: the file ends here, but should have 3073 bytes")
+        );
         let mut bytes = vec![0; 2 * 3073];
         bytes[3073] = 10;
         assert!(fails(&bytes).contains("byte 3073: label 10, but the classes are numbered 0 to 9"));

@@ -1,18 +1,20 @@
-//! Contact sheets: a row of images for every class, to be looked at before anything is trained.
+//! Contact sheets: one row of images for every class, for inspection before training.
 
 use super::Images;
 use font8x8::UnicodeFonts;
 use image::{Rgb, RgbImage};
 
+/// Pixels between images.
 const GAP: u32 = 4;
+/// Side of a letter in pixels.
 const LETTER: u32 = 8;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 const INK: Rgb<u8> = Rgb([30, 30, 30]);
-/// Names beyond this many letters are cut.
+/// Number of letters to which names are truncated.
 const LONGEST_NAME: usize = 24;
 
-/// Draws the images of each class in a row, after the name of the class. Small images are
-/// enlarged by a whole number, pixel by pixel, so that nothing is smoothed over.
+/// Draws a row for each class: its name, then its images. Small images are enlarged by an integer factor
+/// without interpolation.
 pub fn sheet(classes: &[String], rows: &[Images]) -> RgbImage {
     let largest = rows.iter().map(|row| row.shape.height.max(row.shape.width)).max().unwrap_or(1);
     let zoom = (56 / largest.max(1) as u32).max(1);

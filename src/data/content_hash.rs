@@ -1,21 +1,33 @@
-//! An order of images that does not depend on the order of the files they came from. The same
-//! set is distributed in more than one order; runs on either must see the same batches.
+//! Hashes of images, which order them independently of their files. The same data set is distributed in
+//! several orders; runs on each of them see the same batches.
 
 use super::Images;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-/// Images with a key each, by which they are ordered.
+/// Images with keys, by which they are ordered.
 #[derive(Clone, Debug)]
 pub struct HashedImages {
     /// The images, in any order.
     pub images: Images,
-    /// One key per image, from its label and bytes. Equal keys are told apart by the bytes.
+    /// One key per image, from its label and bytes.
     pub keys: Vec<u64>,
 }
 
+/// All images of a data set at their own size, before a subset is selected.
+pub struct FullDataset {
+    /// Class names in the order of the labels.
+    pub classes: Vec<String>,
+    /// Training images.
+    pub train: HashedImages,
+    /// Test images.
+    pub test: HashedImages,
+    /// Remarks for readers of the results.
+    pub notes: Vec<String>,
+}
+
 impl HashedImages {
-    /// Gives every image the key of its label and pixels.
+    /// Computes the key of the label and pixels of every image, see [`key`].
     pub fn new(images: Images) -> Self {
         let size = images.shape.len().max(1);
         let keys = images
@@ -27,14 +39,13 @@ impl HashedImages {
         Self { images, keys }
     }
 
-    /// The sum of all keys: the same for every order, another (but for a chance of 2⁻⁶⁴) when a
-    /// pixel or a label is another. It guards against damage, not against intent.
+    /// The wrapping sum of all keys. It does not depend on the order of the images, and a different pixel
+    /// or label changes it except with probability 2⁻⁶⁴. It detects damage, not manipulation.
     pub fn sum(&self) -> u64 {
         self.keys.iter().fold(0, |sum, key| sum.wrapping_add(*key))
     }
 
-    /// Sorts `indices` by key, then pixels, then label. Images equal in all three are
-    /// interchangeable.
+    /// Sorts `indices` by key, then pixels, then label.
     pub fn sort(&self, indices: &mut [u32]) {
         indices.par_sort_by(|a, b| {
             let (a, b) = (*a as usize, *b as usize);
@@ -45,7 +56,7 @@ impl HashedImages {
         });
     }
 
-    /// SHA-256 (hexadecimal) of all images in the order of their keys.
+    /// SHA-256 (hexadecimal) of all images in the order of their keys, see [`digest`].
     pub fn sha256(&self) -> String {
         let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
         self.sort(&mut order);
@@ -53,8 +64,8 @@ impl HashedImages {
     }
 }
 
-/// A 64-bit hash of a label and bytes: words mixed by multiplication and shift, as in the
-/// finaliser of SplitMix64. Never change it: it decides which images form a subset.
+/// A 64-bit hash of a label and bytes, which mixes words as the finaliser of SplitMix64 does. It
+/// determines which images form a subset and must not change.
 pub fn key(label: u16, bytes: &[u8]) -> u64 {
     let mix = |mut x: u64| {
         x = (x ^ (x >> 32)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -70,8 +81,8 @@ pub fn key(label: u16, bytes: &[u8]) -> u64 {
     mix(mix(state ^ u64::from_le_bytes(last)).wrapping_mul(0x94d0_49bb_1331_11eb))
 }
 
-/// SHA-256 (hexadecimal) over shapes, pixels and labels of `parts`, in their order. It is taken
-/// over the digests of blocks of 1024 images, so that all cores can work on it.
+/// SHA-256 (hexadecimal) over shapes, pixels and labels of `parts`, in this order. It is computed over
+/// the digests of blocks of 1024 images, in parallel.
 pub fn digest(parts: &[&Images]) -> String {
     let mut whole = Sha256::new();
     for part in parts {
@@ -93,12 +104,7 @@ pub fn digest(parts: &[&Images]) -> String {
             .collect();
         blocks.iter().for_each(|block| whole.update(block));
     }
-    hex(&whole.finalize())
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(whole.finalize())
 }
 
 #[cfg(test)]
@@ -113,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_do_not_depend_on_order_but_on_every_byte() {
+    fn sums_depend_on_every_byte_but_not_on_the_order() {
         let images = sample();
         let reversed: Vec<u32> = (0..40).rev().collect();
         let [a, b] = [images.clone(), images.select(&reversed)].map(HashedImages::new);
@@ -133,7 +139,7 @@ mod tests {
         assert_eq!(digest(&[&sample()]), FROZEN_DIGEST);
     }
 
-    // Printed once: a change would choose other subsets under the same experiment.
+    // Frozen: a change would give the same experiment other subsets.
     const FROZEN_KEY: u64 = 6_453_385_352_168_521_179;
     const FROZEN_DIGEST: &str = "4d9fb751fa8d92e34a8d43b181e4f1357d7d2a7f96004a9471b29bb7ba8b6c62";
 }

@@ -1,7 +1,7 @@
-//! One image file at a time: its size, and its pixels.
+//! Decoding one image file: its header, or its pixels.
 
 use super::content_hash::key;
-use super::stored::crop::planes;
+use super::pixels::{Sides, planes};
 use super::{Images, Shape, resize};
 use anyhow::{Context, Result, bail, ensure};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -9,56 +9,63 @@ use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
-/// What the header of an image file says.
+/// The header of an image file.
 #[derive(Clone, Copy, Debug)]
-pub struct Head {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// Whether it has no colour.
-    pub grey: bool,
+pub struct Header {
+    /// Rows and columns.
+    pub sides: Sides,
+    /// Whether the image has no colour channels.
+    pub is_grey: bool,
 }
 
-/// What an image is to become.
+/// A decoded image.
+pub struct Decoded {
+    /// Bytes of the pixels.
+    pub pixels: Vec<u8>,
+    /// Rows and columns.
+    pub sides: Sides,
+    /// Key of the label and the bytes of the file, see [`key`].
+    pub key: u64,
+}
+
+/// The shape to which images are decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
     /// Shape of the result.
     pub shape: Shape,
-    /// Rows and columns to resize to; as it is when absent.
+    /// Number of rows and columns to resize to; `None` if images keep their size.
     pub resize: Option<usize>,
 }
 
-/// Bytes in which the header of an image is sought at first.
-const HEAD: u64 = 1 << 14;
-/// The longest side that is read.
+/// Number of bytes at the start of a file in which its header is searched first.
+const HEADER: u64 = 1 << 14;
+/// The longest side that is accepted.
 const LONGEST_SIDE: u32 = 1 << 15;
-/// Decoders may use so many bytes per byte of a file: more than any picture gains by being
-/// compressed, and little enough that a small file cannot fill the memory.
+/// Bytes that a decoder may allocate per byte of the file. No picture is compressed more than this, and
+/// a small file cannot exhaust the memory.
 const EXPANSION: u64 = 4096;
-/// What every decoder may use, and what none may exceed.
+/// Bytes that every decoder may allocate, and that none may exceed.
 const ALLOWANCE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 30);
 
-/// `file_size` is that of the whole file, of which `bytes` may be the beginning.
+/// A decoder of a file of `file_size` bytes, of which `bytes` may be only the beginning.
 fn decoder<'a>(path: &Path, bytes: &'a [u8], file_size: u64) -> Result<impl ImageDecoder + 'a> {
     ensure!(!bytes.is_empty(), "{}: byte 0: the file is empty", path.display());
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     if reader.format().is_none() {
-        bail!("{}: byte 0: neither PNG nor JPEG nor WebP", path.display());
+        bail!("{}: byte 0: this is not a PNG, JPEG or WebP image", path.display());
     }
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
     limits.max_alloc = Some(allowance(file_size));
     reader.limits(limits);
-    let decoder = reader.into_decoder().with_context(|| broken(path))?;
+    let decoder = reader.into_decoder().with_context(|| undecodable(path))?;
     let (width, height) = decoder.dimensions();
-    ensure!(width > 0 && height > 0, "{}: an image without pixels", path.display());
-    // Not every decoder keeps to its limits before it hands over to the caller's buffer.
+    ensure!(width > 0 && height > 0, "{}: the image has no pixels", path.display());
+    // Some decoders ignore the limits when they write to a buffer of the caller.
     ensure!(
         decoder.total_bytes() <= allowance(file_size),
-        "{}: the header promises {width}×{height} pixels, too many for {} bytes of file",
+        "{}: the header promises {width}×{height} pixels, too many for a file of {file_size} bytes",
         path.display(),
-        file_size
     );
     Ok(decoder)
 }
@@ -67,74 +74,73 @@ fn allowance(file_size: u64) -> u64 {
     file_size.saturating_mul(EXPANSION).clamp(*ALLOWANCE.start(), *ALLOWANCE.end())
 }
 
-fn broken(path: &Path) -> String {
+fn undecodable(path: &Path) -> String {
     format!("{} cannot be decoded", path.display())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Reads the header of an image file.
 ///
 /// # Errors
-/// When it is no image, or promises more pixels than the file can hold.
-pub fn head(path: &Path) -> Result<Head> {
+/// When the file is not an image, or promises more pixels than a file of its size can hold.
+pub fn header(path: &Path) -> Result<Header> {
     let reading = || format!("cannot read {}", path.display());
     let mut file = File::open(path).with_context(reading)?;
     let size = file.metadata().with_context(reading)?.len();
     let mut bytes = Vec::new();
-    (&mut file).take(HEAD).read_to_end(&mut bytes).with_context(reading)?;
-    let at_first = decoder(path, &bytes, size).map(|decoder| summary(&decoder));
-    if at_first.is_err() && size > HEAD {
-        // A long comment may stand before what is looked for.
+    (&mut file).take(HEADER).read_to_end(&mut bytes).with_context(reading)?;
+    let first_attempt = decoder(path, &bytes, size).map(|decoder| summary(&decoder));
+    if first_attempt.is_err() && size > HEADER {
+        // A long comment may precede the header.
         file.read_to_end(&mut bytes).with_context(reading)?;
         return Ok(summary(&decoder(path, &bytes, size)?));
     }
-    at_first
+    first_attempt
 }
 
-fn summary(decoder: &impl ImageDecoder) -> Head {
+fn summary(decoder: &impl ImageDecoder) -> Header {
     let (width, height) = decoder.dimensions();
-    let grey = matches!(decoder.color_type(), ColorType::L8 | ColorType::La8)
-        || matches!(decoder.color_type(), ColorType::L16 | ColorType::La16);
-    Head { height: height as usize, width: width as usize, grey }
+    let colour = decoder.color_type();
+    let is_grey =
+        matches!(colour, ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16);
+    Header { sides: Sides { height: height as usize, width: width as usize }, is_grey }
 }
 
-/// Decodes an image file to channels × rows × columns bytes, with the key of the file's bytes and
-/// its label.
+fn open(path: &Path, label: u16) -> Result<(DynamicImage, Sides, u64)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
+        .with_context(|| undecodable(path))?;
+    let sides = Sides { height: image.height() as usize, width: image.width() as usize };
+    Ok((image, sides, key(label, &bytes)))
+}
+
+/// Decodes an image file to planes of the target's shape.
 ///
 /// # Errors
-/// When the file cannot be decoded, or changed its size since it was looked at.
-pub fn decode(path: &Path, label: u16, target: Target) -> Result<(Vec<u8>, u64)> {
-    let bytes = read(path)?;
-    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
-        .with_context(|| broken(path))?;
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    let pixels = match target.shape.channels {
+/// When the file cannot be decoded, or its size has changed since its header was read.
+pub fn decode(path: &Path, label: u16, target: Target) -> Result<Decoded> {
+    let (image, Sides { height, width }, key) = open(path, label)?;
+    let channels = target.shape.channels;
+    let pixels = match channels {
         1 => image.into_luma8().into_raw(),
-        _ => planes(&image.into_rgb8().into_raw()),
+        _ => planes(&image.into_rgb8().into_raw(), channels),
     };
-    let shape = Shape { channels: target.shape.channels, height, width };
+    let shape = Shape { channels, height, width };
     let mut one = Images { shape, pixels, labels: vec![label] };
     if let Some(size) = target.resize {
         one = resize(one, size);
     }
     ensure!(one.shape == target.shape, "{} changed while it was read", path.display());
-    Ok((one.pixels, key(label, &bytes)))
+    let sides = Sides { height: one.shape.height, width: one.shape.width };
+    Ok(Decoded { pixels: one.pixels, sides, key })
 }
 
-/// Decodes a file to red, green and blue, whatever it holds: rows × columns × 3 bytes, rows and
-/// columns, and the key of label and file.
+/// Decodes an image file of any kind to interleaved red, green and blue at its own size.
 ///
 /// # Errors
-/// When it cannot be decoded, naming it.
-pub fn colour(path: &Path, label: u16) -> Result<(Vec<u8>, (usize, usize), u64)> {
-    let bytes = read(path)?;
-    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
-        .with_context(|| broken(path))?;
-    let sides = (image.height() as usize, image.width() as usize);
-    Ok((image.into_rgb8().into_raw(), sides, key(label, &bytes)))
+/// When the file cannot be decoded, naming it.
+pub fn colour(path: &Path, label: u16) -> Result<Decoded> {
+    let (image, sides, key) = open(path, label)?;
+    Ok(Decoded { pixels: image.into_rgb8().into_raw(), sides, key })
 }
 
 #[cfg(test)]
@@ -149,7 +155,7 @@ mod tests {
         bytes.into_inner()
     }
 
-    fn attempt(bytes: &[u8]) -> Result<(Vec<u8>, u64)> {
+    fn attempt(bytes: &[u8]) -> Result<Decoded> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.png");
         std::fs::write(&path, bytes).unwrap();
@@ -158,21 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_promises_too_much_is_refused_before_memory_is_taken() {
+    fn a_header_that_promises_too_much_is_refused_before_memory_is_allocated() {
         let mut bytes = png(1, 1);
         // IHDR: width at 16, height at 20, its CRC over 12..29 at 29.
         bytes[16..24].copy_from_slice(&[0, 0, 0x70, 0, 0, 0, 0x70, 0]);
         let mut crc = flate2::Crc::new();
         crc.update(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
-        let message = format!("{:#}", attempt(&bytes).unwrap_err());
+        let message = format!("{:#}", attempt(&bytes).err().unwrap());
         assert!(message.contains("a.png"), "{message}");
         assert!(message.contains("too many") || message.contains("limit"), "{message}");
-    }
-
-    #[test]
-    fn planes_come_out_of_pixels() {
-        assert_eq!(planes(&[1, 2, 3, 4, 5, 6]), [1, 4, 2, 5, 3, 6]);
     }
 
     proptest! {
@@ -185,8 +186,8 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = byte;
             bytes.truncate(bytes.len() - cut % bytes.len());
-            if let Ok((pixels, _)) = attempt(&bytes) {
-                prop_assert_eq!(pixels.len(), 12);
+            if let Ok(decoded) = attempt(&bytes) {
+                prop_assert_eq!(decoded.pixels.len(), 12);
             }
         }
     }

@@ -1,13 +1,14 @@
-//! What is known of a data set without reading it, and generated images in its place.
+//! The shape of a data set without reading it, and generated images that replace it.
 
+use super::load::PATH_MISSING;
 use super::{Dataset, Request, Shape, Source, Split, folder, locate, shapes};
 use anyhow::{Context, Result};
 
-/// Shape of the images that a request gives, and the number of classes, without reading the data
-/// set (but for `images`, whose headers are).
+/// Shape of the images of a request, and the number of classes. The data set is not read, except for the
+/// headers of `images`.
 ///
 /// # Errors
-/// For `images`, when the folder is missing, or sizes differ and `size` is not given.
+/// For `images`, when the folder is missing, or sizes differ and `size` is `None`.
 pub fn describe(request: &Request) -> Result<(Shape, usize)> {
     let (channels, side, classes) = match request.source {
         Source::Shapes => (if request.colour { 3 } else { 1 }, 16, shapes::CLASSES.len()),
@@ -15,9 +16,9 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
         Source::Cifar100 => (3, 32, 100),
         Source::Mnist | Source::FashionMnist => (1, 28, 10),
         Source::Images => {
-            let path = request.path.as_deref().context("data.path is missing")?;
+            let path = request.path.as_deref().context(PATH_MISSING)?;
             let folder = locate::image_folder(path, None)?;
-            // As they are stored, without a look into each of a million files.
+            // The shape is that of the crops, so a million headers need not be read.
             if let (Some(_), Some(side)) = (request.short_side, request.size) {
                 let shape = Shape { channels: 3, height: side, width: side };
                 return Ok((shape, folder::classes(&folder)?.len()));
@@ -29,8 +30,8 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
     Ok((Shape { channels, height: side, width: side }, classes))
 }
 
-/// Generated images of the shape and with the number of classes that a request gives: for trying
-/// an experiment without its data. Errors on them mean nothing.
+/// Generated images with the shape and the number of classes of a request, for a trial of an experiment
+/// without its data. Error rates on them have no meaning.
 ///
 /// # Errors
 /// As for [`describe`].
@@ -43,13 +44,13 @@ pub fn stand_in(request: &Request) -> Result<Dataset> {
         ..request.clone()
     })?;
     dataset.classes = (0..classes).map(|class| format!("class {class}")).collect();
-    for part in [&mut dataset.train, &mut dataset.validation, &mut dataset.test] {
-        if let Split::Memory(images) = part {
-            for (place, label) in images.labels.iter_mut().enumerate() {
-                *label = (place % classes) as u16;
+    for split in [&mut dataset.train, &mut dataset.validation, &mut dataset.test] {
+        if let Split::Memory(images) = split {
+            for (index, label) in images.labels.iter_mut().enumerate() {
+                *label = (index % classes) as u16;
             }
         }
     }
-    dataset.notes = vec!["generated images stand in for the data set".into()];
+    dataset.notes = vec!["generated images replace the data set".into()];
     Ok(dataset)
 }

@@ -1,9 +1,9 @@
-//! Downloads the official files: from mirrors in turn, continuing what was begun, and believing
-//! only the published sums.
+//! Downloading official files from mirrors, with resumption of partial downloads and verification of the
+//! published sums.
 
 use super::catalogue::{Download, Set};
-use super::content_hash::hex;
-use super::install::{import, make_folder};
+use super::files::create_folder;
+use super::install::import;
 use super::verify;
 use anyhow::{Context, Result, bail, ensure};
 use md5::{Digest, Md5};
@@ -13,30 +13,30 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Told of progress: name of the file, bytes so far, bytes in all where known.
-pub type Watch<'a> = &'a dyn Fn(&str, u64, Option<u64>);
+/// Callback for progress: name of the file, bytes received, and total bytes if known.
+pub type Progress<'a> = &'a dyn Fn(&str, u64, Option<u64>);
 
-/// Where the size is not published, no more than this is taken.
+/// Limit in bytes for files without a published size.
 const LARGEST: u64 = 1 << 30;
 
-/// Downloads `set` into its folder under `target`, from `from` if given, else from the places in
-/// the catalogue. Returns the folder; nothing is downloaded when the set is there and right.
+/// Downloads `set` into its folder in `target`, from the address `from` if given, otherwise from the
+/// mirrors of the catalogue. Returns the folder. A set that is already there and right is not downloaded.
 ///
 /// # Errors
-/// When no place gives a file with the published sums, naming each place and what was wrong there.
-pub fn fetch(set: &Set, target: &Path, from: Option<&str>, watch: Watch) -> Result<PathBuf> {
+/// When no mirror has a file with the published sums; the message names each mirror and its error.
+pub fn fetch(set: &Set, target: &Path, from: Option<&str>, progress: Progress) -> Result<PathBuf> {
     let bases: Vec<&str> = from.map_or(set.bases.to_vec(), |base| vec![base]);
     let folder = target.join(set.folders[0]);
     if verify::ensure_right(set, &folder).is_ok() {
         return Ok(folder);
     }
-    make_folder(&folder)?;
+    create_folder(&folder)?;
     for file in set.downloads {
         let whole = folder.join(file.name);
         if whole.is_file() && check_sums(file, &whole).is_ok() {
             continue;
         }
-        let path = download(file, &bases, &folder, watch)?;
+        let path = download(file, &bases, &folder, progress)?;
         if file.name.ends_with(".tar.gz") {
             import(&path, target)?;
             std::fs::remove_file(&path)
@@ -46,11 +46,16 @@ pub fn fetch(set: &Set, target: &Path, from: Option<&str>, watch: Watch) -> Resu
     Ok(folder)
 }
 
-/// Downloads one file into `folder`; until its sums are right it is called `NAME.part`.
+/// Downloads one file into `folder`. It has the name `NAME.part` until its sums are verified.
 ///
 /// # Errors
-/// As for [`fetch`]. A part that was not refuted stays, and the next call goes on from there.
-pub fn download(file: &Download, bases: &[&str], folder: &Path, watch: Watch) -> Result<PathBuf> {
+/// As for [`fetch`]. A partial file is kept unless its sums are wrong, and the next call resumes it.
+pub fn download(
+    file: &Download,
+    bases: &[&str],
+    folder: &Path,
+    progress: Progress,
+) -> Result<PathBuf> {
     let part = folder.join(format!("{}.part", file.name));
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -62,7 +67,7 @@ pub fn download(file: &Download, bases: &[&str], folder: &Path, watch: Watch) ->
     let mut failures = Vec::new();
     for base in bases {
         let url = format!("{}/{}", base.trim_end_matches('/'), file.name);
-        let attempt = transfer(&agent, &url, file, &part, watch);
+        let attempt = transfer(&agent, &url, file, &part, progress);
         match attempt.and_then(|()| accept(file, &part)) {
             Ok(()) => {
                 let whole = folder.join(file.name);
@@ -73,49 +78,48 @@ pub fn download(file: &Download, bases: &[&str], folder: &Path, watch: Watch) ->
             Err(error) => failures.push(format!("\n  {url}: {error:#}")),
         }
     }
-    let kept =
-        if length(&part) > 0 { "\n  the same command goes on from what is there" } else { "" };
-    bail!("{} could not be downloaded:{}{kept}", file.name, failures.concat())
+    let hint = if length(&part) > 0 { "\n  the same command resumes the download" } else { "" };
+    bail!("{} could not be downloaded:{}{hint}", file.name, failures.concat())
 }
 
 fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |about| about.len())
 }
 
-/// Appends to `part` what is missing. If what was there before turns out to be no beginning of
-/// the file, one more attempt is made from nothing.
+/// Appends the missing bytes to `part`. If the existing bytes are not the beginning of the file, the
+/// whole file is requested.
 fn transfer(
     agent: &ureq::Agent,
     url: &str,
     file: &Download,
     part: &Path,
-    watch: Watch,
+    progress: Progress,
 ) -> Result<()> {
     let begun = length(part);
     if begun > 0 && file.size.is_none_or(|size| size == begun) && check_sums(file, part).is_ok() {
         return Ok(());
     }
     if begun > 0 && file.size.is_none_or(|size| begun < size) {
-        let continued = receive(agent, url, file, part, begun, watch);
-        // A refusal (another status) may be the mirror's fault; what is there may still be good.
+        let continued = receive(agent, url, file, part, begun, progress);
+        // After another status, which may be a fault of the mirror, the existing bytes are kept.
         if continued? && check_sums(file, part).is_ok() {
             return Ok(());
         }
     }
-    receive(agent, url, file, part, 0, watch)?;
+    receive(agent, url, file, part, 0, progress)?;
     Ok(())
 }
 
-/// Asks for the bytes from `begun` on and writes them; false when the server has none there.
+/// Requests the bytes from offset `begun` and writes them; false if the server has none there.
 fn receive(
     agent: &ureq::Agent,
     url: &str,
     file: &Download,
     part: &Path,
     begun: u64,
-    watch: Watch,
+    progress: Progress,
 ) -> Result<bool> {
-    // The bytes as they are: a `.gz` must not be unzipped on the way.
+    // A `.gz` must not be decompressed during the transfer.
     let mut request = agent.get(url).header("Accept-Encoding", "identity");
     if begun > 0 {
         request = request.header("Range", format!("bytes={begun}-"));
@@ -129,12 +133,12 @@ fn receive(
             let expected = format!("bytes {begun}-");
             ensure!(
                 begun > 0 && range.is_some_and(|range| range.starts_with(&expected)),
-                "the server sends another part than the one asked for"
+                "the server sends another range than requested"
             );
             begun
         }
         416 if begun > 0 => return Ok(false),
-        _ => bail!("the server answers with status {status}"),
+        _ => bail!("the server responds with status {status}"),
     };
     let writing = || format!("cannot write {}", part.display());
     let mut out = OpenOptions::new()
@@ -157,10 +161,10 @@ fn receive(
         if done > most {
             drop(out);
             std::fs::remove_file(part).with_context(writing)?;
-            bail!("the server sends more than the {most} bytes that belong in the file");
+            bail!("the server sends more than the expected {most} bytes");
         }
         out.write_all(&piece[..received]).with_context(writing)?;
-        watch(file.name, done, file.size);
+        progress(file.name, done, file.size);
     }
     out.sync_all().with_context(writing)?;
     ensure!(file.size.is_none_or(|size| done == size), ended(done, file.size));
@@ -174,7 +178,7 @@ fn ended(done: u64, size: Option<u64>) -> String {
     }
 }
 
-/// Checks the whole part; a wrong one is removed, as nothing good can come of it.
+/// Verifies a complete part, and removes it if it is wrong.
 fn accept(file: &Download, part: &Path) -> Result<()> {
     let outcome = check_sums(file, part);
     if outcome.is_err() {
@@ -198,10 +202,10 @@ fn check_sums(file: &Download, path: &Path) -> Result<()> {
             sha256.update(&piece[..read]);
         }
     }
-    let found = hex(&md5.finalize());
+    let found = hex::encode(md5.finalize());
     ensure!(found == file.md5, "the MD5 is {found}, but the published one is {}", file.md5);
     if let Some(expected) = file.sha256 {
-        let found = hex(&sha256.finalize());
+        let found = hex::encode(sha256.finalize());
         ensure!(found == expected, "the SHA-256 is {found}, but the published one is {expected}");
     }
     Ok(())

@@ -3,26 +3,26 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What the server does with the bytes of its file.
+/// Behaviour of the test server.
 #[derive(Clone, Copy)]
 enum Manner {
     /// Serves ranges.
     Good,
-    /// Ignores ranges and sends all.
+    /// Ignores ranges and sends the whole file.
     NoRanges,
-    /// Promises all, then hangs up after so many bytes.
+    /// Promises the whole file, then closes the connection after so many bytes.
     HangsUpAfter(usize),
-    /// Has nothing.
+    /// Has no file.
     NotFound,
     /// Sends zeros.
     Zeros,
-    /// Sends the file, then more.
+    /// Sends more bytes than the file has.
     TooMuch,
 }
 
 struct Server {
     base: String,
-    /// The `Range` of every request, in order.
+    /// The header `Range` of every request, in order.
     asked: Arc<Mutex<Vec<Option<String>>>>,
 }
 
@@ -31,7 +31,7 @@ fn contents() -> Vec<u8> {
 }
 
 fn file() -> Download {
-    let sum: String = hex(&Md5::digest(contents()));
+    let sum: String = hex::encode(Md5::digest(contents()));
     Download { name: "set.bin", size: Some(200_000), md5: sum.leak(), sha256: None }
 }
 
@@ -40,7 +40,7 @@ fn serve(manner: Manner) -> Server {
     let base = format!("http://{}/data/", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = asked.clone();
-    // Ends with the test's process.
+    // The thread ends with the process of the test.
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let _ = answer(stream, manner, &log);
@@ -101,12 +101,12 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_download_broken_off_is_continued_with_a_range() {
+fn an_interrupted_download_is_resumed_with_a_range() {
     let folder = tempfile::tempdir().unwrap();
     let broken = serve(Manner::HangsUpAfter(70_000));
     let message = format!("{:#}", get(&[&broken], folder.path()).unwrap_err());
     assert!(message.contains("of 200000 bytes"), "{message}");
-    assert!(message.contains("the same command goes on"), "{message}");
+    assert!(message.contains("the same command resumes"), "{message}");
     assert_eq!(names(folder.path()), ["set.bin.part"]);
     let begun = length(&folder.path().join("set.bin.part"));
     assert!(begun > 0 && begun <= 70_000, "{begun}");
@@ -119,7 +119,7 @@ fn a_download_broken_off_is_continued_with_a_range() {
 }
 
 #[test]
-fn mirrors_are_tried_in_turn_and_continue_each_others_work() {
+fn mirrors_are_tried_in_order_and_resume_partial_downloads_of_others() {
     let folder = tempfile::tempdir().unwrap();
     let servers = [
         serve(Manner::NotFound),
@@ -134,10 +134,11 @@ fn mirrors_are_tried_in_turn_and_continue_each_others_work() {
 }
 
 #[test]
-fn wrong_bytes_are_refused_and_thrown_away() {
-    for (manner, reason) in
-        [(Manner::Zeros, "but the published one is"), (Manner::TooMuch, "more than the 200000")]
-    {
+fn wrong_bytes_are_refused_and_removed() {
+    for (manner, reason) in [
+        (Manner::Zeros, "but the published one is"),
+        (Manner::TooMuch, "more than the expected 200000"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let message = format!("{:#}", get(&[&serve(manner)], folder.path()).unwrap_err());
         assert!(message.contains(reason) && message.contains("/data/set.bin"), "{message}");
@@ -146,17 +147,17 @@ fn wrong_bytes_are_refused_and_thrown_away() {
 }
 
 #[test]
-fn a_part_that_is_no_beginning_of_the_file_is_replaced() {
-    for rubbish in [70_000, 200_000, 300_000] {
+fn a_part_that_is_not_the_beginning_of_the_file_is_replaced() {
+    for wrong in [70_000, 200_000, 300_000] {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("set.bin.part"), vec![9; rubbish]).unwrap();
+        std::fs::write(folder.path().join("set.bin.part"), vec![9; wrong]).unwrap();
         let path = get(&[&serve(Manner::Good)], folder.path()).unwrap();
         assert_eq!(std::fs::read(path).unwrap(), contents());
     }
 }
 
 #[test]
-fn nobody_there_is_an_error_that_names_the_place() {
+fn a_server_that_does_not_respond_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -168,7 +169,7 @@ fn nobody_there_is_an_error_that_names_the_place() {
 }
 
 #[test]
-fn a_set_is_fetched_from_the_given_place_alone() {
+fn a_set_is_fetched_only_from_the_given_address() {
     let folder = tempfile::tempdir().unwrap();
     let server = serve(Manner::NotFound);
     let set = Set::named("mnist").unwrap();

@@ -1,18 +1,17 @@
-//! `images`: a folder with `train/CLASS/*` and `test/CLASS/*`, the classes being the names of the
+//! `images`: a folder with the files `train/CLASS/*` and `test/CLASS/*`. The classes are the names of the
 //! folders in alphabetical order.
 
-use super::content_hash::HashedImages;
-use super::decode::{self, Target};
-use super::official::Whole;
-use super::{Images, Shape, folder_cache};
+use super::Shape;
+use super::decode::{self, Header};
+use super::pixels::Sides;
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// The image files of a folder, sorted, and what else lies there.
+/// The image files of a folder in alphabetical order.
 #[derive(Debug)]
 pub struct Listing {
-    /// The folder.
+    /// Path of the folder.
     pub root: PathBuf,
     /// Class names.
     pub classes: Vec<String>,
@@ -20,60 +19,65 @@ pub struct Listing {
     pub train: Vec<(PathBuf, u16)>,
     /// Test files with their labels.
     pub test: Vec<(PathBuf, u16)>,
-    /// Number of files left out because their names do not end as those of images do.
+    /// Number of files that were ignored because their extension is not that of an image.
     pub others: usize,
 }
 
-/// Endings of the files that are read.
-const ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+/// Extensions of the files that are read.
+const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
-/// Lists the image files under `root`. Names that begin with a dot are passed over.
+/// Lists the image files in `root`. Names that start with a dot are ignored.
 ///
 /// # Errors
-/// When `train` or `test` is missing, they have not the same two or more classes, or a class has
-/// no image.
+/// When `train` or `test` is missing, when they have different classes or fewer than two, or when a
+/// class has no images.
 pub fn list(root: &Path) -> Result<Listing> {
-    let classes = class_names(&root.join("train"))?;
-    let of_test = class_names(&root.join("test"))?;
-    let lacks = |of: &[String], other: &[String]| of.iter().find(|c| !other.contains(c)).cloned();
-    if let Some(class) = lacks(&classes, &of_test) {
+    let classes = class_names(root, "train")?;
+    let test_classes = class_names(root, "test")?;
+    let missing = |of: &[String], other: &[String]| of.iter().find(|c| !other.contains(c)).cloned();
+    if let Some(class) = missing(&classes, &test_classes) {
         bail!("{}: class `{class}` of train/ has no folder in test/", root.display());
     }
-    if let Some(class) = lacks(&of_test, &classes) {
+    if let Some(class) = missing(&test_classes, &classes) {
         bail!("{}: class `{class}` of test/ has no folder in train/", root.display());
     }
     let (found, most) = (classes.len(), usize::from(u16::MAX));
-    ensure!(found >= 2, "{}: one class is nothing to tell apart", root.join("train").display());
-    ensure!(found <= most, "{}: {found} classes, but at most {most} work", root.display());
-    let (mut others, mut parts) = (0, Vec::new());
-    for part in ["train", "test"] {
-        let mut files = Vec::new();
-        for (label, class) in classes.iter().enumerate() {
-            let folder = root.join(part).join(class);
-            let (images, rest) = image_files(&folder)?;
-            ensure!(
-                !images.is_empty(),
-                "{} holds no image ({})",
-                folder.display(),
-                ENDINGS.map(|e| format!(".{e}")).join(", ")
-            );
-            others += rest;
-            files.extend(images.into_iter().map(|file| (file, label as u16)));
-        }
-        parts.push(files);
-    }
-    let (test, train) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
-    Ok(Listing { root: root.to_owned(), classes, train, test, others })
+    ensure!(
+        (2..=most).contains(&found),
+        "{}: need from 2 to {most} classes (one folder each), found {found}",
+        root.join("train").display()
+    );
+    let (train, train_others) = labelled_files(&root.join("train"), &classes)?;
+    let (test, test_others) = labelled_files(&root.join("test"), &classes)?;
+    Ok(Listing { root: root.to_owned(), classes, train, test, others: train_others + test_others })
 }
 
-/// Entries of a folder but for hidden ones, sorted by name.
+/// Files of all classes with their labels, and the number of files that were ignored.
+fn labelled_files(split: &Path, classes: &[String]) -> Result<(Vec<(PathBuf, u16)>, usize)> {
+    let (mut files, mut others) = (Vec::new(), 0);
+    for (label, class) in classes.iter().enumerate() {
+        let folder = split.join(class);
+        let (images, ignored) = image_files(&folder)?;
+        ensure!(
+            !images.is_empty(),
+            "{} has no images ({})",
+            folder.display(),
+            EXTENSIONS.map(|extension| format!(".{extension}")).join(", ")
+        );
+        others += ignored;
+        files.extend(images.into_iter().map(|file| (file, label as u16)));
+    }
+    Ok((files, others))
+}
+
+/// Entries of a folder except hidden ones, sorted by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let reading = || format!("cannot read the folder {}", folder.display());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(reading)? {
         let path = entry.with_context(reading)?.path();
         let name = path.file_name().unwrap_or_default().to_str();
-        let Some(name) = name else { bail!("{} has a name that is not UTF-8", path.display()) };
+        let Some(name) = name else { bail!("the name of {} is not UTF-8", path.display()) };
         if !name.starts_with('.') {
             paths.push(path);
         }
@@ -82,110 +86,88 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn class_names(folder: &Path) -> Result<Vec<String>> {
-    let folders = entries(folder)?.into_iter().filter(|path| path.is_dir());
+fn class_names(root: &Path, split: &str) -> Result<Vec<String>> {
+    let folder = root.join(split);
+    ensure!(
+        folder.is_dir() || !root.is_dir(),
+        "cannot read the folder {}: images are expected in train/CLASS/ and test/CLASS/ of {}",
+        folder.display(),
+        root.display()
+    );
+    let folders = entries(&folder)?.into_iter().filter(|path| path.is_dir());
     let name = |path: PathBuf| path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
     Ok(folders.filter_map(name).collect())
 }
 
 fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let is_image = |path: &PathBuf| {
-        let ending = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
-        ending.is_some_and(|e| ENDINGS.contains(&e.as_str())) && path.is_file()
+        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
+        extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) && path.is_file()
     };
     let (images, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(is_image);
     Ok((images, others.len()))
 }
 
-/// Reads a folder of images at `size` rows and columns, or at their own size if that is the same
-/// for all. The result is kept in `cache` (a folder) and used again until a file changes.
-///
-/// Images are grey if every file is, else red, green and blue; transparency is dropped.
+/// Shape of the images at `size` rows and columns, or at their own size if that is the same for all, and
+/// the number of classes. Reads only the headers of the files.
 ///
 /// # Errors
-/// As for [`list`]; when a file cannot be decoded, or sizes differ and no size is given.
-pub fn read(root: &Path, size: Option<usize>, cache: Option<&Path>) -> Result<Whole> {
-    let listing = list(root)?;
-    let key = folder_cache::key(&listing, size)?;
-    let path = cache.map(|folder| folder.join(format!("images-{}.cache", &key[..16])));
-    if let Some(whole) = path.as_ref().and_then(|path| folder_cache::read(path, &key)) {
-        return Ok(whole);
-    }
-    let mut whole = decode_all(&listing, size)?;
-    if listing.others > 0 {
-        whole.notes.push(format!("{} files that are no images were left out", listing.others));
-    }
-    if let Some(path) = path
-        && let Err(error) = folder_cache::write(&path, &key, &whole)
-    {
-        // The images are there; only the next start will be slow again.
-        whole.notes.push(format!("the decoded images could not be kept: {error:#}"));
-    }
-    Ok(whole)
-}
-
-/// Shape of the images that [`read`] will give, and the number of classes, from the files' headers.
-///
-/// # Errors
-/// As for [`list`]; when a header cannot be read, or sizes differ and no size is given.
+/// As for [`list`] and [`shape`].
 pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
     let listing = list(root)?;
     Ok((shape(&listing, size)?, listing.classes.len()))
 }
 
-/// Class names, by the folders of training images.
+/// Shape of the listed images at `size` rows and columns, or at their own size: grey if all files are
+/// grey, otherwise three channels.
 ///
 /// # Errors
-/// When they cannot be read.
-pub fn classes(root: &Path) -> Result<Vec<String>> {
-    class_names(&root.join("train"))
-}
-
-fn heads(listing: &Listing) -> Result<Vec<decode::Head>> {
+/// When a header cannot be read, or sizes differ and `size` is `None`.
+pub fn shape(listing: &Listing, size: Option<usize>) -> Result<Shape> {
     let files = listing.train.par_iter().chain(&listing.test);
-    files.map(|(path, _)| decode::head(path)).collect()
-}
-
-fn shape(listing: &Listing, size: Option<usize>) -> Result<Shape> {
-    let heads = heads(listing)?;
-    let channels = if heads.iter().all(|head| head.grey) { 1 } else { 3 };
+    let headers: Vec<Header> =
+        files.map(|(path, _)| decode::header(path)).collect::<Result<_>>()?;
+    let channels = if headers.iter().all(|header| header.is_grey) { 1 } else { 3 };
     if let Some(size) = size {
         return Ok(Shape { channels, height: size, width: size });
     }
-    let decode::Head { height, width, .. } = heads[0];
-    for ((path, _), head) in listing.train.iter().chain(&listing.test).zip(&heads) {
+    let Sides { height, width } = headers[0].sides;
+    for ((path, _), header) in listing.train.iter().chain(&listing.test).zip(&headers) {
         ensure!(
-            (head.height, head.width) == (height, width),
-            "{} has {}×{} pixels, but {} has {width}×{height}: give data.size to resize them",
+            header.sides == headers[0].sides,
+            "{} has {}×{} pixels, but {} has {width}×{height}: set data.size to resize all images",
             path.display(),
-            head.width,
-            head.height,
+            header.sides.width,
+            header.sides.height,
             listing.train[0].0.display()
         );
     }
     Ok(Shape { channels, height, width })
 }
 
-fn decode_all(listing: &Listing, size: Option<usize>) -> Result<Whole> {
-    let target = Target { shape: shape(listing, size)?, resize: size };
-    let (train, test) = (decode_part(&listing.train, target)?, decode_part(&listing.test, target)?);
-    Ok(Whole { classes: listing.classes.clone(), train, test, notes: Vec::new() })
-}
-
-/// Decodes files side by side. Their keys come from the files' bytes, so that the choice of a
-/// subset is the same at every size.
-fn decode_part(files: &[(PathBuf, u16)], target: Target) -> Result<HashedImages> {
-    let decoded: Vec<(Vec<u8>, u64)> = files
-        .par_iter()
-        .map(|(path, label)| decode::decode(path, *label, target))
-        .collect::<Result<_>>()?;
-    let mut pixels = Vec::with_capacity(files.len() * target.shape.len());
-    decoded.iter().for_each(|(image, _)| pixels.extend_from_slice(image));
-    let keys = decoded.iter().map(|(_, key)| *key).collect();
-    let labels = files.iter().map(|(_, label)| *label).collect();
-    Ok(HashedImages { images: Images { shape: target.shape, pixels, labels }, keys })
+/// Class names: the names of the folders of training images.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn classes(root: &Path) -> Result<Vec<String>> {
+    class_names(root, "train")
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_class_and_a_folder_without_classes_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let fails = || format!("{:#}", list(folder.path()).unwrap_err());
+        let message = fails();
+        assert!(message.contains("expected in train/CLASS/ and test/CLASS/"), "{message}");
+        for split in ["train", "test"] {
+            std::fs::create_dir_all(folder.path().join(split).join("cat")).unwrap();
+        }
+        let message = fails();
+        assert!(message.contains("train: need from 2 to 65535 classes"), "{message}");
+        assert!(message.ends_with("found 1"), "{message}");
+    }
+}

@@ -2,7 +2,7 @@
 //! big-endian 32-bit numbers, then bytes. (Format: yann.lecun.com/exdb/mnist.)
 
 use super::Shape;
-use super::fault::{Fault, Kind};
+use super::file_error::{FileError, FileErrorKind};
 use super::files::check_length;
 use std::path::Path;
 
@@ -11,61 +11,68 @@ pub const IMAGE_HEADER: usize = 16;
 /// Bytes before the first label.
 pub const LABEL_HEADER: usize = 8;
 
-/// Magic number of a file of images, and what it says.
-pub const IMAGES: (u32, &str) = (0x0803, "images of bytes");
-/// Magic number of a file of labels, and what it says.
-pub const LABELS: (u32, &str) = (0x0801, "labels of bytes");
-/// What the numbers of a header count.
+/// The first four bytes of an IDX file.
+#[derive(Clone, Copy, Debug)]
+pub struct Magic {
+    number: u32,
+    meaning: &'static str,
+}
+
+/// Magic number of a file of images.
+pub const IMAGES: Magic = Magic { number: 0x0803, meaning: "images of bytes" };
+/// Magic number of a file of labels.
+pub const LABELS: Magic = Magic { number: 0x0801, meaning: "labels of bytes" };
+/// Meaning of the numbers after the magic number.
 const FIELDS: [&str; 3] = ["items", "rows", "columns"];
 
-/// Checks the magic number, and that the numbers after it are those `expected` (number of items,
-/// rows, columns; as many as are given).
+/// Checks the magic number and the numbers after it: items, rows, columns, as many as are expected.
 ///
 /// # Errors
-/// A [`Fault`] at the first number that is missing or another.
+/// A [`FileError`] at the first number that is missing or wrong.
 pub fn check_header(
     file: &Path,
     bytes: &[u8],
-    (magic, what): (u32, &'static str),
+    magic: Magic,
     expected: &[u64],
-) -> Result<(), Fault> {
+) -> Result<(), FileError> {
     match word(bytes, 0) {
-        None if bytes.is_empty() => return Err(Fault::new(file, 0, Kind::Empty)),
+        None if bytes.is_empty() => return Err(FileError::new(file, 0, FileErrorKind::Empty)),
         None => return Err(truncated(file, bytes, 4)),
-        Some(found) if found != magic => {
-            return Err(Fault::new(file, 0, Kind::Magic { found, expected: magic, what }));
+        Some(found) if found != magic.number => {
+            let Magic { number: expected, meaning } = magic;
+            return Err(FileError::new(file, 0, FileErrorKind::Magic { found, expected, meaning }));
         }
         Some(_) => {}
     }
-    for (place, (expected, what)) in expected.iter().copied().zip(FIELDS).enumerate() {
-        let offset = 4 + 4 * place;
+    for (index, (expected, field)) in expected.iter().copied().zip(FIELDS).enumerate() {
+        let offset = 4 + 4 * index;
         let Some(found) = word(bytes, offset).map(u64::from) else {
             return Err(truncated(file, bytes, offset as u64 + 4));
         };
         if found != expected {
-            let kind = Kind::Header { what, found, expected };
-            return Err(Fault::new(file, offset as u64, kind));
+            let kind = FileErrorKind::Header { field, found, expected };
+            return Err(FileError::new(file, offset as u64, kind));
         }
     }
     Ok(())
 }
 
-/// What a file of images holds: its grey images' shape, and their pixels.
+/// Contents of a file of grey images: their shape and pixels.
 pub type ParsedImages<'a> = (Shape, &'a [u8]);
 
-/// Reads a file of images. `bytes` are the whole file, unzipped; nothing is copied.
+/// Parses a file of images. `bytes` are the whole file, decompressed; they are not copied.
 ///
 /// # Errors
-/// A [`Fault`] when the magic number is another, or the sizes in the header and the file's own
-/// differ. `file` is for the message only.
-pub fn parse_images<'a>(file: &Path, bytes: &'a [u8]) -> Result<ParsedImages<'a>, Fault> {
+/// A [`FileError`] when the magic number is wrong, or the length of the file is not that of its header.
+/// `file` is used in the message only.
+pub fn parse_images<'a>(file: &Path, bytes: &'a [u8]) -> Result<ParsedImages<'a>, FileError> {
     check_header(file, bytes, IMAGES, &[])?;
     let [count, height, width] =
         [4, 8, 12].map(|offset| word(bytes, offset).map(u64::from)).map(Option::unwrap_or_default);
     if bytes.len() < IMAGE_HEADER {
         return Err(truncated(file, bytes, IMAGE_HEADER as u64));
     }
-    // Three 32-bit numbers may multiply to more than 64 bits: such a file does not exist.
+    // The product of three 32-bit numbers may exceed 64 bits; such a file does not exist.
     let expected = count
         .checked_mul(height)
         .and_then(|n| n.checked_mul(width))
@@ -76,11 +83,11 @@ pub fn parse_images<'a>(file: &Path, bytes: &'a [u8]) -> Result<ParsedImages<'a>
     Ok((shape, &bytes[IMAGE_HEADER..]))
 }
 
-/// Reads a file of labels, likewise; each must be below `classes`.
+/// Parses a file of labels, likewise; each must be less than `classes`.
 ///
 /// # Errors
-/// A [`Fault`] as for images, or at the first label that is no class.
-pub fn parse_labels<'a>(file: &Path, bytes: &'a [u8], classes: u8) -> Result<&'a [u8], Fault> {
+/// A [`FileError`] as for images, or at the first label that is not a class.
+pub fn parse_labels<'a>(file: &Path, bytes: &'a [u8], classes: u8) -> Result<&'a [u8], FileError> {
     check_header(file, bytes, LABELS, &[])?;
     let Some(count) = word(bytes, 4) else {
         return Err(truncated(file, bytes, LABEL_HEADER as u64));
@@ -90,14 +97,14 @@ pub fn parse_labels<'a>(file: &Path, bytes: &'a [u8], classes: u8) -> Result<&'a
     match labels.iter().position(|label| *label >= classes) {
         None => Ok(labels),
         Some(at) => {
-            let kind = Kind::Label { found: labels[at], last: classes.saturating_sub(1) };
-            Err(Fault::new(file, (LABEL_HEADER + at) as u64, kind))
+            let kind = FileErrorKind::Label { found: labels[at], last: classes.saturating_sub(1) };
+            Err(FileError::new(file, (LABEL_HEADER + at) as u64, kind))
         }
     }
 }
 
-fn truncated(file: &Path, bytes: &[u8], expected: u64) -> Fault {
-    Fault::new(file, bytes.len() as u64, Kind::Truncated { expected })
+fn truncated(file: &Path, bytes: &[u8], expected: u64) -> FileError {
+    FileError::new(file, bytes.len() as u64, FileErrorKind::Truncated { expected })
 }
 
 fn word(bytes: &[u8], offset: usize) -> Option<u32> {
@@ -124,15 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_message() {
+    fn each_error_has_its_message() {
         let images = |bytes: &[u8]| parse_images(Path::new("f"), bytes).unwrap_err().to_string();
         assert_eq!(images(b""), "f: byte 0: the file is empty");
-        assert!(images(&[0, 0, 8]).contains("byte 3: the file ends here, but 4 bytes"));
+        assert!(images(&[0, 0, 8]).contains("byte 3: the file ends here, but should have 4 bytes"));
         assert!(images(&header(&[0x803, 1], &[])).contains("byte 8: the file ends here"));
         let labels_instead = images(&header(&[0x801, 1], &[0]));
-        assert!(labels_instead.contains("is 0x00000801, but 0x00000803 (images"));
+        assert!(labels_instead.contains("is 0x00000801, expected 0x00000803 (images"));
         assert!(images(&header(&[0x803, 2, 1, 1], &[0])).contains("byte 17: the file ends here"));
-        assert!(images(&header(&[0x803, 1, 1, 1], &[0, 0])).contains("byte 17: the file goes on"));
+        assert!(
+            images(&header(&[0x803, 1, 1, 1], &[0, 0])).contains("byte 17: the file continues")
+        );
         let huge = images(&header(&[0x803, u32::MAX, u32::MAX, u32::MAX], &[0]));
         assert!(huge.contains("byte 17: the file ends here"), "{huge}");
         let labels =
@@ -142,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_header_of_another_set_is_told() {
+    fn a_header_of_another_set_is_reported() {
         let bytes = header(&[0x803, 10_000, 28, 27], &[]);
         let fails = |expected: &[u64]| {
             check_header(Path::new("f"), &bytes, IMAGES, expected).unwrap_err().to_string()
         };
         let fewer = fails(&[60_000, 28, 28]);
-        assert!(fewer.contains("byte 4: the header says 10000 items, but this set has 60000"));
+        assert!(fewer.contains("byte 4: the header says 10000 items, but this data set has 60000"));
         assert!(fails(&[10_000, 28, 28]).contains("byte 12: the header says 27 columns"));
     }
 

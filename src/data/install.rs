@@ -1,7 +1,6 @@
-//! From a downloaded or given file to a set in a data folder.
+//! Importing downloaded files into a data folder.
 
 use super::catalogue::{SETS, Set};
-use super::content_hash::hex;
 use super::{files, mosaic, verify};
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
@@ -10,15 +9,15 @@ use std::fs::File;
 use std::io::{Read, copy};
 use std::path::{Path, PathBuf};
 
-/// More than the archive of any known set unpacks to.
+/// Limit in bytes for the contents of an archive; all known archives are smaller.
 const LARGEST_ARCHIVE: u64 = 1 << 29;
 
-/// Takes a file of any known set (the archive of a CIFAR set, an IDX file, zipped or not, or a
-/// mosaic of a file of CIFAR-10) into its folder under `target`. What it is is told from its
-/// contents, not from its name, but for mosaics.
+/// Imports a file of any known set into its folder in `target`: the archive of a CIFAR set, an IDX file,
+/// gzipped or not, or a mosaic of a file of CIFAR-10. The set is recognised by the contents of the file;
+/// only mosaics are recognised by their name. Returns the set, and the path of what was written.
 ///
 /// # Errors
-/// When it is no file of a known set, or damaged; nothing is changed then.
+/// When the file belongs to no known set or is damaged; nothing is changed then.
 pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     let opening = || format!("cannot read {}", file.display());
     let mut start = Vec::new();
@@ -28,21 +27,21 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
         .read_to_end(&mut start)
         .with_context(opening)?;
     ensure!(!start.is_empty(), "{}: byte 0: the file is empty", file.display());
-    let zipped = start == files::GZIP_MAGIC;
+    let is_gzip = start == files::GZIP_MAGIC;
     let opened = File::open(file).with_context(opening)?;
     let mut head = Vec::new();
-    if zipped {
+    if is_gzip {
         let head_of = GzDecoder::new(opened).take(4).read_to_end(&mut head);
-        head_of.with_context(|| format!("{} is not a sound gzip file", file.display()))?;
+        head_of.with_context(|| format!("{} is not a valid gzip file", file.display()))?;
     } else {
         opened.take(12).read_to_end(&mut head).with_context(opening)?;
     }
     match head[..] {
         _ if mosaic::is_webp(&head) => mosaic::import(file, target),
-        [0, 0, 8, 1 | 3, ..] => import_idx(file, zipped, target),
-        _ if zipped => import_archive(file, target),
+        [0, 0, 8, 1 | 3, ..] => import_idx(file, is_gzip, target),
+        _ if is_gzip => import_archive(file, target),
         _ => bail!(
-            "{}: byte 0: neither an IDX file nor a .tar.gz, nor a mosaic (WebP); known are {}",
+            "{}: byte 0: this is not an IDX file, a .tar.gz or a mosaic (WebP); known files are {}",
             file.display(),
             known_names()
         ),
@@ -51,47 +50,47 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
 
 fn known_names() -> String {
     let names = SETS.iter().flat_map(|set| set.downloads).map(|download| download.name);
-    // MNIST and Fashion-MNIST share their names.
+    // The files of MNIST and Fashion-MNIST have the same names.
     let mut names: Vec<_> = names.collect();
     names.sort_unstable();
     names.dedup();
     names.join(", ")
 }
 
-fn import_idx(file: &Path, zipped: bool, target: &Path) -> Result<(&'static Set, PathBuf)> {
+fn import_idx(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set, PathBuf)> {
     let largest = SETS.iter().flat_map(|set| set.files).filter(|f| f.is_idx()).map(|f| f.size());
     let largest = largest.max().unwrap_or(0);
     let size = std::fs::metadata(file)?.len();
-    ensure!(size <= 2 * largest, "{}: too large for any known IDX file", file.display());
+    ensure!(size <= 2 * largest, "{}: the file is larger than all known IDX files", file.display());
     let raw = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let sum = if zipped {
-        hex(&Md5::digest(files::gunzip(file, &raw, largest)?))
+    let sum = if is_gzip {
+        hex::encode(Md5::digest(files::gunzip(file, &raw, largest)?))
     } else {
-        hex(&Md5::digest(&raw))
+        hex::encode(Md5::digest(&raw))
     };
     for set in &SETS {
         if let Some(found) = set.files.iter().find(|f| f.unzipped_md5 == Some(sum.as_str())) {
             let folder = target.join(set.folders[0]);
-            make_folder(&folder)?;
-            let path = folder.join(format!("{}{}", found.name, if zipped { ".gz" } else { "" }));
+            files::create_folder(&folder)?;
+            let path = folder.join(format!("{}{}", found.name, if is_gzip { ".gz" } else { "" }));
             fathom_base::write_atomically(&path, &raw)?;
             return Ok((set, path));
         }
     }
     bail!(
-        "{}: an IDX file of no known set (unzipped, its MD5 is {sum}): damaged, or another",
+        "{}: this IDX file belongs to no known set or is damaged (MD5 after decompression: {sum})",
         file.display()
     )
 }
 
 fn import_archive(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
-    make_folder(target)?;
+    files::create_folder(target)?;
     let scratch = tempfile::Builder::new().prefix(".unpacking-").tempdir_in(target);
     let scratch = scratch.with_context(|| format!("cannot write to {}", target.display()))?;
     let set = unpack(file, scratch.path())?;
     verify::ensure_right(set, scratch.path()).with_context(|| format!("{}", file.display()))?;
     let folder = target.join(set.folders[0]);
-    make_folder(&folder)?;
+    files::create_folder(&folder)?;
     for data in set.files {
         let (from, to) = (scratch.path().join(data.name), folder.join(data.name));
         std::fs::rename(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
@@ -99,9 +98,9 @@ fn import_archive(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)>
     Ok((set, folder))
 }
 
-/// Unpacks the files of the set that `archive` holds; all else in it is passed over.
+/// Unpacks the files of the set in `archive`; other files in it are ignored.
 fn unpack(archive: &Path, folder: &Path) -> Result<&'static Set> {
-    let damaged = || format!("{}: a damaged .tar.gz", archive.display());
+    let damaged = || format!("{}: the .tar.gz is damaged", archive.display());
     let opened =
         File::open(archive).with_context(|| format!("cannot read {}", archive.display()))?;
     let mut tar = tar::Archive::new(GzDecoder::new(opened).take(LARGEST_ARCHIVE));
@@ -109,10 +108,10 @@ fn unpack(archive: &Path, folder: &Path) -> Result<&'static Set> {
     for entry in tar.entries().with_context(damaged)? {
         let mut entry = entry.with_context(damaged)?;
         let path = entry.path().with_context(damaged)?.into_owned();
-        // Only the last part of the name is used: nothing is written outside the folder.
+        // Only the last component of the name is used, so nothing is written outside the folder.
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let holds = |set: &&Set| set.files.iter().any(|f| f.name == name && !f.is_idx());
-        let Some(owner) = set.or_else(|| SETS.iter().find(holds)) else { continue };
+        let has_file = |set: &&Set| set.files.iter().any(|f| f.name == name && !f.is_idx());
+        let Some(owner) = set.or_else(|| SETS.iter().find(has_file)) else { continue };
         let Some(file) = owner.files.iter().find(|f| f.name == name) else { continue };
         set = Some(owner);
         let (inside, size) = (archive.join(&path), entry.size());
@@ -124,17 +123,9 @@ fn unpack(archive: &Path, folder: &Path) -> Result<&'static Set> {
         files::check_length(&inside, copied, file.size())?;
     }
     let Some(set) = set else {
-        bail!("{} holds no file of CIFAR-10 or CIFAR-100 in the binary version", archive.display())
+        bail!("{} has no file of CIFAR-10 or CIFAR-100 in the binary version", archive.display())
     };
     Ok(set)
-}
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// When that is not allowed, naming it.
-pub fn make_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -148,7 +139,7 @@ mod tests {
         std::fs::write(&file, contents).unwrap();
         let message = format!("{:#}", import(&file, &folder.path().join("data")).err().unwrap());
         let left = std::fs::read_dir(folder.path().join("data")).map_or(0, Iterator::count);
-        assert_eq!(left, 0, "a refused file must leave nothing behind");
+        assert_eq!(left, 0, "a refused file must leave no files");
         message
     }
 
@@ -168,21 +159,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_known_file_is_refused_with_a_reason() {
+    fn an_unknown_file_is_refused_with_a_reason() {
         assert!(attempt(b"").contains("byte 0: the file is empty"));
-        assert!(attempt(b"hello").contains("neither an IDX file nor a .tar.gz, nor"));
-        assert!(attempt(&[0x1f, 0x8b, 1, 2]).contains("not a sound gzip file"));
+        assert!(attempt(b"hello").contains("this is not an IDX file, a .tar.gz or"));
+        assert!(attempt(&[0x1f, 0x8b, 1, 2]).contains("not a valid gzip file"));
         let idx = [0, 0, 8, 1, 0, 0, 0, 1, 5];
-        assert!(attempt(&zip(&idx)).contains("an IDX file of no known set"));
-        assert!(attempt(&idx).contains("an IDX file of no known set"));
+        assert!(attempt(&zip(&idx)).contains("belongs to no known set"));
+        assert!(attempt(&idx).contains("belongs to no known set"));
         let other = attempt(&zip(&tar("cifar-10-batches-py/data_batch_1", b"x")));
-        assert!(other.contains("holds no file of CIFAR-10 or CIFAR-100"), "{other}");
+        assert!(other.contains("has no file of CIFAR-10 or CIFAR-100"), "{other}");
         let short = attempt(&zip(&tar("a/train.bin", b"abc")));
         assert!(short.contains("a/train.bin: byte 3: the file ends here"), "{short}");
         let mut cut = zip(&tar("a/data_batch_1.bin", &vec![0; 30_730_000]));
         cut.truncate(cut.len() / 2);
-        assert!(attempt(&cut).contains("a damaged .tar.gz"), "{}", attempt(&cut));
+        assert!(attempt(&cut).contains("the .tar.gz is damaged"), "{}", attempt(&cut));
         let lacking = attempt(&zip(&tar("a/data_batch_1.bin", &vec![0; 30_730_000])));
-        assert!(lacking.contains("lacks data_batch_2.bin"), "{lacking}");
+        assert!(lacking.contains("data_batch_2.bin is missing in"), "{lacking}");
     }
 }

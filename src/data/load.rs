@@ -1,76 +1,106 @@
-//! From a request to a data set ready for training.
+//! From a request to a data set that is ready for training.
 
 use super::catalogue::Set;
-use super::content_hash::{HashedImages, digest, hex};
-use super::official::{self, Whole};
-use super::resize::resize;
-use super::stored::{self, Gallery, Stored};
-use super::subset::choose;
-use super::{Dataset, Images, Request, Shape, Source, Split, folder, locate};
+use super::content_hash::digest;
+use super::stored::{self, Gallery, Store, Stored};
+use super::subset::Subset;
+use super::{
+    Dataset, FullDataset, HashedImages, Images, Request, Shape, Source, Split, locate, official,
+    resize, shapes,
+};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Loads, checks, chooses and resizes what `request` asks for. Files are looked for in `data_dir`,
-/// `FATHOM_DATA` and the cache folder.
+/// Loads the data set of a request: reads and checks it, selects the subset, and resizes the images. Files
+/// are searched in `data_dir`, `FATHOM_DATA` and the cache folder.
 ///
-/// The same request gives the same bytes on every machine, whatever the order of the records in
-/// the files and the number of threads. Images that were decoded once for all (`short_side`) are used
-/// as long as no file came or went; [`prepare`] looks at each of them.
+/// The same request gives the same bytes on every machine, independent of the order of the records in
+/// the files and of the number of threads. Stored images (`short_side`) are used as long as no file is
+/// added or removed; [`prepare`] checks every file.
 ///
 /// # Errors
-/// When the set is missing (naming the folders searched and the commands to get it), damaged or
-/// mislabelled (naming file and offset), or smaller than the request.
+/// When the set is missing (the message names the folders that were searched and the commands to get
+/// it), when it is damaged (the message names file and offset), or when it has fewer images than
+/// requested.
 pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
     ensure!(request.size != Some(0), "size = 0: images need at least one row");
     match (request.source, request.short_side) {
-        (Source::Shapes, _) => super::shapes::load(request),
+        (Source::Shapes, _) => shapes::load(request),
         (Source::Images, Some(short)) => {
-            let (root, cache) = places(request, short, data_dir)?;
+            let StoredFolder { root, cache, size } = StoredFolder::find(request, short, data_dir)?;
             let gallery = match Gallery::open(&root, short, &cache)? {
                 Some(gallery) => gallery,
                 None => stored::build(&root, short, &cache, &|_, _| {})?,
             };
-            choose_stored(gallery, request, short)
+            select_stored(gallery, request, short, size)
         }
-        _ => finish(read_whole(request, data_dir)?, request),
+        (
+            Source::Cifar10
+            | Source::Cifar100
+            | Source::Mnist
+            | Source::FashionMnist
+            | Source::Images,
+            _,
+        ) => select(read_full(request, data_dir)?, request),
     }
 }
 
-/// Sees that [`load`] will succeed. Images that stay in files are decoded, where they were not;
-/// `told` hears how many of how many are, from several threads.
+/// Checks that [`load`] will succeed, and decodes images that stay in files if necessary. `progress` is
+/// called from several threads with the number of images that are decoded and of all images.
 ///
 /// # Errors
 /// As for [`load`].
 pub fn prepare(
     request: &Request,
     data_dir: Option<&Path>,
-    told: &(dyn Fn(usize, usize) + Sync),
+    progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<()> {
     if let (Source::Images, Some(short)) = (request.source, request.short_side) {
-        let (root, cache) = places(request, short, data_dir)?;
-        stored::build(&root, short, &cache, told)?;
+        let folder = StoredFolder::find(request, short, data_dir)?;
+        stored::build(&folder.root, short, &folder.cache, progress)?;
     }
     load(request, data_dir).map(drop)
 }
 
-/// The folder of images, and the one for decoded ones.
-fn places(request: &Request, short: usize, data_dir: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
-    let size = request.size.context("data.short_side needs data.size: what a net sees")?;
-    ensure!(size > 0 && short >= size, "short_side = {short}: no less than size = {size}, above 0");
-    let path = request.path.as_deref().context("data.path is missing")?;
-    let cache =
-        locate::cache_folder().context("no folder for decoded images: set XDG_CACHE_HOME")?;
-    Ok((locate::image_folder(path, data_dir)?, cache))
+/// A folder of images that stays in files.
+struct StoredFolder {
+    root: PathBuf,
+    /// The folder for stores.
+    cache: PathBuf,
+    /// Rows and columns of the net's input.
+    size: usize,
 }
 
-/// Cuts stored images to what was asked for.
-fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Dataset> {
+impl StoredFolder {
+    fn find(request: &Request, short: usize, data_dir: Option<&Path>) -> Result<Self> {
+        let size =
+            request.size.context("data.short_side needs data.size, the size of the crops")?;
+        ensure!(size > 0, "size = 0: images need at least one row");
+        ensure!(short >= size, "short_side = {short}: must be at least size = {size}");
+        let path = request.path.as_deref().context(PATH_MISSING)?;
+        let cache = locate::cache_folder()
+            .context("no folder for decoded images: set XDG_CACHE_HOME or HOME")?;
+        Ok(Self { root: locate::image_folder(path, data_dir)?, cache, size })
+    }
+}
+
+/// The error of a request for `images` without a folder.
+pub(super) const PATH_MISSING: &str =
+    "data.path is missing: set it to the folder of the images, with train/CLASS/ and test/CLASS/";
+
+/// Selects the subset of stored images that was requested.
+fn select_stored(
+    gallery: Gallery,
+    request: &Request,
+    short: usize,
+    size: usize,
+) -> Result<Dataset> {
     let Gallery { classes, labels: [train_labels, test_labels], stores } = gallery;
     let [train, test] = stores.map(Arc::new);
-    // Keys alone tell the images apart.
-    let keyed = |store: &Arc<stored::Store>, labels: Vec<u16>| HashedImages {
+    // The keys alone order the images; the pixels are not needed.
+    let hashed = |store: &Store, labels: Vec<u16>| HashedImages {
         images: Images {
             shape: Shape { channels: 0, height: 0, width: 0 },
             pixels: Vec::new(),
@@ -78,13 +108,12 @@ fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Da
         },
         keys: (0..store.len()).map(|index| store.key(index)).collect(),
     };
-    let (all, tests) = (keyed(&train, train_labels), keyed(&test, test_labels));
-    let size = request.size.unwrap_or(short);
-    let choice = choose(&all, &tests, classes.len(), request)
-        .with_context(|| format!("data source {:?}", request.source))?;
+    let (hashed_train, hashed_test) = (hashed(&train, train_labels), hashed(&test, test_labels));
+    let subset = Subset::select(&hashed_train, &hashed_test, classes.len(), request)
+        .with_context(|| format!("data.source = \"{}\"", request.source))?;
     let mut sum = Sha256::new();
     sum.update(format!("{short} {size}"));
-    let mut cut = |store: &Arc<stored::Store>, from: &HashedImages, indices: Vec<u32>| {
+    let mut split = |store: &Arc<Store>, from: &HashedImages, indices: Vec<u32>| {
         let labels: Vec<u16> = indices.iter().map(|i| from.images.labels[*i as usize]).collect();
         sum.update((indices.len() as u64).to_le_bytes());
         for (index, label) in indices.iter().zip(&labels) {
@@ -94,46 +123,44 @@ fn choose_stored(gallery: Gallery, request: &Request, short: usize) -> Result<Da
         Split::Stored(Stored::new(Arc::clone(store), indices, labels, size))
     };
     let (train, validation, test) = (
-        cut(&train, &all, choice.train),
-        cut(&train, &all, choice.validation),
-        cut(&test, &tests, choice.test),
+        split(&train, &hashed_train, subset.train),
+        split(&train, &hashed_train, subset.validation),
+        split(&test, &hashed_test, subset.test),
     );
-    let sha256 = hex(&sum.finalize());
+    let sha256 = hex::encode(sum.finalize());
     Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
 }
 
-/// Reads a whole set from files, at its own size (`images`: at the size asked for).
+/// Reads all images of a set from files, at their own size (`images`: at the requested size).
 ///
 /// # Errors
 /// As for [`load`].
-pub fn read_whole(request: &Request, data_dir: Option<&Path>) -> Result<Whole> {
+pub fn read_full(request: &Request, data_dir: Option<&Path>) -> Result<FullDataset> {
     match Set::of(request.source) {
         Some(set) => official::read(set, &locate::locate(set, data_dir)?),
         None => {
-            let path = request.path.as_deref();
-            let path =
-                path.context("data.path is missing: `images` needs the folder they are in")?;
+            let path = request.path.as_deref().context(PATH_MISSING)?;
             let cache = locate::cache_folder();
-            folder::read(&locate::image_folder(path, data_dir)?, request.size, cache.as_deref())
+            stored::read(&locate::image_folder(path, data_dir)?, request.size, cache.as_deref())
         }
     }
 }
 
-/// Cuts a whole set to what was asked for.
-fn finish(whole: Whole, request: &Request) -> Result<Dataset> {
-    let choice = choose(&whole.train, &whole.test, whole.classes.len(), request)
-        .with_context(|| format!("data source {:?}", request.source))?;
-    let cut = |images: &Images, indices: &[u32]| {
-        let chosen = images.select(indices);
+/// Selects the subset of images that was requested, and resizes it.
+fn select(full: FullDataset, request: &Request) -> Result<Dataset> {
+    let subset = Subset::select(&full.train, &full.test, full.classes.len(), request)
+        .with_context(|| format!("data.source = \"{}\"", request.source))?;
+    let split = |images: &Images, indices: &[u32]| {
+        let selected = images.select(indices);
         match request.size {
-            Some(size) => resize(chosen, size),
-            None => chosen,
+            Some(size) => resize(selected, size),
+            None => selected,
         }
     };
-    let train = cut(&whole.train.images, &choice.train);
-    let validation = cut(&whole.train.images, &choice.validation);
-    let test = cut(&whole.test.images, &choice.test);
+    let train = split(&full.train.images, &subset.train);
+    let validation = split(&full.train.images, &subset.validation);
+    let test = split(&full.test.images, &subset.test);
     let sha256 = digest(&[&train, &validation, &test]);
     let [train, validation, test] = [train, validation, test].map(Split::from);
-    Ok(Dataset { classes: whole.classes, train, validation, test, sha256, notes: whole.notes })
+    Ok(Dataset { classes: full.classes, train, validation, test, sha256, notes: full.notes })
 }

@@ -1,10 +1,10 @@
-//! Where data sets are looked for, and where they are put.
+//! Folders in which data sets are searched, and to which they are downloaded.
 
 use super::catalogue::{DataFile, Set};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Folders to search, in order: the one given (`--data-dir`), `FATHOM_DATA`, and the cache folder.
+/// The folders that are searched, in this order: `data_dir`, `FATHOM_DATA`, and the cache folder.
 pub fn search_folders(data_dir: Option<&Path>) -> Vec<PathBuf> {
     let from_environment = std::env::var_os("FATHOM_DATA").filter(|f| !f.is_empty());
     let given = data_dir.map(Path::to_owned);
@@ -18,40 +18,42 @@ pub fn search_folders(data_dir: Option<&Path>) -> Vec<PathBuf> {
     folders
 }
 
-/// `$XDG_CACHE_HOME/fathom`, or `~/.cache/fathom`; none without a home.
+/// `$XDG_CACHE_HOME/fathom`, or `~/.cache/fathom`; `None` without a home folder.
 pub fn cache_folder() -> Option<PathBuf> {
-    // The XDG specification tells programs to ignore relative paths.
+    // The XDG specification requires that relative paths are ignored.
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(cache.join("fathom"))
 }
 
-/// Where new files go: the first of the searched folders.
+/// The folder for downloads and imports: the first of the folders that are searched.
 ///
 /// # Errors
-/// When no folder is given and there is no home to have a cache in.
+/// When no folder is given and there is no home folder.
 pub fn target_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
     match search_folders(data_dir).into_iter().next() {
         Some(folder) => Ok(folder),
-        None => bail!("no folder for data: give --data-dir DIR, or set FATHOM_DATA or HOME"),
+        None => bail!(
+            "there is no folder for data sets: give --data-dir DIR, or set FATHOM_DATA or HOME"
+        ),
     }
 }
 
-/// What was found of a set.
+/// Result of the search for a set.
 pub enum Found {
-    /// All files, in this folder.
+    /// This folder has all files.
     Whole(PathBuf),
-    /// Some files, in this folder; the names are those that are missing.
+    /// This folder has some files; those with these names are missing.
     Part(PathBuf, Vec<&'static str>),
-    /// No file anywhere.
+    /// No folder has a file of the set.
     Nothing,
 }
 
-/// Looks for the files of `set` in the searched folders; a folder with all wins over one with some.
+/// Searches the files of `set`. A folder with all files takes precedence over a folder with some.
 pub fn find(set: &'static Set, data_dir: Option<&Path>) -> Found {
     let mut part = None;
     for folder in search_folders(data_dir) {
-        // The folder given may itself hold the files.
+        // The files may be in the given folder itself.
         let inside = set.folders.iter().map(|name| folder.join(name));
         for candidate in inside.chain([folder.clone()]) {
             let is_missing = |f: &&DataFile| path_of(f, &candidate).is_none();
@@ -67,39 +69,36 @@ pub fn find(set: &'static Set, data_dir: Option<&Path>) -> Found {
     part.map_or(Found::Nothing, |(folder, missing)| Found::Part(folder, missing))
 }
 
-/// The file as it lies in `folder`, plain before zipped.
+/// Path of a file in `folder`: uncompressed if it exists, otherwise gzipped.
 pub fn path_of(file: &DataFile, folder: &Path) -> Option<PathBuf> {
     let plain = folder.join(file.name);
-    let zipped = folder.join(format!("{}.gz", file.name));
+    let gzipped = folder.join(format!("{}.gz", file.name));
     if plain.is_file() {
         Some(plain)
     } else {
-        (file.is_idx() && zipped.is_file()).then_some(zipped)
+        (file.is_idx() && gzipped.is_file()).then_some(gzipped)
     }
 }
 
-/// The folder that holds all files of `set`.
+/// The folder with all files of `set`.
 ///
 /// # Errors
-/// When there is none: names what is missing, where was searched, and the commands to get it.
+/// [`Missing`] if there is none: names the missing files, the folders that were searched, and the commands
+/// to get the set.
 pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
     let what = match find(set, data_dir) {
         Found::Whole(folder) => return Ok(folder),
         Found::Part(folder, missing) => {
-            format!(
-                "{} is incomplete: {} lacks {}",
-                set.title,
-                folder.display(),
-                missing.join(", ")
-            )
+            let (folder, missing) = (folder.display(), missing.join(", "));
+            format!("{} is incomplete: {missing} missing in {folder}", set.title)
         }
-        Found::Nothing => format!("{} is not here", set.title),
+        Found::Nothing => format!("{} was not found", set.title),
     };
     let searched = search_folders(data_dir);
     let searched: Vec<_> = searched.iter().map(|f| f.display().to_string()).collect();
     let files: Vec<_> = set.downloads.iter().map(|d| d.name).collect();
     let searched = if searched.is_empty() {
-        "nowhere, as there is no home folder".to_owned()
+        "no folder, since there is no home folder".to_owned()
     } else {
         searched.join(", ")
     };
@@ -113,15 +112,15 @@ pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
     Err(Missing(message).into())
 }
 
-/// A set that is not there, or not whole; all other errors are about what is there.
+/// A data set is missing or incomplete. Other errors concern the contents of its files.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Missing(String);
 
-/// The folder of `images`: as given, or under one of the searched folders.
+/// The folder of `images`: `path` itself, or `path` in one of the folders that are searched.
 ///
 /// # Errors
-/// When it is in none of them.
+/// When it does not exist; the message names the paths that were tried.
 pub fn image_folder(path: &Path, data_dir: Option<&Path>) -> Result<PathBuf> {
     let mut candidates = vec![path.to_owned()];
     if path.is_relative() {
@@ -131,7 +130,7 @@ pub fn image_folder(path: &Path, data_dir: Option<&Path>) -> Result<PathBuf> {
         Some(folder) => Ok(folder.clone()),
         None => {
             let names: Vec<_> = candidates.iter().map(|f| f.display().to_string()).collect();
-            bail!("no folder of images; looked for {}", names.join(", "))
+            bail!("the folder of images was not found: tried {}", names.join(", "))
         }
     }
 }
@@ -161,7 +160,10 @@ mod tests {
                 std::fs::write(at.join(format!("{}{ending}", file.name)), "").unwrap();
             }
             let message = locate(set, Some(folder.path())).unwrap_err().to_string();
-            assert!(message.contains("lacks train-images-idx3-ubyte"), "{message}");
+            assert!(
+                message.contains("incomplete: train-images-idx3-ubyte missing in"),
+                "{message}"
+            );
             std::fs::write(at.join(set.files[0].name), "").unwrap();
             assert_eq!(
                 locate(set, Some(folder.path())).unwrap(),

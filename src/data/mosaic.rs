@@ -1,30 +1,30 @@
-//! Mosaics: a file of CIFAR-10 as one lossless picture, which is a good half of its size. Images of
-//! 32 × 32 pixels lie row by row in the order of the file's records; beside `NAME.webp` lies
-//! `NAME.labels` with one byte for each.
+//! Mosaics: a file of CIFAR-10 as one lossless picture, of little more than half the size. Tiles of 32 × 32
+//! pixels are arranged row by row in the order of the file's records. `NAME.labels`, in the same folder as
+//! `NAME.webp`, has one byte for each tile.
 
 use super::catalogue::{DataFile, Format, SETS, Set};
 use super::cifar::{Record, SHAPE};
-use super::{files, install, verify};
+use super::{files, verify};
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
 use std::path::{Path, PathBuf};
 
-/// Whether a file begins as a WebP picture does, which mosaics are.
+/// Whether these are the first bytes of a WebP picture, the format of mosaics.
 pub fn is_webp(head: &[u8]) -> bool {
     head.len() >= 12 && head.starts_with(b"RIFF") && &head[8..12] == b"WEBP"
 }
 
-/// Takes a mosaic into its set's folder under `target`. Once all files of the set are there, they are
-/// checked together.
+/// Imports a mosaic into the folder of its set in `target`. As soon as all files of the set exist, they are
+/// verified together.
 ///
 /// # Errors
-/// When its name is that of no file of CIFAR-10, pixels or labels are missing, or the whole set is not
-/// as published.
+/// When its name is not that of a file of CIFAR-10, when pixels or labels are missing, or when the
+/// complete set differs from the published one.
 pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
-    let (set, data) = named(file)?;
+    let (set, data) = file_of(file)?;
     let records = records(file, data)?;
     let folder = target.join(set.folders[0]);
-    install::make_folder(&folder)?;
+    files::create_folder(&folder)?;
     let path = folder.join(data.name);
     fathom_base::write_atomically(&path, &records)?;
     if set.files.iter().all(|one| folder.join(one.name).is_file()) {
@@ -33,8 +33,8 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     Ok((set, path))
 }
 
-/// The file of a set that a mosaic is named for.
-fn named(file: &Path) -> Result<(&'static Set, &'static DataFile)> {
+/// The file of a set whose name the mosaic has.
+fn file_of(file: &Path) -> Result<(&'static Set, &'static DataFile)> {
     let all = SETS.iter().flat_map(|set| set.files.iter().map(move |data| (set, data)));
     let mut mosaics = all.filter(|(_, data)| data.format == Format::Cifar(Record::One));
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -42,10 +42,10 @@ fn named(file: &Path) -> Result<(&'static Set, &'static DataFile)> {
     let names = names.collect::<Vec<_>>().join(", ");
     mosaics
         .find(|(_, data)| data.name.trim_end_matches(".bin") == stem)
-        .with_context(|| format!("{}: the name of a mosaic is one of {names}", file.display()))
+        .with_context(|| format!("{}: the name of a mosaic must be one of {names}", file.display()))
 }
 
-/// The records that a mosaic and its labels come to.
+/// The records of a mosaic and its labels.
 fn records(file: &Path, data: &DataFile) -> Result<Vec<u8>> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let picture = image::load_from_memory_with_format(&bytes, ImageFormat::WebP)
@@ -55,7 +55,7 @@ fn records(file: &Path, data: &DataFile) -> Result<Vec<u8>> {
     let tiles = [width / side, height / side];
     ensure!(
         width % side == 0 && height % side == 0 && tiles[0] * tiles[1] == data.count,
-        "{}: {width} x {height} pixels are not {} images of {side} x {side}",
+        "{}: {width} x {height} pixels, expected {} images of {side} x {side}",
         file.display(),
         data.count
     );
@@ -80,9 +80,10 @@ fn records(file: &Path, data: &DataFile) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::install;
     use image::{ImageEncoder, codecs::webp::WebPEncoder};
 
-    /// A mosaic of 100 × 100 tiles; pixels tell their place.
+    /// A mosaic whose pixels encode their position.
     fn mosaic(folder: &Path, name: &str, side: u32) -> PathBuf {
         let colour = |x: u32, y: u32| image::Rgb([x as u8, y as u8, (x / 32 + y / 32) as u8]);
         let picture = image::RgbImage::from_fn(side, side, colour);
@@ -108,25 +109,25 @@ mod tests {
         // The image in the second row of tiles, third from the left.
         let record = &records[102 * 3073..103 * 3073];
         assert_eq!(record[0], 2);
-        // Red tells the column, green the row, blue the tile.
+        // Red encodes the column, green the row, blue the tile.
         assert_eq!((record[1], record[32], record[33]), (64, 95, 64));
         assert_eq!((record[1025], record[1025 + 32]), (32, 33));
         assert_eq!(record[2049], 3);
     }
 
     #[test]
-    fn what_is_no_mosaic_is_refused_with_a_reason() {
+    fn a_file_that_is_not_a_mosaic_is_refused_with_a_reason() {
         let folder = tempfile::tempdir().unwrap();
         let attempt = |file: &Path| {
             let refused = install::import(file, &folder.path().join("data"));
             let left = std::fs::read_dir(folder.path().join("data")).map_or(0, Iterator::count);
-            assert_eq!(left, 0, "a refused file must leave nothing behind");
+            assert_eq!(left, 0, "a refused file must leave no files");
             format!("{:#}", refused.err().unwrap())
         };
         let other = attempt(&mosaic(folder.path(), "cats.webp", 64));
-        assert!(other.contains("the name of a mosaic is one of data_batch_1, "), "{other}");
+        assert!(other.contains("the name of a mosaic must be one of data_batch_1, "), "{other}");
         let small = attempt(&mosaic(folder.path(), "test_batch.webp", 64));
-        assert!(small.contains("64 x 64 pixels are not 10000 images of 32 x 32"), "{small}");
+        assert!(small.contains("64 x 64 pixels, expected 10000 images of 32 x 32"), "{small}");
         let alone = attempt(&mosaic(folder.path(), "data_batch_1.webp", 3200));
         assert!(alone.contains("data_batch_1.labels"), "{alone}");
         std::fs::write(folder.path().join("data_batch_2.webp"), b"RIFF0000WEBPVP8L").unwrap();

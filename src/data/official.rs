@@ -1,77 +1,66 @@
-//! Reads an official set from its folder, and checks that it is the set it claims to be.
+//! Reading an official set from its folder, and checking its contents.
 
 use super::catalogue::{DataFile, Format, IDX_SIDE, Set};
-use super::content_hash::{HashedImages, hex};
-use super::{Images, cifar, files, idx, locate};
-use anyhow::{Context, Result, bail, ensure};
+use super::{FullDataset, HashedImages, Images, cifar, files, idx, locate};
+use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// A data set as it lies on disk: all of it, at its own size.
-pub struct Whole {
-    /// Class names in the order of the labels.
-    pub classes: Vec<String>,
-    /// Training images.
-    pub train: HashedImages,
-    /// Test images.
-    pub test: HashedImages,
-    /// What a reader of the results should know.
-    pub notes: Vec<String>,
-}
-
-/// Reads `set` from `folder` and checks sizes, headers, labels, numbers per class and contents.
+/// Reads `set` from `folder` and checks sizes, headers, labels, numbers of images per class, and contents.
 ///
 /// # Errors
-/// At the first thing that is wrong, with file and offset, or with the part of the set.
-pub fn read(set: &Set, folder: &Path) -> Result<Whole> {
-    let (train, test) = (read_part(set, folder, true)?, read_part(set, folder, false)?);
+/// The first error that is found, with file and offset, or with the split that is wrong.
+pub fn read(set: &Set, folder: &Path) -> Result<FullDataset> {
+    let (train, test) = (read_split(set, folder, true)?, read_split(set, folder, false)?);
     check_classes(set, folder, &train.images, "training")?;
     check_classes(set, folder, &test.images, "test")?;
     match &set.content {
         Some(content) => {
-            for (part, sum, name) in [(&train, 0, "training"), (&test, 1, "test")] {
+            for (split, expected, name) in
+                [(&train, content.sums[0], "training"), (&test, content.sums[1], "test")]
+            {
                 ensure!(
-                    part.sum() == content.sums[sum],
-                    "{}: the {name} images or labels are not those of {} (a damaged file, or \
-                     another set); `fathom data verify {}` checks file by file",
+                    split.sum() == expected,
+                    "{}: the {name} images or labels are not those of {} (a file is damaged or \
+                     belongs to another set); `fathom data verify {}` checks each file",
                     folder.display(),
                     set.title,
                     set.name
                 );
             }
         }
-        // Without known contents the files' own sums are all there is to check.
+        // Only the sums of the files are published.
         None => check_sums(set, folder)?,
     }
     let classes = set.classes.iter().map(|c| (*c).to_owned()).collect();
-    Ok(Whole { classes, train, test, notes: Vec::new() })
+    Ok(FullDataset { classes, train, test, notes: Vec::new() })
 }
 
-/// All images of one part, from the files that hold them.
+/// Reads all training (or test) images of a set.
 ///
 /// # Errors
-/// As for [`read`], without the checks on contents.
-pub fn read_part(set: &Set, folder: &Path, train: bool) -> Result<HashedImages> {
+/// As for [`read`], without the checks of contents.
+pub fn read_split(set: &Set, folder: &Path, train: bool) -> Result<HashedImages> {
     let wanted: Vec<&DataFile> = set.files.iter().filter(|f| f.train == train).collect();
-    // All sizes before the first byte: a broken last file is told at once.
+    // All sizes are checked before a file is read, so that a truncated last file is reported at once.
     let paths = wanted.iter().map(|file| checked_path(file, folder)).collect::<Result<Vec<_>>>()?;
-    let mut images = nothing();
+    let mut images = no_images();
     for (file, path) in wanted.iter().zip(&paths) {
         read_file(set, file, path, &mut images)?;
     }
     Ok(HashedImages::new(images))
 }
 
-/// No image yet, for [`read_file`] to add to.
-pub fn nothing() -> Images {
+/// An empty set of images, to which [`read_file`] adds.
+pub fn no_images() -> Images {
     Images { shape: cifar::SHAPE, pixels: Vec::new(), labels: Vec::new() }
 }
 
-/// Reads one file of `set` and adds to `images` what it holds.
+/// Reads one file of `set` and adds its images or labels to `images`.
 ///
 /// # Errors
-/// A fault of size, header or labels, with file and offset.
+/// A wrong size, header or label, with file and offset.
 pub fn read_file(set: &Set, file: &DataFile, path: &Path, images: &mut Images) -> Result<()> {
     let classes = set.classes.len() as u8;
     match file.format {
@@ -96,34 +85,39 @@ pub fn read_file(set: &Set, file: &DataFile, path: &Path, images: &mut Images) -
     Ok(())
 }
 
-/// IDX files tell more than their size does, and may be zipped: they are read first.
+/// Path of a file, whose size is checked. IDX files may be gzipped and have a header, so they are not
+/// checked before they are read.
 fn checked_path(file: &DataFile, folder: &Path) -> Result<PathBuf> {
     let path = locate::path_of(file, folder)
-        .with_context(|| format!("{} lacks {}", folder.display(), file.name))?;
+        .with_context(|| format!("{} is missing in {}", file.name, folder.display()))?;
     if !file.is_idx() {
         files::check_size_on_disk(&path, file.size())?;
     }
     Ok(path)
 }
 
-/// Every class of the CIFAR sets has equally many images; every class of every set has some.
-fn check_classes(set: &Set, folder: &Path, images: &Images, part: &str) -> Result<()> {
+/// Checks that every class has images, and equally many in the CIFAR sets.
+fn check_classes(set: &Set, folder: &Path, images: &Images, split: &str) -> Result<()> {
     let mut counts = vec![0; set.classes.len()];
     images.labels.iter().for_each(|label| counts[usize::from(*label)] += 1);
-    let equal = matches!(set.files[0].format, Format::Cifar(_));
+    let is_balanced = match set.files[0].format {
+        Format::Cifar(_) => true,
+        Format::IdxImages | Format::IdxLabels => false,
+    };
     let share = images.len() / counts.len();
-    for (class, count) in counts.iter().enumerate() {
-        let right = if equal { *count == share } else { *count > 0 };
-        if !right {
-            bail!(
-                "{}: class {class} ({}) has {count} {part} images, but {} has {} of it: \
-                 the labels are wrong",
-                folder.display(),
-                set.classes[class],
-                set.title,
-                if equal { share.to_string() } else { "some".to_owned() }
-            );
-        }
+    for (class, count) in counts.into_iter().enumerate() {
+        let (is_valid, expected) = match is_balanced {
+            true => (count == share, share.to_string()),
+            false => (count > 0, "at least 1".to_owned()),
+        };
+        ensure!(
+            is_valid,
+            "{}: class {class} ({}) has {count} {split} images, expected {expected} in {}: the \
+             labels are wrong",
+            folder.display(),
+            set.classes[class],
+            set.title
+        );
     }
     Ok(())
 }
@@ -134,7 +128,7 @@ fn check_sums(set: &Set, folder: &Path) -> Result<()> {
         match md5_of(&path) {
             Ok(sum) if sum == file.md5 => None,
             Ok(sum) => Some(anyhow::anyhow!(
-                "{}: its MD5 is {sum}, but the published one is {}: the file is damaged or another",
+                "{}: the MD5 is {sum}, but the published one is {}: the file is damaged or another one",
                 path.display(),
                 file.md5
             )),
@@ -144,10 +138,10 @@ fn check_sums(set: &Set, folder: &Path) -> Result<()> {
     wrong.map_or(Ok(()), Err)
 }
 
-/// MD5 (hexadecimal) of a file, read in pieces.
+/// MD5 (hexadecimal) of a file.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the file cannot be read.
 pub fn md5_of(path: &Path) -> Result<String> {
     let mut sum = Md5::new();
     let reading = || format!("cannot read {}", path.display());
@@ -155,7 +149,7 @@ pub fn md5_of(path: &Path) -> Result<String> {
     let mut piece = vec![0; 1 << 18];
     loop {
         match std::io::Read::read(&mut file, &mut piece).with_context(reading)? {
-            0 => return Ok(hex(&sum.finalize())),
+            0 => return Ok(hex::encode(sum.finalize())),
             n => sum.update(&piece[..n]),
         }
     }

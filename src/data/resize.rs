@@ -1,11 +1,11 @@
-//! Resizing in integer arithmetic, so that every machine gets the same pixels: exact area
-//! averages for shrinking, bilinear interpolation between pixel centres for enlarging.
+//! Resizing in integer arithmetic, so that every machine computes the same pixels: exact area averages to
+//! shrink, bilinear interpolation between pixel centres to enlarge.
 
 use super::{Images, Shape};
 use rayon::prelude::*;
 
-/// All `images` resized to `size` rows and columns; the two axes are scaled on their own. Each
-/// value is the exact weighted mean, rounded half up.
+/// Resizes all images to `size` rows and columns; the two axes are scaled independently. Each value is the
+/// exact weighted mean, rounded half up.
 ///
 /// # Panics
 /// If `size` is zero or the images have no pixels.
@@ -41,19 +41,20 @@ fn resize_plane(source: &[u8], width: usize, rows: &Axis, columns: &Axis, target
                 let line = line.iter().zip(&column.weights);
                 sum += row_weight * line.map(|(p, w)| u64::from(*p) * w).sum::<u64>();
             }
-            // A mean of bytes, rounded: never above 255.
+            // A rounded mean of bytes is at most 255.
             *value = ((2 * sum + total) / (2 * total)) as u8;
         }
     }
 }
 
-/// Along one axis: which source pixels make each target pixel. All weights of a pixel add up to
+/// Source pixels and weights of each target pixel along one axis. The sum of the weights of a pixel is
 /// `total`.
 struct Axis {
     taps: Vec<Taps>,
     total: u64,
 }
 
+/// The weights of consecutive source pixels, from `first`.
 struct Taps {
     first: usize,
     weights: Vec<u64>,
@@ -77,8 +78,8 @@ impl Axis {
         Self { taps: (0..to).map(taps).collect(), total: from as u64 }
     }
 
-    /// Target centre i lies at (i + ½)·from/to − ½ source pixels; in units of 1/(2·to) that is an
-    /// integer. Beyond the outermost centres the outermost pixel counts alone.
+    /// The centre of target pixel i is at (i + ½)·from/to − ½ source pixels, an integer in units of
+    /// 1/(2·to). Outside the outermost centres only the outermost pixel has a weight.
     fn bilinear(from: usize, to: usize) -> Self {
         let unit = 2 * to;
         let taps = |i: usize| {
@@ -107,14 +108,14 @@ mod tests {
     #[test]
     fn halving_is_the_mean_of_four_rounded_half_up() {
         let image = grey(2, 4, &[0, 0, 10, 20, 0, 2, 30, 41]);
-        // (0+0+0+2)/4 = 0.5 and (10+20+30+41)/4 = 25.25; rows stay pairs because 2 -> 2.
+        // (0+0+0+2)/4 = 0.5 and (10+20+30+41)/4 = 25.25.
         let wide = resize(grey(4, 4, &[image.pixels.clone(), image.pixels].concat()), 2);
         assert_eq!(wide.pixels, [1, 25, 1, 25]);
     }
 
     #[test]
     fn thirds_overlap_exactly() {
-        // 3 -> 2: the middle pixel counts half on either side.
+        // 3 -> 2: the middle pixel has half its weight on either side.
         let out = resize(grey(3, 3, &[0, 90, 255, 0, 90, 255, 0, 90, 255]), 2);
         assert_eq!(out.pixels, [30, 200, 30, 200]);
     }

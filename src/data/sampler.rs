@@ -1,18 +1,18 @@
-//! Which images come after which.
+//! The order of the training images.
 
 use fathom_base::random::{Purpose, Stream};
 
 /// One training image in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Which image.
+    /// Index of the image.
     pub index: u32,
-    /// In which pass over the training set.
+    /// Number of the pass over the training set, from 0.
     pub epoch: u64,
 }
 
-/// The endless sequence of training images: one random order per epoch, one after the other, so
-/// that batches are of equal size and run across epoch boundaries.
+/// The endless sequence of training images: one random permutation per epoch, one after the other.
+/// Batches have equal sizes and cross the boundaries of epochs.
 #[derive(Clone)]
 pub struct Sampler {
     seed: u64,
@@ -21,7 +21,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// The order of `count` images under `seed`.
+    /// The sequence of `count` images for a seed.
     pub fn new(seed: u64, count: usize) -> Self {
         Self { seed, count, current: None }
     }
@@ -30,13 +30,14 @@ impl Sampler {
     pub fn samples(&mut self, start: u64, n: usize) -> Vec<Sample> {
         let count = self.count as u64;
         (start..start + n as u64)
-            .map(|place| {
-                let (epoch, within) = (place / count, (place % count) as usize);
+            .map(|position| {
+                let (epoch, within) = (position / count, (position % count) as usize);
                 Sample { index: self.epoch(epoch)[within], epoch }
             })
             .collect()
     }
 
+    /// The permutation of an epoch; the last one is kept.
     fn epoch(&mut self, epoch: u64) -> &[u32] {
         if self.current.as_ref().is_none_or(|(current, _)| *current != epoch) {
             let mut stream = Stream::new(self.seed, Purpose::Order, epoch, 0);

@@ -1,12 +1,11 @@
-//! The built-in data set: ten kinds of outlined, filled and textured figures at a random place,
-//! scale, angle and colour, lighter or darker than what is behind them, among clutter and noise.
-//! Drawn by the program, the same pixels on every machine, and frozen by a checksum in a test.
+//! The built-in data set: ten kinds of outlined, filled and textured figures at random positions, scales,
+//! angles and colours, lighter or darker than the background, with clutter and noise. The pixels are the
+//! same on every machine; a checksum in a test fixes them.
 //!
-//! How hard it is, at 16×16 in colour, on 2,000 unseen images: a linear classifier (softmax
-//! regression on 10,000 images, see the tests) errs on 89.1% of them, where guessing errs on 90%,
-//! and on 70.8% of those it was trained on. A residual net of 20 layers and width 8, trained on
-//! 20,000 images for 3,200 updates of 64 (10 epochs, cosine from 0.1), errs on 2.35% (one seed).
-//! Drawing 20,000 images takes 0.15 s on two cores.
+//! Difficulty at 16×16 in colour: a linear classifier (softmax regression on 10,000 images, see the tests)
+//! has an error of 89.1% on 2,000 test images, where guessing has 90%, and of 70.8% on its training images.
+//! A residual net of 20 layers and width 8, trained on 20,000 images for 3,200 updates of 64 (10 epochs,
+//! cosine from 0.1), has a test error of 2.35% (one seed). Drawing 20,000 images takes 0.15 s on two cores.
 
 mod figure;
 mod scene;
@@ -20,17 +19,17 @@ use scene::Scene;
 
 pub use figure::CLASSES;
 
-/// Sizes that can be drawn.
+/// Valid values of `data.size`.
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=224;
 
-/// "shapes". The pictures are a fixed data set: an experiment's seed does not change them.
+/// The bytes of "shapes". The images are a fixed data set, which the seed of an experiment does not change.
 const SEED: u64 = 0x7368_6170_6573;
 
-/// Draws `count` pictures of `size`×`size` pixels; `split` is 0 for training, 1 for validation
-/// and 2 for test, and no picture of one is in another.
+/// Draws `count` images of `size`×`size` pixels. `split` is 0 for training, 1 for validation and 2 for test
+/// images; they are disjoint.
 ///
-/// Picture `i` depends on `i`, `size`, `colour` and `split` and on nothing else, and is of class
-/// `i % 10`: a longer draw begins with the shorter one, and every ten pictures are balanced.
+/// Image `i` has class `i % 10` and depends only on `i`, `size`, `colour` and `split`, so a larger set starts
+/// with the smaller one.
 pub fn draw(count: usize, size: usize, colour: bool, split: u64) -> Images {
     let shape = Shape { channels: if colour { 3 } else { 1 }, height: size, width: size };
     let mut pixels = vec![0; count * shape.len()];
@@ -42,16 +41,16 @@ pub fn draw(count: usize, size: usize, colour: bool, split: u64) -> Images {
     Images { shape, pixels, labels }
 }
 
-/// The data set that an experiment asks for: 10,000 training and 2,000 test images of 16×16
-/// unless it says otherwise. Images held out are drawn, not taken from the training set.
+/// The data set of a request: by default 10,000 training and 2,000 test images of 16×16 pixels. Validation
+/// images are drawn, not taken from the training set.
 ///
 /// # Errors
-/// If the size is outside [`SIZES`].
+/// When the size is not in [`SIZES`].
 pub fn load(request: &Request) -> anyhow::Result<Dataset> {
     let size = request.size.unwrap_or(16);
     ensure!(
         SIZES.contains(&size),
-        "data.size = {size}: shapes are drawn at sizes from {} to {}",
+        "data.size = {size}: the sizes of shapes are from {} to {}",
         SIZES.start(),
         SIZES.end()
     );

@@ -1,16 +1,17 @@
-//! A part of a data set, wherever its pixels lie.
+//! Training, validation or test images, in memory or in files.
 
+use super::pixels::{Sides, interleaved};
 use super::stored::Stored;
-use super::stored::crop::{self, Window};
+use super::stored::crop::ResizedCrop;
 use super::{Images, Shape};
 use std::borrow::Cow;
 
 /// Training, validation or test images.
 #[derive(Clone, Debug)]
 pub enum Split {
-    /// In memory, all of the shape of the net's input.
+    /// Images in memory, all of the shape of the net's input.
     Memory(Images),
-    /// In files, at their own ratios of sides; the net sees a crop.
+    /// Images in files, with their own ratios of sides; the net sees a crop.
     Stored(Stored),
 }
 
@@ -41,7 +42,7 @@ impl Split {
         self.labels().is_empty()
     }
 
-    /// The images, where all of them are in memory.
+    /// The images, if they are in memory.
     pub fn in_memory(&self) -> Option<&Images> {
         match self {
             Self::Memory(images) => Some(images),
@@ -49,30 +50,27 @@ impl Split {
         }
     }
 
-    /// The bytes of an image as it is tested on: channels × rows × columns.
+    /// The bytes of an image without augmentation, as in evaluation: channels × rows × columns of the
+    /// net's input.
     pub fn image(&self, index: usize) -> Cow<'_, [u8]> {
         match self {
             Self::Memory(images) => Cow::Borrowed(images.image(index)),
-            Self::Stored(stored) => Cow::Owned(stored.middle(index)),
+            Self::Stored(stored) => Cow::Owned(stored.centre(index)),
         }
     }
 
-    /// The bytes of a part of an image at the shape of the net's input; `draw` is told rows and
-    /// columns, and says which part, and whether it is mirrored.
+    /// The bytes of the crop that `draw` chooses for the sides of an image: channels × rows × columns of
+    /// the net's input.
     ///
     /// # Panics
     /// For grey images in memory.
-    pub fn part(
-        &self,
-        index: usize,
-        draw: impl FnOnce((usize, usize)) -> (Window, bool),
-    ) -> Vec<u8> {
+    pub fn crop(&self, index: usize, draw: impl FnOnce(Sides) -> ResizedCrop) -> Vec<u8> {
         match self {
-            Self::Stored(stored) => stored.part(index, draw),
+            Self::Stored(stored) => stored.crop(index, draw),
             Self::Memory(images) => {
-                let sides = (images.shape.height, images.shape.width);
-                let pixels = crop::interleaved(images.image(index));
-                crop::drawn(&pixels, sides, draw(sides), images.shape.height)
+                let Shape { channels, height, width } = images.shape;
+                let pixels = interleaved(images.image(index), channels);
+                draw(Sides { height, width }).apply(&pixels, width, height)
             }
         }
     }

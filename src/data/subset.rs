@@ -1,87 +1,92 @@
-//! Which images of a set a run uses: a fixed, class-balanced choice, independent of the order of
-//! the files, where a smaller request takes a part of what a larger one takes.
+//! Selection of a subset of a data set: fixed, class-balanced, and independent of the order of the files.
+//! The images of a smaller request are among those of a larger one.
 
-use super::content_hash::HashedImages;
-use super::{Images, Request};
+use super::{HashedImages, Images, Request};
 use anyhow::{Result, ensure};
 use fathom_base::random::{Purpose, Stream};
 
-/// Indices into a set's training and test images, in the order of their keys.
-pub struct Choice {
+/// Indices of the selected training and test images, in the order of their keys.
+pub struct Subset {
     /// Training images.
     pub train: Vec<u32>,
-    /// Training images held out.
+    /// Training images that are held out for validation.
     pub validation: Vec<u32>,
     /// Test images.
     pub test: Vec<u32>,
 }
 
-/// Chooses what `request` asks for. Images held out are taken from the front of a fixed order of
-/// each class and training images from its back, so that neither number moves the other's choice.
-///
-/// # Errors
-/// When more is asked for than there is, or nothing to train or to test on.
-pub fn choose(
-    train: &HashedImages,
-    test: &HashedImages,
-    classes: usize,
-    request: &Request,
-) -> Result<Choice> {
-    let part = |keyed, which| Part::new(keyed, classes, which);
-    let (train_part, test_part) = (part(train, 0), part(test, 1));
-    let (all, held) = (train.images.len(), request.validation);
-    ensure!(held < all, "validation = {held}, but there are only {all} training images");
-    let wanted = request.train.unwrap_or(all - held);
-    ensure!(wanted > 0, "train = 0: there must be images to train on");
-    ensure!(
-        wanted <= all - held,
-        "train = {wanted} and validation = {held}, but there are only {all} training images"
-    );
-    let all_tests = test.images.len();
-    let tests = request.test.unwrap_or(all_tests);
-    ensure!(tests > 0, "test = 0: there must be images to test on");
-    ensure!(tests <= all_tests, "test = {tests}, but there are only {all_tests} test images");
+impl Subset {
+    /// Selects the images of a request. Validation images are taken from the front of a fixed order of
+    /// each class and training images from its back, so that neither number changes the other selection.
+    ///
+    /// # Errors
+    /// When more images are requested than exist, or no training or test images.
+    pub fn select(
+        train: &HashedImages,
+        test: &HashedImages,
+        classes: usize,
+        request: &Request,
+    ) -> Result<Self> {
+        let (all, held_out) = (train.images.len(), request.validation);
+        ensure!(
+            held_out < all,
+            "validation = {held_out}, but there are only {all} training images"
+        );
+        let wanted = request.train.unwrap_or(all - held_out);
+        ensure!(wanted > 0, "train = 0: at least one training image is needed");
+        ensure!(
+            wanted <= all - held_out,
+            "train = {wanted} and validation = {held_out}, but there are only {all} training images"
+        );
+        let all_tests = test.images.len();
+        let tests = request.test.unwrap_or(all_tests);
+        ensure!(tests > 0, "test = 0: at least one test image is needed");
+        ensure!(tests <= all_tests, "test = {tests}, but there are only {all_tests} test images");
 
-    let mut choice = Choice {
-        validation: train_part.take(&train_part.quotas(held, &[]), false),
-        train: train_part.take(&train_part.quotas(wanted, &train_part.quotas(held, &[])), true),
-        test: test_part.take(&test_part.quotas(tests, &[]), true),
-    };
-    train.sort(&mut choice.validation);
-    train.sort(&mut choice.train);
-    test.sort(&mut choice.test);
-    Ok(choice)
+        let train_order = ClassOrders::new(train, classes, 0);
+        let test_order = ClassOrders::new(test, classes, 1);
+        let held_quotas = train_order.quotas(held_out, &[]);
+        let mut subset = Self {
+            validation: train_order.take(&held_quotas, false),
+            train: train_order.take(&train_order.quotas(wanted, &held_quotas), true),
+            test: test_order.take(&test_order.quotas(tests, &[]), true),
+        };
+        train.sort(&mut subset.validation);
+        train.sort(&mut subset.train);
+        test.sort(&mut subset.test);
+        Ok(subset)
+    }
 }
 
-/// At most `per_class` images of every class, class by class, for somebody to look at.
-pub fn some_of_each(keyed: &HashedImages, classes: usize, per_class: usize) -> Vec<Images> {
-    let part = Part::new(keyed, classes, 1);
-    let first = |order: &Vec<u32>| keyed.images.select(&order[..per_class.min(order.len())]);
-    part.orders.iter().map(first).collect()
+/// At most `per_class` images of every class, class by class, for a contact sheet.
+pub fn some_of_each(hashed: &HashedImages, classes: usize, per_class: usize) -> Vec<Images> {
+    let first = |order: &Vec<u32>| hashed.images.select(&order[..per_class.min(order.len())]);
+    ClassOrders::new(hashed, classes, 1).orders.iter().map(first).collect()
 }
 
-/// The indices of each class in the fixed random order from which subsets are taken.
-struct Part {
+/// The indices of the images of each class in a fixed random order.
+struct ClassOrders {
     orders: Vec<Vec<u32>>,
 }
 
-impl Part {
-    fn new(keyed: &HashedImages, classes: usize, part: u64) -> Self {
+impl ClassOrders {
+    /// The orders of the training (`split` 0) or test (1) images.
+    fn new(hashed: &HashedImages, classes: usize, split: u64) -> Self {
         let mut members = vec![Vec::new(); classes];
-        for (index, label) in keyed.images.labels.iter().enumerate() {
+        for (index, label) in hashed.images.labels.iter().enumerate() {
             members[usize::from(*label)].push(index as u32);
         }
         let shuffle = |(class, mut indices): (usize, Vec<u32>)| {
-            keyed.sort(&mut indices);
-            let mut stream = Stream::new(0, Purpose::Subset, part, class as u64);
+            hashed.sort(&mut indices);
+            let mut stream = Stream::new(0, Purpose::Subset, split, class as u64);
             let order = stream.permutation(indices.len());
             order.into_iter().map(|at| indices[at as usize]).collect()
         };
         Self { orders: members.into_iter().enumerate().map(shuffle).collect() }
     }
 
-    /// How many of each class make `n`: equally many, but no more than a class has left after
-    /// `taken`; what is left over goes to the first classes that have more.
+    /// Numbers of images of each class with the sum `n`: equal numbers, but at most what a class has left
+    /// after `taken`. The remainder goes to the first classes that have more.
     fn quotas(&self, n: usize, taken: &[usize]) -> Vec<usize> {
         let taken = taken.iter().copied().chain(std::iter::repeat(0));
         let left: Vec<usize> = self.orders.iter().zip(taken).map(|(o, t)| o.len() - t).collect();
@@ -101,6 +106,7 @@ impl Part {
         quotas
     }
 
+    /// The first (or last) images of each order, as many as its quota.
     fn take(&self, quotas: &[usize], from_the_back: bool) -> Vec<u32> {
         let slice = |(order, quota): (&Vec<u32>, &usize)| {
             let start = if from_the_back { order.len() - quota } else { 0 };
@@ -139,8 +145,8 @@ mod tests {
         }
     }
 
-    fn chosen(train: Option<usize>, validation: usize) -> Choice {
-        choose(&sample(), &sample(), 4, &request(train, validation, Some(6))).unwrap()
+    fn subset(train: Option<usize>, validation: usize) -> Subset {
+        Subset::select(&sample(), &sample(), 4, &request(train, validation, Some(6))).unwrap()
     }
 
     fn per_class(indices: &[u32]) -> [usize; 4] {
@@ -149,30 +155,30 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_balanced_as_far_as_the_classes_go() {
-        let choice = chosen(Some(14), 0);
-        assert_eq!(per_class(&choice.train), [4, 4, 3, 3]);
-        assert_eq!(per_class(&choice.test), [2, 2, 1, 1]);
-        assert_eq!(per_class(&chosen(Some(71), 0).train), [10, 20, 21, 20]);
-        assert_eq!(per_class(&chosen(None, 0).train), [10, 20, 30, 40]);
+    fn subsets_are_balanced_as_far_as_the_classes_suffice() {
+        let chosen = subset(Some(14), 0);
+        assert_eq!(per_class(&chosen.train), [4, 4, 3, 3]);
+        assert_eq!(per_class(&chosen.test), [2, 2, 1, 1]);
+        assert_eq!(per_class(&subset(Some(71), 0).train), [10, 20, 21, 20]);
+        assert_eq!(per_class(&subset(None, 0).train), [10, 20, 30, 40]);
     }
 
     #[test]
-    fn held_out_images_are_disjoint_and_smaller_choices_lie_in_larger_ones() {
+    fn held_out_images_are_disjoint_and_smaller_subsets_are_in_larger_ones() {
         let set = |indices: &[u32]| indices.iter().copied().collect::<HashSet<_>>();
-        let all = chosen(None, 15);
+        let all = subset(None, 15);
         assert!(set(&all.train).is_disjoint(&set(&all.validation)));
         assert_eq!(all.train.len() + all.validation.len(), 100);
         let mut before = HashSet::new();
         for n in 1..=80 {
-            let choice = chosen(Some(n), 20);
-            let train = set(&choice.train);
+            let chosen = subset(Some(n), 20);
+            let train = set(&chosen.train);
             assert_eq!(train.len(), n);
-            assert!(train.is_superset(&before) && train.is_disjoint(&set(&choice.validation)));
+            assert!(train.is_superset(&before) && train.is_disjoint(&set(&chosen.validation)));
             before = train;
         }
-        assert!(set(&chosen(None, 20).validation).is_superset(&set(&chosen(None, 7).validation)));
-        assert_eq!(chosen(Some(12), 0).train, chosen(Some(12), 9).train);
+        assert!(set(&subset(None, 20).validation).is_superset(&set(&subset(None, 7).validation)));
+        assert_eq!(subset(Some(12), 0).train, subset(Some(12), 9).train);
     }
 
     #[test]
@@ -180,18 +186,18 @@ mod tests {
         let reversed: Vec<u32> = (0..100).rev().collect();
         let other = HashedImages::new(sample().images.select(&reversed));
         let request = request(Some(23), 8, Some(9));
-        let pixels = |keyed: &HashedImages| {
-            let choice = choose(keyed, keyed, 4, &request).unwrap();
-            [choice.train, choice.validation, choice.test].map(|i| keyed.images.select(&i).pixels)
+        let pixels = |hashed: &HashedImages| {
+            let chosen = Subset::select(hashed, hashed, 4, &request).unwrap();
+            [chosen.train, chosen.validation, chosen.test].map(|i| hashed.images.select(&i).pixels)
         };
         assert_eq!(pixels(&sample()), pixels(&other));
     }
 
     #[test]
-    fn asking_for_too_much_or_nothing_says_how_many_there_are() {
+    fn a_request_of_too_many_images_or_none_is_refused_with_their_number() {
         let fails = |train, validation, test| {
             let request = request(train, validation, test);
-            choose(&sample(), &sample(), 4, &request).err().unwrap().to_string()
+            Subset::select(&sample(), &sample(), 4, &request).err().unwrap().to_string()
         };
         assert!(fails(Some(101), 0, None).contains("only 100 training images"));
         assert!(fails(Some(90), 11, None).contains("train = 90 and validation = 11"));

@@ -1,45 +1,44 @@
-//! Checks a set on disk: against the published sums of its files, and where those differ, against
-//! what the images and labels should be.
+//! Checking an official set on disk against the published sums of its files and, where those differ,
+//! against the known contents of its images and labels.
 
 use super::catalogue::{DataFile, Set};
-use super::content_hash::hex;
 use super::{files, locate, official};
 use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
 use rayon::prelude::*;
 use std::path::Path;
 
-/// What is known of one file.
+/// Result of checking one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Its sum is the published one.
+    /// The sum is the published one.
     Published,
-    /// Its sum is another, but its images and labels are right.
+    /// The sum is another one, but images and labels are right.
     ContentsRight,
-    /// Its sum is another and its part of the set is not right, but the fault may lie in another
-    /// file of that part; says so.
+    /// The sum is another one, and the contents of its split are wrong, but another file of the split may
+    /// be the cause. The text says so.
     Unclear(String),
-    /// It is wrong; says how.
+    /// The file is wrong for this reason.
     Wrong(String),
 }
 
 /// One file and its verdict.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// The file's path.
+    /// Path of the file.
     pub path: std::path::PathBuf,
-    /// The verdict.
+    /// Its verdict.
     pub verdict: Verdict,
 }
 
 /// Checks every file of `set` in `folder`.
 ///
 /// # Errors
-/// Only when a file is missing; what is wrong with a file is in its verdict.
+/// When a file is missing. All other errors are verdicts.
 pub fn verify(set: &Set, folder: &Path) -> Result<Vec<Check>> {
     let paths = set.files.iter().map(|file| {
         let path = locate::path_of(file, folder);
-        path.with_context(|| format!("{} lacks {}", folder.display(), file.name))
+        path.with_context(|| format!("{} is missing in {}", file.name, folder.display()))
     });
     let paths = paths.collect::<Result<Vec<_>>>()?;
     let verdicts: Vec<Verdict> =
@@ -56,16 +55,16 @@ fn check_file(set: &Set, file: &DataFile, path: &Path) -> Verdict {
         if found == file.md5 {
             return Ok(Verdict::Published);
         }
-        official::read_file(set, file, path, &mut official::nothing())?;
+        official::read_file(set, file, path, &mut official::no_images())?;
         let differs = |found: &str, expected: &str| {
-            format!("its MD5 is {found}, but {expected} belongs to it")
+            format!("the MD5 is {found}, but the published one is {expected}")
         };
         let Some(unzipped) = file.unzipped_md5 else {
             let reason = differs(&found, file.md5);
             let known = set.content.is_some();
             return Ok(if known { Verdict::Unclear(reason) } else { Verdict::Wrong(reason) });
         };
-        let found = hex(&Md5::digest(files::read_exactly(path, file.size())?));
+        let found = hex::encode(Md5::digest(files::read_exactly(path, file.size())?));
         Ok(if found == unzipped {
             Verdict::ContentsRight
         } else {
@@ -75,43 +74,40 @@ fn check_file(set: &Set, file: &DataFile, path: &Path) -> Verdict {
     attempt().unwrap_or_else(|error| Verdict::Wrong(format!("{error:#}")))
 }
 
-/// The records of CIFAR-10 may lie in another order, which changes every file's sum: what counts
-/// is whether those of a part are right together. If not, and several sums differ, it cannot be
-/// told which file is at fault.
+/// Decides the unclear verdicts. The records of CIFAR-10 may have another order, which changes the sum of
+/// every file, so the images of a split are checked together. If they are wrong and several sums differ,
+/// it remains unclear which file is the cause.
 fn check_contents(set: &Set, folder: &Path, checks: &mut [Check]) {
     let Some(content) = &set.content else { return };
     for (train, expected) in [(true, content.sha256[0]), (false, content.sha256[1])] {
-        let part = || set.files.iter().zip(0..).filter(|(f, _)| f.train == train).map(|(_, i)| i);
+        let split = || set.files.iter().zip(0..).filter(|(f, _)| f.train == train).map(|(_, i)| i);
+        let has_wrong = split().any(|i| matches!(checks[i].verdict, Verdict::Wrong(_)));
         let unclear: Vec<usize> =
-            part().filter(|i| matches!(checks[*i].verdict, Verdict::Unclear(_))).collect();
-        let others_wrong = part().any(|i| matches!(checks[i].verdict, Verdict::Wrong(_)));
-        if unclear.is_empty() {
-            continue;
-        }
-        let right = !others_wrong
-            && official::read_part(set, folder, train).is_ok_and(|p| p.sha256() == expected);
+            split().filter(|i| matches!(checks[*i].verdict, Verdict::Unclear(_))).collect();
+        let is_right = !unclear.is_empty()
+            && !has_wrong
+            && official::read_split(set, folder, train).is_ok_and(|s| s.sha256() == expected);
         for index in &unclear {
-            let verdict = &mut checks[*index].verdict;
-            match verdict {
-                _ if right => *verdict = Verdict::ContentsRight,
-                Verdict::Unclear(reason) if unclear.len() == 1 && !others_wrong => {
-                    *verdict = Verdict::Wrong(std::mem::take(reason));
-                }
-                Verdict::Unclear(reason) => {
-                    *reason = "not the published sum; the images of this part together are not \
-                               right, and the fault may lie here or in another file of it"
-                        .to_owned();
-                }
-                _ => {}
-            }
+            let Verdict::Unclear(reason) = &checks[*index].verdict else { continue };
+            checks[*index].verdict = if is_right {
+                Verdict::ContentsRight
+            } else if unclear.len() == 1 && !has_wrong {
+                Verdict::Wrong(reason.clone())
+            } else {
+                let file = if train { "training" } else { "test" };
+                Verdict::Unclear(format!(
+                    "not the published sum; the {file} images are wrong, and the cause is this or \
+                     another of their files"
+                ))
+            };
         }
     }
 }
 
-/// Checks a set and says in one line what came out, for a set that is right.
+/// Checks that a set is right, and returns a one-line summary.
 ///
 /// # Errors
-/// When a file is missing or wrong, naming each.
+/// When files are missing or wrong, naming each.
 pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
     let checks = verify(set, folder)?;
     let wrong: Vec<String> = checks
@@ -119,18 +115,22 @@ pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
         .filter_map(|check| match &check.verdict {
             Verdict::Wrong(reason) | Verdict::Unclear(reason) => {
                 let path = check.path.display().to_string();
-                // A fault of a file begins with its path.
+                // The message of a `FileError` starts with the path.
                 let reason = reason.strip_prefix(&format!("{path}: ")).unwrap_or(reason);
                 Some(format!("\n  {path}: {reason}"))
             }
-            _ => None,
+            Verdict::Published | Verdict::ContentsRight => None,
         })
         .collect();
-    ensure!(wrong.is_empty(), "{} is not as published:{}", set.title, wrong.concat());
-    let all = checks.iter().all(|check| check.verdict == Verdict::Published);
-    Ok(if all {
+    ensure!(
+        wrong.is_empty(),
+        "{} differs from the published data set:{}",
+        set.title,
+        wrong.concat()
+    );
+    Ok(if checks.iter().all(|check| check.verdict == Verdict::Published) {
         "all sums are the published ones"
     } else {
-        "file sums differ from the published ones; pixels and labels are right"
+        "sums of files differ from the published ones; pixels and labels are right"
     })
 }

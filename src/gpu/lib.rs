@@ -1,5 +1,5 @@
-//! NVIDIA GPUs as the driver knows them, whatever libtorch makes of them: by the driver's management
-//! library (NVML), which comes with every driver and needs no CUDA.
+//! The NVIDIA driver and the GPUs of a machine, independent of libtorch and CUDA. The source is NVML, the
+//! management library that is part of every driver.
 
 mod visible;
 
@@ -9,35 +9,35 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::ComputeMode;
 use nvml_wrapper::error::NvmlError;
 
-/// The driver and its GPUs.
+/// An installed driver and its GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Installed {
     /// Version of the driver, such as `580.65.06`.
     pub version: String,
-    /// The newest CUDA that it supports, such as `13.0`.
+    /// Newest version of CUDA that it supports, such as `13.0`.
     pub cuda: String,
-    /// Its GPUs, in the order of their places on the bus.
+    /// Its GPUs in the order of their PCI bus addresses.
     pub gpus: Vec<Gpu>,
 }
 
-/// A GPU.
+/// One GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gpu {
-    /// Model, such as `NVIDIA H100 80GB HBM3`.
+    /// Model name, such as `NVIDIA H100 80GB HBM3`.
     pub name: String,
-    /// Identity, such as `GPU-…`.
+    /// UUID, such as `GPU-…`.
     pub uuid: String,
     /// Compute capability, such as `9.0`.
     pub capability: String,
-    /// Whether only one process at a time may use it.
+    /// Whether its compute mode admits only one process at a time.
     pub is_exclusive: bool,
-    /// Identities of the slices (MIG) that it is cut into, such as `MIG-…`.
+    /// UUIDs of its MIG devices, such as `MIG-…`.
     pub slices: Vec<String>,
 }
 
-/// Whoever knows the GPUs of a machine.
+/// A source of information about the driver, which tests replace.
 pub trait Driver {
-    /// The driver, or why it does not answer; `None` where there is no driver.
+    /// The driver, or the reason why it cannot be queried; `None` on a machine without a driver.
     fn installed(&self) -> Option<Result<Installed, String>>;
 }
 
@@ -46,10 +46,10 @@ pub struct ThisMachine;
 
 impl Driver for ThisMachine {
     fn installed(&self) -> Option<Result<Installed, String>> {
-        // The name without a version, which is the default, belongs to development packages.
+        // The default name, which has no version, is part of development packages only.
         match Nvml::builder().lib_path("libnvidia-ml.so.1".as_ref()).init() {
-            Ok(nvml) => Some(ask(&nvml).map_err(|error| error.to_string())),
-            // Libraries that lie on a machine without a GPU, such as a login node.
+            Ok(nvml) => Some(query(&nvml).map_err(|error| error.to_string())),
+            // The library is installed on a machine without a GPU, such as a login node.
             Err(NvmlError::DriverNotLoaded | NvmlError::NoPermission) => None,
             Err(NvmlError::LibloadingError(_)) => loaded_version().map(|version| {
                 Err(format!("the driver {version} is loaded, but libnvidia-ml.so.1 is missing"))
@@ -59,7 +59,7 @@ impl Driver for ThisMachine {
     }
 }
 
-fn ask(nvml: &Nvml) -> Result<Installed, NvmlError> {
+fn query(nvml: &Nvml) -> Result<Installed, NvmlError> {
     let cuda = nvml.sys_cuda_driver_version()?;
     let mut gpus = Vec::new();
     for index in 0..nvml.device_count()? {
@@ -82,12 +82,12 @@ fn ask(nvml: &Nvml) -> Result<Installed, NvmlError> {
     })
 }
 
-/// The driver's version, where one answers.
+/// Version of the driver, if it can be queried.
 pub fn driver_version() -> Option<String> {
     ThisMachine.installed()?.ok().map(|installed| installed.version)
 }
 
-/// The version of the driver's kernel module, where one is loaded.
+/// Version of the driver's kernel module, if it is loaded.
 fn loaded_version() -> Option<String> {
     let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
     // NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul …

@@ -1,8 +1,8 @@
-//! What `CUDA_VISIBLE_DEVICES` leaves of a machine's GPUs.
+//! GPUs that the variable `CUDA_VISIBLE_DEVICES` hides from CUDA.
 
 use super::Gpu;
 
-/// What the variable hides.
+/// GPUs that the variable hides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hidden {
     /// No GPU is hidden.
@@ -11,12 +11,12 @@ pub enum Hidden {
     Some(usize),
     /// All GPUs are hidden, since the variable is empty.
     All,
-    /// An entry names no GPU of this machine. CUDA ignores it and every entry after it.
+    /// This entry names no GPU of the machine. CUDA ignores it and all entries after it.
     Unknown(String),
 }
 
-/// What a value of the variable hides of these GPUs: it lists indices, or identities (`GPU-…`,
-/// `MIG-…`) that may be cut short as long as they are unique; `None` where it is not set.
+/// Determines which of `gpus` a value of the variable hides. The value lists indices, or UUIDs (`GPU-…`,
+/// `MIG-…`), which may be abbreviated to a unique prefix; it is `None` where the variable is not set.
 pub fn hidden(value: Option<&str>, gpus: &[Gpu]) -> Hidden {
     let Some(value) = value else { return Hidden::Nothing };
     if value.trim().is_empty() {
@@ -24,9 +24,9 @@ pub fn hidden(value: Option<&str>, gpus: &[Gpu]) -> Hidden {
     }
     let mut seen = Vec::new();
     for entry in value.split(',').map(str::trim) {
-        let Some(place) = place(entry, gpus) else { return Hidden::Unknown(entry.to_owned()) };
-        if !seen.contains(&place) {
-            seen.push(place);
+        let Some(index) = index(entry, gpus) else { return Hidden::Unknown(entry.to_owned()) };
+        if !seen.contains(&index) {
+            seen.push(index);
         }
     }
     match gpus.len() - seen.len() {
@@ -35,14 +35,14 @@ pub fn hidden(value: Option<&str>, gpus: &[Gpu]) -> Hidden {
     }
 }
 
-/// The GPU that an entry names.
-fn place(entry: &str, gpus: &[Gpu]) -> Option<usize> {
+/// Index of the GPU that an entry names.
+fn index(entry: &str, gpus: &[Gpu]) -> Option<usize> {
     if let Ok(index) = entry.parse::<usize>() {
         return (index < gpus.len()).then_some(index);
     }
     let names = |gpu: &Gpu| {
         let all = std::iter::once(&gpu.uuid).chain(&gpu.slices);
-        // Older drivers name slices MIG-GPU-…/1/0.
+        // Older drivers name MIG devices MIG-GPU-…/1/0.
         all.filter(|name| name.starts_with(entry)).count()
             + usize::from(
                 entry.strip_prefix("MIG-").is_some_and(|rest| rest.starts_with(&gpu.uuid)),
@@ -52,8 +52,8 @@ fn place(entry: &str, gpus: &[Gpu]) -> Option<usize> {
         return None;
     }
     let mut found = gpus.iter().enumerate().filter(|(_, gpu)| names(gpu) > 0);
-    let (place, _) = found.next()?;
-    found.next().is_none().then_some(place)
+    let (index, _) = found.next()?;
+    found.next().is_none().then_some(index)
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn indices_and_identities_are_understood() {
+    fn indices_and_uuids_are_understood() {
         let gpu = |uuid: &str, slices: &[&str]| Gpu {
             uuid: uuid.into(),
             slices: slices.iter().map(|slice| (*slice).to_owned()).collect(),

@@ -329,8 +329,12 @@ fn value(last: Final) -> Result<f64, String> {
 fn region(relation: &Relation) -> Region {
     let (low, high) = match relation {
         Relation::Higher { by_at_least, .. } => (Some(*by_at_least), None),
-        Relation::Trend { direction: Direction::Rises, by_at_least, .. } => (Some(*by_at_least), None),
-        Relation::Trend { direction: Direction::Falls, by_at_least, .. } => (None, Some(-by_at_least)),
+        Relation::Trend { direction: Direction::Rises, by_at_least, .. } => {
+            (Some(*by_at_least), None)
+        }
+        Relation::Trend { direction: Direction::Falls, by_at_least, .. } => {
+            (None, Some(-by_at_least))
+        }
         Relation::Bound { limit: Limit::AtMost, bound, .. } => (None, Some(*bound)),
         Relation::Bound { limit: Limit::AtLeast, bound, .. } => (Some(*bound), None),
         Relation::NoWorse { margin, .. } => (None, Some(*margin)),

@@ -135,7 +135,7 @@ impl<'a> Source<'a> {
         match (self, augment) {
             (Source::Host(Host { images, standardiser, pixels, .. }), _) => {
                 let mut pixels = pixels.borrow_mut();
-                standardiser.fill_augmented(images, samples, (augment, seed), &mut pixels);
+                standardiser.fill_augmented(images, samples, augment, seed, &mut pixels);
                 to_device(images, &pixels, samples.iter().map(|sample| sample.index), place)
             }
             (Source::Resident(resident), Augment::Crop { pad, flip }) => {
@@ -156,7 +156,7 @@ impl Resident {
     fn new(images: &Images, standardiser: &Standardiser, device: Device) -> Self {
         let shape = [images.shape.channels, images.shape.height, images.shape.width];
         let [n, values] = [images.len(), images.shape.len()].map(|n| n as i64);
-        let (mean, scale) = standardiser.figures();
+        let (mean, scale) = standardiser.mean_and_scale();
         Self {
             pixels: Tensor::from_slice(&images.pixels).view([n, values]).to_device(device),
             labels: on_device(images.labels.iter().copied(), device),

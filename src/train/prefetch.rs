@@ -34,7 +34,7 @@ impl Prefetcher {
             for samples in samples {
                 let mut pixels = Vec::new();
                 pool.install(|| {
-                    standardiser.fill_augmented(&images, &samples, keyed, &mut pixels);
+                    standardiser.fill_augmented(&images, &samples, keyed.0, keyed.1, &mut pixels);
                 });
                 let indices = samples.iter().map(|sample| sample.index).collect();
                 // Nobody takes them any more: the run is over.

@@ -66,7 +66,7 @@ fn a_folder_of_images_is_checked_and_shown() {
 
     std::fs::write(folder.path().join("pets/train/dog/broken.jpg"), "no image").unwrap();
     let errors = fail(folder.path(), 1, &["data", "verify", "images", "--path", "pets"]);
-    assert!(errors.contains("dog/broken.jpg: byte 0: neither PNG nor JPEG"), "{errors}");
+    assert!(errors.contains("dog/broken.jpg: byte 0: this is not a PNG, JPEG"), "{errors}");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn what_is_no_known_file_cannot_be_imported() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("holiday.zip"), "PK").unwrap();
     let errors = fail(folder.path(), 1, &["data", "import", "holiday.zip"]);
-    assert!(errors.contains("holiday.zip: byte 0: neither an IDX file nor a .tar.gz"), "{errors}");
+    assert!(errors.contains("holiday.zip: byte 0: this is not an IDX file, a .tar.gz"), "{errors}");
     let errors = fail(folder.path(), 2, &["data", "fetch", "cifar11"]);
     assert!(errors.contains("cifar10"), "{errors}");
 }

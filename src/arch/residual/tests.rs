@@ -66,7 +66,7 @@ fn impossible_combinations_are_refused_with_the_nearest() {
     assert!(groups.starts_with("network.norm_groups: 5 does not divide the 16"), "{groups}");
     assert!(groups.ends_with("every layer is 4"), "{groups}");
     let small = fault(&RESIDUAL, json!({ "depth": 18, "stem": "imagenet" }), 16);
-    assert!(small.contains("layer4.0.conv1 gets 1×1; the smallest that do are 17×17"), "{small}");
+    assert!(small.contains("layer4.0.conv1 is 1×1; the smallest valid size is 17×17"), "{small}");
     let fixup = fault(&RESIDUAL, json!({ "depth": 8, "init": "fixup" }), 32);
     assert!(fixup.contains("norm = \"none\""), "{fixup}");
 }

@@ -1,15 +1,15 @@
-//! The ten kinds of figure as implicit functions: negative inside, positive outside, and near an
-//! edge about the distance to it.
+//! The ten kinds of figures as implicit functions: negative inside, positive outside, and approximately the
+//! distance to the edge near it.
 
 /// Names of the classes, in the order of their labels.
 pub const CLASSES: [&str; 10] = [
     "disc", "ring", "square", "frame", "triangle", "cross", "tee", "crescent", "stripes", "checks",
 ];
 
-/// Signed distance from (`x`, `y`) to the figure of class `label`, which fills about the unit disc.
+/// Signed distance from (`x`, `y`) to the figure of class `label`, which is about as large as the unit disc.
 ///
-/// Disc, ring and stripes share an outline, and so do square, frame and checks; cross and tee are
-/// the same two bars: what tells them apart is how parts lie to each other, not any one pixel.
+/// Disc, ring and stripes have the same outline, and so have square, frame and checks; cross and tee consist
+/// of the same two bars. Classes differ in the arrangement of parts, not in single pixels.
 /// No feature is thinner than 0.34, which is 1.3 pixels for the smallest figure at 12×12.
 pub fn distance(label: usize, x: f32, y: f32) -> f32 {
     match label {
@@ -30,19 +30,19 @@ fn disc(x: f32, y: f32, radius: f32) -> f32 {
     (x * x + y * y).sqrt() - radius
 }
 
-/// A rectangle with its edges along the axes. Outside its corners this is less than the distance,
-/// which keeps them sharp.
+/// A rectangle with edges along the axes. Outside its corners the value is less than the distance, so that
+/// the corners are sharp.
 fn bar(x: f32, y: f32, half_width: f32, half_height: f32) -> f32 {
     (x.abs() - half_width).max(y.abs() - half_height)
 }
 
-/// An equilateral triangle: three half planes at 120°.
+/// An equilateral triangle: the intersection of three half planes.
 fn triangle(x: f32, y: f32) -> f32 {
     let slanted = x.abs() * 0.866_025_4 + y * 0.5;
     slanted.max(-y) - 0.6
 }
 
-/// The two quadrants in which `x` and `y` have equal signs.
+/// The two quadrants in which `x` and `y` have the same sign.
 fn quadrants(x: f32, y: f32) -> f32 {
     let nearest = x.abs().min(y.abs());
     if x * y > 0.0 { -nearest } else { nearest }

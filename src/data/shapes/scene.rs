@@ -1,14 +1,14 @@
-//! One picture: a figure at a random place among clutter, in front of a gradient, under noise.
+//! One image: a figure at a random position, with clutter, a background gradient and noise.
 //!
-//! Lengths are fractions of the picture's side, so that a scene is the same at every size.
+//! Lengths are fractions of the image's side, so a scene is the same at every size.
 
 use super::figure;
 use fathom_base::random::Stream;
 
-/// Brightness and, for pictures in colour, what each channel adds to it, in grey levels.
+/// Values of the three channels, in grey levels.
 type Colour = [f32; 3];
 
-/// A thick line with round ends; a dot where it is short.
+/// A thick line with round ends, which is a dot if it is short.
 struct Stroke {
     start: [f32; 2],
     along: [f32; 2],
@@ -17,11 +17,11 @@ struct Stroke {
     in_front: bool,
 }
 
-/// Everything that a picture shows, noise apart.
+/// The contents of an image, and the amplitude of its noise.
 pub struct Scene {
     label: usize,
     centre: [f32; 2],
-    /// From the picture to the figure's own coordinates, row by row.
+    /// Matrix from coordinates of the image to coordinates of the figure, row by row.
     to_figure: [f32; 4],
     scale: f32,
     figure: Colour,
@@ -32,14 +32,14 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Draws a scene of class `label`. Grey scenes consume the same random numbers as coloured
-    /// ones, so that they show the same thing.
+    /// Draws a scene of class `label`. Grey scenes consume the same random numbers as coloured scenes, so
+    /// that both have the same contents.
     pub fn new(random: &mut Stream, label: usize, colour: bool) -> Self {
         let saturation = if colour { 45.0 } else { 0.0 };
         let brightness = random.between(95.0, 160.0);
         let background = tint(random, brightness, saturation);
-        // Half of the figures are darker than what is behind them: no weighted sum of pixels can
-        // then tell a figure from its negative, which is what defeats a linear classifier.
+        // Half of the figures are darker than the background. A weighted sum of pixels changes its sign
+        // between a figure and its negative, so a linear classifier fails.
         let contrast = random.between(36.0, 90.0) * sign(random);
         let figure = tint(random, brightness + contrast, saturation);
         let gradient = [(); 2].map(|()| tint(random, 0.0, saturation).map(|part| part * 0.5));
@@ -47,7 +47,7 @@ impl Scene {
         let gradient = [0, 1].map(|axis| gradient[axis].map(|part| part + slopes[axis]));
 
         let scale = random.between(0.29, 0.42);
-        // A large figure has less room to move; it may leave the picture by a tenth of its radius.
+        // A tenth of the figure's radius may be outside the image.
         let room = 0.5 - 0.9 * scale;
         let centre = [0.5 + random.between(-room, room), 0.5 + random.between(-room, room)];
         let angle = 2.0 * std::f64::consts::PI * f64::from(random.uniform());
@@ -62,8 +62,8 @@ impl Scene {
         Self { label, centre, to_figure, scale, figure, background, gradient, strokes, noise }
     }
 
-    /// Paints the scene at `size`×`size` into `out`, one plane after the other; the noise takes
-    /// the rest of the stream. The number of planes is 1 or 3.
+    /// Paints the scene at `size`×`size` pixels as planes to `out`, which has 1 or 3 channels. The noise
+    /// consumes the rest of the stream.
     pub fn paint(&self, random: &mut Stream, size: usize, out: &mut [u8]) {
         let plane = size * size;
         let step = 1.0 / size as f32;
@@ -127,7 +127,7 @@ impl Stroke {
     }
 }
 
-/// Lays `over` on `under` where `distance`, in pixels, is negative; the edge is one pixel wide.
+/// Paints `over` on `under` where `distance`, in pixels, is negative, with an edge one pixel wide.
 fn cover(under: &mut Colour, over: &Colour, distance: f32) {
     let share = (0.5 - distance).clamp(0.0, 1.0);
     if share > 0.0 {
@@ -137,7 +137,7 @@ fn cover(under: &mut Colour, over: &Colour, distance: f32) {
     }
 }
 
-/// A colour of the given brightness (the mean of its channels).
+/// A random colour of the given brightness, the mean of its channels.
 fn tint(random: &mut Stream, brightness: f32, saturation: f32) -> Colour {
     let parts = [(); 3].map(|()| random.between(-saturation, saturation));
     let mean = (parts[0] + parts[1] + parts[2]) / 3.0;
@@ -148,8 +148,8 @@ fn sign(random: &mut Stream) -> f32 {
     if random.below(2) == 0 { -1.0 } else { 1.0 }
 }
 
-/// The sum of the four bytes of a uniform word, with mean 0 and deviation 1: near enough to a
-/// normal number for pixels, and many times faster.
+/// The standardised sum of the four bytes of a uniform word: an approximation of a normal number that is
+/// many times faster.
 fn bell(word: u32) -> f32 {
     let sum: i32 = word.to_le_bytes().into_iter().map(i32::from).sum();
     (sum - 510) as f32 * (1.0 / 147.8)

@@ -2,8 +2,8 @@ use super::*;
 use crate::{Source, Standardise, Standardiser};
 
 #[test]
-fn the_pictures_are_frozen() {
-    // Every result on `shapes` under an old name would mean something else if these changed.
+fn the_images_are_frozen() {
+    // A change would change the meaning of every existing result on `shapes`.
     let drawn = [draw(64, 16, true, 0), draw(16, 12, false, 2), draw(4, 224, true, 0)];
     let sums = drawn.map(|images| digest(&[&images])[..16].to_owned());
     assert_eq!(sums, FROZEN);
@@ -12,12 +12,12 @@ fn the_pictures_are_frozen() {
 const FROZEN: [&str; 3] = ["f77b56b81fe7c5d5", "9e2cd4837019305c", "e8003af5877c3e6c"];
 
 #[test]
-fn a_picture_does_not_depend_on_how_many_are_drawn_nor_on_threads() {
+fn an_image_does_not_depend_on_the_number_of_images_or_threads() {
     let few = draw(7, 12, true, 0);
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let many = one_thread.install(|| draw(50, 12, true, 0));
     assert_eq!(few.pixels, many.pixels[..few.pixels.len()]);
-    assert_ne!(few.pixels, draw(7, 12, true, 2).pixels, "test images are others");
+    assert_ne!(few.pixels, draw(7, 12, true, 2).pixels, "test images differ from training images");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn classes_are_balanced_and_every_size_can_be_drawn() {
     assert!(message.contains("from 8 to 224"), "{message}");
 }
 
-/// Softmax regression on standardised pixels; returns the share of each test set that it misjudges.
+/// Trains softmax regression on standardised pixels; returns its error on each test set.
 fn linear_error(train: &Images, test: [&Images; 2], epochs: usize) -> [f64; 2] {
     let standardiser = Standardiser::measure(&Standardise::PerFeature, &train.clone().into());
     let numbers = |images: &Images| {
@@ -89,17 +89,17 @@ fn linear_error(train: &Images, test: [&Images; 2], epochs: usize) -> [f64; 2] {
 }
 
 #[test]
-fn a_linear_classifier_errs_on_most_unseen_pictures() {
+fn a_linear_classifier_errs_on_most_test_images() {
     let (train, test) = (draw(10_000, 16, true, 0), draw(2_000, 16, true, 2));
     let [seen, unseen] = linear_error(&train, [&train, &test], 8);
     println!(
-        "linear classifier: {:.1}% of those seen, {:.1}% of unseen",
+        "error of the linear classifier: {:.1}% on training images, {:.1}% on test images",
         100.0 * seen,
         100.0 * unseen
     );
     assert!(seen < 0.8, "the classifier learns: {seen}");
     assert!(unseen >= 0.3, "{unseen}");
-    // The same classifier is no fool where a pixel tells the class.
+    // The same classifier learns images in which one pixel marks the class.
     let mut marked = [train, test];
     for images in &mut marked {
         let size = images.shape.len();

@@ -1,47 +1,44 @@
-//! Decoding a folder of images into shards, once and side by side.
+//! Storing a folder of images that stays in files.
 
-use super::super::decode;
-use super::super::{folder, folder_cache};
 use super::index::{self, Index};
+use super::key::store_name;
 use super::shard::{self, Picture, Shard};
 use super::{Gallery, Store, crop};
+use crate::{decode, files, folder};
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Stores the images of a folder with their shorter sides brought to `short`, in a folder below
-/// `cache`; what earlier calls have stored is kept, so a call that was interrupted is gone on with.
-/// `told` hears how many of how many images are there, from several threads.
+/// Decodes the images of a folder, resizes their shorter side to `short`, and stores them in a folder
+/// below `cache`. Shards that exist already are kept, so that an interrupted call is resumed. `progress`
+/// is called from several threads with the number of images that are stored and of all images.
 ///
 /// Memory holds one shard at a time, whatever the number of images.
 ///
 /// # Errors
-/// When the folder is not as it should be, a file cannot be decoded, naming it, or the disk refuses.
+/// As for [`folder::list`]; when a file cannot be decoded, naming it; when the store cannot be written.
 pub fn build(
     root: &Path,
     short: usize,
     cache: &Path,
-    told: &(dyn Fn(usize, usize) + Sync),
+    progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Gallery> {
-    // Before they are listed: what changes meanwhile is seen by the next one who looks.
+    // Before the files are listed, so that the next reader notices changes in the meantime.
     let changed = index::changes(root, &folder::classes(root)?);
     let listing = folder::list(root)?;
-    let key = folder_cache::key_of(&listing, &format!("shorter side {short}"))?;
-    let name = format!("stored-{}", &key[..16]);
+    let name = store_name(&listing, &format!("shorter side {short}"))?;
     let folder = cache.join(&name);
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create {}", folder.display()))?;
-    let parts = [("train", &listing.train), ("test", &listing.test)];
-    let all: usize = parts.iter().map(|(_, files)| files.len()).sum();
-    let done = AtomicUsize::new(0);
+    files::create_folder(&folder)?;
+    let total = listing.train.len() + listing.test.len();
+    let stored = AtomicUsize::new(0);
     let advance = |count: usize| {
-        let before = done.fetch_add(count, Ordering::Relaxed);
-        told(before + count, all);
+        let before = stored.fetch_add(count, Ordering::Relaxed);
+        progress(before + count, total);
     };
-    let open = |(part, files): (&str, &Vec<(PathBuf, u16)>)| -> Result<Store> {
+    let store = |split: &str, files: &[(PathBuf, u16)]| -> Result<Store> {
         for (number, files) in files.chunks(shard::IMAGES).enumerate() {
-            let path = folder.join(shard::name(part, number));
+            let path = folder.join(shard::name(split, number));
             if Shard::open(&path, files.len())?.is_some() {
                 advance(files.len());
                 continue;
@@ -54,23 +51,28 @@ pub fn build(
                     Ok(picture)
                 })
                 .collect::<Result<Vec<Picture>>>()?;
-            shard::write(&path, &pictures)?;
+            shard::write(&path, 3, &pictures)?;
         }
-        Store::open(&folder, part, files.len())?
+        Store::open(&folder, split, files.len())?
             .with_context(|| format!("{} changed while it was written", folder.display()))
     };
-    let stores = [open(parts[0])?, open(parts[1])?];
+    let stores = [store("train", &listing.train)?, store("test", &listing.test)?];
     let index = Index::new(&listing, name, changed?);
     index.write(cache, root, short)?;
     Ok(Gallery::new(index, stores))
 }
 
 fn picture(path: &Path, label: u16, short: usize) -> Result<Picture> {
-    let (pixels, sides, key) = decode::colour(path, label)?;
+    let decode::Decoded { pixels, sides, key } = decode::colour(path, label)?;
     let to = crop::shorter_side(sides, short);
-    let side = |side: usize| u16::try_from(side).ok();
-    let (Some(height), Some(width)) = (side(to.0), side(to.1)) else {
-        bail!("{}: {}×{} pixels are too long and thin", path.display(), sides.1, sides.0);
+    let (Ok(height), Ok(width)) = (u16::try_from(to.height), u16::try_from(to.width)) else {
+        bail!(
+            "{}: {}×{} pixels: the longer side would have more than {} pixels",
+            path.display(),
+            sides.width,
+            sides.height,
+            u16::MAX
+        );
     };
     Ok(Picture { key, height, width, pixels: crop::scaled(&pixels, sides, to) })
 }

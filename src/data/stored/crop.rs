@@ -1,51 +1,49 @@
-//! Crops as torchvision defines them: `RandomResizedCrop`, `Resize` to a shorter side, `CenterCrop`;
-//! bilinear with a filter as wide as the shrinking (antialias), in Pillow's integer arithmetic.
-//! Pixels are rows × columns × 3 bytes.
+//! Crops as torchvision defines them: `RandomResizedCrop`, `Resize` to a shorter side, `CenterCrop`.
+//! Resizing is bilinear with antialiasing, in Pillow's integer arithmetic. All pixels here are
+//! interleaved: rows × columns × 3 bytes.
 
+use crate::pixels::{Sides, planes};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use fathom_base::random::Stream;
 
-/// A part of an image.
+/// A rectangle inside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// First row.
     pub top: usize,
     /// First column.
     pub left: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
 }
 
-/// Share of the image's area that a random crop has, and its ratio of width to height.
+/// Range of the share of the image's area that a random window covers.
 const AREA: (f64, f64) = (0.08, 1.0);
+/// Range of the ratio of width to height of a random window.
 const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
-/// Draws before the middle is taken instead.
-const TRIES: usize = 10;
+/// Number of draws before the central window is taken.
+const ATTEMPTS: usize = 10;
 
 impl Window {
-    /// All of an image.
-    pub fn whole((height, width): (usize, usize)) -> Self {
-        Self { top: 0, left: 0, height, width }
+    /// The central square (`CenterCrop`) of an image that is at least as large.
+    pub fn centre(sides: Sides, size: usize) -> Self {
+        // Halves are rounded to even, as in Python.
+        let start = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
+        Self { top: start(sides.height), left: start(sides.width), height: size, width: size }
     }
 
-    /// The square in the middle (`CenterCrop`), of an image that is no smaller.
-    pub fn middle((height, width): (usize, usize), size: usize) -> Self {
-        // Half to even, as Python rounds.
-        let half = |side: usize| ((side - size) as f64 / 2.0).round_ties_even() as usize;
-        Self { top: half(height), left: half(width), height: size, width: size }
-    }
-
-    /// A random part (`RandomResizedCrop`): area uniform in 0.08 … 1 of the image's, the logarithm of
-    /// its ratio of sides uniform between those of 3/4 and 4/3; after ten that do not fit the middle.
-    pub fn random((height, width): (usize, usize), stream: &mut Stream) -> Self {
+    /// A random window (`RandomResizedCrop`): its area is uniform in 0.08 … 1 of the image's, and the
+    /// logarithm of its ratio of sides is uniform between those of 3/4 and 4/3. After ten windows that
+    /// are larger than the image, the central one is returned.
+    pub fn random(Sides { height, width }: Sides, stream: &mut Stream) -> Self {
         let between = |stream: &mut Stream, (low, high): (f64, f64)| {
             low + (high - low) * f64::from(stream.uniform())
         };
         let area = (height * width) as f64;
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let target = area * between(stream, AREA);
             let ratio = libm::exp(between(stream, (libm::log(RATIO.0), libm::log(RATIO.1))));
             let wide = (target * ratio).sqrt().round_ties_even() as usize;
@@ -69,14 +67,41 @@ impl Window {
     }
 }
 
-/// Sides of an image whose shorter one is brought to `short`; the longer one is cut to a whole
-/// number, as torchvision's `Resize` does.
-pub fn shorter_side((height, width): (usize, usize), short: usize) -> (usize, usize) {
-    let longer = |long: usize, side: usize| (short * long / side).max(short);
-    if height <= width { (short, longer(width, height)) } else { (longer(height, width), short) }
+/// A random window that is resized to the input of the net, and mirrored with probability 1/2:
+/// `RandomResizedCrop` and `RandomHorizontalFlip`.
+#[derive(Clone, Copy, Debug)]
+pub struct ResizedCrop {
+    /// The window.
+    pub window: Window,
+    /// Whether it is mirrored.
+    pub is_mirrored: bool,
 }
 
-/// A part of an image as it is.
+impl ResizedCrop {
+    /// Draws a crop of an image with these sides.
+    pub fn draw(sides: Sides, stream: &mut Stream) -> Self {
+        Self { window: Window::random(sides, stream), is_mirrored: stream.below(2) == 1 }
+    }
+
+    /// Three planes of `size` rows and columns, from the pixels of an image of `width` columns.
+    pub fn apply(self, pixels: &[u8], width: usize, size: usize) -> Vec<u8> {
+        let resized = resized(pixels, width, self.window, size);
+        planes(&if self.is_mirrored { mirrored(&resized, size) } else { resized }, 3)
+    }
+}
+
+/// Sides after resizing so that the shorter one is `short`. The longer one is rounded down, as in
+/// torchvision's `Resize`.
+pub fn shorter_side(Sides { height, width }: Sides, short: usize) -> Sides {
+    let longer = |long: usize, side: usize| (short * long / side).max(short);
+    if height <= width {
+        Sides { height: short, width: longer(width, height) }
+    } else {
+        Sides { height: longer(height, width), width: short }
+    }
+}
+
+/// The pixels of a window of an image of `width` columns.
 pub fn cut(pixels: &[u8], width: usize, window: Window) -> Vec<u8> {
     let mut out = Vec::with_capacity(window.height * window.width * 3);
     for row in window.top..window.top + window.height {
@@ -86,60 +111,38 @@ pub fn cut(pixels: &[u8], width: usize, window: Window) -> Vec<u8> {
     out
 }
 
-/// A part of an image, brought to `size` rows and columns. What lies beyond the part has no
-/// influence, as torchvision cuts first.
-pub fn resized(pixels: &[u8], (_, width): (usize, usize), window: Window, size: usize) -> Vec<u8> {
-    let part = cut(pixels, width, window);
-    scaled(&part, (window.height, window.width), (size, size))
+/// A window of an image of `width` columns, resized to `size` rows and columns. Pixels outside the
+/// window have no influence, since torchvision cuts before it resizes.
+pub fn resized(pixels: &[u8], width: usize, window: Window, size: usize) -> Vec<u8> {
+    let from = Sides { height: window.height, width: window.width };
+    scaled(&cut(pixels, width, window), from, Sides::square(size))
 }
 
-/// An image brought to other sides.
+/// An image resized from its sides to other ones.
 ///
 /// # Panics
-/// When the pixels are not as many as the sides say, or there are none.
-pub fn scaled(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+/// When the number of pixels is not that of the sides, or is zero.
+pub fn scaled(pixels: &[u8], from: Sides, to: Sides) -> Vec<u8> {
     if from == to {
         return pixels.to_vec();
     }
     let side = |side: usize| u32::try_from(side).expect("sides fit into 32 bits");
-    let source = ImageRef::new(side(from.1), side(from.0), pixels, PixelType::U8x3);
+    let source = ImageRef::new(side(from.width), side(from.height), pixels, PixelType::U8x3);
     let source = source.expect("as many pixels as the sides say");
-    let mut target = Image::new(side(to.1), side(to.0), PixelType::U8x3);
+    let mut target = Image::new(side(to.width), side(to.height), PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     let done = Resizer::new().resize(&source, &mut target, &options);
-    done.expect("both have pixels of one kind");
+    done.expect("both have the same type of pixels");
     target.into_vec()
 }
 
-/// A part that was drawn, brought to `size` rows and columns, mirrored or not: three planes.
-pub fn drawn(
-    pixels: &[u8],
-    sides: (usize, usize),
-    (window, is_mirrored): (Window, bool),
-    size: usize,
-) -> Vec<u8> {
-    let part = resized(pixels, sides, window, size);
-    planes(&if is_mirrored { mirrored(&part, size) } else { part })
-}
-
-/// Three planes as pixels of three values.
-pub fn interleaved(planes: &[u8]) -> Vec<u8> {
-    let size = planes.len() / 3;
-    (0..size).flat_map(|at| [planes[at], planes[at + size], planes[at + 2 * size]]).collect()
-}
-
-/// The mirror image of one with so many columns.
+/// The mirror image of an image of `width` columns.
 pub fn mirrored(pixels: &[u8], width: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len());
     for row in pixels.chunks_exact(width * 3) {
         row.rchunks_exact(3).for_each(|pixel| out.extend_from_slice(pixel));
     }
     out
-}
-
-/// Pixels of three values as three planes.
-pub fn planes(pixels: &[u8]) -> Vec<u8> {
-    (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
 }
 
 #[cfg(test)]

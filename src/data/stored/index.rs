@@ -1,8 +1,7 @@
-//! What a folder held when its images were stored, so that processes which come later need not look
-//! at each of a million files again.
+//! The index of a stored folder: its classes, numbers of images, and the modification times of its
+//! folders, so that later processes need not inspect each of a million files again.
 
-use super::super::content_hash::hex;
-use super::super::folder::Listing;
+use crate::folder::Listing;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,22 +9,22 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Classes and labels of a folder of images, and where they are stored.
+/// Classes and numbers of images of a folder, and the name of its store.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Index {
-    /// Name of the folder with the stored images, in the cache.
+    /// Name of the store in the cache folder.
     pub(super) store: String,
     /// Class names.
     pub(super) classes: Vec<String>,
-    /// Numbers of images of each class: of training, of test images.
+    /// Numbers of training and of test images of each class.
     pub(super) counts: [Vec<usize>; 2],
-    /// When each folder of images was changed last: seconds and nanoseconds. A file that comes, goes or
-    /// takes another's place changes its folder; one that is written over does not.
+    /// Modification time of each folder of images: seconds and nanoseconds. A file that is added,
+    /// removed or replaced changes the time of its folder; a file that is overwritten does not.
     changed: Vec<(i64, i64)>,
 }
 
 impl Index {
-    /// Of these images; `changed` was asked for before they were listed.
+    /// The index of these images; `changed` are the modification times from before they were listed.
     pub(super) fn new(listing: &Listing, store: String, changed: Vec<(i64, i64)>) -> Self {
         let count = |files: &[(PathBuf, u16)]| {
             let mut counts = vec![0; listing.classes.len()];
@@ -36,14 +35,14 @@ impl Index {
         Self { store, classes: listing.classes.clone(), counts, changed }
     }
 
-    /// The one in `cache` for a folder and a shorter side, if no folder of images was changed since.
+    /// Reads the index of a folder and a shorter side from `cache`, if no folder of images has changed since.
     pub(super) fn read(cache: &Path, root: &Path, short: usize) -> Option<Self> {
         let bytes = std::fs::read(path(cache, root, short).ok()?).ok()?;
         let index: Self = serde_json::from_slice(&bytes).ok()?;
         (changes(root, &index.classes).ok()? == index.changed).then_some(index)
     }
 
-    /// Keeps it in `cache`.
+    /// Writes the index to `cache`.
     pub(super) fn write(&self, cache: &Path, root: &Path, short: usize) -> Result<()> {
         let path = path(cache, root, short)?;
         let attempt = || -> std::io::Result<()> {
@@ -55,25 +54,25 @@ impl Index {
         attempt().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Labels of a part's images, in their order: class by class.
-    pub(super) fn labels(&self, part: usize) -> Vec<u16> {
-        let counts = self.counts[part].iter().enumerate();
+    /// Labels of the images of a split (0 for training, 1 for test), which are ordered by class.
+    pub(super) fn labels(&self, split: usize) -> Vec<u16> {
+        let counts = self.counts[split].iter().enumerate();
         counts.flat_map(|(class, count)| std::iter::repeat_n(class as u16, *count)).collect()
     }
 }
 
 fn path(cache: &Path, root: &Path, short: usize) -> Result<PathBuf> {
     let root = std::path::absolute(root)?;
-    let sum = hex(&Sha256::digest(format!("{}\nshorter side {short}\n", root.display())));
+    let sum = hex::encode(Sha256::digest(format!("{}\nshorter side {short}\n", root.display())));
     Ok(cache.join(format!("stored-{}.json", &sum[..16])))
 }
 
-/// When the folders of these classes, and those that they lie in, were changed last.
+/// Modification times of `train`, `test` and the folders of these classes in both.
 pub(super) fn changes(root: &Path, classes: &[String]) -> Result<Vec<(i64, i64)>> {
     let mut changed = Vec::new();
-    for part in ["train", "test"].map(|part| root.join(part)) {
-        let folders = classes.iter().map(|class| part.join(class));
-        for folder in std::iter::once(part.clone()).chain(folders) {
+    for split in ["train", "test"].map(|split| root.join(split)) {
+        let folders = classes.iter().map(|class| split.join(class));
+        for folder in std::iter::once(split.clone()).chain(folders) {
             let about = std::fs::metadata(&folder);
             let about = about.with_context(|| format!("cannot open {}", folder.display()))?;
             changed.push((about.mtime(), about.mtime_nsec()));

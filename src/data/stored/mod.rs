@@ -1,80 +1,89 @@
-//! Sets that do not fit into memory, ImageNet's: every image is decoded once, its shorter side
-//! brought to a given length, and stored in files that are mapped into memory (`store`). Training
-//! takes random crops of them, testing the middle (`crop`), both at the size of the net's input.
+//! The store of decoded images: every image of a folder is decoded once and written to shards in the
+//! cache folder, so that later runs need no decoding. A folder that fits into memory is stored at the
+//! size of the net's input and read from its shards as a whole. Of a larger one, such as ImageNet, images
+//! are stored with their shorter side at a given length; the shards are mapped into memory, training
+//! takes random crops, and testing the central crop.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `shard` | the file format |
+//! | `key` | names of stores, which change whenever a file changes |
+//! | `memory` | folders that are read into memory |
+//! | `build`, `index` | folders that stay in files: storing them, and opening them again quickly |
+//! | `crop` | the crops of torchvision |
 
 mod build;
 pub mod crop;
 mod index;
+mod key;
+mod memory;
 mod shard;
 
 pub use build::build;
+pub use memory::read;
 
 use super::Shape;
+use super::pixels::{Sides, planes};
 use anyhow::Result;
-use crop::Window;
+use crop::{ResizedCrop, Window};
 use index::Index;
 use shard::Shard;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A folder's images as they are stored.
+/// The stored images of a folder that stays in files.
 #[derive(Debug)]
 pub struct Gallery {
     /// Class names.
     pub classes: Vec<String>,
-    /// Labels of training and test images.
+    /// Labels of the training and the test images.
     pub labels: [Vec<u16>; 2],
-    /// These images.
+    /// The training and the test images.
     pub stores: [Store; 2],
 }
 
 impl Gallery {
     fn new(index: Index, stores: [Store; 2]) -> Self {
-        let labels = [0, 1].map(|part| index.labels(part));
+        let labels = [0, 1].map(|split| index.labels(split));
         Self { classes: index.classes, labels, stores }
     }
 
-    /// Opens what [`build`] stored, if no folder of images was changed since; a file that was written
-    /// over in its place goes unnoticed, which [`build`] would see. Nothing where something is missing.
+    /// Opens what [`build`] stored. Returns `None` if something is missing, or if a folder of images has
+    /// changed since. A file that was overwritten in place is not noticed here, but by [`build`].
     ///
     /// # Errors
-    /// When a file cannot be mapped.
+    /// When a file cannot be mapped into memory.
     pub fn open(root: &Path, short: usize, cache: &Path) -> Result<Option<Self>> {
         let Some(index) = Index::read(cache, root, short) else { return Ok(None) };
         let folder = cache.join(&index.store);
-        let count = |part: usize| index.counts[part].iter().sum();
+        let count = |split: usize| index.counts[split].iter().sum();
         let train = Store::open(&folder, "train", count(0))?;
         let test = Store::open(&folder, "test", count(1))?;
         Ok(train.zip(test).map(|(train, test)| Self::new(index, [train, test])))
     }
 }
 
-/// One part (training or test images) as it is stored; 64-bit numbers tell images apart by their
-/// files' bytes.
+/// The stored training or test images of a folder.
 #[derive(Debug)]
 pub struct Store {
     shards: Vec<Shard>,
-    /// Place of each shard's first image.
-    firsts: Vec<usize>,
     count: usize,
 }
 
 impl Store {
-    /// Opens what [`build`] wrote for a part; nothing where it is not whole.
+    /// Opens the shards of a split; `None` if one is missing or incomplete.
     ///
     /// # Errors
-    /// When a file cannot be mapped.
-    pub fn open(folder: &Path, part: &str, count: usize) -> Result<Option<Self>> {
-        let (mut shards, mut firsts, mut found) = (Vec::new(), Vec::new(), 0);
-        while found < count {
-            let expected = shard::IMAGES.min(count - found);
-            let path = folder.join(shard::name(part, shards.len()));
+    /// When a file cannot be mapped into memory.
+    fn open(folder: &Path, split: &str, count: usize) -> Result<Option<Self>> {
+        let mut shards = Vec::new();
+        for start in (0..count).step_by(shard::IMAGES) {
+            let path = folder.join(shard::name(split, shards.len()));
+            let expected = shard::IMAGES.min(count - start);
             let Some(shard) = Shard::open(&path, expected)? else { return Ok(None) };
-            firsts.push(found);
-            found += expected;
             shards.push(shard);
         }
-        Ok(Some(Self { shards, firsts, count }))
+        Ok(Some(Self { shards, count }))
     }
 
     /// Number of images.
@@ -82,49 +91,50 @@ impl Store {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The key of an image.
+    /// The key of an image: a hash of its label and the bytes of its file.
     pub fn key(&self, index: usize) -> u64 {
-        let (shard, place) = self.find(index);
-        shard.entry(place).key
+        let (shard, index) = self.find(index);
+        shard.entry(index).key
     }
 
     /// Rows and columns of an image.
-    pub fn sides(&self, index: usize) -> (usize, usize) {
-        let (shard, place) = self.find(index);
-        let entry = shard.entry(place);
-        (usize::from(entry.height), usize::from(entry.width))
+    pub fn sides(&self, index: usize) -> Sides {
+        let (shard, index) = self.find(index);
+        let entry = shard.entry(index);
+        Sides { height: entry.height.into(), width: entry.width.into() }
     }
 
-    /// Gives rows × columns × 3 bytes of an image to `see`.
-    pub fn pixels<R>(&self, index: usize, see: impl FnOnce(&[u8]) -> R) -> R {
-        let (shard, place) = self.find(index);
-        shard.pixels(place, see)
+    /// Passes the rows × columns × 3 bytes of an image to `read`, and returns its result.
+    pub fn with_image<R>(&self, index: usize, read: impl FnOnce(&[u8]) -> R) -> R {
+        let (shard, index) = self.find(index);
+        shard.with_image(index, read)
     }
 
+    /// All shards but the last have the same number of images.
     fn find(&self, index: usize) -> (&Shard, usize) {
-        let place = self.firsts.partition_point(|first| *first <= index) - 1;
-        (&self.shards[place], index - self.firsts[place])
+        (&self.shards[index / shard::IMAGES], index % shard::IMAGES)
     }
 }
 
-/// A choice of stored images, as a net of a certain input sees them.
+/// A subset of the stored images, as a net with square inputs sees them.
 #[derive(Clone, Debug)]
 pub struct Stored {
     store: Arc<Store>,
-    /// Which, in order.
+    /// Indices of the images in the store.
     indices: Vec<u32>,
-    /// Of these.
+    /// Labels of these images.
     labels: Vec<u16>,
+    /// Rows and columns of the net's input.
     size: usize,
 }
 
 impl Stored {
-    /// These images with their labels, at `size` rows and columns.
+    /// The images at these indices, with their labels, for a net with inputs of `size` rows and columns.
     pub fn new(store: Arc<Store>, indices: Vec<u32>, labels: Vec<u16>, size: usize) -> Self {
         Self { store, indices, labels, size }
     }
@@ -139,25 +149,20 @@ impl Stored {
         &self.labels
     }
 
-    /// The middle of an image, as three planes of `size` rows and columns.
-    pub fn middle(&self, index: usize) -> Vec<u8> {
-        let at = self.indices[index] as usize;
-        let (height, width) = self.store.sides(at);
-        let window = Window::middle((height, width), self.size);
-        crop::planes(&self.store.pixels(at, |pixels| crop::cut(pixels, width, window)))
+    /// The central crop of an image, as three planes.
+    pub fn centre(&self, index: usize) -> Vec<u8> {
+        let index = self.indices[index] as usize;
+        let sides = self.store.sides(index);
+        let window = Window::centre(sides, self.size);
+        planes(&self.store.with_image(index, |pixels| crop::cut(pixels, sides.width, window)), 3)
     }
 
-    /// A part of an image, brought to `size` rows and columns, as three planes; `draw` is told rows
-    /// and columns of the image, and says which part, and whether it is mirrored.
-    pub fn part(
-        &self,
-        index: usize,
-        draw: impl FnOnce((usize, usize)) -> (Window, bool),
-    ) -> Vec<u8> {
-        let at = self.indices[index] as usize;
-        let sides = self.store.sides(at);
-        let drawn = draw(sides);
-        self.store.pixels(at, |pixels| crop::drawn(pixels, sides, drawn, self.size))
+    /// The crop of an image that `draw` chooses for its sides, as three planes of the net's input.
+    pub fn crop(&self, index: usize, draw: impl FnOnce(Sides) -> ResizedCrop) -> Vec<u8> {
+        let index = self.indices[index] as usize;
+        let sides = self.store.sides(index);
+        let crop = draw(sides);
+        self.store.with_image(index, |pixels| crop.apply(pixels, sides.width, self.size))
     }
 }
 

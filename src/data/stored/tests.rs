@@ -18,7 +18,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn what_was_stored_is_opened_without_a_look_at_its_files_until_one_comes_or_goes() {
+fn a_stored_folder_is_opened_without_reading_its_files_until_one_is_added_or_removed() {
     let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
     let (root, cache) = (folder.path(), cache.path());
     let open = || Gallery::open(root, 7, cache).unwrap();
@@ -31,31 +31,31 @@ fn what_was_stored_is_opened_without_a_look_at_its_files_until_one_comes_or_goes
     assert_eq!(opened.labels, built.labels);
     for at in 0..6 {
         assert_eq!(opened.stores[0].key(at), built.stores[0].key(at));
-        let pixels = |store: &Store| store.pixels(at, <[u8]>::to_vec);
+        let pixels = |store: &Store| store.with_image(at, <[u8]>::to_vec);
         assert_eq!(pixels(&opened.stores[0]), pixels(&built.stores[0]));
-        assert_eq!(opened.stores[0].sides(at), (7, 9 + at % 3));
+        assert_eq!(opened.stores[0].sides(at), Sides { height: 7, width: 9 + at % 3 });
     }
     assert!(Gallery::open(root, 8, cache).unwrap().is_none(), "another shorter side");
 
     let file = root.join("train/light/1.png");
     let sound = std::fs::read(&file).unwrap();
     std::fs::write(&file, "no image").unwrap();
-    assert!(open().is_some(), "written over, the file is where it was");
+    assert!(open().is_some(), "an overwritten file is not noticed");
     let error = build().unwrap_err();
     assert!(format!("{error:#}").contains("light/1.png"), "{error:#}");
     std::fs::write(&file, sound).unwrap();
     build().unwrap();
 
     std::fs::copy(&file, root.join("train/light/3.png")).unwrap();
-    assert!(open().is_none(), "a file came");
+    assert!(open().is_none(), "a file was added");
     assert_eq!(build().unwrap().labels[0].len(), 7);
     assert!(open().is_some());
     std::fs::remove_file(root.join("test/dark/0.png")).unwrap();
-    assert!(open().is_none(), "a file went");
+    assert!(open().is_none(), "a file was removed");
 }
 
 #[test]
-fn without_its_files_a_gallery_is_not_opened() {
+fn a_gallery_without_one_of_its_shards_is_not_opened() {
     let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
     build(folder.path(), 7, cache.path(), &|_, _| {}).unwrap();
     let stored = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());

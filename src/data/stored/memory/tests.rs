@@ -39,7 +39,7 @@ fn a_folder_is_read_with_its_classes_in_alphabetical_order() {
     assert_eq!(whole.train.images.shape, Shape { channels: 3, height: 4, width: 6 });
     assert_eq!(whole.train.images.image(1)[0], 101);
     assert_eq!(whole.train.images.image(1)[24], 10);
-    assert!(whole.notes[0].contains("1 files"), "{:?}", whole.notes);
+    assert!(whole.notes[0].contains("1 files that are not images"), "{:?}", whole.notes);
     let small = read(folder.path(), Some(2), None).unwrap();
     assert_eq!(
         small.test.images.image(0),
@@ -55,7 +55,7 @@ fn grey_stays_grey_only_if_all_are() {
         save(folder.path(), name, GrayImage::from_pixel(5, 5, image::Luma([77])));
     }
     let whole = read(folder.path(), None, None).unwrap();
-    assert_eq!(describe(folder.path(), None).unwrap(), (whole.train.images.shape, 2));
+    assert_eq!(folder::describe(folder.path(), None).unwrap(), (whole.train.images.shape, 2));
     assert_eq!(whole.train.images.shape.channels, 1);
     assert_eq!(whole.train.images.image(0), [77; 25]);
     save(folder.path(), "test/b/2.png", colour(5, 5, 0));
@@ -71,7 +71,11 @@ fn what_is_wrong_is_named() {
     std::fs::remove_file(root.join("train/bee/wide.png")).unwrap();
 
     std::fs::write(root.join("test/bee/two.png"), "no image at all").unwrap();
-    assert!(fails(root, None).contains("two.png: byte 0: neither PNG"), "{}", fails(root, None));
+    assert!(
+        fails(root, None).contains("two.png: byte 0: this is not a PNG"),
+        "{}",
+        fails(root, None)
+    );
     let whole = std::fs::read(root.join("test/bee/one.png")).unwrap();
     std::fs::write(root.join("test/bee/two.png"), &whole[..whole.len() - 20]).unwrap();
     assert!(fails(root, Some(2)).contains("two.png cannot be decoded"), "{}", fails(root, Some(2)));
@@ -82,39 +86,88 @@ fn what_is_wrong_is_named() {
     std::fs::create_dir(root.join("train/cat")).unwrap();
     assert!(fails(root, None).contains("class `cat` of train/ has no folder in test/"));
     std::fs::create_dir(root.join("test/cat")).unwrap();
-    assert!(fails(root, None).contains("train/cat holds no image"), "{}", fails(root, None));
+    assert!(fails(root, None).contains("train/cat has no images"), "{}", fails(root, None));
     std::fs::remove_dir_all(root.join("test")).unwrap();
     assert!(fails(root, None).contains("cannot read the folder"));
 }
 
+/// The shards below a cache folder.
+fn shards(cache: &Path) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
 #[test]
-fn the_cache_is_used_until_a_file_changes_and_made_again_when_damaged() {
+fn the_store_is_used_until_a_file_changes_and_written_again_when_damaged() {
     let (folder, cache) = (sample(), tempfile::tempdir().unwrap());
     let read = || super::read(folder.path(), Some(3), Some(cache.path())).unwrap();
-    let files =
-        || std::fs::read_dir(cache.path()).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
     let fresh = read();
-    let path = files().pop().unwrap();
-    let key = folder_cache::key(&list(folder.path()).unwrap(), Some(3)).unwrap();
-    let kept = folder_cache::read(&path, &key).unwrap();
-    assert_eq!(kept.train.images.pixels, fresh.train.images.pixels);
-    assert_eq!((&kept.train.keys, &kept.classes), (&fresh.train.keys, &fresh.classes));
-    assert_eq!(kept.test.images.labels, fresh.test.images.labels);
+    let same = |other: &FullDataset| {
+        assert_eq!(other.classes, fresh.classes);
+        for (other, fresh) in [(&other.train, &fresh.train), (&other.test, &fresh.test)] {
+            assert_eq!(other.images.pixels, fresh.images.pixels);
+            assert_eq!((&other.images.labels, &other.keys), (&fresh.images.labels, &fresh.keys));
+        }
+    };
+    let paths = shards(cache.path());
+    assert_eq!(paths.len(), 2);
+    let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap());
+    let before: Vec<u64> = paths.iter().map(|path| inode(path)).collect();
+    same(&read());
+    assert_eq!(paths.iter().map(|path| inode(path)).collect::<Vec<_>>(), before, "not used");
 
-    let sound = std::fs::read(&path).unwrap();
-    for at in 0..sound.len() {
-        let mut damaged = sound.clone();
-        damaged[at] ^= 0x40;
-        std::fs::write(&path, &damaged).unwrap();
-        assert!(folder_cache::read(&path, &key).is_none(), "byte {at} is not guarded");
-        std::fs::write(&path, &sound[..at]).unwrap();
-        assert!(folder_cache::read(&path, &key).is_none(), "a cut at {at} is not noticed");
+    // The test of shards damages every byte.
+    for path in &paths {
+        let sound = std::fs::read(path).unwrap();
+        for at in [0, 20, 40, sound.len() - 1] {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 0x40;
+            for damaged in [&damaged[..], &sound[..at]] {
+                std::fs::write(path, damaged).unwrap();
+                same(&read());
+                assert_eq!(std::fs::read(path).unwrap(), sound, "byte {at}");
+            }
+        }
     }
-    assert_eq!(read().train.images.pixels, fresh.train.images.pixels);
-    assert_eq!(std::fs::read(&path).unwrap(), sound);
 
     save(folder.path(), "train/ant/0.png", colour(6, 4, 9));
     save(folder.path(), "train/ant/9.png", colour(6, 4, 9));
     assert_eq!(read().train.images.len(), 7);
-    assert_eq!(files().len(), 2);
+    assert_eq!(shards(cache.path()).len(), 4);
+}
+
+#[test]
+fn grey_images_are_stored_with_one_channel() {
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (name, light) in [("train/a/1", 7), ("train/b/1", 90), ("test/a/1", 5), ("test/b/1", 6)] {
+        let image = GrayImage::from_pixel(5, 4, image::Luma([light]));
+        save(folder.path(), &format!("{name}.png"), image);
+    }
+    for _ in 0..2 {
+        let whole = read(folder.path(), None, Some(cache.path())).unwrap();
+        assert_eq!(whole.train.images.shape, Shape { channels: 1, height: 4, width: 5 });
+        assert_eq!(whole.train.images.pixels, [[7; 20], [90; 20]].concat());
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_written_is_a_note() {
+    let (folder, cache) = (sample(), tempfile::tempdir().unwrap());
+    let file = cache.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let whole = read(folder.path(), Some(3), Some(&file)).unwrap();
+    assert_eq!(whole.train.images.len(), 6);
+    assert!(whole.notes[0].contains("could not be stored"), "{:?}", whole.notes);
+    // A folder in place of a shard.
+    read(folder.path(), Some(3), Some(cache.path())).unwrap();
+    let store = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
+    let store = store.into_iter().find(|path| path.is_dir()).unwrap();
+    std::fs::remove_file(store.join("train-00000.shard")).unwrap();
+    std::fs::create_dir(store.join("train-00000.shard")).unwrap();
+    let whole = read(folder.path(), Some(3), Some(cache.path())).unwrap();
+    assert_eq!(whole.train.images.len(), 6);
+    assert!(whole.notes[0].contains("cannot write"), "{:?}", whole.notes);
 }

@@ -1,0 +1,63 @@
+//! The types that describe a data set.
+
+use super::Split;
+use fathom_base::choice;
+use std::path::PathBuf;
+
+/// A data set as training uses it: decoded, resized and reduced to the requested numbers of images.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// Class names; their number is the number of outputs of a net.
+    pub classes: Vec<String>,
+    /// Training images, without those held out for validation.
+    pub train: Split,
+    /// Images held out of the training set, on which all choices are made; may be empty.
+    pub validation: Split,
+    /// Test images.
+    pub test: Split,
+    /// SHA-256 (hexadecimal) over shapes, pixels and labels of all three splits.
+    pub sha256: String,
+    /// Remarks for readers of the results, such as that generated images replace the data set.
+    pub notes: Vec<String>,
+}
+
+choice! {
+    /// Words of `data.source`: the origin of a data set.
+    pub enum Source {
+        /// The built-in figures.
+        Shapes,
+        /// CIFAR-10, official binary files.
+        Cifar10,
+        /// CIFAR-100 with its fine labels, official binary files.
+        Cifar100,
+        /// MNIST, IDX files.
+        Mnist,
+        /// Fashion-MNIST, IDX files.
+        FashionMnist,
+        /// A folder with `train/CLASS/*.png|jpg` and `test/CLASS/*.png|jpg`.
+        Images,
+    }
+}
+
+/// The part of `[data]` of an experiment that determines the bytes of the images.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Request {
+    /// Origin of the data set.
+    pub source: Source,
+    /// Number of training images, a fixed class-balanced subset; `None` for all.
+    pub train: Option<usize>,
+    /// Number of test images, likewise.
+    pub test: Option<usize>,
+    /// Number of images held out of the training set, likewise.
+    pub validation: usize,
+    /// Number of rows and columns to which images are resized; `None` for their own size.
+    pub size: Option<usize>,
+    /// For `images` larger than memory: length of the shorter side of the stored images, of which nets
+    /// see crops of `size` rows and columns. `None` if images are resized to `size` in memory.
+    #[serde(default)]
+    pub short_side: Option<usize>,
+    /// Whether `shapes` are drawn in colour; other sources ignore it.
+    pub colour: bool,
+    /// The folder of `images`.
+    pub path: Option<PathBuf>,
+}
