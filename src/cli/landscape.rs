@@ -1,5 +1,7 @@
 //! `fathom landscape`: the loss around trained nets, and how their gradients change with the input.
 
+mod runs;
+
 use super::Usage;
 use super::choice::choice;
 use super::options::cores;
@@ -8,7 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use fathom_arch::network;
 use fathom_base::choice;
 use fathom_protocol::{Correlation, LandscapeJob, Slices};
-use fathom_record::{Manifest, RunDir, State, SweepDir};
+use fathom_record::{Manifest, RunDir, SweepDir};
 use fathom_spec::completed;
 use fathom_sweep::{Worker, check_integrity};
 use std::path::PathBuf;
@@ -73,7 +75,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     );
     let directory = SweepDir::new(&args.dir);
     check_integrity(&directory)?;
-    let runs = chosen(&directory, args.only.as_deref())?;
+    let runs = runs::chosen(&directory, args.only.as_deref())?;
     let (worker, _) = Worker::ready()?;
     for (number, (run, manifest)) in (1..).zip(&runs) {
         log(format!("{number} of {}: {}", runs.len(), run.id()));
@@ -89,36 +91,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     log(format!("figures: fathom plot {}", args.dir.display()));
     Ok(ExitCode::SUCCESS)
-}
-
-/// The runs that are done and have kept their weights.
-fn chosen(directory: &SweepDir, only: Option<&str>) -> Result<Vec<(RunDir, Manifest)>> {
-    let pattern = only.map(glob::Pattern::new).transpose().context("--only")?;
-    let mut without = Vec::new();
-    let mut chosen = Vec::new();
-    for run in directory.runs()? {
-        if pattern.as_ref().is_some_and(|pattern| !pattern.matches(&run.id())) {
-            continue;
-        }
-        if run.status()?.state != State::Done || !run.checkpoint().exists() {
-            without.push(run.id());
-            continue;
-        }
-        let manifest = run.manifest()?;
-        chosen.push((run, manifest));
-    }
-    if let (Some(first), false) = (without.first(), chosen.is_empty()) {
-        let count = without.len();
-        log(format!("note: {count} runs are not done or have not kept their weights ({first} …)"));
-    }
-    ensure!(
-        !chosen.is_empty(),
-        "{}: no run{} is done and has kept its weights (checkpoint.safetensors): results that are \
-         published have none; run the experiment",
-        directory.root().display(),
-        only.map(|only| format!(" like {only}")).unwrap_or_default()
-    );
-    Ok(chosen)
 }
 
 impl Args {

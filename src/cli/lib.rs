@@ -147,3 +147,31 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_consistent_arguments_and_help_on_each() {
+        Cli::command().debug_assert();
+        let mut waiting = vec![Cli::command()];
+        while let Some(command) = waiting.pop() {
+            for argument in command.get_arguments() {
+                let (id, name) = (argument.get_id(), command.get_name());
+                assert!(argument.get_help().is_some(), "{name} has no help on {id}");
+            }
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            waiting.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn the_former_name_of_landscape_still_works() {
+        let parse = |name| Cli::try_parse_from(["fathom", name, "results/x"]).unwrap().command;
+        for name in ["landscape", "look"] {
+            assert!(matches!(parse(name), Command::Landscape(_)), "{name}");
+        }
+    }
+}

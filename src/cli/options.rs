@@ -188,8 +188,8 @@ pub fn devices(requested: &str, probe: &Probe) -> Result<Vec<String>> {
         ensure!(
             !indices[..place].contains(index),
             Usage(format!(
-                "--device {requested}: {index} is listed twice; --jobs 2 trains two runs side by side \
-                 on each GPU"
+                "--device {requested}: {index} is listed twice; --jobs 2 trains two runs at the \
+                 same time on each GPU"
             ))
         );
         ensure!(

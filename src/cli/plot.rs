@@ -1,18 +1,19 @@
 //! `fathom plot`.
 
 mod columns;
+mod style;
 
 use super::choice::choice;
-use super::experiment::text_of_key;
 use super::options;
 use super::stderr::log;
 use anyhow::{Context, Result, bail};
-use fathom_base::{choice, write_atomically};
+use fathom_base::write_atomically;
 use fathom_plot::{self as plot, Figure, Metric, Options, Results};
 use fathom_record::SweepDir;
 use fathom_sweep::check_integrity;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use style::{Format, Scale, figure_options};
 
 /// Draw the figures of a results directory from its CSV files, or columns of any one CSV table
 #[derive(clap::Args)]
@@ -50,28 +51,6 @@ pub struct Args {
     /// File formats
     #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_values_t = [Format::Svg, Format::Png])]
     format: Vec<Format>,
-}
-
-choice! {
-    /// Scale of an axis.
-    #[derive(Default)]
-    enum Scale {
-        /// Equal differences
-        #[default]
-        Linear,
-        /// Equal ratios
-        Log,
-    }
-}
-
-choice! {
-    /// File format of a figure; the word is the ending of the file.
-    enum Format {
-        /// Vector graphics
-        Svg,
-        /// Pixels
-        Png,
-    }
 }
 
 fn metric_help() -> String {
@@ -145,32 +124,4 @@ fn check_key(key: Option<&str>, results: &Results) -> Result<()> {
         bail!("--group-by {key}: the runs differ in {}", axes.join(", "));
     }
     Ok(())
-}
-
-fn figure_options(args: &Args, dir: &SweepDir) -> Options {
-    let runs = dir.root().join("runs");
-    let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
-    Options {
-        metric: args.metric,
-        log_x: args.x == Scale::Log,
-        log_y: args.y == Scale::Log,
-        group_by: args.group_by.clone(),
-        smooth: args.smooth,
-        y_max: args.y_max,
-        note: note(&dir.experiment()).unwrap_or_else(|error| {
-            log(format!("note: the figures are drawn without the experiment's note: {error:#}"));
-            None
-        }),
-        source: source.display().to_string(),
-    }
-}
-
-/// The `note` of the experiment file, if there is one.
-fn note(experiment: &Path) -> Result<Option<String>> {
-    if !experiment.exists() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(experiment)
-        .with_context(|| format!("in {}", experiment.display()))?;
-    text_of_key(experiment, &text, "note")
 }

@@ -2,24 +2,25 @@
 
 mod local;
 mod report;
+mod setup;
 mod submit;
 
 use super::choice::choice;
 use super::experiment::Chosen;
-use super::options::{Machine, hours, options, settle_layouts};
+use super::options::{Machine, hours};
 use super::plan::{self, warn_of_memory};
 use super::progress::Decoding;
 use super::slurm;
 use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::Result;
-use fathom_protocol::{Interval, Probe};
-use fathom_record::{Layout, Lock, LockTiming, SweepDir, SweepExecution};
+use fathom_protocol::Interval;
+use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
-    Forecast, Options, Worker, available_memory, check_compatible, gpu_layouts, prepare_data,
-    unfinished, until_decided, write_plan,
+    Options, Worker, available_memory, check_compatible, prepare_data, until_decided, write_plan,
 };
+use setup::hold;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,38 +124,6 @@ impl Args {
         }
         Ok(experiment)
     }
-
-    /// How the runs are run. A sweep that would take more than `--max-hours` is refused.
-    fn options(
-        &self,
-        worker: &Worker,
-        probe: &Probe,
-        experiment: &Experiment,
-        directory: &SweepDir,
-    ) -> Result<Options> {
-        let runs = &experiment.runs;
-        // Smoke runs only show that everything works: earlier ones do not bind them.
-        let earlier = Some(directory).filter(|_| !self.smoke);
-        let mut options = if self.slurm.is_wanted() {
-            self.slurm.options(&self.machine, probe, directory)?
-        } else {
-            options(&self.machine, probe, runs.len(), earlier)?
-        };
-        options.checkpoint = self.checkpoint.unwrap_or_default();
-        options.stand_in = self.smoke;
-        let layout = self.machine.layout.or(self.smoke.then(Layout::default));
-        options.layouts = if layout.is_none() && self.slurm.is_wanted() && !options.on_cpu() {
-            gpu_layouts(runs, directory)?
-        } else {
-            settle_layouts(runs, earlier, worker, &options, layout)?
-        };
-        if let (Some(hours), false) = (self.max_hours, self.until_decided) {
-            let left: Vec<Run> = unfinished(runs, directory)?.into_iter().cloned().collect();
-            let log_run = &mut |run: &Run| log(format!("measuring {}", run.id));
-            Forecast::measure(&left, worker, &options, log_run)?.check_hours(hours)?;
-        }
-        Ok(options)
-    }
 }
 
 impl Prepared<'_> {
@@ -173,21 +142,4 @@ impl Prepared<'_> {
         }
         Ok(further.runs)
     }
-}
-
-/// Locks the directory for this process, with messages if another one holds or held it.
-fn hold(directory: &SweepDir) -> Result<Lock> {
-    let timing = LockTiming::default();
-    let path = directory.lock();
-    let acquired = Lock::acquire_telling(&path, "fathom run", &timing, &mut |owner| {
-        let seconds = timing.watch.as_secs();
-        log(format!(
-            "{} is held by {owner}: watching for {seconds} s whether that process is alive",
-            path.display()
-        ));
-    })?;
-    if let Some(owner) = acquired.taken_over {
-        log(format!("took over the lock of {owner}, which has ended"));
-    }
-    Ok(acquired.lock)
 }

@@ -142,8 +142,8 @@ mod tests {
     fn scripts_of_the_first_version_are_still_understood() {
         let line =
             "fathom task results/x --array 1 --jobs 2 --checkpoint 5 --data-dir /d --set seed=0";
-        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let args = parse(&words);
+        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let args = parse(&arguments);
         assert_eq!((args.array, args.jobs, args.checkpoint), (1, 2, Some(Interval::Steps(5))));
     }
 }

@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn the_message_for_sigkill_names_memory_as_the_cause() {
-        let words = "killed by signal 9, as the system does when memory runs out";
-        assert_eq!(describe_signal(libc::SIGKILL), words);
+        let message = "killed by signal 9, as the system does when memory runs out";
+        assert_eq!(describe_signal(libc::SIGKILL), message);
         assert_eq!(describe_signal(libc::SIGTERM), "killed by signal 15");
     }
 }

@@ -222,7 +222,7 @@ fn tables_of_a_text_are_renewed_and_stale_ones_are_told() {
     std::fs::write(&file, text).expect("writable");
     let check = ["report", "--splice", "text.md", "--check"];
     let said = fail(folder.path(), 1, &check);
-    assert!(said.contains("text.md:3: is stale"), "{said}");
+    assert!(said.contains("text.md:3: is out of date"), "{said}");
     succeed(folder.path(), &["report", "--splice", "text.md"]);
     let renewed = std::fs::read_to_string(&file).expect("readable");
     assert!(renewed.contains("| plain | 20 | 31.00 ± 1.00 | 3 | 0 | 0 |"), "{renewed}");

@@ -1,6 +1,7 @@
 //! `fathom plot TABLE --columns X,Y,…`: columns of a CSV table.
 
-use super::{Args, Format, Scale};
+use super::Args;
+use super::style::{Format, Scale};
 use crate::Usage;
 use anyhow::{Context, Result};
 use fathom_base::write_atomically;

@@ -36,7 +36,7 @@ fn a_run_that_lacked_memory_runs_alone() {
     let (now, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let both = Barrier::new(2);
     let fake = |job: &Job, _: &Shutdown| {
-        let beside = now.fetch_add(1, Ordering::SeqCst);
+        let others = now.fetch_add(1, Ordering::SeqCst);
         let is_it = job.id.contains("-s0-");
         let first = is_it && failed.load(Ordering::SeqCst) == 0;
         if first || job.id.contains("-s1-") {
@@ -44,7 +44,7 @@ fn a_run_that_lacked_memory_runs_alone() {
         }
         std::thread::sleep(Duration::from_millis(3));
         if is_it && !first {
-            assert_eq!((beside, now.load(Ordering::SeqCst)), (0, 1), "alone all the time");
+            assert_eq!((others, now.load(Ordering::SeqCst)), (0, 1), "alone all the time");
         }
         failed.fetch_add(usize::from(is_it), Ordering::SeqCst);
         now.fetch_sub(1, Ordering::SeqCst);
