@@ -1,18 +1,17 @@
-//! How a GPU is used, on the command line.
+//! Flags on how GPUs are used.
 
 use super::Usage;
 use anyhow::{Result, ensure};
 use fathom_record::{CudaUse, SweepDir, SweepExecution};
 
-/// Switches of what makes training on a GPU fast, so that the gain of each can be measured.
+/// Switches for techniques that make training on a GPU fast, so that the gain of each can be measured.
 #[derive(clap::Args)]
 #[command(next_help_heading = "GPUs")]
 pub struct CudaFlags {
-    /// Start an update's operations one by one, instead of recording them once and replaying them
-    /// as a CUDA graph
+    /// Start the operations of an update one by one, instead of replaying them as a CUDA graph
     #[arg(long)]
     no_graphs: bool,
-    /// Keep images in the processor's memory, and assemble batches there
+    /// Keep images in the memory of the host and assemble batches there
     #[arg(long)]
     no_resident: bool,
     /// Use only algorithms that give the same bits every time
@@ -21,10 +20,10 @@ pub struct CudaFlags {
 }
 
 impl CudaFlags {
-    /// What they say, for this device.
+    /// How GPUs are used, for runs on this device.
     ///
     /// # Errors
-    /// When there is something to say and the device is no GPU.
+    /// When a flag is given and the device is no GPU.
     pub fn of(&self, device: &str) -> Result<CudaUse, Usage> {
         let cuda = CudaUse {
             graphs: !self.no_graphs,
@@ -32,15 +31,15 @@ impl CudaFlags {
             deterministic: self.deterministic,
         };
         if device == "cpu" && cuda != CudaUse::default() {
-            return Err(Usage(format!("{}: only on a GPU, and the device is cpu", words(cuda))));
+            return Err(Usage(format!("{}: only on a GPU, and the device is cpu", flags(cuda))));
         }
         Ok(cuda)
     }
 
-    /// The same where runs have begun: how they did.
+    /// How GPUs are used in a directory whose runs have begun: as these did.
     ///
     /// # Errors
-    /// When another way is asked for.
+    /// When the flags differ from that.
     pub fn bound(&self, stored: &SweepExecution, directory: &SweepDir) -> Result<CudaUse> {
         let asked = self.of(&stored.device)?;
         ensure!(
@@ -48,22 +47,22 @@ impl CudaFlags {
             "the runs in {} began with {}, and {} would change their last digits: leave it out, or \
              give another --out",
             directory.root().display(),
-            words(stored.cuda),
-            words(asked)
+            flags(stored.cuda),
+            flags(asked)
         );
         Ok(stored.cuda)
     }
 }
 
-/// As flags.
-fn words(cuda: CudaUse) -> String {
+/// The flags that stand for `cuda`.
+fn flags(cuda: CudaUse) -> String {
     let all = [
         (!cuda.graphs, "--no-graphs"),
         (!cuda.resident, "--no-resident"),
         (cuda.deterministic, "--deterministic"),
     ];
     let set: Vec<&str> = all.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
-    if set.is_empty() { "no switch of GPUs".to_owned() } else { set.join(" ") }
+    if set.is_empty() { "no GPU flags".to_owned() } else { set.join(" ") }
 }
 
 #[cfg(test)]
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn switches_of_gpus_are_refused_elsewhere_and_bind() {
+    fn gpu_flags_are_refused_on_the_cpu_and_bind_later_runs() {
         let none = CudaFlags { no_graphs: false, no_resident: false, deterministic: false };
         let eager = CudaFlags { no_graphs: true, no_resident: false, deterministic: true };
         assert_eq!(none.of("cpu").unwrap(), CudaUse::default());
@@ -84,6 +83,6 @@ mod tests {
         assert_eq!(eager.bound(&stored, &directory).unwrap(), cuda);
         let fast = SweepExecution::new("cuda", 1);
         let message = eager.bound(&fast, &directory).unwrap_err().to_string();
-        assert!(message.contains("began with no switch of GPUs"), "{message}");
+        assert!(message.contains("began with no GPU flags"), "{message}");
     }
 }

@@ -1,66 +1,69 @@
-//! `fathom eval`: what given weights make of a data set.
+//! `fathom eval`.
 
 use super::Usage;
 use super::choice::choice;
 use super::network::KeyFlags;
-use super::table::{Format, Table};
+use super::options::cores;
+use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
 use fathom_data::{self as data, Request, Source, Standardise};
 use fathom_protocol::{EvalJob, Part};
-use fathom_record::Weights;
+use fathom_record::{Table, Weights};
 use fathom_sweep::Worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Evaluate given weights on a data set: loss and error rates
 #[derive(clap::Args)]
 pub struct Args {
-    /// Weights, a safetensors file with torchvision's names
+    /// Weights: a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// A family (plain, residual, …), or a published net (resnet50, densenet121, lenet, …)
+    /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
     #[arg(long)]
     network: String,
-    /// The data set
+    /// Data set
     #[arg(long, value_parser = choice::<Source>())]
     data: Source,
-    /// The folder of `images`
+    /// Folder of the images, for the data set `images`
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
-    /// Rows and columns to which images are resized [default: as they are]
+    /// Rows and columns to which images are resized [default: not resized]
     #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
-    /// Which images
+    /// Part of the data set
     #[arg(long, value_parser = choice::<Part>(), default_value_t)]
     part: Part,
-    /// Only so many of them, a fixed class-balanced choice
+    /// Number of images, a fixed class-balanced choice [default: all]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
-    /// Mean of each channel, pixels in 0..1 [default: that of the training images]
+    /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
     #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
     mean: Vec<f64>,
-    /// Deviation of each channel [default: that of the training images]
+    /// Standard deviation of each channel [default: that of the training images]
     #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
     std: Vec<f64>,
-    /// Subtract the training images' mean of every pixel and divide by nothing, as 1512.03385 does
+    /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
     #[arg(long, conflicts_with = "mean")]
     per_pixel_mean: bool,
-    /// cpu, cuda or cuda:0
+    /// Device: cpu, cuda or cuda:0
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Threads [default: the cores]
+    /// Number of threads [default: the number of cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Where data sets lie
+    /// Folder of the data sets
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
     data_dir: Option<PathBuf>,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the table
+    #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
     #[command(flatten)]
     keys: KeyFlags,
 }
 
 impl Args {
+    /// The images to evaluate.
     fn request(&self) -> Request {
         let images = self.images.map(|images| images as usize);
         let of = |part: Part| images.filter(|_| self.part == part);
@@ -76,6 +79,7 @@ impl Args {
         }
     }
 
+    /// How pixels are standardised, for images with this number of channels.
     fn standardise(&self, channels: usize) -> Result<Standardise, Usage> {
         if self.per_pixel_mean {
             return Ok(Standardise::PerPixelMean);
@@ -103,16 +107,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let data = args.request();
     ensure!(
         data.source != Source::Images || data.path.is_some(),
-        Usage("--data images needs the folder they are in: --path DIR".into())
+        Usage("--data images needs their folder: --path DIR".into())
     );
     let (shape, classes) = data::describe(&data)?;
     let network = described.build([shape.channels, shape.height, shape.width], classes)?;
     let standardise = args.standardise(shape.channels)?;
-    // Before the worker is asked for: what does not fit is found without libtorch.
+    // Weights that do not fit are found before the worker starts.
     let weights = Weights::read(&args.weights)?;
     weights.fit(&network).with_context(|| args.weights.display().to_string())?;
     let (worker, _) = Worker::ready()?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let found = worker.eval(&EvalJob {
         build: fathom_base::program().build.into(),
         network,
@@ -122,7 +125,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         standardise,
         data_dir: args.data_dir.clone(),
         device: args.device.clone(),
-        threads: args.threads.map_or(cores, usize::from),
+        threads: args.threads.map_or_else(cores, usize::from),
     })?;
     let mut table = Table::new(["images", "loss", "top1_err_pct", "top5_err_pct"]);
     let digits = |value: f64| (value * 1e6).round() / 1e6;
@@ -132,6 +135,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         digits(found.top1_err_pct).into(),
         digits(found.top5_err_pct).into(),
     ]);
-    table.print(args.format)?;
+    print(&table, args.format)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,68 +1,75 @@
-//! `fathom export`: results for other programs.
+//! `fathom export`.
 
-use super::integrity;
-use super::table::{self, Format, Table};
+use super::Usage;
+use super::choice::choice;
+use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
-use fathom_record::{CURVE_COLUMNS, RunCurve, SweepDir, group, write_events};
-use fathom_report as report;
-use fathom_stats::{self as stats, table_columns};
-use serde_json::Value;
-use std::collections::BTreeSet;
+use fathom_base::choice;
+use fathom_record::{CURVE_COLUMNS, RunCurve, SweepDir, group, wide_table, write_events};
+use fathom_stats::{self as stats, summary_csv, table_columns};
+use fathom_sweep::check_integrity;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Write results for other programs: one wide table, TensorBoard's event files, a table of final
-/// values
+/// Export results for other programs: a wide table, TensorBoard event files, a table of final values
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory
     dir: PathBuf,
-    /// A row for each step and a column for each run, as CSV on standard output
+    /// Write a CSV table with a row for each step and a column for each run to standard output
     #[arg(long)]
     wide: bool,
-    /// The column that --wide is of
+    /// Column of the training curves for --wide
     #[arg(long, default_value = "train_err_pct")]
     metric: String,
-    /// Event files, one folder for each run, with tags such as train/loss and test/error
+    /// Write TensorBoard event files, one folder per run, with tags such as train/loss and test/error
     #[arg(long, value_name = "FOLDER")]
     tensorboard: Option<PathBuf>,
-    /// Final values over seeds on standard output
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    table: Option<TableFormat>,
+    /// Write final values over seeds to standard output
+    #[arg(long, value_parser = choice::<FinalsFormat>(), value_name = "FORMAT")]
+    table: Option<FinalsFormat>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum TableFormat {
-    Markdown,
-    Csv,
-    Json,
+choice! {
+    /// Format of a table of final values.
+    enum FinalsFormat {
+        /// Mean and deviation, as in summary.md
+        Markdown,
+        /// Every number, as in summary.csv
+        Csv,
+        /// Every number, one object for each row
+        Json,
+    }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let asked = args.wide || args.tensorboard.is_some() || args.table.is_some();
-    ensure!(asked, super::Usage("say what: --wide, --tensorboard FOLDER or --table FORMAT".into()));
+    let something = args.wide || args.tensorboard.is_some() || args.table.is_some();
+    ensure!(
+        something,
+        Usage("nothing to export: give --wide, --tensorboard FOLDER or --table FORMAT".into())
+    );
     let directory = SweepDir::new(&args.dir);
-    integrity::check(&directory)?;
+    check_integrity(&directory)?;
     let curves = directory.load()?;
     if args.wide {
         let known: Vec<&str> =
             CURVE_COLUMNS.into_iter().filter(|name| !["schema", "step"].contains(name)).collect();
         let is_known = known.contains(&args.metric.as_str());
-        let message = || format!("--metric {}: there is {}", args.metric, known.join(", "));
-        ensure!(is_known, super::Usage(message()));
+        let message = || format!("--metric {}: valid are {}", args.metric, known.join(", "));
+        ensure!(is_known, Usage(message()));
         let runs: Vec<&RunCurve> = curves.runs.iter().collect();
         let ordered = group(&runs, &curves.axes()).into_iter().flat_map(|same| same.runs);
-        wide(&ordered.collect::<Vec<_>>(), &args.metric).print(Format::Csv)?;
+        print(&wide_table(&ordered.collect::<Vec<_>>(), &args.metric), Format::Csv)?;
     }
     if let Some(format) = args.table {
         let summary = stats::table(&curves);
         match format {
-            TableFormat::Markdown => {
-                print!("{}", report::finals(&summary, &table_columns().collect::<Vec<_>>()))
+            FinalsFormat::Markdown => {
+                let columns: Vec<&str> = table_columns().collect();
+                print!("{}", fathom_report::finals(&summary, &columns));
             }
-            TableFormat::Csv => table::numbers(&summary).print(Format::Csv)?,
-            TableFormat::Json => table::numbers(&summary).print(Format::Json)?,
+            FinalsFormat::Csv => print(&summary_csv(&summary), Format::Csv)?,
+            FinalsFormat::Json => print(&summary_csv(&summary), Format::Json)?,
         }
     }
     if let Some(folder) = &args.tensorboard {
@@ -76,26 +83,4 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// One row for each step that any run has; empty where a run has no value there.
-fn wide(runs: &[&RunCurve], metric: &str) -> Table {
-    let steps: BTreeSet<u64> =
-        runs.iter().flat_map(|run| run.rows.iter().map(|row| row.step)).collect();
-    let headers = ["step".to_owned()].into_iter().chain(runs.iter().map(|run| run.id.clone()));
-    let mut table = Table::new(headers);
-    for step in steps {
-        let value = |run: &&RunCurve| -> Value {
-            let row = run.rows.iter().find(|row| row.step == step);
-            match row.and_then(|row| row.metric(metric)) {
-                // JSON has no word for them, and CSV does.
-                Some(value) if !value.is_finite() => format!("{value}").into(),
-                value => value.into(),
-            }
-        };
-        let cells: Vec<Value> =
-            std::iter::once(step.into()).chain(runs.iter().map(value)).collect();
-        table.row(cells);
-    }
-    table
 }

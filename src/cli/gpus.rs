@@ -1,17 +1,18 @@
-//! What the driver, libtorch and the environment together make of a machine's GPUs, in words.
+//! Whether GPUs can be used, from what the driver, libtorch and the environment say.
 
 use anyhow::{Result, bail};
 use fathom_gpu::{Driver, Hidden, Installed, hidden};
 use fathom_protocol::Probe;
 
-/// The variable by which CUDA hides GPUs from a process.
+/// The environment variable that hides GPUs from CUDA.
 pub const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 
-/// The first GPU, or the CPU where the machine has no NVIDIA driver or no GPU: what `auto` means.
+/// The device of `--device auto`: the first GPU, or the CPU on a machine without an NVIDIA driver or
+/// GPU.
 ///
 /// # Errors
-/// When there are GPUs and CUDA cannot use them: a sweep that was meant for a GPU must not take days
-/// on the CPU because of a wrong driver.
+/// When there are GPUs and CUDA cannot use them: a sweep for a GPU must not take days on the CPU
+/// because of a wrong driver.
 pub fn auto(probe: &Probe, driver: &dyn Driver) -> Result<String> {
     if probe.cuda_devices > 0 {
         return Ok("cuda:0".into());
@@ -28,7 +29,7 @@ pub fn auto(probe: &Probe, driver: &dyn Driver) -> Result<String> {
     )
 }
 
-/// Why libtorch sees no device where there is a driver, and what helps. `visible` is the value of
+/// Why libtorch sees no device although there is a driver, and the remedy. `visible` is the value of
 /// [`VISIBLE`].
 pub fn obstacle(
     probe: &Probe,
@@ -37,7 +38,7 @@ pub fn obstacle(
 ) -> String {
     let installed = match installed {
         Ok(installed) => installed,
-        Err(words) => return format!("the driver does not answer ({words}): restart the machine"),
+        Err(error) => return format!("the driver does not answer ({error}): restart the machine"),
     };
     if let Err(why) = &probe.cuda_library {
         return why.clone();
@@ -59,8 +60,8 @@ pub fn obstacle(
         );
     }
     match &probe.cuda_driver {
-        Err(words) => format!("{words}: see what nvidia-smi says"),
-        Ok(_) => "libtorch sees no device: see what nvidia-smi says".into(),
+        Err(error) => format!("{error}: run nvidia-smi for details"),
+        Ok(_) => "libtorch sees no device: run nvidia-smi for details".into(),
     }
 }
 
@@ -73,7 +74,7 @@ pub mod tests {
     use super::*;
     use fathom_gpu::Gpu;
 
-    /// A machine with this driver.
+    /// A machine with this driver, for tests.
     pub struct Fake(pub Option<Result<Installed, String>>);
 
     impl Driver for Fake {

@@ -1,21 +1,24 @@
-//! `fathom inspect`: a net layer by layer.
+//! `fathom inspect`.
 
+use super::choice::choice;
 use super::network::{ImageFlags, KeyFlags};
-use super::table::{Format, Table};
+use super::table::{Format, print};
 use anyhow::Result;
 use fathom_arch::{Audit, AuditPart};
+use fathom_record::Table;
 use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
 
+/// Print a network layer by layer: output shapes, parameters, multiply-adds, receptive fields
 #[derive(clap::Args)]
 pub struct Args {
-    /// A family (plain, residual, …), or a published net (resnet50, densenet121, lenet, …)
+    /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
     network: String,
     #[command(flatten)]
     images: ImageFlags,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the table
+    #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
     #[command(flatten)]
     keys: KeyFlags,
@@ -30,12 +33,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         std::io::stdout().lock().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
-    layers(&audit).print(args.format)?;
+    print(&layers(&audit), args.format)?;
     if args.format == Format::Table {
-        // A blank line between the layers and what they come to.
+        // A blank line separates the layers from their sums.
         writeln!(std::io::stdout().lock())?;
         let without = described.without_transitions(input, classes)?.map(|net| net.audit());
-        parts(&audit, without.as_ref()).print(args.format)?;
+        print(&parts(&audit, without.as_ref()), args.format)?;
     }
     eprintln!("{} parameters, {} multiply-adds", audit.parameters, audit.macs);
     Ok(ExitCode::SUCCESS)
@@ -45,6 +48,7 @@ fn shape(dims: [usize; 3]) -> Value {
     dims.map(|side| side.to_string()).join("×").into()
 }
 
+/// One row for each layer.
 fn layers(audit: &Audit) -> Table {
     let columns = ["layer", "kind", "output", "parameters", "macs", "receptive_field"];
     let mut table = Table::new(columns);
@@ -61,7 +65,8 @@ fn layers(audit: &Audit) -> Table {
     table
 }
 
-/// Stages, dense blocks and transitions; then the totals, with the shape that the last layer gets.
+/// One row for each stage, dense block and transition, then the totals with the shape of the input of
+/// the last layer.
 fn parts(audit: &Audit, without_transitions: Option<&Audit>) -> Table {
     let mut table = Table::new(["part", "output", "parameters", "macs"]);
     for AuditPart { name, output, parameters, macs } in audit.parts() {

@@ -1,115 +1,96 @@
-//! `fathom look`: the loss around trained nets, and how their gradients change along the input.
+//! `fathom landscape`: the loss around trained nets, and how their gradients change with the input.
 
-use super::integrity;
-use super::stderr::say;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+mod runs;
+
+use super::Usage;
+use super::choice::choice;
+use super::options::cores;
+use super::stderr::log;
+use anyhow::{Context, Result, anyhow, ensure};
 use fathom_arch::network;
+use fathom_base::choice;
 use fathom_protocol::{Correlation, LandscapeJob, Slices};
-use fathom_record::{Manifest, RunDir, State, SweepDir};
+use fathom_record::{Manifest, RunDir, SweepDir};
 use fathom_spec::completed;
-use fathom_sweep::Worker;
+use fathom_sweep::{Worker, check_integrity};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Measure the loss around trained nets, and how their gradients change with the input
+///
+/// The results are drawn by `fathom plot`. `fathom look` is the former name of this command
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory whose runs have kept their weights
     dir: PathBuf,
-    /// Only runs whose ids match
+    /// Only runs whose id matches, such as 'plain-*'
     #[arg(long, value_name = "GLOB")]
     only: Option<String>,
-    /// What to look at
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [What::Slices, What::Correlation])]
+    /// What to measure
+    #[arg(long, value_parser = choice::<What>(), value_delimiter = ',', default_values_t = [What::Slices, What::Correlation])]
     what: Vec<What>,
-    /// Random directions of slices
+    /// Number of random directions of slices
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     directions: u64,
-    /// Points of each slice, an odd number
+    /// Number of points of each slice, an odd number
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(3..=1001))]
     points: u64,
-    /// How far slices go in both directions; 1 is as far as the net's filters are long
+    /// Extent of slices in both directions, relative to the norm of the filters
     #[arg(long, default_value_t = 1.0)]
     reach: f64,
-    /// Training images on which the loss of slices is measured, and statistics are taken
+    /// Number of training images for the loss of slices and for the statistics of normalisation
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(64..))]
     images: u64,
-    /// Pairs of images between which gradients are followed
+    /// Number of pairs of images between which gradients are compared
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pairs: u64,
-    /// cpu, cuda or cuda:0
+    /// Device: cpu, cuda or cuda:0
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Threads [default: the cores]
+    /// Number of threads [default: the number of cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Where data sets lie
+    /// Folder of the data sets
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
     data_dir: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum What {
-    /// The loss along random lines through the weights (1712.09913)
-    Slices,
-    /// How alike gradients by the input are, the farther apart (1702.08591)
-    Correlation,
+choice! {
+    /// What is measured around a trained net.
+    enum What {
+        /// Loss along random lines through the weights (1712.09913)
+        Slices,
+        /// Correlation of gradients at two inputs by their distance (1702.08591)
+        Correlation,
+    }
 }
 
-/// Points of a line between two images.
-const LINE: usize = 64;
+/// Number of points on the line between two images.
+const LINE_POINTS: usize = 64;
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    if args.points.is_multiple_of(2) || !(args.reach > 0.0 && args.reach.is_finite()) {
-        bail!(super::Usage("--points is an odd number, and --reach above zero".into()));
-    }
+    ensure!(
+        !args.points.is_multiple_of(2) && args.reach > 0.0 && args.reach.is_finite(),
+        Usage("--points is an odd number, and --reach must be above zero".into())
+    );
     let directory = SweepDir::new(&args.dir);
-    integrity::check(&directory)?;
-    let runs = chosen(&directory, args.only.as_deref())?;
+    check_integrity(&directory)?;
+    let runs = runs::chosen(&directory, args.only.as_deref())?;
     let (worker, _) = Worker::ready()?;
-    for (place, (run, manifest)) in (1..).zip(&runs) {
-        say(format!("{place} of {}: {}", runs.len(), run.id()));
-        let looked = worker.look(&args.job(run, manifest)?).context(run.id())?;
+    for (number, (run, manifest)) in (1..).zip(&runs) {
+        log(format!("{number} of {}: {}", runs.len(), run.id()));
+        let measured = worker.landscape(&args.job(run, manifest)?).context(run.id())?;
         if args.what.contains(&What::Slices) {
-            run.write_slices(&looked.slices)?;
+            run.write_slices(&measured.slices)?;
             println!("{}", run.slices_path().display());
         }
         if args.what.contains(&What::Correlation) {
-            run.write_correlations(&looked.correlations)?;
+            run.write_correlations(&measured.correlations)?;
             println!("{}", run.correlations_path().display());
         }
     }
-    say(format!("figures: fathom plot {}", args.dir.display()));
+    log(format!("figures: fathom plot {}", args.dir.display()));
     Ok(ExitCode::SUCCESS)
-}
-
-/// The runs that are done and have their weights.
-fn chosen(directory: &SweepDir, only: Option<&str>) -> Result<Vec<(RunDir, Manifest)>> {
-    let pattern = only.map(glob::Pattern::new).transpose().context("--only")?;
-    let mut without = Vec::new();
-    let mut chosen = Vec::new();
-    for run in directory.runs()? {
-        if pattern.as_ref().is_some_and(|pattern| !pattern.matches(&run.id())) {
-            continue;
-        }
-        if run.status()?.state != State::Done || !run.checkpoint().exists() {
-            without.push(run.id());
-            continue;
-        }
-        let manifest = run.manifest()?;
-        chosen.push((run, manifest));
-    }
-    if let (Some(first), false) = (without.first(), chosen.is_empty()) {
-        let count = without.len();
-        say(format!("note: {count} runs are not done or have not kept their weights ({first} …)"));
-    }
-    ensure!(
-        !chosen.is_empty(),
-        "{}: no run{} is done and has kept its weights (checkpoint.safetensors): results that are \
-         published have none; run the experiment",
-        directory.root().display(),
-        only.map(|only| format!(" like {only}")).unwrap_or_default()
-    );
-    Ok(chosen)
 }
 
 impl Args {
@@ -118,7 +99,6 @@ impl Args {
         let data = &manifest.data;
         let network = network(&manifest.config, data.shape, data.classes)
             .map_err(|invalid| anyhow!("{}: {invalid}", run.id()))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (directions, points, reach) = (self.directions, self.points, self.reach);
         Ok(LandscapeJob {
             build: fathom_base::program().build.into(),
@@ -129,11 +109,11 @@ impl Args {
             data: data.sha256.clone(),
             data_dir: self.data_dir.clone(),
             device: self.device.clone(),
-            threads: self.threads.map_or(cores, usize::from),
+            threads: self.threads.map_or_else(cores, usize::from),
             images: self.images as usize,
             slices: wants(What::Slices).then_some(Slices { directions, points, reach }),
             correlation: wants(What::Correlation)
-                .then_some(Correlation { pairs: self.pairs as usize, points: LINE }),
+                .then_some(Correlation { pairs: self.pairs as usize, points: LINE_POINTS }),
         })
     }
 }

@@ -1,4 +1,5 @@
-//! The command line: one file per sub-command, each only glue.
+//! The command line: one file per sub-command. Each has its arguments, calls the other crates, and
+//! prints; none has logic of its own.
 
 mod bench;
 mod cancel;
@@ -9,13 +10,11 @@ mod cuda;
 mod data;
 mod doctor;
 mod eval;
+mod experiment;
 mod export;
 mod gpus;
 mod inspect;
-mod integrity;
 mod landscape;
-mod layout;
-mod measure;
 mod network;
 mod new;
 mod options;
@@ -24,13 +23,13 @@ mod plot;
 mod progress;
 mod report;
 mod run;
-mod setup;
+mod session;
 mod slurm;
 mod status;
 mod stderr;
 mod table;
 mod task;
-mod until_decided;
+mod text;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -48,57 +47,60 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run an experiment; the same command again resumes it
+    /// Train the runs of an experiment; the same command again resumes
     Run(run::Args),
-    /// Write a commented experiment to start from
+    /// Write a commented experiment file to start from
     New(new::Args),
-    /// Show the runs of an experiment: parameters, multiply-adds, memory, disk
+    /// Show the runs of an experiment: parameters, multiply-adds, memory, disk space, time
     Plan(plan::Args),
     /// Show the state of every run of a results directory
     Status(status::Args),
-    /// Stop what runs or waits for a results directory, here and on a Slurm cluster
+    /// Stop the sweep of a results directory, on this machine and on a Slurm cluster
     Cancel(cancel::Args),
-    /// Draw the figures of a results directory from its CSV
+    /// Draw the figures of a results directory
     Plot(plot::Args),
-    /// Report results: one HTML page, Markdown, and tables spliced into other files
+    /// Report results as an HTML page and in Markdown, and update tables in other files
     Report(report::Args),
-    /// Tell what differs between two results directories
+    /// Compare two results directories
     Compare(compare::Args),
-    /// Write results for other programs
+    /// Export results for other programs
     Export(export::Args),
-    /// Hold an experiment's claims against its results
+    /// Check an experiment's claims against its results
     Check(check::Args),
     /// Print a network layer by layer
     Inspect(inspect::Args),
-    /// Loss and error of given weights on a data set
+    /// Evaluate given weights on a data set
     Eval(eval::Args),
-    /// Look at trained nets: the loss around them, and gradients along their input
-    Look(landscape::Args),
-    /// Speed of training: images per second, operations per second, and what the machine could do
+    /// Measure the loss around trained nets, and how their gradients change with the input
+    #[command(visible_alias = "look")]
+    Landscape(landscape::Args),
+    /// Measure training speed, and the peak speed of the machine
     Bench(bench::Args),
-    /// Find, fetch, check and look at data sets
+    /// List, download, import, verify and show data sets
     Data(data::Args),
-    /// Say what libtorch, CUDA and this machine offer, and mend what is wrong
+    /// Report on libtorch, CUDA and this machine, and say how to repair what does not work
     Doctor(doctor::Args),
-    /// Train the runs of one task of a Slurm array: what `run --on slurm` submits
+    /// Train the runs of one task of a Slurm array, as submitted by `run --on slurm`
     #[command(hide = true)]
     Task(task::Args),
 }
 
-/// Arguments that clap cannot check are wrong.
+/// An error in the arguments that clap cannot find; the program ends with exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
 
-/// Ended without fault, but some runs failed.
+/// Exit code if some runs failed.
 const SOME_FAILED: u8 = 3;
 
-/// A claim is refuted, or none is and one is undecided.
+/// Exit code if a claim is refuted.
 const REFUTED: u8 = 4;
+
+/// Exit code if no claim is refuted and one is undecided.
 const UNDECIDED: u8 = 5;
 
-/// The program: the command line of this process, with families of the program's own crate beside
-/// those of this one. The result is the exit code.
+/// Runs the command line of this process and returns the exit code. `own` are families of the calling
+/// program in addition to those of fathom.
 pub fn main(own: &[&'static dyn Family]) -> ExitCode {
     fathom_arch::register(own);
     run(Cli::parse())
@@ -109,7 +111,7 @@ fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            stderr::say(format!("error: {error:#}"));
+            stderr::log(format!("error: {error:#}"));
             let is_usage = error.is::<SpecError>() || error.is::<Usage>();
             ExitCode::from(if is_usage { 2 } else { 1 })
         }
@@ -131,17 +133,45 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),
-        Command::Look(args) => landscape::run(&args),
+        Command::Landscape(args) => landscape::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }
 }
 
-/// Whoever read our output has seen enough (`fathom status | head`).
+/// Whether the reader of the output has ended, as in `fathom status | head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_command_has_consistent_arguments_and_help_on_each() {
+        Cli::command().debug_assert();
+        let mut waiting = vec![Cli::command()];
+        while let Some(command) = waiting.pop() {
+            for argument in command.get_arguments() {
+                let (id, name) = (argument.get_id(), command.get_name());
+                assert!(argument.get_help().is_some(), "{name} has no help on {id}");
+            }
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            waiting.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn the_former_name_of_landscape_still_works() {
+        let parse = |name| Cli::try_parse_from(["fathom", name, "results/x"]).unwrap().command;
+        for name in ["landscape", "look"] {
+            assert!(matches!(parse(name), Command::Landscape(_)), "{name}");
+        }
+    }
 }

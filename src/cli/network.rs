@@ -1,70 +1,30 @@
-//! A network on the command line: a family with its keys as flags, or a published net by its name.
+//! Networks on the command line: flags for the keys of all families, and for images.
+
+mod described;
+
+pub use described::Described;
 
 use super::Usage;
 use clap::{Arg, ArgMatches, Command};
-use fathom_arch::{
-    Dims, Family, FamilyKeys, Network, PUBLISHED, Published, defaults, families, family, network,
-};
-use fathom_base::key::{Default, Key, Kind, nearest};
+use fathom_arch::{Dims, families};
+use fathom_base::key::{Key, Kind, nearest};
 use std::collections::BTreeMap;
 
-/// The keys of all families as flags: `--shortcut-scale 0.5` for `network.shortcut_scale`.
+/// Values for the keys of families, by key. There is one flag for each key of every family, such as
+/// `--shortcut-scale 0.5` for `network.shortcut_scale`.
 #[derive(Clone, Debug)]
 pub struct KeyFlags(BTreeMap<&'static str, String>);
 
-/// A network and what it was made for.
-pub struct Described {
-    /// Its family's keys, complete.
-    pub keys: FamilyKeys,
-    /// Images that it is for, where its name or the user says so.
-    pub input: Option<Dims>,
-    /// Likewise its classes.
-    pub classes: Option<usize>,
-}
-
-impl Described {
-    /// The network for these images.
-    ///
-    /// # Errors
-    /// When keys and images do not go together.
-    pub fn build(&self, input: Dims, classes: usize) -> Result<Network, Usage> {
-        network(&self.keys, input, classes).map_err(|invalid| {
-            let flag = flag(&invalid.key);
-            Usage(format!("--{}: {}", flag.trim_start_matches("data-"), invalid.message))
-        })
-    }
-}
-
-impl Described {
-    /// The same densely connected net with its blocks at one size, one after the other; nothing
-    /// for a net that has no transitions.
-    ///
-    /// # Errors
-    /// As for [`Described::build`].
-    pub fn without_transitions(
-        &self,
-        input: Dims,
-        classes: usize,
-    ) -> Result<Option<Network>, Usage> {
-        let mut keys = self.keys.clone();
-        match keys.get_mut("network.transitions") {
-            Some(value) if *value == true => *value = false.into(),
-            _ => return Ok(None),
-        }
-        Described { keys, ..*self }.build(input, classes).map(Some)
-    }
-}
-
-/// What a net is for, where its name does not say so or the user wants something else.
+/// Flags for the images that a net is built for.
 #[derive(clap::Args)]
 pub struct ImageFlags {
-    /// Rows and columns of the images [default: the published net's, else 32]
+    /// Rows and columns of the images [default: those of the published net, else 32]
     #[arg(long)]
     size: Option<usize>,
-    /// Channels of the images [default: the published net's, else 3]
+    /// Channels of the images [default: those of the published net, else 3]
     #[arg(long)]
     channels: Option<usize>,
-    /// Classes [default: the published net's, else 10]
+    /// Number of classes [default: that of the published net, else 10]
     #[arg(long)]
     classes: Option<usize>,
 }
@@ -89,7 +49,7 @@ impl ImageFlags {
     }
 }
 
-/// `network.shortcut_scale` as `shortcut-scale`.
+/// The flag of a key without dashes: `shortcut-scale` for `network.shortcut_scale`.
 fn flag(key: &str) -> String {
     key.trim_start_matches("network.").replace(['_', '.'], "-")
 }
@@ -105,9 +65,23 @@ fn keys() -> Vec<&'static Key> {
     keys
 }
 
+/// Help on a key in the families that have it: `6n+2 layers (plain, residual); any (mlp)`.
+fn help(name: &str) -> String {
+    let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
+    for family in families() {
+        let Some(key) = family.keys().iter().find(|key| key.name == name) else { continue };
+        match meanings.iter_mut().find(|(help, _)| *help == key.help) {
+            Some((_, names)) => names.push(family.name()),
+            None => meanings.push((key.help, vec![family.name()])),
+        }
+    }
+    let lines = meanings.iter().map(|(help, names)| format!("{help} ({})", names.join(", ")));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 impl clap::Args for KeyFlags {
     /// # Panics
-    /// When the flag of a key is one that the command has already: a fault of the family.
+    /// When the command has another flag of the same name: a fault of the family.
     fn augment_args(command: Command) -> Command {
         keys().into_iter().fold(command, |command, key| {
             let flag = flag(key.name);
@@ -132,20 +106,6 @@ impl clap::Args for KeyFlags {
     }
 }
 
-/// What a key means in the families that have it: `6n+2 layers (plain, residual); any (mlp)`.
-fn help(name: &str) -> String {
-    let mut meanings: Vec<(&str, Vec<&str>)> = Vec::new();
-    for family in families() {
-        let Some(key) = family.keys().iter().find(|key| key.name == name) else { continue };
-        match meanings.iter_mut().find(|(help, _)| *help == key.help) {
-            Some((_, names)) => names.push(family.name()),
-            None => meanings.push((key.help, vec![family.name()])),
-        }
-    }
-    let told = meanings.iter().map(|(help, names)| format!("{help} ({})", names.join(", ")));
-    told.collect::<Vec<_>>().join("\n")
-}
-
 impl clap::FromArgMatches for KeyFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = |key: &'static Key| {
@@ -161,10 +121,10 @@ impl clap::FromArgMatches for KeyFlags {
 }
 
 impl KeyFlags {
-    /// The same with one key more, by the name of its flag or its own.
+    /// The same with a value for one more key, which is named by its flag or in full.
     ///
     /// # Errors
-    /// When no family has it, or it is given already.
+    /// When no family has the key, or it has a value already.
     pub fn with(&self, name: &str, text: &str) -> Result<Self, Usage> {
         let wanted = flag(name);
         let keys = keys();
@@ -176,68 +136,8 @@ impl KeyFlags {
         })?;
         let mut more = self.clone();
         match more.0.insert(key.name, text.to_owned()) {
-            Some(given) => Err(Usage(format!("{wanted} is given already: {given}"))),
+            Some(given) => Err(Usage(format!("{wanted} has a value already: {given}"))),
             None => Ok(more),
         }
     }
-
-    /// The network of this name with these keys over its own.
-    ///
-    /// # Errors
-    /// When there is none of this name, or a key is not one of its family or has a value that it
-    /// cannot have.
-    pub fn describe(&self, name: &str) -> Result<Described, Usage> {
-        let published = Published::find(name);
-        let family_name = published.map_or(name, |published| published.family);
-        let family = family(family_name).ok_or_else(|| unknown(name))?;
-        let mut keys = published.map_or_else(|| defaults(family), Published::keys);
-        keys.insert("network.family".into(), family_name.into());
-        // A number of blocks takes the place of a depth, and the other way round.
-        for (given, other) in
-            [("network.depth", "network.blocks"), ("network.blocks", "network.depth")]
-        {
-            if self.0.contains_key(given) && !self.0.contains_key(other) {
-                keys.remove(other);
-            }
-        }
-        for (key, text) in &self.0 {
-            keys.insert((*key).into(), value(family, key, text)?);
-        }
-        for key in family.keys() {
-            if key.default == Default::Required && !keys.contains_key(key.name) {
-                let (flag, kind, help) = (flag(key.name), key.kind, key.help);
-                return Err(Usage(format!("--{flag} must be given: {kind} ({help})")));
-            }
-        }
-        Ok(Described {
-            keys,
-            input: published.map(|published| published.input),
-            classes: published.map(|published| published.classes),
-        })
-    }
-}
-
-fn value(family: &dyn Family, name: &str, text: &str) -> Result<serde_json::Value, Usage> {
-    let flags = |keys: &[Key]| -> Vec<String> {
-        keys.iter().map(|key| format!("--{}", flag(key.name))).collect()
-    };
-    let key = family.keys().iter().find(|key| key.name == name).ok_or_else(|| {
-        let known = flags(family.keys()).join(", ");
-        Usage(format!("{} has no --{}; it has {known}", family.name(), flag(name)))
-    })?;
-    key.kind
-        .parse(text)
-        .ok_or_else(|| Usage(format!("--{} {text}: expected {}", flag(name), key.kind)))
-}
-
-fn unknown(name: &str) -> Usage {
-    let known: Vec<&str> = families().map(|family| family.name()).collect();
-    let published: Vec<&str> = PUBLISHED.iter().map(|published| published.name).collect();
-    let meant = nearest(name, known.iter().chain(&published).copied())
-        .map_or_else(String::new, |meant| format!(" (did you mean {meant}?)"));
-    Usage(format!(
-        "there is no network \"{name}\"{meant}; families: {}; published nets: {}",
-        known.join(", "),
-        published.join(", ")
-    ))
 }

@@ -1,27 +1,28 @@
-//! `fathom new`: an experiment to start from.
+//! `fathom new`.
 
 use super::Usage;
 use super::choice::choice;
-use super::stderr::say;
+use super::stderr::log;
 use anyhow::{Context, Result, bail};
 use fathom_data::Source;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Write a commented experiment file to start from
 #[derive(clap::Args)]
 pub struct Args {
     /// Name of the experiment: letters, digits, dots, dashes
     name: String,
-    /// The data set
+    /// Data set
     #[arg(long, value_parser = choice::<Source>(), default_value = Source::Shapes.word())]
     data: Source,
-    /// Where the file goes [default: NAME.toml]
+    /// File to write [default: NAME.toml]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// A file with everything an experiment needs; `{name}` and the like are filled in.
+/// An experiment file with placeholders such as `{name}`.
 const TEMPLATE: &str = include_str!("new/template.toml");
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -30,26 +31,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
         bail!(Usage(format!(
             "\"{name}\": an experiment's name has letters, digits, dots and dashes, since its results \
-             go to a folder of that name"
+             are written to a folder of that name"
         )));
     }
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     let file = path.display().to_string();
-    let values = [
+    let placeholders = [
         ("{name}", name.as_str()),
         ("{source}", args.data.word()),
         ("{file}", &file),
         ("{results}", &format!("results/{name}")),
     ];
-    let text =
-        values.iter().fold(TEMPLATE.to_owned(), |text, (blank, value)| text.replace(blank, value));
-    let mut there = match std::fs::File::create_new(&path) {
+    let text = placeholders
+        .iter()
+        .fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value));
+    let mut created = match std::fs::File::create_new(&path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{file} is there already, and is left as it is")
+            bail!("{file} exists already, and is left as it is")
         }
         result => result.with_context(|| format!("cannot write {file}"))?,
     };
-    there.write_all(text.as_bytes()).with_context(|| format!("cannot write {file}"))?;
+    created.write_all(text.as_bytes()).with_context(|| format!("cannot write {file}"))?;
     println!("{file}");
     let changes: Vec<usize> = (1..)
         .zip(text.lines())
@@ -57,7 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .map(|(line, _)| line)
         .collect();
     let lines: Vec<String> = changes.iter().map(usize::to_string).collect();
-    say(format!(
+    log(format!(
         "fill in what is marked CHANGE (lines {}), then: fathom plan {file}",
         lines.join(", ")
     ));

@@ -1,53 +1,68 @@
-//! Devices, jobs, threads and memory: from what was asked for, what the machine has and what the
-//! directory's earlier runs had.
+//! Devices, jobs, threads and memory of a sweep: from the arguments, the machine, and the earlier
+//! runs of the directory.
 
 use super::choice::choice;
 use super::cuda::CudaFlags;
+use super::stderr::log;
 use super::{Usage, gpus};
 use anyhow::{Result, ensure};
 use fathom_gpu::ThisMachine;
-use fathom_protocol::{Interval, Probe};
+use fathom_protocol::Probe;
 use fathom_record::{Layout, Layouts, SweepDir, SweepExecution};
-use fathom_sweep::{Options, available_memory};
+use fathom_spec::Run;
+use fathom_sweep::{Options, Worker, available_memory};
 use std::path::PathBuf;
-use std::time::Duration;
 
-/// What of the machine runs may have.
+/// What runs may use of this machine.
 #[derive(clap::Args)]
 pub struct Machine {
-    /// auto, cpu, cuda, or cuda:0,1
+    /// Devices: auto, cpu, cuda, or a list such as cuda:0,1
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Runs side by side on each device [default: one per core on the CPU, one on a GPU]
+    /// Number of concurrent runs on each device [default: one per core on the CPU, one on a GPU]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
-    /// Threads of one run [default: the cores, dealt out to the runs side by side]
+    /// Number of threads of one run [default: the cores divided by the concurrent runs]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
-    /// Order of activations in memory [default: the faster one, measured for each width, size and
-    /// batch]
+    /// Memory layout of activations [default: the faster one, measured for each width, image size
+    /// and batch size]
     #[arg(long, value_parser = choice::<Layout>())]
     pub layout: Option<Layout>,
-    /// Gigabytes that runs side by side on the CPU may need together [default: what is free]
+    /// Gigabytes of memory that concurrent runs on the CPU may need together [default: what is free]
     #[arg(long, value_name = "GB", value_parser = gigabytes)]
     pub memory: Option<u64>,
-    /// Where data sets lie
+    /// Folder of the data sets
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub cuda: CudaFlags,
 }
 
+/// Parses a number of gigabytes into bytes.
 fn gigabytes(text: &str) -> Result<u64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
-    let number = number.ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
+    let number = positive(text).ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
     Ok((number * 1e9) as u64)
 }
 
-/// How so many runs are run in this directory, or in a new one; layouts are another matter.
+/// Parses a number of hours.
 ///
 /// # Errors
-/// When the machine has no such device, or earlier runs bind to other ones.
+/// When it is no positive number.
+pub fn hours(text: &str) -> Result<f64, String> {
+    positive(text).ok_or_else(|| "expected a number of hours, such as 12 or 0.5".into())
+}
+
+/// Parses a finite number above zero.
+pub fn positive(text: &str) -> Option<f64> {
+    text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite())
+}
+
+/// Options for a number of `runs` on this machine, bound by the earlier runs of `directory`. Layouts
+/// are left out, see [`settle_layouts`].
+///
+/// # Errors
+/// When the machine lacks the device, or earlier runs bind to another one.
 pub fn options(
     args: &Machine,
     probe: &Probe,
@@ -57,64 +72,70 @@ pub fn options(
     let stored = directory.map(SweepDir::execution).transpose()?.flatten();
     let devices = match &stored {
         Some(stored) if args.device == "auto" => devices(&stored.device, probe)?,
-        _ => devices(&args.device, probe)?,
+        Some(_) | None => devices(&args.device, probe)?,
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let on_cpu = devices[0] == "cpu";
-    // Small nets side by side on one thread each do more work than one on all cores.
-    let jobs = args.jobs.map_or(if on_cpu { cores.min(runs.max(1)) } else { 1 }, usize::from);
-    let threads = share(jobs * devices.len());
-    with(args, devices, (jobs, threads), directory)
+    // Small nets that train at the same time on one thread each do more work than one on all cores.
+    let jobs = args.jobs.map_or(if on_cpu { cores().min(runs.max(1)) } else { 1 }, usize::from);
+    let threads = default_threads(jobs * devices.len());
+    bound(args, Options::new(devices, jobs, threads), directory)
 }
 
-/// The same for given devices and runs side by side on each, and so many threads unless another
-/// number binds or is asked for.
+/// Completes options by the arguments and by the execution of the directory's earlier runs, which
+/// binds.
 ///
 /// # Errors
-/// When earlier runs bind to other ones.
-pub fn with(
+/// When earlier runs bind to other options.
+pub fn bound(
     args: &Machine,
-    devices: Vec<String>,
-    (jobs, threads): (usize, usize),
+    mut options: Options,
     directory: Option<&SweepDir>,
 ) -> Result<Options> {
     let stored = directory.map(SweepDir::execution).transpose()?.flatten();
-    let asked = args.threads.map(usize::from);
-    let threads = match (&stored, directory) {
+    let requested = args.threads.map(usize::from);
+    let device = &options.devices[0];
+    (options.threads, options.cuda) = match (&stored, directory) {
         (Some(stored), Some(directory)) => {
-            bind(stored, &devices[0], asked, directory)?;
-            stored.threads
+            bind(stored, device, requested, directory)?;
+            (stored.threads, args.cuda.bound(stored, directory)?)
         }
-        _ => asked.unwrap_or(threads),
+        (Some(_) | None, _) => (requested.unwrap_or(options.threads), args.cuda.of(device)?),
     };
-    let on_cpu = devices[0] == "cpu";
-    let cuda = match (&stored, directory) {
-        (Some(stored), Some(directory)) => args.cuda.bound(stored, directory)?,
-        _ => args.cuda.of(&devices[0])?,
-    };
-    Ok(Options {
-        jobs,
-        threads,
-        layouts: Layouts::default(),
-        cuda,
-        memory: if on_cpu { args.memory.or_else(available_memory) } else { None },
-        checkpoint: Interval::default(),
-        data_dir: args.data_dir.clone(),
-        stand_in: false,
-        second: Duration::from_secs(1),
-        devices,
-    })
+    if options.on_cpu() {
+        options.memory = args.memory.or_else(available_memory);
+    }
+    options.data_dir = args.data_dir.clone();
+    Ok(options)
 }
 
-/// Threads of each of so many processes side by side, when nobody says: `OMP_NUM_THREADS`, else the
-/// cores, dealt out.
-pub fn share(processes: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+/// [`fathom_sweep::settle_layouts`], with a message before each measurement.
+///
+/// # Errors
+/// When `requested` differs from the layout of earlier runs, or a net cannot be measured.
+pub fn settle_layouts(
+    runs: &[Run],
+    directory: Option<&SweepDir>,
+    worker: &Worker,
+    options: &Options,
+    requested: Option<Layout>,
+) -> Result<Layouts> {
+    let log_run = &mut |run: &Run| log(format!("measuring which layout is faster for {}", run.id));
+    fathom_sweep::settle_layouts(runs, directory, worker, options, requested, log_run)
+}
+
+/// Number of cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Default number of threads of each of `processes` that run at the same time: `OMP_NUM_THREADS`, else
+/// an equal share of the cores.
+pub fn default_threads(processes: usize) -> usize {
     let omp = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
-    omp.filter(|threads| *threads > 0).unwrap_or_else(|| (cores / processes).max(1))
+    omp.filter(|threads| *threads > 0).unwrap_or_else(|| (cores() / processes).max(1))
 }
 
-/// Refuses what would change the last digits of results that have begun.
+/// Refuses options that would change the last digits of results in a directory.
 fn bind(
     stored: &SweepExecution,
     device: &str,
@@ -122,58 +143,58 @@ fn bind(
     directory: &SweepDir,
 ) -> Result<()> {
     let root = directory.root().display();
-    let asked = SweepExecution::new(device, threads.unwrap_or(stored.threads));
+    let requested = SweepExecution::new(device, threads.unwrap_or(stored.threads));
     let remedy = "would change their last digits: leave it out, or give another --out";
     ensure!(
-        asked.device == stored.device,
+        requested.device == stored.device,
         "the runs in {root} are on {}, and --device {device} {remedy}",
         stored.device
     );
     ensure!(
-        asked.threads == stored.threads,
+        requested.threads == stored.threads,
         "the runs in {root} have {} threads each, and --threads {} {remedy}",
         stored.threads,
-        asked.threads
+        requested.threads
     );
     Ok(())
 }
 
-/// The devices of this name, as the worker knows them.
+/// The devices that the value of `--device` stands for, as the worker names them.
 ///
 /// # Errors
-/// When the name is none, or the machine has no such device; for `auto` also when it has GPUs that
+/// When the value is invalid or the machine lacks the device; for `auto` also when there are GPUs that
 /// CUDA cannot use.
-pub fn devices(asked: &str, probe: &Probe) -> Result<Vec<String>> {
-    if asked == "cpu" {
+pub fn devices(requested: &str, probe: &Probe) -> Result<Vec<String>> {
+    if requested == "cpu" {
         return Ok(vec!["cpu".into()]);
     }
     let usable = probe.cuda_devices;
-    if asked == "auto" {
+    if requested == "auto" {
         return Ok(vec![gpus::auto(probe, &ThisMachine)?]);
     }
-    let list = match asked.strip_prefix("cuda") {
+    let list = match requested.strip_prefix("cuda") {
         Some("") => "0",
         Some(rest) => rest.strip_prefix(':').unwrap_or("?"),
         None => "?",
     };
     let indices: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
     let indices = indices.map_err(|_| {
-        Usage(format!("--device {asked}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
+        Usage(format!("--device {requested}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
     })?;
     if let Err(why) = &probe.cuda_library {
-        anyhow::bail!("--device {asked}: {why}");
+        anyhow::bail!("--device {requested}: {why}");
     }
     for (place, index) in indices.iter().enumerate() {
         ensure!(
             !indices[..place].contains(index),
             Usage(format!(
-                "--device {asked}: {index} is listed twice; --jobs 2 trains two runs side by side \
-                 on each GPU"
+                "--device {requested}: {index} is listed twice; --jobs 2 trains two runs at the \
+                 same time on each GPU"
             ))
         );
         ensure!(
             (0..usable).contains(index),
-            "--device {asked}: libtorch sees {usable} CUDA devices; `fathom doctor` says more"
+            "--device {requested}: libtorch sees {usable} CUDA devices; run fathom doctor for details"
         );
     }
     Ok(indices.into_iter().map(|index| format!("cuda:{index}")).collect())
@@ -186,7 +207,7 @@ mod tests {
     #[test]
     fn devices_are_listed_once_and_must_be_there() {
         let probe = gpus::tests::probe(2);
-        let names = |asked| devices(asked, &probe);
+        let names = |requested| devices(requested, &probe);
         assert_eq!(names("cpu").unwrap(), ["cpu"]);
         assert_eq!(names("cuda").unwrap(), ["cuda:0"]);
         assert_eq!(names("cuda:1,0").unwrap(), ["cuda:1", "cuda:0"]);
@@ -199,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_earlier_runs_had_binds() {
+    fn the_execution_of_earlier_runs_binds() {
         let directory = SweepDir::new("results/x");
         let stored = SweepExecution::new("cpu", 2);
         bind(&stored, "cpu", None, &directory).unwrap();

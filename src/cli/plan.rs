@@ -1,130 +1,128 @@
 //! `fathom plan`.
 
-use super::options::{Machine, options};
-use super::run::Chosen;
-use super::stderr::say;
-use super::table::{Format, Table, count};
-use super::{layout, measure};
+use super::choice::choice;
+use super::experiment::Chosen;
+use super::options::{Machine, hours, options, settle_layouts};
+use super::stderr::log;
+use super::table::{Format, print};
+use super::text::{duration, si};
 use anyhow::Result;
+use fathom_record::Table;
 use fathom_spec::Run;
-use fathom_sweep::{self as sweep, Worker, available_memory};
+use fathom_sweep::{Estimate, Forecast, OverMemory, Worker, available_memory, disk_bytes};
+use serde_json::Value;
 use std::process::ExitCode;
 
+/// Show the runs of an experiment with their parameters, multiply-adds, memory and disk space; with
+/// --measure also how long they take
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     chosen: Chosen,
-    /// Time a few updates of each distinct net, and tell how long the sweep takes
+    /// Time a few updates of each distinct net, and estimate how long the sweep takes
     #[arg(long)]
     measure: bool,
-    /// Measure, and fail when the sweep would take longer
-    #[arg(long, value_name = "HOURS", value_parser = measure::hours)]
+    /// Measure, and fail if the sweep would take longer
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
     max_hours: Option<f64>,
     #[command(flatten)]
     machine: Machine,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the table
+    #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let experiment = args.chosen.load()?;
-    let runs = &experiment.runs;
-    for remark in &experiment.remarks {
-        say(format!("note: {remark}"));
-    }
+    let (name, runs) = (&experiment.name, &experiment.runs);
     if args.measure || args.max_hours.is_some() {
-        let (worker, probe) = Worker::ready()?;
-        let mut options = options(&args.machine, &probe, runs.len(), None)?;
-        options.layouts = layout::settle(runs, None, &worker, &options, args.machine.layout)?;
-        let found = measure::measured(runs, &worker, &options)?;
-        measure::table(runs, &found.estimates).print(args.format)?;
-        say(found.in_words(&experiment.name, &options));
-        warn(runs, found.estimates.iter().map(|estimate| estimate.memory_bytes));
-        if let Some(hours) = args.max_hours {
-            found.refuse_longer(hours)?;
-        }
-        return Ok(ExitCode::SUCCESS);
+        return measured(args, name, runs);
     }
-    table(runs).print(args.format)?;
-    warn(runs, runs.iter().map(Run::memory));
+    print(&table(runs), args.format)?;
+    warn_of_memory(runs, runs.iter().map(Run::memory), available_memory());
     let macs: u64 = runs.iter().map(Run::work).fold(0, u64::saturating_add);
-    let disk: u64 = runs.iter().map(disk).sum();
-    say(format!(
-        "{}: {} runs, {} multiply-adds in forward passes of training, about {}B of results",
-        experiment.name,
+    log(format!(
+        "{name}: {} runs, {} multiply-adds in forward passes of training, about {}B of results",
         runs.len(),
-        count(macs),
-        count(disk),
+        si(macs),
+        si(runs.iter().map(disk).sum()),
     ));
     Ok(ExitCode::SUCCESS)
 }
 
-fn warn(runs: &[Run], needs: impl Iterator<Item = u64>) {
-    if let Some(warning) = too_large(runs, needs, available_memory()) {
-        say(format!("warning: {warning}"));
+fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
+    let (worker, probe) = Worker::ready()?;
+    let mut options = options(&args.machine, &probe, runs.len(), None)?;
+    options.layouts = settle_layouts(runs, None, &worker, &options, args.machine.layout)?;
+    let log_run = &mut |run: &Run| log(format!("measuring {}", run.id));
+    let forecast = Forecast::measure(runs, &worker, &options, log_run)?;
+    print(&measured_table(runs, &forecast.estimates), args.format)?;
+    log(format!(
+        "{name}: {} runs take about {} with {} at the same time ({} one after the other), at most \
+         {}B of memory each, {}B of results",
+        runs.len(),
+        duration(forecast.seconds),
+        options.slots(),
+        duration(forecast.total_seconds()),
+        si(forecast.peak_memory_bytes()),
+        si(forecast.disk_bytes()),
+    ));
+    let needs = forecast.estimates.iter().map(|estimate| estimate.memory_bytes);
+    warn_of_memory(runs, needs, available_memory());
+    if let Some(hours) = args.max_hours {
+        forecast.check_hours(hours)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Warns of runs that need more memory than is `available`, in bytes, before anyone finds out by
+/// running them.
+pub fn warn_of_memory(runs: &[Run], needs: impl IntoIterator<Item = u64>, available: Option<u64>) {
+    if let Some(OverMemory { count, largest, need, available }) =
+        OverMemory::find(runs, needs, available)
+    {
+        log(format!(
+            "warning: {count} of {} runs need more memory than the {}B that this machine has free: \
+             {largest} needs about {}B. A smaller training.batch (which changes the statistics of \
+             BatchNorm), a narrower or shallower net, or smaller images need less",
+            runs.len(),
+            si(available),
+            si(need),
+        ));
     }
 }
 
-/// One line per run.
+/// One row per run, from the experiment alone.
 pub fn table(runs: &[Run]) -> Table {
     let mut table =
         Table::new(["run", "iterations", "parameters", "macs", "memory_bytes", "disk_bytes"]);
     for run in runs {
-        table.row([
-            run.id.as_str().into(),
-            run.settings.training.iterations.into(),
-            run.audit.parameters.into(),
-            run.audit.macs.into(),
-            run.memory().into(),
-            disk(run).into(),
-        ]);
+        let sizes = [run.memory(), disk(run)].map(Value::from);
+        table.row(net_cells(run).into_iter().chain(sizes));
     }
     table
 }
 
-/// What is larger than this machine, so that nobody finds out by running it.
-pub fn too_large(
-    runs: &[Run],
-    needs: impl Iterator<Item = u64>,
-    available: Option<u64>,
-) -> Option<String> {
-    let available = available?;
-    let over: Vec<(&Run, u64)> =
-        runs.iter().zip(needs).filter(|(_, need)| *need > available).collect();
-    let (largest, need) = over.iter().max_by_key(|(_, need)| *need)?;
-    Some(format!(
-        "{} of {} runs need more memory than the {}B that this machine has free: {} needs \
-         about {}B. A smaller training.batch (which changes BatchNorm's statistics), a narrower or \
-         shallower net, or smaller images need less",
-        over.len(),
-        runs.len(),
-        count(available),
-        largest.id,
-        count(*need),
-    ))
-}
-
-/// Bytes of one run's files.
-fn disk(run: &Run) -> u64 {
-    // Only measuring would tell how many images a whole set has.
-    sweep::disk(run, run.settings.data.train.unwrap_or(50_000))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use fathom_spec::Experiment;
-
-    #[test]
-    fn a_net_that_is_too_large_is_named() {
-        let text = "name = \"t\"\n[data]\nsource = \"cifar10\"\n[network]\nfamily = \"residual\"\n\
-            [training]\niterations = 1\nbatch = 512\n[sweep]\n\"network.depth\" = [8, 1202]\n";
-        let runs = Experiment::parse(std::path::Path::new("t.toml"), text, &[]).unwrap().runs;
-        let needs = || runs.iter().map(Run::memory);
-        let warning = too_large(&runs, needs(), Some(8 << 30)).unwrap();
-        assert!(warning.starts_with("1 of 2 runs") && warning.contains("residual-1202"));
-        assert_eq!(too_large(&runs, needs(), Some(1 << 50)), None);
-        assert_eq!(too_large(&runs, needs(), None), None);
+/// One row per run, with what was measured.
+fn measured_table(runs: &[Run], estimates: &[Estimate]) -> Table {
+    let columns =
+        ["run", "iterations", "parameters", "macs", "seconds", "memory_bytes", "disk_bytes"];
+    let mut table = Table::new(columns);
+    for (run, estimate) in runs.iter().zip(estimates) {
+        let seconds = ((estimate.seconds * 10.0).round() / 10.0).into();
+        let measured = [seconds, estimate.memory_bytes.into(), estimate.disk_bytes.into()];
+        table.row(net_cells(run).into_iter().chain(measured));
     }
+    table
+}
+
+fn net_cells(run: &Run) -> [Value; 4] {
+    let (audit, iterations) = (&run.audit, run.settings.training.iterations);
+    [run.id.as_str().into(), iterations.into(), audit.parameters.into(), audit.macs.into()]
+}
+
+/// Bytes of the files of a run.
+fn disk(run: &Run) -> u64 {
+    // The number of images of a whole data set is known only once it is read.
+    disk_bytes(run, run.settings.data.train.unwrap_or(50_000))
 }

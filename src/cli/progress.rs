@@ -1,11 +1,11 @@
-//! What a person sees while a sweep runs: bars on a terminal, one line per evaluation elsewhere.
+//! Progress of a sweep: bars on a terminal, one line per evaluation elsewhere.
 
-use super::stderr::say;
+use super::stderr::log;
 use anyhow::Result;
 use fathom_protocol::Event;
 use fathom_record::{State, Status, SweepDir};
 use fathom_spec::Run;
-use fathom_sweep::Observer;
+use fathom_sweep::{Observer, unfinished};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::IsTerminal;
@@ -15,26 +15,30 @@ use std::time::{Duration, Instant};
 /// Multiply-adds per unit of the total bar, so that its numbers stay far from overflowing.
 const UNIT: u64 = 1_000_000;
 
+/// Progress of a sweep, as an observer of it.
 pub struct Progress {
+    /// The bars, on a terminal.
     bars: Option<MultiProgress>,
+    /// Work of all runs.
     total: ProgressBar,
+    /// Bars of the runs in progress, by run id.
     runs: Mutex<HashMap<String, ProgressBar>>,
+    /// Number of all runs.
     count: usize,
+    /// Number of finished runs.
     finished: Mutex<usize>,
-    /// Runs that another process was seen to hold.
+    /// Ids of runs that another process was reported to hold.
     waiting: Mutex<HashSet<String>>,
 }
 
 impl Progress {
-    /// Bars for the runs that are left.
+    /// Progress of the unfinished runs, when the states of all are counted in `before`.
+    ///
+    /// # Errors
+    /// When a status is damaged.
     pub fn new(runs: &[Run], before: &BTreeMap<State, usize>, dir: &SweepDir) -> Result<Self> {
         let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum();
-        let mut left = 0;
-        for run in runs {
-            if !dir.run(&run.id).status()?.state.is_final() {
-                left += run.work() / UNIT;
-            }
-        }
+        let left: u64 = unfinished(runs, dir)?.iter().map(|run| run.work() / UNIT).sum();
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
         let total = match &bars {
             Some(bars) => bars.add(ProgressBar::new(left.max(1))),
@@ -52,20 +56,20 @@ impl Progress {
         })
     }
 
-    /// Takes the bars away.
+    /// Removes the bars.
     pub fn close(&self) {
         self.total.finish_and_clear();
     }
 
     /// Writes a line above the bars.
-    pub fn say(&self, line: &str) {
+    pub fn log(&self, line: &str) {
         match &self.bars {
             Some(bars) => drop(bars.println(line)),
-            None => say(line),
+            None => log(line),
         }
     }
 
-    /// Takes a run's bar away.
+    /// Removes the bar of a run.
     fn drop_bar(&self, run: &Run) {
         if let Ok(mut runs) = self.runs.lock()
             && let Some(bar) = runs.remove(&run.id)
@@ -74,8 +78,9 @@ impl Progress {
         }
     }
 
-    /// The next attempt begins its bar anew, so the total goes back by what this one did.
-    fn take_back(&self, run: &Run) {
+    /// Removes the bar of a failed attempt and subtracts its work from the total: the next attempt
+    /// starts a new bar.
+    fn discard_attempt(&self, run: &Run) {
         if let Some(bar) = self.bar(run) {
             self.total.dec(bar.position() * per_step(run));
         }
@@ -86,7 +91,7 @@ impl Progress {
         self.runs.lock().ok()?.get(&run.id).cloned()
     }
 
-    /// Moves a run's bar, and the total by as much work.
+    /// Moves the bar of a run to `step`, and the total by the same work.
     fn advance(&self, run: &Run, step: u64) {
         if let Some(bar) = self.bar(run) {
             self.total.inc(step.saturating_sub(bar.position()) * per_step(run));
@@ -95,35 +100,36 @@ impl Progress {
     }
 }
 
-/// How far the decoding of images is: a bar on a terminal, elsewhere a line every few seconds.
+/// Progress of decoding images: a bar on a terminal, a line every few seconds elsewhere.
 pub struct Decoding {
     bar: ProgressBar,
-    is_seen: bool,
+    is_terminal: bool,
+    /// Time of the last line.
     last: Mutex<Instant>,
 }
 
 /// Time between two lines.
-const LINES: Duration = Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Decoding {
-    /// Nothing is shown before there is something to tell.
+    /// Progress that shows nothing before the first update.
     pub fn new() -> Self {
-        let is_seen = std::io::stderr().is_terminal();
-        let bar = if is_seen { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = if is_terminal { ProgressBar::no_length() } else { ProgressBar::hidden() };
         bar.set_style(style("decoding images {wide_bar} {pos}/{len} left {eta}"));
-        Self { bar, is_seen, last: Mutex::new(Instant::now()) }
+        Self { bar, is_terminal, last: Mutex::new(Instant::now()) }
     }
 
-    /// So many of so many are decoded.
-    pub fn told(&self, done: usize, all: usize) {
+    /// Shows that `done` of `all` images are decoded.
+    pub fn update(&self, done: usize, all: usize) {
         self.bar.set_length(all as u64);
         self.bar.set_position(done as u64);
         if let Ok(mut last) = self.last.lock()
-            && !self.is_seen
-            && last.elapsed() >= LINES
+            && !self.is_terminal
+            && last.elapsed() >= LINE_INTERVAL
         {
             *last = Instant::now();
-            say(format!("decoding images: {done} of {all}"));
+            log(format!("decoding images: {done} of {all}"));
         }
     }
 }
@@ -134,7 +140,7 @@ impl Drop for Decoding {
     }
 }
 
-/// Units of the total bar that one update is.
+/// Units of the total bar for one update of a run.
 fn per_step(run: &Run) -> u64 {
     run.work() / run.settings.training.iterations.max(1) / UNIT
 }
@@ -171,16 +177,16 @@ impl Observer for Progress {
                 let errors = format!("train {} test {}", pct(*train_err_pct), pct(*test_err_pct));
                 if self.bars.is_none() {
                     let of = run.settings.training.iterations;
-                    self.say(&format!("{} step {step}/{of} {errors}", run.id));
+                    self.log(&format!("{} step {step}/{of} {errors}", run.id));
                 }
                 if let Some(bar) = self.bar(run) {
                     bar.set_message(errors);
                 }
                 self.advance(run, *step);
             }
-            Event::Remark { text } => self.say(&format!("{}: {text}", run.id)),
+            Event::Remark { text } => self.log(&format!("{}: {text}", run.id)),
             Event::Resumed { step } => {
-                self.say(&format!("{} goes on from step {step}", run.id));
+                self.log(&format!("{} resumes from step {step}", run.id));
                 self.advance(run, *step);
             }
             Event::Ended | Event::Failed { .. } => {}
@@ -188,7 +194,7 @@ impl Observer for Progress {
     }
 
     fn finished(&self, run: &Run, status: &Status) {
-        // What is left of a run that stopped is still to be done; of one that failed it is not.
+        // The remaining work of a failed run will not be done; that of an interrupted one may be.
         if status.state != State::Interrupted {
             self.advance(run, run.settings.training.iterations);
         }
@@ -198,28 +204,28 @@ impl Observer for Progress {
             self.total.set_prefix(format!("{finished} of {} runs", self.count));
         }
         if status.state != State::Done {
-            self.say(&format!("{} {}: {}", run.id, status.state, status.message));
+            self.log(&format!("{} {}: {}", run.id, status.state, status.message));
         }
     }
 
     fn retrying(&self, run: &Run, status: &Status, attempt: u32, after: Duration) {
-        self.take_back(run);
+        self.discard_attempt(run);
         let seconds = after.as_secs_f64();
         let Status { state, message, .. } = status;
-        self.say(&format!("{} {state}: {message}; attempt {attempt} in {seconds} s", run.id));
+        self.log(&format!("{} {state}: {message}; attempt {attempt} in {seconds} s", run.id));
     }
 
-    fn held(&self, run: &Run, who: &str, again: bool) {
-        self.take_back(run);
-        // Once is enough to know why it waits.
+    fn held(&self, run: &Run, holder: &str, again: bool) {
+        self.discard_attempt(run);
+        // The reason why a run waits is reported once.
         let is_new = self.waiting.lock().is_ok_and(|mut runs| runs.insert(run.id.clone()));
         if is_new || !again {
             let next = if again { "waiting for it" } else { "left to it" };
-            self.say(&format!("{} held: {who}; {next}", run.id));
+            self.log(&format!("{} held: {holder}; {next}", run.id));
         }
     }
 
     fn remark(&self, text: &str) {
-        self.say(text);
+        self.log(text);
     }
 }

@@ -1,61 +1,31 @@
 //! `fathom run`.
 
-use super::options::{Machine, options};
+mod local;
+mod report;
+mod setup;
+mod submit;
+
+use super::choice::choice;
+use super::experiment::Chosen;
+use super::options::{Machine, hours};
+use super::plan::{self, warn_of_memory};
 use super::progress::Decoding;
-use super::setup::Stage;
-use super::stderr::say;
-use super::table::{self, Format};
-use super::{SOME_FAILED, layout, measure, plan, slurm, until_decided};
-use anyhow::{Context, Result, ensure};
-use fathom_base::write_atomically;
-use fathom_data as data;
-use fathom_protocol::{Interval, STOPPED};
-use fathom_record::{
-    Layout, Lock, LockTiming, Resolved, SCHEMA, State, Status, SweepDir, SweepExecution,
-};
-use fathom_spec::{Experiment, Run, SpecError};
-use fathom_stats as stats;
+use super::slurm;
+use super::stderr::log;
+use super::table::{Format, print};
+use anyhow::Result;
+use fathom_protocol::Interval;
+use fathom_record::{SweepDir, SweepExecution};
+use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
-    Options, Shutdown, SweepReport, Worker, available_memory, check_compatible, tally,
+    Options, Worker, available_memory, check_compatible, prepare_data, until_decided, write_plan,
 };
+use setup::hold;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-/// Arguments that choose an experiment and its runs.
-#[derive(clap::Args)]
-pub struct Chosen {
-    /// The experiment file
-    pub experiment: PathBuf,
-    /// Put another value in the place of a key's; on a swept key it replaces the axis
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub sets: Vec<String>,
-    /// Only runs whose id matches, such as 'plain-*'
-    #[arg(long, value_name = "GLOB")]
-    pub only: Option<String>,
-}
-
-impl Chosen {
-    /// The experiment with the runs that were chosen.
-    pub fn load(&self) -> Result<Experiment> {
-        let mut experiment = Experiment::load(&self.experiment, &self.sets)?;
-        if let Some(only) = &self.only {
-            let pattern = glob::Pattern::new(only).with_context(|| format!("--only {only}"))?;
-            let all = experiment.runs.len();
-            let first = experiment.runs.first().map(|run| run.id.clone()).unwrap_or_default();
-            experiment.runs.retain(|run| pattern.matches(&run.id));
-            ensure!(
-                !experiment.runs.is_empty(),
-                SpecError {
-                    place: format!("--only {only}"),
-                    message: format!("matches none of {all} runs, such as {first}"),
-                }
-            );
-        }
-        Ok(experiment)
-    }
-}
-
+/// Train the runs of an experiment. The same command again resumes what was stopped and runs what is
+/// missing
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -67,63 +37,47 @@ pub struct Args {
     machine: Machine,
     #[command(flatten)]
     slurm: slurm::Flags,
-    /// Time between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
+    /// Interval between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
     #[arg(long, value_name = "INTERVAL")]
     checkpoint: Option<Interval>,
     /// Time a few updates first, and refuse a sweep that would take longer
-    #[arg(long, value_name = "HOURS", value_parser = super::measure::hours)]
+    #[arg(long, value_name = "HOURS", value_parser = hours)]
     max_hours: Option<f64>,
     /// Add seeds until every claim is decided, at the numbers of seeds that the experiment fixes as
-    /// `looks`; --max-hours then ends it
+    /// `looks`; --max-hours then ends the sweep
     #[arg(long, conflicts_with_all = ["smoke", "only"])]
     until_decided: bool,
-    /// A few steps of one run per distinct net, in results/<name>-smoke; generated images stand in
-    /// for a data set that is absent
+    /// Make a few steps of one run per distinct net, in results/<name>-smoke; generated images
+    /// replace a data set that is absent
     #[arg(long)]
     smoke: bool,
-    /// Show the plan and stop
+    /// Show the plan and exit
     #[arg(long)]
     dry_run: bool,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the table
+    #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
+}
+
+/// An experiment on its way: its runs, where their results go, and how they are run.
+struct Prepared<'a> {
+    args: &'a Args,
+    experiment: Experiment,
+    directory: &'a SweepDir,
+    options: Options,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.slurm.check(args.smoke, args.max_hours.is_some())?;
-    let mut experiment = args.chosen.load()?;
-    for remark in &experiment.remarks {
-        say(format!("note: {remark}"));
-    }
-    // A GPU's memory is another matter, and its worker says what it lacks.
-    if !args.machine.device.starts_with("cuda")
-        && let Some(warning) = plan::too_large(
-            &experiment.runs,
-            experiment.runs.iter().map(Run::memory),
-            args.machine.memory.or_else(available_memory),
-        )
-    {
-        say(format!("warning: {warning}"));
-    }
-    let mut name = experiment.name.clone();
-    if args.smoke {
-        name += "-smoke";
-        experiment.runs = fathom_spec::smoke(&experiment.runs)?;
-        let short = experiment.runs.iter().map(|run| (run.id.clone(), run.config.clone()));
-        experiment.configs = short.collect();
-        // A few steps decide nothing.
-        experiment.claims.clear();
-    }
-    if args.until_decided {
-        experiment.runs = until_decided::begin(&experiment)?;
-    }
+    let experiment = args.experiment()?;
+    let root = args.out.clone();
     let directory =
-        SweepDir::new(args.out.clone().unwrap_or_else(|| PathBuf::from("results").join(&name)));
+        SweepDir::new(root.unwrap_or_else(|| ["results", &experiment.name].iter().collect()));
     if args.dry_run {
         if args.slurm.is_wanted() {
-            args.slurm.show(&args.order(&experiment, &directory))?;
+            submit::preview(args, &experiment, &directory)?;
         } else {
-            plan::table(&experiment.runs).print(args.format)?;
+            print(&plan::table(&experiment.runs), args.format)?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -131,193 +85,61 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let lock = hold(&directory)?;
     check_compatible(&experiment.configs, &directory)?;
     if !args.smoke {
-        find_data(&experiment.runs, args)?;
+        let decoding = Decoding::new();
+        let data_dir = args.machine.data_dir.as_deref();
+        prepare_data(&experiment.runs, data_dir, &|done, all| decoding.update(done, all))?;
     }
     let (worker, probe) = Worker::ready()?;
-    // A few steps only show that things work: on whatever device, whatever was there before.
-    let bound = Some(&directory).filter(|_| !args.smoke);
-    let mut options = Options {
-        checkpoint: args.checkpoint.unwrap_or_default(),
-        stand_in: args.smoke,
-        ..if args.slurm.is_wanted() {
-            args.slurm.options(&args.machine, &probe, &directory)?
-        } else {
-            options(&args.machine, &probe, experiment.runs.len(), bound)?
-        }
-    };
-    let layout = args.machine.layout.or(args.smoke.then(Layout::default));
-    options.layouts = if layout.is_none() && args.slurm.is_wanted() && options.devices[0] != "cpu" {
-        layout::unmeasured(&experiment.runs, &directory)?
-    } else {
-        layout::settle(&experiment.runs, bound, &worker, &options, layout)?
-    };
-    if let (Some(hours), false) = (args.max_hours, args.until_decided) {
-        measure::refuse_longer(&experiment.runs, &directory, &worker, &options, hours)?;
-    }
+    let options = args.options(&worker, &probe, &experiment, &directory)?;
     lock.check()?;
     write_plan(&experiment, &directory)?;
-    let layouts = options.layouts.clone();
-    let execution = SweepExecution::new(&options.devices[0], options.threads);
-    directory.write_execution(&SweepExecution { layouts, cuda: options.cuda, ..execution })?;
-    if args.slurm.is_wanted() {
-        while !args.slurm.submit(&args.order(&experiment, &directory), &options)? {
-            let further = match args.until_decided {
-                true => until_decided::go_on(&experiment, &directory, &experiment.runs)?,
-                false => Vec::new(),
-            };
-            if further.is_empty() {
-                directory.load()?.write(&directory.curves())?;
-                let none = (SweepReport::default(), Shutdown::new());
-                return report(&experiment, &directory, args.format, &none.0, &none.1);
-            }
-            experiment.runs.extend_from_slice(&further);
-            write_plan(&experiment, &directory)?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let stage = Stage {
-        name: &name,
-        directory: &directory,
-        options: &options,
-        worker: &worker,
-        lock: Some(&lock),
-        control: Arc::new(Shutdown::new()),
-        progress: Arc::default(),
-    };
-    stage.listen()?;
-    if let (Some(hours), true) = (args.max_hours, args.until_decided) {
-        until_decided::stop_after(hours, &stage.control)?;
-    }
-    let mut outcome = stage.run(&experiment.runs)?;
-    while args.until_decided && !stage.control.is_stopping() {
-        let further = until_decided::go_on(&experiment, &directory, &experiment.runs)?;
-        if further.is_empty() {
-            break;
-        }
-        experiment.runs.extend_from_slice(&further);
-        write_plan(&experiment, &directory)?;
-        let next = stage.run(&further)?;
-        outcome.held.extend(next.held);
-        outcome.remarks.extend(next.remarks);
-    }
-    report(&experiment, &directory, args.format, &outcome, &stage.control)
+    directory.write_execution(&SweepExecution {
+        layouts: options.layouts.clone(),
+        cuda: options.cuda,
+        ..SweepExecution::new(&options.devices[0], options.threads)
+    })?;
+    let prepared = Prepared { args, experiment, directory: &directory, options };
+    if args.slurm.is_wanted() { prepared.submit() } else { prepared.train(&worker, &lock) }
 }
 
 impl Args {
-    /// What Slurm is to do.
-    fn order<'a>(
-        &'a self,
-        experiment: &'a Experiment,
-        directory: &'a SweepDir,
-    ) -> slurm::Order<'a> {
-        slurm::Order {
-            name: &experiment.name,
-            runs: &experiment.runs,
-            directory,
-            sets: &self.chosen.sets,
-            machine: &self.machine,
-            checkpoint: self.checkpoint,
+    /// The experiment with the runs that are wanted now.
+    fn experiment(&self) -> Result<Experiment> {
+        let mut experiment = self.chosen.load()?;
+        // The memory of a GPU is not known here; its worker reports a lack of it.
+        if !self.machine.device.starts_with("cuda") {
+            let available = self.machine.memory.or_else(available_memory);
+            warn_of_memory(&experiment.runs, experiment.runs.iter().map(Run::memory), available);
         }
+        if self.smoke {
+            experiment.name += "-smoke";
+            experiment.runs = fathom_spec::smoke(&experiment.runs)?;
+            let short = experiment.runs.iter().map(|run| (run.id.clone(), run.config.clone()));
+            experiment.configs = short.collect();
+            // A few steps decide nothing.
+            experiment.claims.clear();
+        }
+        if self.until_decided {
+            experiment.runs = until_decided::first_runs(&experiment)?;
+        }
+        Ok(experiment)
     }
 }
 
-/// Writes which runs the experiment came to: those of further seeds only as far as somebody wants
-/// them.
-fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
-    let mut runs = experiment.configs.clone();
-    for run in &experiment.later {
-        let is_wanted = experiment.runs.iter().any(|wanted| wanted.id == run.id);
-        if !is_wanted && directory.run(&run.id).status()?.state == State::Pending {
-            runs.remove(&run.id);
+impl Prepared<'_> {
+    /// Adds the runs that undecided claims need next, and returns them; none without
+    /// `--until-decided` or if no seed helps.
+    fn add_runs(&mut self) -> Result<Vec<Run>> {
+        if !self.args.until_decided {
+            return Ok(Vec::new());
         }
-    }
-    let mut arms = experiment.arms.clone();
-    arms.retain(|id, _| runs.contains_key(id));
-    directory.write_experiment(&experiment.text, &Resolved { schema: SCHEMA, runs, arms })
-}
-
-/// Data sets are read once before anything is computed: a missing or damaged one is found now.
-fn find_data(runs: &[Run], args: &Args) -> Result<()> {
-    let mut seen = Vec::new();
-    for run in runs {
-        if !seen.contains(&run.settings.data) {
-            let decoding = Decoding::new();
-            let told = |done, all| decoding.told(done, all);
-            data::prepare(&run.settings.data, args.machine.data_dir.as_deref(), &told)?;
-            seen.push(run.settings.data.clone());
+        let further = until_decided::further_runs(&self.experiment, self.directory)?;
+        if !further.runs.is_empty() {
+            let claims = further.claims.join(", ");
+            log(format!("undecided: {claims}; {} seeds next", further.seeds));
+            self.experiment.runs.extend_from_slice(&further.runs);
+            write_plan(&self.experiment, self.directory)?;
         }
+        Ok(further.runs)
     }
-    Ok(())
-}
-
-/// Locks the directory for this process, and says what stood in the way.
-fn hold(directory: &SweepDir) -> Result<Lock> {
-    let patience = LockTiming::default();
-    let path = directory.lock();
-    let taken = Lock::acquire_telling(&path, "fathom run", &patience, &mut |owner| {
-        let seconds = patience.watch.as_secs();
-        say(format!(
-            "{} is held by {owner}: seeing for {seconds} s whether that process lives",
-            path.display()
-        ));
-    })?;
-    if let Some(owner) = taken.taken_over {
-        say(format!("took over the lock of {owner}, which is no more"));
-    }
-    Ok(taken.lock)
-}
-
-/// The end of a sweep in words and as an exit code.
-fn report(
-    experiment: &Experiment,
-    directory: &SweepDir,
-    format: Format,
-    outcome: &SweepReport,
-    control: &Shutdown,
-) -> Result<ExitCode> {
-    let counts = tally(&experiment.runs, directory)?;
-    let is_done = counts.keys().all(|state| state.is_final());
-    let is_stopped = control.is_stopping() && !is_done;
-    // Whoever stops a sweep does not wait for its table, and a closed terminal has no room for it.
-    if !is_stopped {
-        if let Some(note) = &experiment.note {
-            say(format!("note: {note}"));
-        }
-        let summary = stats::table(&directory.load()?);
-        let numbers = table::numbers(&summary).render(Format::Csv)?;
-        write_atomically(&directory.summary(), numbers.as_bytes())?;
-        table::summary(&summary, format).print(format)?;
-    }
-    if !is_stopped {
-        until_decided::conclude(experiment, directory)?;
-    }
-    let told: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
-    say(format!("{}: {}", directory.root().display(), told.join(", ")));
-    let mut failed = 0;
-    for run in &experiment.runs {
-        let Status { state, message, .. } = directory.run(&run.id).status()?;
-        if let Some((_, who)) = outcome.held.iter().find(|(id, _)| *id == run.id) {
-            say(format!("{} held: {who}", run.id));
-        } else if !state.is_final() {
-            failed += 1;
-            if state != State::Pending {
-                say(format!("{} {state}: {message}", run.id));
-            }
-        }
-    }
-    outcome.remarks.iter().for_each(say);
-    if is_stopped {
-        say("stopped; the same command goes on");
-    } else if !is_done {
-        say("the same command again runs what is missing");
-    }
-    say(format!("figures: fathom plot {}", directory.root().display()));
-    Ok(match (is_done, control.killed_by()) {
-        (true, _) => ExitCode::SUCCESS,
-        (false, Some(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
-        _ if is_stopped => ExitCode::from(STOPPED),
-        // What others train is no failure, and not done either.
-        _ if failed == 0 => ExitCode::from(STOPPED),
-        _ => ExitCode::from(SOME_FAILED),
-    })
 }

@@ -1,170 +1,149 @@
-//! `fathom task`: what a task of a Slurm array does. It holds the locks of its runs alone.
+//! `fathom task`: one task of a Slurm array, which `fathom run --on slurm` submits.
 
-use super::setup::Stage;
-use super::stderr::say;
-use super::{SOME_FAILED, Usage};
-use anyhow::{Context, Result, ensure};
-use fathom_protocol::{Interval, Probe, STOPPED};
-use fathom_record::{State, Status, SweepDir};
-use fathom_spec::{Experiment, Run};
-use fathom_sweep::slurm::Slurm;
-use fathom_sweep::{Options, Shutdown, Worker, available_memory, tally};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use super::SOME_FAILED;
+use super::session::Session;
+use super::stderr::log;
+use anyhow::{Context, Result};
+use fathom_protocol::{Interval, STOPPED};
+use fathom_record::{State, SweepDir};
+use fathom_sweep::slurm::{Requeued, requeue_this_task, task_options, task_runs};
+use fathom_sweep::{Options, Worker, count_states};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
+/// Train the runs of one task of a Slurm array
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory
     dir: PathBuf,
-    /// Number of the array in its folder slurm
+    /// Number of the array in the folder slurm of the results directory
     #[arg(long)]
     array: u32,
     /// Index of the task
     #[arg(long, env = "SLURM_ARRAY_TASK_ID")]
     index: usize,
-    /// Runs side by side on each device
+    /// Number of concurrent runs on each device
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Time between two checkpoints
+    /// Interval between two checkpoints
     #[arg(long)]
     checkpoint: Option<Interval>,
-    /// Where data sets lie
+    /// Folder of the data sets
     #[arg(long, env = "FATHOM_DATA")]
     data_dir: Option<PathBuf>,
-    /// As the experiment was planned with
+    /// Values of keys with which the experiment was planned
     #[arg(long = "set")]
     sets: Vec<String>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
-    let runs = wanted(args, &directory)?;
+    let runs = task_runs(&directory, args.array, args.index, &args.sets)?;
     let (worker, probe) = Worker::ready()?;
-    let options = options(args, &directory, &probe)?;
-    let stage = Stage {
-        name: &format!("task {} of array {}", args.index, args.array),
-        directory: &directory,
-        options: &options,
-        worker: &worker,
-        lock: None,
-        control: Arc::new(Shutdown::new()),
-        progress: Arc::default(),
+    let jobs = usize::from(args.jobs);
+    let options = Options {
+        checkpoint: args.checkpoint.unwrap_or_default(),
+        data_dir: args.data_dir.clone(),
+        ..task_options(&directory, &probe, jobs)?
     };
-    stage.listen()?;
-    let outcome = stage.run(&runs)?;
-    outcome.remarks.iter().for_each(say);
-    let counts = tally(&runs, &directory)?;
+    if options.jobs < jobs {
+        log(format!("this task has cores for {} concurrent runs, not {jobs}", options.jobs));
+    }
+    let name = format!("task {} of array {}", args.index, args.array);
+    let session = Session::new(&name, &directory, &options, &worker, None);
+    session.listen()?;
+    session.run(&runs)?.remarks.iter().for_each(log);
+    let counts = count_states(&runs, &directory)?;
     if counts.keys().all(|state| state.is_final()) {
         return Ok(ExitCode::SUCCESS);
     }
-    if stage.control.is_stopping() {
-        go_on_later(&runs, &directory)?;
+    if session.shutdown.is_stopping() {
+        match requeue_this_task(&runs, &directory)? {
+            Some((task, Requeued::Waiting)) => log(format!("{task} is queued again")),
+            Some((task, Requeued::Ending(state))) => {
+                log(format!("{task} is {state}: Slurm ends it"))
+            }
+            Some((task, Requeued::Failed(error))) => {
+                log(format!("{task} is not queued again: {error}"));
+            }
+            None => {}
+        }
         return Ok(ExitCode::from(STOPPED));
     }
     let failed = counts.keys().any(|state| !state.is_final() && *state != State::Pending);
     Ok(ExitCode::from(if failed { SOME_FAILED } else { STOPPED }))
 }
 
-/// The runs of this task, as the experiment beside the results has them.
-fn wanted(args: &Args, directory: &SweepDir) -> Result<Vec<Run>> {
-    let arrays = directory.arrays()?;
-    let task = arrays.get(&args.array).and_then(|array| array.tasks.get(args.index));
-    let root = directory.root().display();
-    let (array, index) = (args.array, args.index);
-    let task = task.ok_or_else(|| Usage(format!("{root}: array {array} has no task {index}")))?;
-    let ids: BTreeSet<&String> = task.iter().collect();
-    let experiment = Experiment::load(&directory.experiment(), &args.sets)?;
-    let all = experiment.runs.into_iter().chain(experiment.later);
-    let runs: Vec<Run> = all.filter(|run| ids.contains(&run.id)).collect();
-    ensure!(
-        runs.len() == ids.len(),
-        "{} does not come to all runs of array {array}: it was changed since",
-        directory.experiment().display()
-    );
-    Ok(runs)
-}
-
-/// As it was settled when the runs were handed over, on whatever devices and cores the task has.
-fn options(args: &Args, directory: &SweepDir, probe: &Probe) -> Result<Options> {
-    let stored = directory.planned_execution()?;
-    let stored = stored
-        .with_context(|| format!("{}: there is no execution.json", directory.root().display()))?;
-    let on_cpu = stored.device == "cpu";
-    if let (false, Err(why)) = (on_cpu, &probe.cuda_library) {
-        anyhow::bail!("this node: {why}");
-    }
-    ensure!(
-        on_cpu || probe.cuda_devices > 0,
-        "the runs are on GPUs, and this task has none: ask for one by --gres gpu:1"
-    );
-    let cuda = (0..probe.cuda_devices).map(|index| format!("cuda:{index}"));
-    let devices = if on_cpu { vec!["cpu".into()] } else { cuda.collect() };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let most = (cores / stored.threads.max(1)).max(1);
-    let jobs = usize::from(args.jobs).min(if on_cpu { most } else { usize::MAX });
-    if jobs < usize::from(args.jobs) {
-        say(format!("this task has {cores} cores: {jobs} runs side by side, not {}", args.jobs));
-    }
-    Ok(Options {
-        devices,
-        jobs,
-        threads: stored.threads,
-        layouts: stored.layouts,
-        cuda: stored.cuda,
-        memory: if on_cpu { allotted().or_else(available_memory) } else { None },
-        checkpoint: args.checkpoint.unwrap_or_default(),
-        data_dir: args.data_dir.clone(),
-        stand_in: false,
-        second: Duration::from_secs(1),
-    })
-}
-
-/// Memory of this task in bytes, where Slurm says.
-fn allotted() -> Option<u64> {
-    let megabytes: u64 = std::env::var("SLURM_MEM_PER_NODE").ok()?.parse().ok()?;
-    (megabytes > 0).then_some(megabytes << 20)
-}
-
-/// Asks for this task to be queued again, unless Slurm is ending it anyway: whoever cancels a job
-/// does not want it back, and one that is preempted comes back by itself.
-fn go_on_later(runs: &[Run], directory: &SweepDir) -> Result<()> {
-    let number = |name: &str| std::env::var(name).ok();
-    let (Some(job), Some(array), Some(index)) = (
-        number("SLURM_JOB_ID").and_then(|job| job.parse().ok()),
-        number("SLURM_ARRAY_JOB_ID"),
-        number("SLURM_ARRAY_TASK_ID"),
-    ) else {
-        return Ok(());
+/// The command line of the tasks of an array: this program with arguments that [`Args`] parses. The
+/// index of a task comes from Slurm.
+///
+/// # Errors
+/// When a path is not UTF-8.
+pub fn command(
+    directory: &SweepDir,
+    array: u32,
+    jobs: usize,
+    checkpoint: Option<Interval>,
+    data_dir: Option<&Path>,
+    sets: &[String],
+) -> Result<Vec<String>> {
+    let text = |path: &Path| -> Result<String> {
+        let text = path.to_str().map(str::to_owned);
+        text.with_context(|| format!("the path {} is not UTF-8", path.display()))
     };
-    let task = format!("{array}_{index}");
-    let refusal = match Slurm.state(job) {
-        Ok(state) if state == "RUNNING" => match Slurm.requeue(&task) {
-            Ok(()) => {
-                say(format!("{task} is queued again"));
-                return Ok(());
-            }
-            Err(refusal) => refusal,
-        },
-        Ok(state) => {
-            say(format!("{task} is {state}: Slurm ends it"));
-            return Ok(());
-        }
-        Err(refusal) => refusal,
-    };
-    say(format!("{task} is not queued again: {refusal}"));
-    for run in runs {
-        let files = directory.run(&run.id);
-        let status = files.status()?;
-        if status.state == State::Interrupted {
-            let message = format!(
-                "{}; not queued again ({refusal}): scontrol requeue {task}",
-                status.message
-            );
-            files.write_status(&Status { message, ..status })?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let mut command = vec![text(&program)?, "task".into(), text(directory.root())?];
+    let mut option = |name: &str, value: String| command.extend([name.to_owned(), value]);
+    option("--array", array.to_string());
+    option("--jobs", jobs.to_string());
+    if let Some(interval) = checkpoint {
+        option("--checkpoint", interval.to_string());
+    }
+    if let Some(folder) = data_dir {
+        let folder = std::path::absolute(folder)
+            .with_context(|| format!("invalid path {}", folder.display()))?;
+        option("--data-dir", text(&folder)?);
+    }
+    for set in sets {
+        option("--set", set.clone());
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cli, Command};
+    use clap::Parser;
+
+    fn parse(command: &[String]) -> Args {
+        let index = ["--index".to_owned(), "3".to_owned()];
+        match Cli::try_parse_from(command.iter().chain(&index)).unwrap().command {
+            Command::Task(args) => args,
+            _ => panic!("not a task"),
         }
     }
-    Ok(())
+
+    #[test]
+    fn the_command_of_a_task_is_parsed_as_it_was_meant() {
+        let directory = SweepDir::new("my results");
+        let sets = ["training.lr=0.1".to_owned(), "seed=[0, 1]".to_owned()];
+        let interval = Some(Interval::Seconds(90.0));
+        let data = Some(Path::new("/data"));
+        let made = command(&directory, 2, 4, interval, data, &sets).unwrap();
+        let args = parse(&made);
+        assert_eq!(args.dir, Path::new("my results"));
+        assert_eq!((args.array, args.index, args.jobs), (2, 3, 4));
+        assert_eq!((args.checkpoint, args.data_dir.as_deref()), (interval, data));
+        assert_eq!(args.sets, sets);
+    }
+
+    #[test]
+    fn scripts_of_the_first_version_are_still_understood() {
+        let line =
+            "fathom task results/x --array 1 --jobs 2 --checkpoint 5 --data-dir /d --set seed=0";
+        let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let args = parse(&arguments);
+        assert_eq!((args.array, args.jobs, args.checkpoint), (1, 2, Some(Interval::Steps(5))));
+    }
 }

@@ -18,6 +18,7 @@ mod arrays;
 mod checkpoint;
 mod curve;
 mod curves;
+mod data_table;
 mod events;
 mod execution;
 mod grouping;
@@ -35,6 +36,7 @@ pub use arrays::{TaskArray, TaskId};
 pub use checkpoint::{Checkpoint, Position};
 pub use curve::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
 pub use curves::{RunCurve, SweepCurves};
+pub use data_table::{Table, cell_text, wide_table};
 pub use events::write as write_events;
 pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,

@@ -1,19 +1,25 @@
 //! Runs to summaries over seeds, and measurements to quantiles.
 
 mod claims;
+mod claims_of_directory;
+mod comparison;
 mod evidence;
 mod layerwise;
 mod numbers;
 mod quantile;
 mod student;
 mod summary;
+mod summary_csv;
 mod verdict;
 
 pub use claims::{ArmSummary, Verdict, check};
+pub use claims_of_directory::check_directory;
+pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};
 pub use evidence::{Evidence, Final};
 pub use layerwise::Layerwise;
 pub use numbers::{CONFIDENCE, Summary};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};
 pub use summary::{Best, SummaryRow, SummaryTable, table, table_columns};
+pub use summary_csv::{axis_cell, summary_csv};
 pub use verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};

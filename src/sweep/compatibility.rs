@@ -1,18 +1,18 @@
-//! Results of two experiments must not mix.
+//! Protection of a results directory against runs of another experiment.
 
 use anyhow::{Result, ensure};
 use fathom_record::SweepDir;
 use fathom_spec::{Config, changes_among};
 use std::collections::BTreeMap;
 
-/// Refuses a directory where runs have begun that are not among `present` ones: results of two
-/// experiments must not mix. A superset (more seeds, depths, arms) is welcome, and so are runs
-/// that were planned once and never begun.
+/// Refuses a directory in which runs have begun that are not in `present`, the configurations of the
+/// experiment by run id: results of two experiments must not mix. A superset (more seeds, depths,
+/// arms) is allowed, and so are changes to runs that were planned and never begun.
 ///
 /// # Errors
-/// When there are such runs, with what changed, key by key.
+/// When there are such runs, with the keys that changed.
 pub fn check_compatible(present: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<()> {
-    // It only helps to tell what changed; a damaged one is about to be written anew.
+    // The file only helps to name the changes, and is about to be rewritten, so damage is ignored.
     let recorded = directory.resolved().ok().flatten().map(|file| file.runs).unwrap_or_default();
     let mut begun = BTreeMap::new();
     for run in directory.runs()? {
@@ -28,7 +28,7 @@ pub fn check_compatible(present: &BTreeMap<String, Config>, directory: &SweepDir
     ensure!(
         changes.is_empty(),
         "{} holds {count} {} that this experiment does not have:\n{}give another --out, or change \
-         the file or --set back; more seeds, depths or arms are welcome, and only they run then",
+         the file or --set back; more seeds, depths or arms are allowed, and only those run",
         directory.root().display(),
         if count == 1 { "run" } else { "runs" },
         changes.to_string().lines().map(|line| format!("  {line}\n")).collect::<String>(),
@@ -44,7 +44,7 @@ mod tests {
     use fathom_spec::{Experiment, Run};
     use std::path::Path;
 
-    /// Writes `run.json` as a worker that begins.
+    /// Writes `run.json` as a worker does when it begins.
     fn begin(directory: &SweepDir, run: &Run) {
         let files = directory.run(&run.id);
         files.create().unwrap();
@@ -119,7 +119,7 @@ mod tests {
             "{message}"
         );
         assert_eq!(directory.resolved().unwrap().unwrap().runs, kept, "a refusal changes nothing");
-        // Without the record, or with a damaged one, the runs themselves tell.
+        // With a damaged record, the manifests of the runs are compared.
         std::fs::write(folder.path().join("resolved.json"), "{").unwrap();
         let message = record(&TEXT.replace("[0, 1]", "[0]")).unwrap_err().to_string();
         assert!(message.contains("seed: 1 no longer swept"), "{message}");

@@ -1,12 +1,12 @@
-//! The same question to several workers at once.
+//! Several workers at the same time.
 
 use anyhow::{Result, anyhow};
 
-/// The answers of so many copies, at least one, asked at the same time, each by its number: they
-/// share cores, caches and memory, as runs side by side do.
+/// Calls `ask` with each index below `count` (at least once), every call in a thread of its own, and
+/// returns the answers in order. The workers share cores, caches and memory as concurrent runs do.
 ///
 /// # Errors
-/// That of the first copy which fails, when all have ended.
+/// The first error, after all calls have returned.
 pub fn concurrently<A: Send>(
     count: usize,
     ask: impl Fn(usize) -> Result<A> + Sync,

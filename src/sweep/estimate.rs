@@ -1,33 +1,34 @@
-//! How long a sweep takes, from measurements of its nets.
+//! Expected time, memory and disk space of runs, from measurements of their nets.
 
 use fathom_protocol::Measured;
 use fathom_spec::{Every, Run};
 use std::cmp::Reverse;
 
-/// What a run is expected to need.
+/// Expected needs of one run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// Wall-clock time.
+    /// Wall-clock time in seconds.
     pub seconds: f64,
-    /// Most memory.
+    /// Peak memory in bytes.
     pub memory_bytes: u64,
-    /// Its files.
+    /// Size of the files of the run in bytes.
     pub disk_bytes: u64,
 }
 
-/// Bytes of a row of a curve, about.
+/// Approximate bytes of a row of a curve.
 const ROW: u64 = 130;
-/// Bytes of a run's small files, about.
+/// Approximate bytes of a run's small files.
 const SMALL: u64 = 6000;
 
-/// What one run is expected to need.
+/// Expected needs of `run`, from measurements of its net.
 pub fn estimate(run: &Run, measured: &Measured) -> Estimate {
     let training = &run.settings.training;
     let [train, validation, test] = measured.images;
     let between = rows_between(run, train);
     let subset = run.settings.evaluate.train_images.min(train);
-    // Rows have the chosen training images, validation and test; the first and the last one twice
-    // the training images again, to take fresh statistics and to use them.
+    // Every row evaluates the chosen training images, the validation images and the test images. The
+    // first and the last row pass over their training images twice more: once to collect the
+    // statistics of batch normalisation, once to evaluate with them.
     let first = 3 * subset + validation + test;
     let last = 3 * train + validation + test;
     let evaluated = between * (subset + validation + test) as f64 + (first + last) as f64;
@@ -36,17 +37,17 @@ pub fn estimate(run: &Run, measured: &Measured) -> Estimate {
             + training.iterations as f64 * measured.step_seconds
             + evaluated * measured.evaluated_image_seconds,
         memory_bytes: measured.peak_memory_bytes,
-        disk_bytes: disk(run, train),
+        disk_bytes: disk_bytes(run, train),
     }
 }
 
-/// Bytes of a run's files at its end; while it lasts, two checkpoints with the optimiser's state
-/// may be there.
-pub fn disk(run: &Run, train: usize) -> u64 {
+/// Bytes of a run's files at its end, with `train` training images. During the run there may be two
+/// checkpoints with the optimiser's state in addition.
+pub fn disk_bytes(run: &Run, train: usize) -> u64 {
     SMALL + ROW * (rows_between(run, train) as u64 + 2) + 4 * run.audit.parameters
 }
 
-/// Rows of the curve but the first and the last.
+/// Number of rows of the curve without the first and the last one.
 fn rows_between(run: &Run, train: usize) -> f64 {
     let training = &run.settings.training;
     let every = match run.settings.evaluate.every {
@@ -56,8 +57,8 @@ fn rows_between(run: &Run, train: usize) -> f64 {
     ((training.iterations as f64 / every).ceil() - 1.0).max(0.0)
 }
 
-/// Time from the start of the first run to the end of the last one, when `slots` of them run side
-/// by side and start in the order of the sweep.
+/// Seconds from the start of the first run to the end of the last one, if `slots` runs train at the
+/// same time and start in the order of the sweep. Each run comes with its duration in seconds.
 pub fn makespan(runs: &[(&Run, f64)], slots: usize) -> f64 {
     let mut queue: Vec<&(&Run, f64)> = runs.iter().collect();
     queue.sort_by_key(|(run, _)| (run.settings.seed, Reverse(run.work())));
@@ -104,7 +105,7 @@ mod tests {
         let longer = |run: &Run| if run.text("network.depth") == "14" { 5.0 } else { 2.0 };
         let times: Vec<(&Run, f64)> = runs.iter().map(|run| (run, longer(run))).collect();
         assert_eq!(makespan(&times, 1), 14.0);
-        // 5 | 2, then 5 behind the 2, then 2 behind the 5.
+        // 5 beside 2, then 5 after the 2, then 2 after the first 5.
         assert_eq!(makespan(&times, 2), 7.0);
         assert_eq!(makespan(&times, 9), 5.0);
     }

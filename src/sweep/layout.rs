@@ -1,113 +1,163 @@
-//! Which layout nets have: the one that is faster here, the same for all nets of a shape, since
-//! results differ in their last digits.
+//! Memory layout of each shape of net. All runs of a shape have the same one, since results differ
+//! in their last digits: earlier runs bind, then `--layout`, else the faster one is taken.
 
-use super::measure::job;
-use super::{Conditions, Worker, concurrently};
-use anyhow::{Context, Result};
+use super::{Options, Worker, concurrently, net_shape};
+use anyhow::{Context, Result, ensure};
 use fathom_arch::Layer;
+use fathom_protocol::Job;
 use fathom_record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
 use fathom_spec::{Precision, Run};
 
-/// Updates with each layout are timed for so long.
+/// Seconds for which updates are timed with each layout.
 const SECONDS: f64 = 0.6;
 
 /// Multiply-adds of all forward passes of a shape's runs below which measuring takes longer than
-/// it could save: some fifteen seconds of training on one core.
+/// it could save: about fifteen seconds of training on one core.
 const WORTH_IT: u64 = 50_000_000_000;
 
-/// What decides on the layout of a run's net.
-pub fn shape(run: &Run) -> NetShape {
-    let network = &run.network;
-    let width = network.layers.iter().find_map(|layer| match layer {
-        Layer::Conv { outputs, .. } | Layer::Linear { outputs, .. } => Some(*outputs),
-        _ => None,
-    });
-    let (width, batch) = (width.unwrap_or_default(), run.settings.training.batch);
-    NetShape { width, input: network.input, batch }
-}
-
-/// The layouts that runs which have begun say they have.
+/// The layout of every shape of net among `runs`: the one of earlier runs in `directory`, else
+/// `requested`, else the faster one. `on_measure` is called before each measurement.
 ///
 /// # Errors
-/// When a manifest is damaged.
-pub fn begun(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
-    let mut found = Layouts::default();
-    for run in runs {
-        let files = directory.run(&run.id);
-        let shape = shape(run);
-        if files.status()?.state != State::Pending && found.get(&shape).is_none() {
-            // A run that failed before its first step has none.
-            if let Ok(manifest) = files.manifest() {
-                let layout = manifest.execution.layout;
-                found.0.push(ShapeLayout { shape, layout, seconds: None });
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Completes `known` with the faster layout of every other shape: on the CPU it is measured, and
-/// `told` hears of each measurement before it is made; on a GPU [`on_gpu`] says.
-///
-/// # Errors
-/// Whatever would keep a run from training, naming it.
-pub fn choose(
+/// When `requested` differs from the layout of earlier runs, or a net cannot be measured.
+pub fn settle_layouts(
     runs: &[Run],
-    mut known: Layouts,
+    directory: Option<&SweepDir>,
     worker: &Worker,
-    conditions: &Conditions,
-    told: &mut dyn FnMut(&Run),
+    options: &Options,
+    requested: Option<Layout>,
+    on_measure: &mut dyn FnMut(&Run),
+) -> Result<Layouts> {
+    let known = match directory {
+        Some(directory) => layouts_of_earlier_runs(runs, directory)?,
+        None => Layouts::default(),
+    };
+    match requested {
+        Some(layout) => requested_layouts(runs, known, layout, directory),
+        None => complete(known, runs, |same_shape| {
+            if options.on_cpu() {
+                measured_layout(same_shape, worker, options, on_measure)
+            } else {
+                Ok((gpu_layout(same_shape), None))
+            }
+        }),
+    }
+}
+
+/// The layouts of runs that train on GPUs of other machines, where nothing can be measured: those of
+/// earlier runs, and the usually faster one for all other shapes.
+///
+/// # Errors
+/// When files of the directory are damaged.
+pub fn gpu_layouts(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
+    let known = layouts_of_earlier_runs(runs, directory)?;
+    complete(known, runs, |same_shape| Ok((gpu_layout(same_shape), None)))
+}
+
+/// Gives every shape without a layout the one that `choose` finds for its runs.
+fn complete(
+    mut known: Layouts,
+    runs: &[Run],
+    mut choose: impl FnMut(&[&Run]) -> Result<(Layout, Option<LayoutSeconds>)>,
 ) -> Result<Layouts> {
     for run in runs {
-        let of = shape(run);
-        if known.get(&of).is_some() {
-            continue;
+        let shape = net_shape(run);
+        if known.get(&shape).is_none() {
+            let same_shape: Vec<&Run> = runs.iter().filter(|run| net_shape(run) == shape).collect();
+            let (layout, seconds) = choose(&same_shape)?;
+            known.0.push(ShapeLayout { shape, layout, seconds });
         }
-        let mut alike: Vec<&Run> = runs.iter().filter(|run| shape(run) == of).collect();
-        let work = alike.iter().map(|run| run.work()).fold(0, u64::saturating_add);
-        if conditions.device != "cpu" {
-            let layout = on_gpu(&alike);
-            known.0.push(ShapeLayout { shape: of, layout, seconds: None });
-            continue;
-        }
-        alike.sort_by_key(|run| run.audit.macs);
-        let typical = alike[alike.len() / 2];
-        let has_convolutions =
-            typical.network.layers.iter().any(|layer| matches!(layer, Layer::Conv { .. }));
-        let seconds = if work < WORTH_IT || !has_convolutions {
-            None
-        } else {
-            told(typical);
-            let seconds = timed(typical, worker, conditions);
-            Some(seconds.with_context(|| format!("measuring {}", typical.id))?)
-        };
-        let layout = seconds.as_ref().map_or(Layout::default(), LayoutSeconds::best);
-        known.0.push(ShapeLayout { shape: of, layout, seconds });
     }
     Ok(known)
 }
 
-/// The layout of nets of one shape on a GPU, where measuring would cost seconds for each shape.
-/// Tensor cores take channels that are next to each other, and in bf16 libtorch's batch
-/// normalisation is slow otherwise; in f32 cuDNN is at home with [`Layout::Nchw`].
-pub fn on_gpu(alike: &[&Run]) -> Layout {
-    let precision = |run: &&Run| run.settings.training.precision;
-    let uses_tensor_cores = alike.iter().any(|run| match precision(run) {
+fn requested_layouts(
+    runs: &[Run],
+    mut known: Layouts,
+    layout: Layout,
+    directory: Option<&SweepDir>,
+) -> Result<Layouts> {
+    for run in runs {
+        let shape = net_shape(run);
+        match known.get(&shape) {
+            None => known.0.push(unmeasured(shape, layout)),
+            Some(before) => ensure!(
+                before == layout,
+                "runs like {} in {} have another layout, and --layout would change their last \
+                 digits: leave it out, or give another --out",
+                run.id,
+                directory.map(|dir| dir.root().display().to_string()).unwrap_or_default(),
+            ),
+        }
+    }
+    Ok(known)
+}
+
+fn unmeasured(shape: NetShape, layout: Layout) -> ShapeLayout {
+    ShapeLayout { shape, layout, seconds: None }
+}
+
+/// The layouts in `execution.json`, and those in the manifests of runs that began before layouts were
+/// recorded there.
+fn layouts_of_earlier_runs(runs: &[Run], directory: &SweepDir) -> Result<Layouts> {
+    let mut known = directory.execution()?.map(|stored| stored.layouts).unwrap_or_default();
+    for run in runs {
+        let files = directory.run(&run.id);
+        let shape = net_shape(run);
+        if known.get(&shape).is_none()
+            && files.status()?.state != State::Pending
+            // A run that failed before its first step has no manifest.
+            && let Ok(manifest) = files.manifest()
+        {
+            known.0.push(unmeasured(shape, manifest.execution.layout));
+        }
+    }
+    Ok(known)
+}
+
+/// The faster layout for runs of one shape on the CPU, by timing the net of median size. Short runs
+/// and nets without convolutions take the default instead.
+fn measured_layout(
+    same_shape: &[&Run],
+    worker: &Worker,
+    options: &Options,
+    on_measure: &mut dyn FnMut(&Run),
+) -> Result<(Layout, Option<LayoutSeconds>)> {
+    let work = same_shape.iter().map(|run| run.work()).fold(0, u64::saturating_add);
+    let mut by_size = same_shape.to_vec();
+    by_size.sort_by_key(|run| run.audit.macs);
+    let typical = by_size[by_size.len() / 2];
+    let has_convolutions =
+        typical.network.layers.iter().any(|layer| matches!(layer, Layer::Conv { .. }));
+    if work < WORTH_IT || !has_convolutions {
+        return Ok((Layout::default(), None));
+    }
+    on_measure(typical);
+    let seconds =
+        timed(typical, worker, options).with_context(|| format!("measuring {}", typical.id))?;
+    Ok((seconds.best(), Some(seconds)))
+}
+
+/// The usually faster layout for nets of one shape on a GPU, where measuring would cost seconds for
+/// each shape. Tensor cores take channels that are next to each other, and in bf16 libtorch's batch
+/// normalisation is slow otherwise; in f32 cuDNN prefers [`Layout::Nchw`].
+fn gpu_layout(same_shape: &[&Run]) -> Layout {
+    let uses_tensor_cores = same_shape.iter().any(|run| match run.settings.training.precision {
         Precision::F32 => false,
         Precision::Tf32 | Precision::Bf16 => true,
     });
     if uses_tensor_cores { Layout::ChannelsLast } else { Layout::Nchw }
 }
 
-/// An update's time with each layout: at once where runs are side by side, so that both meet the
-/// crowd that a run meets, else one after the other.
-fn timed(run: &Run, worker: &Worker, conditions: &Conditions) -> Result<LayoutSeconds> {
+/// Mean time of an update with each layout. Where runs are concurrent, both layouts are timed at the
+/// same time, so that both meet the same load; else one after the other.
+fn timed(run: &Run, worker: &Worker, options: &Options) -> Result<LayoutSeconds> {
     let layouts = [Layout::Nchw, Layout::ChannelsLast];
     let time = |copy: usize| {
-        let job = job(run, conditions, layouts[copy % 2]);
+        let job = Job { layout: layouts[copy % 2], ..options.timing_job(run) };
         Ok(worker.measure(&job, SECONDS)?.step_seconds)
     };
-    let seconds = match conditions.jobs {
+    let seconds = match options.jobs {
         0 | 1 => vec![time(0)?, time(1)?],
         jobs => concurrently(jobs, time)?,
     };
@@ -116,4 +166,22 @@ fn timed(run: &Run, worker: &Worker, conditions: &Conditions) -> Result<LayoutSe
         of.iter().sum::<f64>() / of.len() as f64
     };
     Ok(LayoutSeconds { nchw: mean(0), channels_last: mean(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{directory, runs};
+
+    #[test]
+    fn earlier_layouts_bind_and_others_are_chosen_once_per_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let (directory, runs) = (directory(&folder), runs());
+        let layouts = gpu_layouts(&runs, &directory).unwrap();
+        assert_eq!(layouts.0, [unmeasured(net_shape(&runs[0]), Layout::Nchw)]);
+        let other = requested_layouts(&runs, layouts, Layout::ChannelsLast, Some(&directory));
+        let message = other.unwrap_err().to_string();
+        assert!(message.starts_with(&format!("runs like {} in ", runs[0].id)), "{message}");
+        assert!(message.contains("have another layout"), "{message}");
+    }
 }

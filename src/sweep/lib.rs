@@ -1,139 +1,118 @@
-//! Which run goes where and when, so that nobody has to watch: slots that take runs from a queue
-//! (`pool`), one process per run (`worker`), what becomes of a run that failed (`policy`), and how
-//! all of it stops (`control`, `signals`). What happens inside a run is the worker's business; this
-//! room knows its files and its protocol.
+//! Scheduling of a sweep: which run trains where and when, without anyone watching.
+//!
+//! - [`Sweep`] has worker slots (`worker_slot`) that take runs from a queue (`scheduler`), one process
+//!   per run ([`Worker`]); `policy` decides on retries, [`Shutdown`] and [`listen`] on stopping.
+//! - Before a sweep: [`check_compatible`] and [`check_integrity`] guard the results directory,
+//!   [`settle_layouts`] chooses memory layouts, [`Forecast`] estimates time, memory and disk.
+//! - [`until_decided`] adds seeds until claims are decided; [`slurm`] submits runs as array jobs;
+//!   [`RunStatus`] describes every run of a results directory.
+//!
+//! What happens inside a run is the worker's business; this crate knows its files and its protocol.
 
 mod compatibility;
 mod concurrent;
 mod estimate;
+mod forecast;
+mod integrity;
+mod job;
 mod layout;
 mod measure;
 mod memory;
+mod plan;
 mod policy;
 mod scheduler;
 mod shutdown;
 mod signals;
 pub mod slurm;
+mod status;
 #[cfg(test)]
 mod tests;
+pub mod until_decided;
 mod worker;
 mod worker_slot;
 
 pub use compatibility::check_compatible;
 pub use concurrent::concurrently;
-pub use estimate::{Estimate, disk, estimate, makespan};
-pub use layout::{begun, choose, on_gpu, shape};
-pub use measure::{Conditions, measure};
-pub use memory::available_memory;
+pub use estimate::{Estimate, disk_bytes, estimate, makespan};
+pub use forecast::{Forecast, TooLong};
+pub use integrity::check_integrity;
+pub use job::{Options, net_shape};
+pub use layout::{gpu_layouts, settle_layouts};
+pub use memory::{Memory, OverMemory, available_memory, reserved_memory};
+pub use plan::{count_states, prepare_data, unfinished, write_plan};
 pub use shutdown::{Child, Shutdown, SignalEffect};
 pub use signals::listen;
+pub use status::{Activity, RunStatus, TaskStatus, run_statuses};
 pub use worker::Worker;
 pub use worker_slot::Sweep;
 
-use anyhow::Result;
-use fathom_protocol::{Event, Interval, Job};
-use fathom_record::{CudaUse, Layouts, State, Status, SweepDir};
+use fathom_protocol::{Event, Job};
+use fathom_record::Status;
 use fathom_spec::Run;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How a run's process ended.
+/// How a worker process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It wrote its status.
+pub enum WorkerExit {
+    /// The worker wrote the status of its run.
     Reported,
-    /// It was told to stop, and did so at a checkpoint.
+    /// The worker was asked to stop and did so at a checkpoint.
     Stopped,
-    /// It did not begin: another process trains this run, as its last words say.
+    /// The worker did not begin because another process trains the run; the text names the holder of
+    /// the lock.
     Held(String),
-    /// A signal ended it, without a status.
+    /// A signal ended the worker before it wrote a status.
     Killed {
-        /// Which.
+        /// Number of the signal.
         signal: i32,
     },
-    /// It ended by itself without a status; the cause as far as it is known.
+    /// The worker exited without a status; the text is the cause as far as it is known.
     Silent(String),
 }
 
-/// Runs one job to its end; a real worker, or a fake one in tests.
+/// Runs one job to its end: a real worker process, or a fake in tests.
 pub trait Executor: Sync {
-    /// Returns when the run is over. Until then it does what `control` says.
-    fn run(&self, job: &Job, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> Ended;
+    /// Runs `job` and returns when it is over. Signals that arrive at `shutdown` reach the worker;
+    /// `on_event` is called for every event of the worker.
+    fn run(&self, job: &Job, shutdown: &Shutdown, on_event: &mut dyn FnMut(Event)) -> WorkerExit;
 }
 
-/// SignalEffect of what happens in a sweep, from several threads.
+/// Callbacks for the progress of a sweep. They are called from several threads.
 pub trait Observer: Sync {
     /// An attempt at a run begins.
     fn started(&self, run: &Run);
-    /// The worker of a run says something.
+    /// The worker of a run sent an event.
     fn event(&self, run: &Run, event: &Event);
-    /// A run is over, for this sweep.
+    /// A run is over as far as this sweep is concerned.
     fn finished(&self, run: &Run, status: &Status);
-    /// An attempt failed; `attempt`, counted from 1, begins after a pause.
+    /// An attempt failed; attempt number `attempt`, counted from 1, begins after a pause.
     fn retrying(&self, run: &Run, status: &Status, attempt: u32, after: Duration);
-    /// Another process trains the run; `again` tells whether it will be asked for once more.
-    fn held(&self, run: &Run, who: &str, again: bool);
-    /// Something that concerns the sweep, such as a device that is no longer used.
+    /// Another process, `holder`, trains the run; `again` says whether this sweep tries it once more.
+    fn held(&self, run: &Run, holder: &str, again: bool);
+    /// A remark about the sweep as a whole, such as a device that is no longer used.
     fn remark(&self, text: &str);
 }
 
-/// How a sweep is run, the same for all of its runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `cpu`, `cuda:0`, …
-    pub devices: Vec<String>,
-    /// Runs side by side on each device.
-    pub jobs: usize,
-    /// Threads of one operation.
-    pub threads: usize,
-    /// Of the runs' nets.
-    pub layouts: Layouts,
-    /// How GPUs are used.
-    pub cuda: CudaUse,
-    /// Bytes that the runs side by side on one device may need together, see [`reserved`].
-    pub memory: Option<u64>,
-    /// When checkpoints are written.
-    pub checkpoint: Interval,
-    /// Where data sets lie, when the user said so.
-    pub data_dir: Option<PathBuf>,
-    /// Whether generated images may stand in for a data set that is absent.
-    pub stand_in: bool,
-    /// How long a second of pausing lasts: shorter in tests.
-    pub second: Duration,
+/// A run that another process trains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRun {
+    /// Id of the run.
+    pub id: String,
+    /// The process that holds the lock of the run.
+    pub holder: String,
 }
 
-/// What became of a sweep, besides what the runs' files say.
+/// Result of a sweep, in addition to the files of its runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepReport {
-    /// Runs that another process trains, and which one.
-    pub held: Vec<(String, String)>,
-    /// What a person should know: devices no longer used, runs not begun and why.
+    /// Runs that were left to another process.
+    pub held: Vec<HeldRun>,
+    /// Remarks for the user: devices no longer used, runs not begun and why.
     pub remarks: Vec<String>,
 }
 
-/// Memory that a worker needs before it knows its run: libtorch, and the data set.
-const WORKER: u64 = 400_000_000;
-
-/// Bytes that a run is expected to need on the CPU.
-pub fn reserved(run: &Run) -> u64 {
-    run.memory().saturating_add(WORKER)
-}
-
-/// A lock whose holder panicked still guards plain data.
+/// Locks a mutex. A holder that panicked leaves plain data behind, so poison is ignored.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How many of these runs are in each state.
-///
-/// # Errors
-/// When a status is damaged.
-pub fn tally(runs: &[Run], directory: &SweepDir) -> Result<BTreeMap<State, usize>> {
-    let mut counts = BTreeMap::new();
-    for run in runs {
-        *counts.entry(directory.run(&run.id).status()?.state).or_insert(0) += 1;
-    }
-    Ok(counts)
 }

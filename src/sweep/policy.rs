@@ -1,42 +1,49 @@
-//! What becomes of a run that failed, and of the runs after it. The batch is never changed: that
-//! would be another experiment.
+//! What follows from the failure of a run: retries of the run, and consequences for other runs. The
+//! batch size is never reduced, since that would be another experiment.
 
 use fathom_record::State;
 
-/// One more attempt at a run.
+/// Another attempt at a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Retry {
-    /// Seconds before it.
+    /// Pause before the attempt, in seconds.
     pub pause: u32,
-    /// Whether nothing else may run on its device meanwhile.
+    /// Whether the run must have its device to itself.
     pub alone: bool,
-    /// Whether it should be on another device where there is one.
+    /// Whether the attempt should be on another device if there is one.
     pub elsewhere: bool,
 }
 
-/// What a failure says about other runs.
+/// Which runs the cause of a failure concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Nothing.
+pub(super) enum FailureScope {
+    /// Only the run that failed.
     ThisRun,
-    /// No failure: the device works.
-    Well,
-    /// Those with the same data would fail likewise.
+    /// The run did not fail, so its device works.
+    NoFailure,
+    /// All runs with the same data set.
     SameData,
-    /// All would fail likewise.
+    /// All runs of the sweep.
     AllRuns,
-    /// The device may be what failed.
+    /// Runs on the same device, which may be what failed.
     Device,
 }
 
-/// Whether a run is tried again that failed for the `failures`-th time in this sweep.
+/// The retry of a run that failed for the `failures`-th time in this sweep; `None` if there is none.
+/// `signal` is the one that ended the worker.
 pub(super) fn retry(state: State, signal: Option<i32>, failures: u32) -> Option<Retry> {
     let most = match state {
         State::OutOfMemory | State::LostDevice => 2,
         State::Killed => 3,
-        _ => 0,
+        State::Done
+        | State::Diverged
+        | State::Pending
+        | State::Interrupted
+        | State::BadData
+        | State::Disk
+        | State::Failed => 0,
     };
-    // The system kills for want of memory by SIGKILL; once may be somebody's hand.
+    // The kernel sends SIGKILL when memory runs out; a single one may have been sent by a person.
     let is_short_of_memory = state == State::OutOfMemory
         || (state == State::Killed && signal == Some(libc::SIGKILL) && failures >= 2);
     (failures <= most).then(|| Retry {
@@ -46,23 +53,23 @@ pub(super) fn retry(state: State, signal: Option<i32>, failures: u32) -> Option<
     })
 }
 
-/// How far a failure reaches.
-pub(super) fn reach(state: State) -> Reach {
+/// Which runs a failure of this kind concerns.
+pub(super) fn failure_scope(state: State) -> FailureScope {
     match state {
-        State::Disk => Reach::AllRuns,
-        State::BadData => Reach::SameData,
-        State::OutOfMemory | State::Killed | State::LostDevice => Reach::Device,
-        State::Done | State::Diverged => Reach::Well,
-        State::Pending | State::Interrupted | State::Failed => Reach::ThisRun,
+        State::Disk => FailureScope::AllRuns,
+        State::BadData => FailureScope::SameData,
+        State::OutOfMemory | State::Killed | State::LostDevice => FailureScope::Device,
+        State::Done | State::Diverged => FailureScope::NoFailure,
+        State::Pending | State::Interrupted | State::Failed => FailureScope::ThisRun,
     }
 }
 
-/// A signal that ended a worker, for people.
-pub(super) fn in_words(signal: i32) -> String {
+/// Message for a signal that ended a worker.
+pub(super) fn describe_signal(signal: i32) -> String {
     let why = match signal {
         libc::SIGKILL => ", as the system does when memory runs out",
         libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE => ", a fault in its libraries",
-        libc::SIGABRT => ", by which a library gives up: see log.txt",
+        libc::SIGABRT => ", sent by a library that aborted: see log.txt",
         _ => "",
     };
     format!("killed by signal {signal}{why}")
@@ -97,9 +104,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_for_want_of_memory_says_so() {
-        let words = "killed by signal 9, as the system does when memory runs out";
-        assert_eq!(in_words(libc::SIGKILL), words);
-        assert_eq!(in_words(libc::SIGTERM), "killed by signal 15");
+    fn the_message_for_sigkill_names_memory_as_the_cause() {
+        let message = "killed by signal 9, as the system does when memory runs out";
+        assert_eq!(describe_signal(libc::SIGKILL), message);
+        assert_eq!(describe_signal(libc::SIGTERM), "killed by signal 15");
     }
 }

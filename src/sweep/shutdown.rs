@@ -1,52 +1,53 @@
-//! Stopping: one word for all slots and workers.
+//! Stopping a sweep: one state that all slots and workers share.
 //!
-//! The first signal asks every worker to finish its step and write a checkpoint; the second kills
-//! them. Signals that follow at once are echoes of the first: a terminal that closes, a shell and
-//! a batch system each send their own.
+//! The first signal asks every worker to finish its step and write a checkpoint; the second one kills
+//! the workers. Signals that follow the first one at once are ignored: a terminal that closes, a shell
+//! and a batch system each send their own.
 
 use super::locked;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Signals this close behind the first count as the same.
+/// Signals this soon after the first one count as the same.
 const ECHO: Duration = Duration::from_millis(300);
 
-/// Shared by the slots of a sweep, its workers and whoever stops it.
+/// Whether and how a sweep stops. Shared by its slots, its workers and the signal handler.
 #[derive(Debug, Default)]
 pub struct Shutdown(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Whether no run begins any more and workers were told to stop.
+    /// Whether no further run begins and the workers were asked to stop.
     stopping: bool,
+    /// Time of the first signal.
     first: Option<Instant>,
-    /// The signal at which workers were killed.
+    /// The signal upon which the workers were killed.
     killed_by: Option<i32>,
-    /// Processes that run.
+    /// Process ids of the workers.
     children: BTreeSet<u32>,
 }
 
-/// What a signal came to.
+/// Effect of a signal on a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalEffect {
-    /// The first: so many workers were told to stop.
+    /// The first signal: this many workers were asked to stop.
     Stop(usize),
-    /// An echo of the first: nothing.
+    /// A signal right after the first one: no effect.
     Echo,
-    /// The second: so many workers were killed.
+    /// The second signal: this many workers were killed.
     Kill(usize),
-    /// One more: whoever sends it wants out at once.
+    /// A further signal: the program exits at once.
     Leave,
 }
 
 impl Shutdown {
-    /// Nothing is to stop.
+    /// A sweep that is not stopping.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A signal arrived.
+    /// Handles a signal and returns its effect.
     pub fn signal(&self, signal: i32) -> SignalEffect {
         self.signal_at(signal, Instant::now())
     }
@@ -69,23 +70,42 @@ impl Shutdown {
         SignalEffect::Kill(inner.children.len())
     }
 
-    /// Stops without a signal: this process may not write here any more.
+    /// Stops the sweep without a signal, as the first signal would.
     pub fn stop(&self) {
         locked(&self.0).stop();
     }
 
-    /// Whether no run may begin any more.
+    /// Stops the sweep after this time, and calls `on_stop` when it does.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn stop_after(
+        self: &Arc<Self>,
+        time: Duration,
+        on_stop: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let shutdown = Arc::clone(self);
+        std::thread::Builder::new().name("time-limit".into()).spawn(move || {
+            std::thread::sleep(time);
+            on_stop();
+            shutdown.stop();
+        })?;
+        Ok(())
+    }
+
+    /// Whether the sweep is stopping, so that no further run may begin.
     pub fn is_stopping(&self) -> bool {
         locked(&self.0).stopping
     }
 
-    /// The signal at which the workers were killed.
+    /// The signal upon which the workers were killed, if they were.
     pub fn killed_by(&self) -> Option<i32> {
         locked(&self.0).killed_by
     }
 
-    /// Passes on to this process what arrives, and what has arrived before, until the result is
-    /// dropped. That must be before the process is waited for: its number may then be another's.
+    /// Forwards signals that arrive, and those that have arrived before, to a worker process until the
+    /// result is dropped. Drop it before the process is waited for: afterwards another process may
+    /// have the same id.
     pub fn child(&self, pid: u32) -> Child<'_> {
         let mut inner = locked(&self.0);
         inner.children.insert(pid);
@@ -94,7 +114,7 @@ impl Shutdown {
         } else if inner.stopping {
             send(pid, libc::SIGTERM);
         }
-        Child { control: self, pid }
+        Child { shutdown: self, pid }
     }
 }
 
@@ -107,16 +127,16 @@ impl Inner {
     }
 }
 
-/// A worker that hears of signals.
+/// A worker process to which signals are forwarded.
 #[derive(Debug)]
 pub struct Child<'a> {
-    control: &'a Shutdown,
+    shutdown: &'a Shutdown,
     pid: u32,
 }
 
 impl Drop for Child<'_> {
     fn drop(&mut self) {
-        locked(&self.control.0).children.remove(&self.pid);
+        locked(&self.shutdown.0).children.remove(&self.pid);
     }
 }
 
@@ -124,7 +144,7 @@ fn send(pid: u32, signal: i32) {
     if let Ok(pid) = libc::pid_t::try_from(pid)
         && pid > 0
     {
-        // SAFETY: sends a signal to a child that was not waited for, so the number is still its.
+        // SAFETY: sends a signal to a child that was not waited for, so the id is still its own.
         unsafe { libc::kill(pid, signal) };
     }
 }
@@ -141,30 +161,30 @@ mod tests {
 
     #[test]
     fn the_first_signal_stops_an_echo_does_nothing_and_the_second_kills() {
-        let control = Shutdown::new();
-        assert!(!control.is_stopping());
+        let shutdown = Shutdown::new();
+        assert!(!shutdown.is_stopping());
         let mut first = sleeper();
-        let told = control.child(first.id());
+        let forwarding = shutdown.child(first.id());
         let now = Instant::now();
-        assert_eq!(control.signal_at(libc::SIGINT, now), SignalEffect::Stop(1));
-        assert_eq!(control.signal_at(libc::SIGHUP, now + ECHO / 2), SignalEffect::Echo);
-        assert!(control.is_stopping() && control.killed_by().is_none());
-        drop(told);
+        assert_eq!(shutdown.signal_at(libc::SIGINT, now), SignalEffect::Stop(1));
+        assert_eq!(shutdown.signal_at(libc::SIGHUP, now + ECHO / 2), SignalEffect::Echo);
+        assert!(shutdown.is_stopping() && shutdown.killed_by().is_none());
+        drop(forwarding);
         assert_eq!(first.wait().unwrap().signal(), Some(libc::SIGTERM));
-        assert_eq!(control.signal_at(libc::SIGINT, now + ECHO), SignalEffect::Kill(0));
-        assert_eq!(control.killed_by(), Some(libc::SIGINT));
-        assert_eq!(control.signal_at(libc::SIGINT, now + 2 * ECHO), SignalEffect::Leave);
+        assert_eq!(shutdown.signal_at(libc::SIGINT, now + ECHO), SignalEffect::Kill(0));
+        assert_eq!(shutdown.killed_by(), Some(libc::SIGINT));
+        assert_eq!(shutdown.signal_at(libc::SIGINT, now + 2 * ECHO), SignalEffect::Leave);
     }
 
     #[test]
-    fn a_worker_that_begins_late_hears_of_it_too() {
+    fn a_worker_that_begins_after_a_signal_receives_it_too() {
         for (signals, signal) in [(1, libc::SIGTERM), (2, libc::SIGKILL)] {
-            let control = Shutdown::new();
+            let shutdown = Shutdown::new();
             for count in 0..signals {
-                control.signal_at(libc::SIGINT, Instant::now() + count * ECHO);
+                shutdown.signal_at(libc::SIGINT, Instant::now() + count * ECHO);
             }
             let mut late = sleeper();
-            drop(control.child(late.id()));
+            drop(shutdown.child(late.id()));
             assert_eq!(late.wait().unwrap().signal(), Some(signal));
         }
     }

@@ -1,4 +1,4 @@
-//! Signals to `fathom run` become words to its [`Shutdown`].
+//! Signal handling of `fathom run`: every signal is passed to a [`Shutdown`].
 
 use super::{Shutdown, SignalEffect};
 use anyhow::{Context, Result};
@@ -6,30 +6,33 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 
-/// Listens from now on, in a thread of its own; `tell` hears what each signal came to. One that is
-/// ignored stays ignored: `nohup` and shells in scripts mean it so.
+/// Passes signals to `shutdown` from now on, in a thread of its own, and calls `on_signal` with the
+/// effect of each. A signal that is ignored stays ignored, as `nohup` and shells in scripts intend.
 ///
 /// # Errors
-/// When the system refuses.
-pub fn listen(control: Arc<Shutdown>, tell: impl Fn(SignalEffect) + Send + 'static) -> Result<()> {
+/// When the signal handlers cannot be installed.
+pub fn listen(
+    shutdown: Arc<Shutdown>,
+    on_signal: impl Fn(SignalEffect) + Send + 'static,
+) -> Result<()> {
     let ours = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP];
     let mut signals = Signals::new(ours.into_iter().filter(|signal| !is_ignored(*signal)))
         .context("cannot listen to signals")?;
-    let pass_on = move || {
+    let forward = move || {
         for signal in signals.forever() {
-            let told = control.signal(signal);
-            if told == SignalEffect::Leave {
+            let effect = shutdown.signal(signal);
+            if effect == SignalEffect::Leave {
                 std::process::exit(128 + signal);
             }
-            tell(told);
+            on_signal(effect);
         }
     };
-    std::thread::Builder::new().name("signals".into()).spawn(pass_on)?;
+    std::thread::Builder::new().name("signals".into()).spawn(forward)?;
     Ok(())
 }
 
 fn is_ignored(signal: i32) -> bool {
-    // SAFETY: with no new action, sigaction only writes the present one into `old`, for which all
+    // SAFETY: without a new action, sigaction only writes the current one into `old`, for which all
     // zeros are valid.
     unsafe {
         let mut old: libc::sigaction = std::mem::zeroed();

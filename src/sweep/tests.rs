@@ -1,71 +1,72 @@
-//! Sweeps with a fake instead of a worker.
+//! Sweeps with a fake executor instead of a worker process.
 
 mod failing;
 mod stopping;
 
 use super::*;
-use fathom_record::{CudaUse, Layout, Layouts, Lock, LockTiming, RunDir};
+use anyhow::Result;
+use fathom_record::{Lock, LockTiming, RunDir, State, SweepDir};
 use fathom_spec::Experiment;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Ends attempts as told, without a process. A state is written as a worker would.
-struct Fake<F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync>(F);
+/// Ends attempts as a closure says, without a process. A state is written as a worker would write it.
+struct Fake<F: Fn(&Job, &Shutdown) -> Result<State, WorkerExit> + Sync>(F);
 
-impl<F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync> Executor for Fake<F> {
-    fn run(&self, job: &Job, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> Ended {
+impl<F: Fn(&Job, &Shutdown) -> Result<State, WorkerExit> + Sync> Executor for Fake<F> {
+    fn run(&self, job: &Job, shutdown: &Shutdown, on_event: &mut dyn FnMut(Event)) -> WorkerExit {
         on_event(Event::Progress { step: 1 });
-        match (self.0)(job, control) {
+        match (self.0)(job, shutdown) {
             Ok(state) => {
-                let status = Status::new(state, 1, "words");
+                let status = Status::new(state, 1, "message");
                 RunDir::new(&job.directory).write_status(&status).unwrap();
-                Ended::Reported
+                WorkerExit::Reported
             }
             Err(ended) => ended,
         }
     }
 }
 
-/// Keeps what it is told.
+/// Records the callbacks of a sweep as lines.
 #[derive(Default)]
-struct Order(Mutex<Vec<String>>);
+struct Recorder(Mutex<Vec<String>>);
 
-impl Order {
-    fn told(&self) -> Vec<String> {
+impl Recorder {
+    fn lines(&self) -> Vec<String> {
         locked(&self.0).clone()
     }
 
     fn count(&self, begin: &str) -> usize {
-        self.told().iter().filter(|line| line.starts_with(begin)).count()
+        self.lines().iter().filter(|line| line.starts_with(begin)).count()
     }
 
-    fn say(&self, line: String) {
+    fn push(&self, line: String) {
         locked(&self.0).push(line);
     }
 }
 
-impl Observer for Order {
+impl Observer for Recorder {
     fn started(&self, run: &Run) {
-        self.say(format!("start {}", short(&run.id)));
+        self.push(format!("start {}", short(&run.id)));
     }
     fn event(&self, _: &Run, _: &Event) {}
     fn finished(&self, run: &Run, status: &Status) {
-        self.say(format!("end {} {}", short(&run.id), status.state));
+        self.push(format!("end {} {}", short(&run.id), status.state));
     }
     fn retrying(&self, run: &Run, status: &Status, attempt: u32, _: Duration) {
-        self.say(format!("again {} {} {attempt}", short(&run.id), status.state));
+        self.push(format!("again {} {} {attempt}", short(&run.id), status.state));
     }
     fn held(&self, run: &Run, _: &str, again: bool) {
-        self.say(format!("held {} {again}", short(&run.id)));
+        self.push(format!("held {} {again}", short(&run.id)));
     }
     fn remark(&self, text: &str) {
-        self.say(format!("remark {text}"));
+        self.push(format!("remark {text}"));
     }
 }
 
-/// Without family and fingerprint.
+/// A run id without family and fingerprint.
 fn short(id: &str) -> String {
     let id = id.strip_prefix("plain-").unwrap_or(id);
     id.rsplit_once('-').map_or(id, |(name, _)| name).into()
@@ -75,32 +76,21 @@ pub(super) const TEXT: &str = "name = \"t\"\n[data]\nsource = \"shapes\"\n[netwo
     family = \"plain\"\n[training]\niterations = 1\n[sweep]\n\"network.depth\" = [8, 14]\n\
     seed = [0, 1]\n";
 
-fn of(text: &str) -> Vec<Run> {
+fn runs_of(text: &str) -> Vec<Run> {
     Experiment::parse(Path::new("t.toml"), text, &[]).unwrap().runs
 }
 
 pub(super) fn runs() -> Vec<Run> {
-    of(TEXT)
+    runs_of(TEXT)
 }
 
 fn with_seeds(count: usize) -> Vec<Run> {
     let seeds: Vec<String> = (0..count).map(|seed| seed.to_string()).collect();
-    of(&TEXT.replace("[8, 14]", "[8]").replace("[0, 1]", &format!("[{}]", seeds.join(","))))
+    runs_of(&TEXT.replace("[8, 14]", "[8]").replace("[0, 1]", &format!("[{}]", seeds.join(","))))
 }
 
 pub(super) fn options(jobs: usize) -> Options {
-    Options {
-        devices: vec!["cpu".into()],
-        jobs,
-        threads: 1,
-        layouts: Layouts::default(),
-        cuda: CudaUse::default(),
-        memory: None,
-        checkpoint: Interval::default(),
-        data_dir: None,
-        stand_in: false,
-        second: Duration::ZERO,
-    }
+    Options { pause_unit: Duration::ZERO, ..Options::new(vec!["cpu".into()], jobs, 1) }
 }
 
 pub(super) fn directory(folder: &tempfile::TempDir) -> SweepDir {
@@ -109,76 +99,60 @@ pub(super) fn directory(folder: &tempfile::TempDir) -> SweepDir {
     directory
 }
 
-pub(super) fn job(run: &Run, directory: &Path) -> Job {
-    Job {
-        build: fathom_base::program().build.into(),
-        id: run.id.clone(),
-        arm: None,
-        axes: Vec::new(),
-        config: run.config.clone(),
-        network: run.network.clone(),
-        directory: directory.into(),
-        data_dir: None,
-        stand_in: false,
-        device: "cpu".into(),
-        threads: 1,
-        layout: Layout::default(),
-        cuda: CudaUse::default(),
-        jobs: 1,
-        supervisor: std::process::id(),
-        checkpoint: Interval::default(),
-    }
-}
-
-/// A sweep with a fake.
+/// A results directory in which sweeps run with fake executors.
 struct Trial {
     _folder: tempfile::TempDir,
     directory: SweepDir,
-    control: Shutdown,
-    order: Order,
+    shutdown: Shutdown,
+    recorder: Recorder,
 }
 
 impl Trial {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(&folder);
-        Self { _folder: folder, directory, control: Shutdown::new(), order: Order::default() }
+        Self {
+            _folder: folder,
+            directory,
+            shutdown: Shutdown::new(),
+            recorder: Recorder::default(),
+        }
     }
 
     fn run<F>(&self, runs: &[Run], options: &Options, fake: F) -> Result<SweepReport>
     where
-        F: Fn(&Job, &Shutdown) -> Result<State, Ended> + Sync,
+        F: Fn(&Job, &Shutdown) -> Result<State, WorkerExit> + Sync,
     {
-        let (directory, control, observer) = (&self.directory, &self.control, &self.order);
+        let (directory, shutdown, observer) = (&self.directory, &self.shutdown, &self.recorder);
         let executor = &Fake(fake);
         let taken = Lock::acquire(&directory.lock(), "a test", &LockTiming::default())?;
         let lock = Some(taken.lock.token());
-        Sweep { runs, directory, options, executor, observer, control, lock }.run()
+        Sweep { runs, directory, options, executor, observer, shutdown, lock }.run()
     }
 
     fn status(&self, run: &Run) -> Status {
         self.directory.run(&run.id).status().unwrap()
     }
 
-    fn tally(&self, runs: &[Run]) -> BTreeMap<State, usize> {
-        tally(runs, &self.directory).unwrap()
+    fn count_states(&self, runs: &[Run]) -> BTreeMap<State, usize> {
+        count_states(runs, &self.directory).unwrap()
     }
 }
 
-pub(super) const KILLED: Ended = Ended::Killed { signal: libc::SIGKILL };
+pub(super) const KILLED: WorkerExit = WorkerExit::Killed { signal: libc::SIGKILL };
 
 #[test]
 fn runs_go_seed_by_seed_and_the_longest_first() {
     let trial = Trial::new();
     trial.run(&runs(), &options(1), |_, _| Ok(State::Done)).unwrap();
-    let mut begun = trial.order.told();
+    let mut begun = trial.recorder.lines();
     begun.retain(|line| line.starts_with("start"));
     assert_eq!(begun, ["start 14-s0", "start 8-s0", "start 14-s1", "start 8-s1"]);
 }
 
 #[test]
 fn jobs_run_side_by_side() {
-    // Every run waits for another one to be there at the same time.
+    // Every run waits until another one trains at the same time.
     let meeting = Barrier::new(2);
     let fake = |_: &Job, _: &Shutdown| {
         meeting.wait();
@@ -194,7 +168,7 @@ fn a_thousand_runs_cost_little_more_than_themselves() {
     trial.run(&runs, &options(4), |_, _| Ok(State::Done)).unwrap();
     let seconds = since.elapsed().as_secs_f64();
     println!("1,000 runs: {seconds:.2} s");
-    assert_eq!(trial.tally(&runs), [(State::Done, 1000)].into());
+    assert_eq!(trial.count_states(&runs), [(State::Done, 1000)].into());
     assert!(seconds < 30.0, "{seconds} s, most of it waiting for the disk");
 }
 
@@ -202,15 +176,15 @@ fn a_thousand_runs_cost_little_more_than_themselves() {
 fn a_run_that_fails_costs_only_itself_and_is_run_again() {
     let trial = Trial::new();
     let fails = |job: &Job, _: &Shutdown| match job.id.starts_with("plain-14-s0") {
-        true => Err(Ended::Silent("no".into())),
+        true => Err(WorkerExit::Silent("no".into())),
         false => Ok(State::Diverged),
     };
     trial.run(&runs(), &options(2), fails).unwrap();
-    assert_eq!(trial.tally(&runs()), [(State::Diverged, 3), (State::Failed, 1)].into());
+    assert_eq!(trial.count_states(&runs()), [(State::Diverged, 3), (State::Failed, 1)].into());
     trial.run(&runs(), &options(2), |_, _| Ok(State::Done)).unwrap();
-    assert_eq!(trial.order.count("start"), 5, "what is finished stays");
+    assert_eq!(trial.recorder.count("start"), 5, "what is finished stays");
     // A superset runs only what is new.
-    let more = of(&TEXT.replace("[0, 1]", "[0, 1, 2]"));
+    let more = runs_of(&TEXT.replace("[0, 1]", "[0, 1, 2]"));
     trial.run(&more, &options(2), |_, _| Ok(State::Done)).unwrap();
-    assert_eq!(trial.order.count("start"), 7);
+    assert_eq!(trial.recorder.count("start"), 7);
 }

@@ -1,6 +1,6 @@
-//! `fathom-train` as a child process.
+//! The worker `fathom-train` as a child process.
 
-use super::{Ended, Executor, Shutdown};
+use super::{Executor, Shutdown, WorkerExit};
 use anyhow::{Context, Result, bail, ensure};
 use fathom_protocol::{
     BenchJob, Benched, CheckJob, Checked, EvalJob, Evaluated, Event, HELD, Job, Landscape,
@@ -14,19 +14,21 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-/// Names the worker's file where it is neither beside this program nor in a folder of `PATH`.
+/// Environment variable with the path of the worker, for a worker that is neither beside this program
+/// nor in a folder of `PATH`.
 const VARIABLE: &str = "FATHOM_TRAIN";
 
-/// The worker: beside this program, else in a folder of `PATH`, unless `FATHOM_TRAIN` names it.
+/// The worker program: the one that `FATHOM_TRAIN` names, else the one beside this program, else the
+/// first one in a folder of `PATH`.
 pub struct Worker {
     program: PathBuf,
 }
 
 impl Worker {
-    /// Finds it; it need not start.
+    /// Finds the worker without starting it.
     ///
     /// # Errors
-    /// When it is not there, with the command that builds it.
+    /// When there is none, with the command that builds it.
     pub fn find() -> Result<Self> {
         if let Some(program) = std::env::var_os(VARIABLE).map(PathBuf::from) {
             ensure!(program.exists(), "{VARIABLE}: there is no {}", program.display());
@@ -43,10 +45,10 @@ impl Worker {
         Ok(Self { program })
     }
 
-    /// Finds the worker, makes sure that it starts and is of this build, and asks what it has.
+    /// Finds the worker and starts it once: the worker, and what it reports on libtorch and devices.
     ///
     /// # Errors
-    /// When it does not, with the command that mends it.
+    /// When it does not start or is of another build, with the command that repairs it.
     pub fn ready() -> Result<(Self, Probe)> {
         let worker = Self::find()?;
         let probe = worker.probe()?;
@@ -59,21 +61,21 @@ impl Worker {
         Ok((worker, probe))
     }
 
-    /// What the worker says of itself and of its libtorch.
+    /// Reports on the worker's build, its libtorch and the devices that it can use.
     ///
     /// # Errors
-    /// When it does not start.
+    /// When the worker does not start.
     pub fn probe(&self) -> Result<Probe> {
         let output = Command::new(&self.program)
             .arg("probe")
             .output()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
+            let errors = String::from_utf8_lossy(&output.stderr);
             bail!(
                 "the worker {} does not start: {}; {}",
                 self.program.display(),
-                told.trim(),
+                errors.trim(),
                 remedy(&self.program)
             );
         }
@@ -82,23 +84,23 @@ impl Worker {
         })
     }
 
-    /// Loss and errors of given weights.
+    /// Evaluates given weights: loss and error rates.
     ///
     /// # Errors
-    /// What the worker says: weights that do not fit, data that is not there, memory.
+    /// The message of the worker: weights that do not fit, missing data, lack of memory.
     pub fn eval(&self, job: &EvalJob) -> Result<Evaluated> {
         self.ask("eval", job.threads, job)
     }
 
-    /// Looks at a net that was trained.
+    /// Measures the loss landscape and the gradients of a trained net.
     ///
     /// # Errors
-    /// What the worker says: weights that do not fit, data that is not there or another.
-    pub fn look(&self, job: &LandscapeJob) -> Result<Landscape> {
+    /// The message of the worker: weights that do not fit, missing or different data.
+    pub fn landscape(&self, job: &LandscapeJob) -> Result<Landscape> {
         self.ask("look", job.threads, job)
     }
 
-    /// How long the updates of a run take, timed for so many seconds.
+    /// Times the updates of a run for a number of seconds.
     ///
     /// # Errors
     /// Whatever would keep the run from training.
@@ -107,24 +109,24 @@ impl Worker {
         self.ask("measure", threads, &MeasureJob { job: job.clone(), seconds })
     }
 
-    /// Whether a GPU does what training asks of it.
+    /// Checks that a device does what training needs.
     ///
     /// # Errors
-    /// Why it does not.
+    /// The reason why it does not.
     pub fn check(&self, device: &str) -> Result<Checked> {
         let (build, supervisor) = (fathom_base::program().build.into(), std::process::id());
         self.ask("check", 1, &CheckJob { build, device: device.into(), supervisor })
     }
 
-    /// How fast a net trains.
+    /// Measures the training speed of a net.
     ///
     /// # Errors
-    /// What the worker says: memory, a device that is not there.
+    /// The message of the worker: lack of memory, a missing device.
     pub fn bench(&self, job: &BenchJob) -> Result<Benched> {
         self.ask("bench", job.threads, job)
     }
 
-    /// What the machine can do at best.
+    /// Measures the peak speed of the machine.
     ///
     /// # Errors
     /// As for [`Worker::bench`].
@@ -132,7 +134,7 @@ impl Worker {
         self.ask("peaks", job.threads, job)
     }
 
-    /// One question, one answer.
+    /// Runs a worker command that takes one job and prints one answer, both as JSON.
     fn ask<A: DeserializeOwned>(
         &self,
         task: &str,
@@ -151,10 +153,10 @@ impl Worker {
         drop(input);
         let output = child.wait_with_output()?;
         if !output.status.success() {
-            let told = String::from_utf8_lossy(&output.stderr);
+            let errors = String::from_utf8_lossy(&output.stderr);
             match output.status.signal() {
                 Some(signal) => bail!("the worker was killed by signal {signal}"),
-                None => bail!("{}", last_words(&told).unwrap_or("the worker said nothing")),
+                None => bail!("{}", last_message(&errors).unwrap_or("the worker gave no reason")),
             }
         }
         Ok(serde_json::from_slice(&output.stdout)?)
@@ -164,25 +166,25 @@ impl Worker {
         let mut command = Command::new(&self.program);
         command.arg(task).env("OMP_NUM_THREADS", threads.to_string());
         if std::env::var_os("GOMP_SPINCOUNT").is_none() {
-            // Threads that wait for each other spin for some hundred microseconds, not for
-            // milliseconds: those would be taken from whatever else runs on their core, which may
-            // be what they wait for.
+            // Threads that wait for each other spin for some hundred microseconds instead of
+            // milliseconds, which would be taken from other threads of their core: possibly from the
+            // one that they wait for.
             command.env("GOMP_SPINCOUNT", "10000");
         }
         if std::env::var_os("CUBLAS_WORKSPACE_CONFIG").is_none() {
-            // Without it cuBLAS refuses to be deterministic; else it makes no difference.
+            // cuBLAS needs it to be deterministic; it has no other effect.
             command.env("CUBLAS_WORKSPACE_CONFIG", ":4096:8");
         }
         command
     }
 
-    /// Its path.
+    /// Path of the worker program.
     pub fn program(&self) -> &Path {
         &self.program
     }
 }
 
-/// How to build the worker that lies here.
+/// The command that builds the worker at this path.
 fn remedy(program: &Path) -> &'static str {
     if program.parent().is_some_and(|folder| folder.ends_with("debug")) {
         "run scripts/setup, then cargo build"
@@ -192,43 +194,44 @@ fn remedy(program: &Path) -> &'static str {
 }
 
 impl Executor for Worker {
-    fn run(&self, job: &Job, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> Ended {
+    fn run(&self, job: &Job, shutdown: &Shutdown, on_event: &mut dyn FnMut(Event)) -> WorkerExit {
         let log = job.directory.join("log.txt");
-        match self.train(job, &log, control, on_event) {
-            Ok((ended, status, said)) => judge(ended, status, &said),
-            Err(error) => Ended::Silent(format!("{error:#}")),
+        match self.train(job, &log, shutdown, on_event) {
+            Ok((ended, status, errors)) => judge(ended, status, &errors),
+            Err(error) => WorkerExit::Silent(format!("{error:#}")),
         }
     }
 }
 
 impl Worker {
-    /// Whether it said that it ended, how it did, and what it said on its standard error.
+    /// Trains a run: whether the worker sent [`Event::Ended`], its exit status, and what it wrote to
+    /// its standard error.
     fn train(
         &self,
         job: &Job,
         log: &Path,
-        control: &Shutdown,
+        shutdown: &Shutdown,
         on_event: &mut dyn FnMut(Event),
     ) -> Result<(bool, ExitStatus, String)> {
-        let words = serde_json::to_vec(job)?;
+        let job_json = serde_json::to_vec(job)?;
         let (errors, from) = open_log(log)?;
         let mut child = self
             .command("run", job.threads)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
-            // A terminal's Ctrl-C is for the supervisor alone, which passes it on.
+            // Ctrl-C in a terminal is for the supervisor alone, which forwards it.
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
-        let told = control.child(child.id());
+        let forwarding = shutdown.child(child.id());
         if let Some(mut input) = child.stdin.take() {
-            // A worker that dies at once is told by its exit status, not by a broken pipe.
-            let _ = input.write_all(&words);
+            // A worker that dies at once is reported by its exit status, not by a broken pipe.
+            let _ = input.write_all(&job_json);
         }
         let mut ended = false;
         if let Some(output) = child.stdout.take() {
-            // A line that cannot be read is none of ours; an output that cannot is over.
+            // Lines that are no events were printed by libraries.
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
                 if let Ok(event) = serde_json::from_slice(&line) {
                     ended |= event == Event::Ended;
@@ -237,15 +240,15 @@ impl Worker {
             }
         }
         wait_without_reaping(child.id());
-        drop(told);
+        drop(forwarding);
         let status = child.wait()?;
-        let said = std::fs::read(log).unwrap_or_default();
-        let from = usize::try_from(from)?.min(said.len());
-        Ok((ended, status, String::from_utf8_lossy(&said[from..]).into_owned()))
+        let written = std::fs::read(log).unwrap_or_default();
+        let from = usize::try_from(from)?.min(written.len());
+        Ok((ended, status, String::from_utf8_lossy(&written[from..]).into_owned()))
     }
 }
 
-/// Opens a run's log behind what earlier attempts left there, and tells where that ends.
+/// Opens a run's log for appending: the file, and the length of what earlier attempts left there.
 fn open_log(log: &Path) -> Result<(File, u64)> {
     let open = || -> std::io::Result<(File, u64)> {
         let mut file = File::options().append(true).create(true).open(log)?;
@@ -258,7 +261,7 @@ fn open_log(log: &Path) -> Result<(File, u64)> {
     open().with_context(|| format!("cannot write {}", log.display()))
 }
 
-/// Returns when the process has ended; its number stays its own until it is waited for.
+/// Waits until the process has ended, but leaves it a zombie so that its id is not reused.
 fn wait_without_reaping(pid: u32) {
     loop {
         // SAFETY: waitid only writes into `info`, for which all zeros are valid.
@@ -274,20 +277,21 @@ fn wait_without_reaping(pid: u32) {
     }
 }
 
-/// How a worker ended, from whether it said so, its exit status and its log.
-fn judge(ended: bool, status: ExitStatus, said: &str) -> Ended {
-    let words = || last_words(said).map_or_else(|| format!("ended with {status}"), str::to_owned);
+/// How a worker ended, from whether it sent [`Event::Ended`], its exit status and its log.
+fn judge(ended: bool, status: ExitStatus, log: &str) -> WorkerExit {
+    let message =
+        || last_message(log).map_or_else(|| format!("ended with {status}"), str::to_owned);
     match (status.code(), status.signal()) {
-        (Some(code), _) if code == i32::from(STOPPED) => Ended::Stopped,
-        (Some(code), _) if code == i32::from(HELD) => Ended::Held(words()),
-        _ if ended => Ended::Reported,
-        (_, Some(signal)) => Ended::Killed { signal },
-        _ => Ended::Silent(words()),
+        (Some(code), _) if code == i32::from(STOPPED) => WorkerExit::Stopped,
+        (Some(code), _) if code == i32::from(HELD) => WorkerExit::Held(message()),
+        _ if ended => WorkerExit::Reported,
+        (_, Some(signal)) => WorkerExit::Killed { signal },
+        _ => WorkerExit::Silent(message()),
     }
 }
 
-/// The last line of what a worker told, which is its error.
-fn last_words(text: &str) -> Option<&str> {
+/// The last line of a worker's standard error, which is its error message.
+fn last_message(text: &str) -> Option<&str> {
     let last = text.lines().rev().find(|line| !line.trim().is_empty())?;
     Some(last.trim_start_matches("error: "))
 }
@@ -296,8 +300,8 @@ fn last_words(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    /// A worker that is a shell script. This process never has the program open for writing, which
-    /// a fork of another test could carry on.
+    /// A worker that is a shell script. This process never has the program open for writing: a fork of
+    /// another test could inherit the open file, and the program could not be started.
     fn script(folder: &Path, text: &str) -> Worker {
         let (draft, program) = (folder.join("draft"), folder.join("worker"));
         std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -306,56 +310,60 @@ mod tests {
         Worker { program }
     }
 
-    fn train(text: &str, control: &Shutdown, on_event: &mut dyn FnMut(Event)) -> (Ended, String) {
+    fn train(
+        text: &str,
+        shutdown: &Shutdown,
+        on_event: &mut dyn FnMut(Event),
+    ) -> (WorkerExit, String) {
         let folder = tempfile::tempdir().unwrap();
         let run = &crate::tests::runs()[0];
-        let job = crate::tests::job(run, folder.path());
+        let job = crate::tests::options(1).job(run, "cpu", folder.path());
         let log = folder.path().join("log.txt");
         std::fs::write(&log, "error: of before\n").unwrap();
         let worker = script(folder.path(), text);
-        let ended = worker.run(&job, control, on_event);
+        let ended = worker.run(&job, shutdown, on_event);
         (ended, std::fs::read_to_string(&log).unwrap())
     }
 
     #[test]
-    fn exit_codes_signals_and_last_words_tell_how_a_worker_ended() {
+    fn exit_code_signal_and_last_message_say_how_a_worker_ended() {
         let end = |text: &str| train(text, &Shutdown::new(), &mut |_| {}).0;
-        let said = "echo '{\"event\":\"ended\"}'";
-        assert_eq!(end(&format!("cat >/dev/null; {said}")), Ended::Reported);
-        assert_eq!(end(&format!("cat >/dev/null; {said}; exit 1")), Ended::Reported);
-        assert_eq!(end("exit 75"), Ended::Stopped);
+        let ended = "echo '{\"event\":\"ended\"}'";
+        assert_eq!(end(&format!("cat >/dev/null; {ended}")), WorkerExit::Reported);
+        assert_eq!(end(&format!("cat >/dev/null; {ended}; exit 1")), WorkerExit::Reported);
+        assert_eq!(end("exit 75"), WorkerExit::Stopped);
         let held = end("echo 'error: run.lock is held by me' >&2; exit 76");
-        assert_eq!(held, Ended::Held("run.lock is held by me".into()));
-        assert_eq!(end("kill -KILL $$"), Ended::Killed { signal: 9 });
-        assert_eq!(end("echo 'error: no' >&2; exit 1"), Ended::Silent("no".into()));
+        assert_eq!(held, WorkerExit::Held("run.lock is held by me".into()));
+        assert_eq!(end("kill -KILL $$"), WorkerExit::Killed { signal: 9 });
+        assert_eq!(end("echo 'error: no' >&2; exit 1"), WorkerExit::Silent("no".into()));
         let silent = end("exit 1");
-        assert_eq!(silent, Ended::Silent("ended with exit status: 1".into()));
+        assert_eq!(silent, WorkerExit::Silent("ended with exit status: 1".into()));
     }
 
     #[test]
-    fn the_log_keeps_what_was_said_before() {
+    fn the_log_keeps_the_messages_of_earlier_attempts() {
         let (_, log) = train("echo again >&2; exit 1", &Shutdown::new(), &mut |_| {});
         assert!(log.starts_with("error: of before\n--- started again\n"), "{log}");
         assert!(log.ends_with("again\n"), "{log}");
     }
 
     #[test]
-    fn a_signal_is_passed_on_and_a_second_one_kills() {
+    fn a_signal_is_forwarded_and_a_second_one_kills() {
         let step = "echo '{\"event\":\"progress\",\"step\":1}'";
-        let control = Shutdown::new();
+        let shutdown = Shutdown::new();
         let stops =
             format!("cat >/dev/null; trap 'exit 75' TERM; {step}; while :; do sleep 0.01; done");
-        let ended = train(&stops, &control, &mut |_| {
-            control.signal(libc::SIGINT);
+        let ended = train(&stops, &shutdown, &mut |_| {
+            shutdown.signal(libc::SIGINT);
         });
-        assert_eq!(ended.0, Ended::Stopped);
-        let control = Shutdown::new();
+        assert_eq!(ended.0, WorkerExit::Stopped);
+        let shutdown = Shutdown::new();
         let hears = format!("cat >/dev/null; trap '' TERM; {step}; while :; do sleep 0.01; done");
-        let ended = train(&hears, &control, &mut |_| {
+        let ended = train(&hears, &shutdown, &mut |_| {
             let now = std::time::Instant::now();
-            control.signal_at(libc::SIGINT, now);
-            control.signal_at(libc::SIGINT, now + std::time::Duration::from_secs(1));
+            shutdown.signal_at(libc::SIGINT, now);
+            shutdown.signal_at(libc::SIGINT, now + std::time::Duration::from_secs(1));
         });
-        assert_eq!(ended.0, Ended::Killed { signal: libc::SIGKILL });
+        assert_eq!(ended.0, WorkerExit::Killed { signal: libc::SIGKILL });
     }
 }

@@ -1,69 +1,86 @@
-//! A sweep: slots that take runs from the pool, and what they leave in the runs' files.
+//! Worker slots of a sweep: each takes runs from the queue, starts workers, and records how they end.
 
-use super::layout::shape;
-use super::scheduler::{End, Pool, Task};
-use super::{Ended, Executor, Observer, Options, Shutdown, SweepReport, locked, policy};
+use super::scheduler::{AttemptEnd, QueuedRun, Scheduler};
+use super::{
+    Executor, HeldRun, Observer, Options, Shutdown, SweepReport, WorkerExit, locked, policy,
+    unfinished,
+};
 use anyhow::{Result, bail};
-use fathom_protocol::{Event, Job};
+use fathom_protocol::Event;
 use fathom_record::{LockToken, RunDir, State, Status, SweepDir};
 use fathom_spec::Run;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Least time between two renewals of `curves.csv` while a sweep runs, and how many times as long as
-/// a renewal takes it is: large sweeps take their time.
-const JOIN_EVERY: Duration = Duration::from_secs(10);
-const JOIN_SHARE: u32 = 50;
+/// Least time between two updates of `curves.csv` during a sweep.
+const CURVES_INTERVAL: Duration = Duration::from_secs(10);
+/// The interval is at least this many times as long as an update takes.
+const CURVES_COST_FACTOR: u32 = 50;
 
-/// How often a run is asked for that another process holds, and seconds between: a worker whose
-/// supervisor died may take a while to die.
+/// Attempts at a run that another process holds, and seconds between them: a worker whose supervisor
+/// died may take a while to die.
 const HELD_TRIES: u32 = 10;
 const HELD_PAUSE: u32 = 2;
 
-/// What a sweep needs.
+/// A sweep and all that it needs.
 pub struct Sweep<'a> {
-    /// Its runs; what is finished stays.
+    /// The runs of the sweep; finished ones are left alone.
     pub runs: &'a [Run],
-    /// Where their files go.
+    /// The results directory.
     pub directory: &'a SweepDir,
-    /// How they are run.
+    /// Devices, threads and limits.
     pub options: &'a Options,
-    /// What runs them.
+    /// What runs the jobs.
     pub executor: &'a dyn Executor,
-    /// Who is told.
+    /// Callbacks for progress.
     pub observer: &'a dyn Observer,
-    /// What stops it.
-    pub control: &'a Shutdown,
-    /// The lock of the directory under which everything is written. Without it, where several
-    /// processes train runs of one sweep, what is derived from all runs is left to others.
+    /// What stops the sweep.
+    pub shutdown: &'a Shutdown,
+    /// The lock of the directory. `None` if several processes train runs of one sweep; files that are
+    /// derived from all runs are then not written.
     pub lock: Option<&'a LockToken>,
 }
 
-/// What the slots of a running sweep share.
+/// State that the slots of a sweep share.
 struct Running<'a> {
     sweep: &'a Sweep<'a>,
-    pool: Pool<'a>,
-    join_at: Mutex<Instant>,
+    scheduler: Scheduler<'a>,
+    curves_due: Mutex<Instant>,
     failure: Mutex<Option<anyhow::Error>>,
-    outcome: Mutex<SweepReport>,
+    report: Mutex<SweepReport>,
+}
+
+/// How an attempt at a run went, as far as this process saw it.
+struct Attempt {
+    exit: WorkerExit,
+    /// Status before the attempt.
+    before: Status,
+    /// Last step that the worker sent.
+    step: u64,
+    /// State and message of a failure that the worker sent.
+    failure: Option<(State, String)>,
+    /// Attempts that failed before.
+    failures: u32,
 }
 
 impl Sweep<'_> {
     /// Runs what is not finished yet.
     ///
     /// # Errors
-    /// When the directory cannot be written or is no longer this process's, or no device is left.
-    /// Runs that fail are no error here: their status says so.
+    /// When the directory cannot be written, its lock is lost, or no device is left. Runs that fail
+    /// are no error here: their status says so.
     pub fn run(&self) -> Result<SweepReport> {
+        let mut queue = unfinished(self.runs, self.directory)?;
+        order(&mut queue);
         let running = Running {
             sweep: self,
-            pool: Pool::new(self.queue()?, self.options),
-            join_at: Mutex::new(Instant::now() + JOIN_EVERY),
+            scheduler: Scheduler::new(queue, self.options),
+            curves_due: Mutex::new(Instant::now() + CURVES_INTERVAL),
             failure: Mutex::default(),
-            outcome: Mutex::default(),
+            report: Mutex::default(),
         };
         std::thread::scope(|scope| {
-            for slot in 0..self.options.jobs * self.options.devices.len() {
+            for slot in 0..self.options.slots() {
                 let running = &running;
                 scope.spawn(move || running.slot(slot % self.options.devices.len()));
             }
@@ -71,27 +88,16 @@ impl Sweep<'_> {
         if let Some(error) = locked(&running.failure).take() {
             return Err(error);
         }
-        self.renew_curves()?;
-        let outcome = std::mem::take(&mut *locked(&running.outcome));
-        if let Some(left) = running.pool.stranded() {
-            bail!("no device is left for {left} runs: {}", outcome.remarks.join("; "));
+        self.update_curves()?;
+        let report = std::mem::take(&mut *locked(&running.report));
+        if let Some(left) = running.scheduler.stranded() {
+            bail!("no device is left for {left} runs: {}", report.remarks.join("; "));
         }
-        Ok(outcome)
+        Ok(report)
     }
 
-    /// Unfinished runs.
-    fn queue(&self) -> Result<Vec<&Run>> {
-        let mut unfinished = Vec::new();
-        for run in self.runs {
-            if !self.directory.run(&run.id).status()?.state.is_final() {
-                unfinished.push(run);
-            }
-        }
-        order(&mut unfinished);
-        Ok(unfinished)
-    }
-
-    fn renew_curves(&self) -> Result<()> {
+    /// Writes `curves.csv`, unless other processes train runs of the same sweep.
+    fn update_curves(&self) -> Result<()> {
         if self.lock.is_none() {
             return Ok(());
         }
@@ -100,55 +106,36 @@ impl Sweep<'_> {
         curves.write(&self.directory.curves())
     }
 
-    /// Whether this process may still write here. If not, its workers make room for those of
-    /// whoever may.
+    /// Fails and stops the sweep if another process has taken the lock of the directory.
     fn check_lock(&self) -> Result<()> {
         let Some(lock) = self.lock else { return Ok(()) };
-        Ok(lock.check().inspect_err(|_| self.control.stop())?)
-    }
-
-    fn job(&self, run: &Run, files: &RunDir, device: &str) -> Job {
-        Job {
-            build: fathom_base::program().build.into(),
-            id: run.id.clone(),
-            arm: run.arm.clone(),
-            axes: run.axes.clone(),
-            config: run.config.clone(),
-            network: run.network.clone(),
-            directory: files.root().into(),
-            data_dir: self.options.data_dir.clone(),
-            stand_in: self.options.stand_in,
-            device: device.into(),
-            threads: self.options.threads,
-            jobs: self.options.jobs,
-            cuda: self.options.cuda,
-            layout: self.options.layouts.of(&shape(run)),
-            supervisor: std::process::id(),
-            checkpoint: self.options.checkpoint,
-        }
+        Ok(lock.check().inspect_err(|_| self.shutdown.stop())?)
     }
 }
 
-/// Seed by seed, so that every arm has its first seed early, and within a seed the longest first, so
-/// that no slot is idle at the end.
+/// Sorts runs by seed, so that every arm has its first seed early, and within a seed the longest
+/// first, so that no slot is idle at the end.
 pub(super) fn order(runs: &mut [&Run]) {
     runs.sort_by_key(|run| (run.settings.seed, std::cmp::Reverse(run.work())));
 }
 
 impl<'a> Running<'a> {
+    /// Takes runs for a device until there are none.
     fn slot(&self, device: usize) {
-        // A fault in this thread must not leave the others waiting for its run.
-        let _halting = Halting(&self.pool);
-        while let Some(task) = self.pool.take(device, self.sweep.control) {
-            if let Err(error) = self.attempt(task, device).and_then(|()| self.join()) {
-                self.pool.halt();
+        // If this thread panics, the others must not wait for its run.
+        let _halt = HaltOnPanic(&self.scheduler);
+        while let Some(task) = self.scheduler.take(device, self.sweep.shutdown) {
+            if let Err(error) =
+                self.attempt(task, device).and_then(|()| self.update_curves_if_due())
+            {
+                self.scheduler.halt();
                 locked(&self.failure).get_or_insert(error);
             }
         }
     }
 
-    /// One attempt at a run, and what follows from how it ends.
-    fn attempt(&self, task: Task<'a>, device: usize) -> Result<()> {
+    /// Makes one attempt at a run and draws the consequences.
+    fn attempt(&self, task: QueuedRun<'a>, device: usize) -> Result<()> {
         let Sweep { directory, options, observer, .. } = self.sweep;
         let run = task.run;
         let files = directory.run(&run.id);
@@ -156,62 +143,33 @@ impl<'a> Running<'a> {
         files.create()?;
         let before = files.status()?;
         observer.started(run);
-        let (mut step, mut failed) = (before.step, None);
-        let job = self.sweep.job(run, &files, &options.devices[device]);
-        let ended = self.sweep.executor.run(&job, self.sweep.control, &mut |event| {
+        let (mut step, mut failure) = (before.step, None);
+        let job = options.job(run, &options.devices[device], files.root());
+        let exit = self.sweep.executor.run(&job, self.sweep.shutdown, &mut |event| {
             match event {
                 Event::Progress { step: now } | Event::Row { step: now, .. } => step = now,
                 Event::Resumed { step: now } => step = now,
-                Event::Failed { state, ref message } => failed = Some((state, message.clone())),
+                Event::Failed { state, ref message } => failure = Some((state, message.clone())),
                 Event::Remark { .. } | Event::Ended => {}
             }
             observer.event(run, &event);
         });
-        if let Ended::Held(who) = &ended {
-            self.held(task, device, who);
+        if let WorkerExit::Held(holder) = &exit {
+            self.held(task, device, holder);
             return Ok(());
         }
-        let signal = if let Ended::Killed { signal } = ended { Some(signal) } else { None };
-        let told = failed.map(|(state, words): (State, String)| Status::new(state, step, words));
-        let status = self.status(&files, (&before, step), (ended, told), task.failures)?;
-        self.follow(task, device, &status, signal);
+        let signal = if let WorkerExit::Killed { signal } = exit { Some(signal) } else { None };
+        let attempt = Attempt { exit, before, step, failure, failures: task.failures };
+        let status = self.record_status(&files, attempt)?;
+        self.follow_up(task, device, &status, signal);
         Ok(())
     }
 
-    /// The status of a run after an attempt: the worker's, what it told where it could not write
-    /// one, or one in its stead. It says how often the run was tried when that was more than once.
-    fn status(
-        &self,
-        files: &RunDir,
-        (before, step): (&Status, u64),
-        (ended, told): (Ended, Option<Status>),
-        failures: u32,
-    ) -> Result<Status> {
-        let control = self.sweep.control;
+    /// Determines the status of a run after an attempt and writes it if the worker did not.
+    fn record_status(&self, files: &RunDir, attempt: Attempt) -> Result<Status> {
         let found = files.status()?;
-        let is_new = found.state != State::Pending && found != *before;
-        let mut status = match ended {
-            // How far an outcome goes is told by the worker alone: on a GPU updates may have been
-            // made after the one at which training diverged.
-            _ if is_new && found.state.is_final() => found.clone(),
-            // Whatever the worker wrote before it was killed is true.
-            _ if is_new => Status { step: found.step.max(step), ..found.clone() },
-            _ if told.is_some() => told.unwrap_or_else(|| found.clone()),
-            Ended::Killed { signal: libc::SIGKILL } if control.killed_by().is_some() => {
-                Status::new(State::Killed, step, "killed at the second signal to fathom run")
-            }
-            // SignalEffect to stop before it could listen.
-            Ended::Killed { signal: libc::SIGTERM } if control.is_stopping() => {
-                Status::new(State::Interrupted, step, "stopped before it began")
-            }
-            Ended::Killed { signal } => Status::new(State::Killed, step, policy::in_words(signal)),
-            Ended::Stopped => Status::new(State::Interrupted, step, "stopped by a signal"),
-            Ended::Silent(cause) => Status::new(State::Failed, step, cause),
-            Ended::Reported if found.state == State::Pending => {
-                Status::new(State::Failed, step, "the worker ended without a status")
-            }
-            _ => found.clone(),
-        };
+        let failures = attempt.failures;
+        let mut status = attempt.status(&found, self.sweep.shutdown);
         if failures > 0 {
             let tried = format!("tried {} times", failures + 1);
             let message = std::mem::take(&mut status.message);
@@ -220,7 +178,7 @@ impl<'a> Running<'a> {
         if status != found {
             self.sweep.check_lock()?;
             let written = files.write_status(&status);
-            // A full disk is the news, not that the news does not fit on it.
+            // If the disk is full, that is what must be reported, not that the status does not fit.
             if status.state != State::Disk {
                 written?;
             }
@@ -228,50 +186,91 @@ impl<'a> Running<'a> {
         Ok(status)
     }
 
-    fn follow(&self, task: Task<'a>, device: usize, status: &Status, signal: Option<i32>) {
-        let Sweep { options, observer, control, .. } = self.sweep;
+    /// Queues a retry or reports the end of a run, and reports the consequences for other runs.
+    fn follow_up(&self, task: QueuedRun<'a>, device: usize, status: &Status, signal: Option<i32>) {
+        let Sweep { options, observer, shutdown, .. } = self.sweep;
         let (run, failures) = (task.run, task.failures + 1);
         let retry = policy::retry(status.state, signal, failures);
-        let retry = retry.filter(|_| !control.is_stopping());
+        let retry = retry.filter(|_| !shutdown.is_stopping());
         match retry {
             Some(retry) => {
-                observer.retrying(run, status, failures + 1, options.second * retry.pause);
+                observer.retrying(run, status, failures + 1, options.pause_unit * retry.pause);
             }
             None => observer.finished(run, status),
         }
-        let end = End::With(status.state, &status.message, retry);
-        for remark in self.pool.done(task, device, end) {
+        let end = AttemptEnd::With(status.state, &status.message, retry);
+        for remark in self.scheduler.done(task, device, end) {
             observer.remark(&remark);
-            locked(&self.outcome).remarks.push(remark);
+            locked(&self.report).remarks.push(remark);
         }
     }
 
-    /// Another process trains the run: it is left alone, and asked for again a few times.
-    fn held(&self, task: Task<'a>, device: usize, who: &str) {
+    /// Leaves a run to the process that trains it, or tries it again later.
+    fn held(&self, task: QueuedRun<'a>, device: usize, holder: &str) {
         let run = task.run;
-        let again = task.held + 1 < HELD_TRIES && !self.sweep.control.is_stopping();
+        let again = task.held + 1 < HELD_TRIES && !self.sweep.shutdown.is_stopping();
         if !again {
-            locked(&self.outcome).held.push((run.id.clone(), who.to_owned()));
+            let held = HeldRun { id: run.id.clone(), holder: holder.to_owned() };
+            locked(&self.report).held.push(held);
         }
-        self.sweep.observer.held(run, who, again);
-        self.pool.done(task, device, End::Held(again.then_some(HELD_PAUSE)));
+        self.sweep.observer.held(run, holder, again);
+        self.scheduler.done(task, device, AttemptEnd::Held(again.then_some(HELD_PAUSE)));
     }
 
-    fn join(&self) -> Result<()> {
-        let mut next = locked(&self.join_at);
+    fn update_curves_if_due(&self) -> Result<()> {
+        let mut due = locked(&self.curves_due);
         let now = Instant::now();
-        if now >= *next {
-            self.sweep.renew_curves()?;
-            *next = Instant::now() + JOIN_EVERY.max(JOIN_SHARE * now.elapsed());
+        if now >= *due {
+            self.sweep.update_curves()?;
+            *due = Instant::now() + CURVES_INTERVAL.max(CURVES_COST_FACTOR * now.elapsed());
         }
         Ok(())
     }
 }
 
-/// Halts the pool when its thread panics.
-struct Halting<'a, 'b>(&'a Pool<'b>);
+impl Attempt {
+    /// Status of the run after the attempt: the one that the worker wrote (`found`), else the failure
+    /// that it sent, else what its exit says.
+    fn status(self, found: &Status, shutdown: &Shutdown) -> Status {
+        let is_new = found.state != State::Pending && *found != self.before;
+        let step = self.step;
+        if is_new && found.state.is_final() {
+            // The step of an outcome is the worker's alone: on a GPU updates may have been made after
+            // the one at which training diverged.
+            return found.clone();
+        }
+        if is_new {
+            // What the worker wrote before it was killed is true.
+            return Status { step: found.step.max(step), ..found.clone() };
+        }
+        if let Some((state, message)) = self.failure {
+            return Status::new(state, step, message);
+        }
+        match self.exit {
+            WorkerExit::Killed { signal: libc::SIGKILL } if shutdown.killed_by().is_some() => {
+                Status::new(State::Killed, step, "killed at the second signal to fathom run")
+            }
+            // The worker received the signal before it had installed its handler.
+            WorkerExit::Killed { signal: libc::SIGTERM } if shutdown.is_stopping() => {
+                Status::new(State::Interrupted, step, "stopped before it began")
+            }
+            WorkerExit::Killed { signal } => {
+                Status::new(State::Killed, step, policy::describe_signal(signal))
+            }
+            WorkerExit::Stopped => Status::new(State::Interrupted, step, "stopped by a signal"),
+            WorkerExit::Silent(cause) => Status::new(State::Failed, step, cause),
+            WorkerExit::Reported if found.state == State::Pending => {
+                Status::new(State::Failed, step, "the worker ended without a status")
+            }
+            WorkerExit::Reported | WorkerExit::Held(_) => found.clone(),
+        }
+    }
+}
 
-impl Drop for Halting<'_, '_> {
+/// Halts the scheduler when its thread panics.
+struct HaltOnPanic<'a, 'b>(&'a Scheduler<'b>);
+
+impl Drop for HaltOnPanic<'_, '_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.halt();

@@ -171,7 +171,7 @@ fn what_cannot_be_timed_is_refused_before_anything_is() {
         ("residul", "did you mean residual?"),
         ("residual --over depth=8,45", "--over depth=45: --depth: 45 is not 6n+2"),
         ("residual --depth 8 --over wide=8", "no network has a key wide (did you mean width?)"),
-        ("residual --depth 8 --over depth=8", "depth is given already: 8"),
+        ("residual --depth 8 --over depth=8", "depth has a value already: 8"),
         ("residual --over depth=8 --over depth=8", "--over depth is given twice"),
         ("residual --over depth", "expected KEY=V1,V2,..."),
         (
@@ -179,7 +179,7 @@ fn what_cannot_be_timed_is_refused_before_anything_is() {
             "--width wide: expected a whole number from 1 to 4096",
         ),
         ("residual --depth 8 --over batch=8,0", "--over batch=0: expected a whole number from 1"),
-        ("residual --depth 8 --batch 8 --over batch=8", "batch is given already: 8"),
+        ("residual --depth 8 --batch 8 --over batch=8", "batch has a value already: 8"),
         ("plain --depth 8 --over growth=3", "plain has no --growth"),
         ("plain --depth 8 --seconds 0", "expected a number of seconds"),
         ("plain --depth 8 --size 0", "must be above zero"),

@@ -23,7 +23,7 @@ fn a_new_experiment_can_be_planned_at_once_and_says_what_to_change() {
     let plan = succeed(folder.path(), &["plan", "my-own.1.toml", "--format", "csv"]);
     assert_eq!(plan.lines().count(), 1 + 12, "{plan}");
     let said = fail(folder.path(), 1, &["new", "my-own.1"]);
-    assert!(said.contains("my-own.1.toml is there already, and is left as it is"), "{said}");
+    assert!(said.contains("my-own.1.toml exists already, and is left as it is"), "{said}");
     let said = fail(folder.path(), 2, &["new", "a/b"]);
     assert!(said.contains("has letters, digits, dots and dashes"), "{said}");
     succeed(folder.path(), &["new", "other", "--data", "cifar10", "--out", "c10.toml"]);

@@ -64,7 +64,7 @@ fn a_disk_that_fills_stops_the_sweep_with_its_cause_and_room_lets_it_go_on() {
     assert!(output.status.success(), "{}\n{told}", String::from_utf8_lossy(&output.stderr));
     assert_ne!(read("code").trim(), "0", "{told}");
     assert!(read("told").contains("No space left on device"), "{told}");
-    assert!(read("told-then").contains("goes on from step"), "{told}");
+    assert!(read("told-then").contains("resumes from step"), "{told}");
     assert_eq!(curves(&folder.path().join("out")), curves(&folder.path().join("alone")));
 }
 

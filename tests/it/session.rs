@@ -1,8 +1,9 @@
 //! Workers that are started by hand, watched, and told to stop.
 
 use fathom::protocol::{Event, Interval, Job};
-use fathom::record::{CudaUse, Layout, RunDir, State};
+use fathom::record::{Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
+use fathom::sweep::Options;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -54,23 +55,12 @@ pub fn runs(folder: &Path) -> Vec<Run> {
 }
 
 pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
+    let options =
+        Options { checkpoint: Interval::Steps(3), ..Options::new(vec!["cpu".into()], 1, threads) };
     Job {
         build: fathom::PROGRAM.build.into(),
-        id: run.id.clone(),
-        arm: run.arm.clone(),
-        axes: run.axes.clone(),
-        config: run.config.clone(),
-        network: run.network.clone(),
-        directory: directory.join(&run.id),
-        data_dir: None,
-        stand_in: false,
-        device: "cpu".into(),
-        threads,
-        jobs: 1,
         layout: Layout::ChannelsLast,
-        cuda: CudaUse::default(),
-        supervisor: std::process::id(),
-        checkpoint: Interval::Steps(3),
+        ..options.job(run, "cpu", &directory.join(&run.id))
     }
 }
 

@@ -202,7 +202,7 @@ fn what_slurm_refuses_is_said_in_a_sentence_and_loses_nothing() {
     assert_eq!(said, expected);
     let (code, said) = user.fathom(&["status", "results/tiny"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("note: what Slurm has of the runs is not known: Slurm's controller"));
+    assert!(said.contains("note: the Slurm tasks of the runs are not known: Slurm's controller"));
 
     cluster.start_controller(1000);
     let (code, said) = submit(&["--runs-per-task", "2"]);

@@ -82,8 +82,8 @@ fn a_signal_stops_a_sweep_at_a_checkpoint_and_the_lock_is_released() {
     send(&first, libc::SIGUSR1);
     let (code, errors) = end(first);
     assert_eq!(code, Some(75), "{errors}");
-    assert!(errors.contains("stopping: 1 run finishes its step and writes a checkpoint; once"));
-    assert!(errors.contains("stopped; the same command goes on"), "{errors}");
+    assert!(errors.contains("stopping: 1 run finishes its step and writes a checkpoint; a second"));
+    assert!(errors.contains("stopped; the same command resumes"), "{errors}");
     assert_eq!(state(folder.path()), State::Interrupted);
     assert!(!folder.path().join("results/tiny/sweep.lock").exists());
 }

@@ -1,87 +1,45 @@
-//! Figures and columns of `fathom bench`.
+//! Columns of `fathom bench`.
 
-use super::{Machine, Setting};
-use crate::table::{Format, Table};
+use super::Machine;
+use super::figures::Figures;
+use super::setting::Setting;
+use crate::table::{Format, render};
 use anyhow::Result;
-use fathom_protocol::{BenchJob, Benched};
+use fathom_record::Table;
 use serde_json::Value;
 
-/// What the columns mean.
+/// Help on the columns.
 pub const HELP: &str = "\
 Columns:
-  images_per_s         images of all jobs per second, batches and updates
-  step_ms              one update with its batch, the median of `steps` of them; a GPU is waited for
-                       after groups of ten updates or more, and the median is that of the groups'
-                       means
-  step_p10_ms, step_p90_ms   a tenth is faster, a tenth is slower
-  data_ms              what of it the processor needs to make the batch and bring it to the device,
-                       the mean
+  images_per_s         training images per second of all jobs together, batches included
+  step_ms              median time of an update with its batch, over `steps` updates; on a GPU,
+                       updates are timed in groups of ten or more, and this is the median of the
+                       means of the groups
+  step_p10_ms, step_p90_ms   time of an update than which a tenth is faster, or slower
+  data_ms              mean time of the processor to make a batch and copy it to the device
   gflop_per_step       10^9 additions and multiplications of one update, by convention 3 forward
                        passes (the backward pass counts as two) of 2 operations for each
-                       multiply-add that `inspect` counts; normalisation and optimiser are left out
-  gflop_per_s          the same per second, all jobs together
-  peak_gflop_per_s     a matrix product of 2048 x 2048 (on a GPU 8192 x 8192) in this precision, with
-                       the threads of all jobs together; peak_f32_gflop_per_s is the same in f32
-  share_of_peak_pct    gflop_per_s in per cent of it
-  copy_gb_per_s        10^9 bytes read and written by a large copy
-  peak_memory_mb       10^6 bytes that a process held at most: on the host, libtorch's own included;
-                       where it trains on a GPU, what libtorch reserved there
-  startup_s            from the start of the process to the end of its first update
-  failure              why a setting could not be timed; the others were
-With several jobs, times are means over the jobs, and memory is that of the largest.";
+                       multiply-add that `inspect` counts, without normalisation and optimiser
+  gflop_per_s          10^9 additions and multiplications per second of all jobs together
+  peak_gflop_per_s     speed of a matrix product of 2048 x 2048 (on a GPU 8192 x 8192) in this
+                       precision with the threads of all jobs; peak_f32_gflop_per_s the same in f32
+  share_of_peak_pct    gflop_per_s in per cent of peak_gflop_per_s
+  copy_gb_per_s        10^9 bytes per second read and written by a large copy
+  peak_memory_mb       peak memory of a process in 10^6 bytes: on the host, including libtorch
+                       itself; on a GPU, what libtorch reserved there
+  startup_s            time from the start of the process to the end of its first update
+  failure              why a setting could not be timed
+With several jobs, times are means over the jobs, and memory is that of the largest job.";
 
-/// A setting and what came of it.
+/// A setting and its measurements.
 pub struct Row {
+    /// The setting.
     pub setting: Setting,
-    /// Figures, or why there are none.
-    pub found: Result<Figures, String>,
+    /// Its measurements, or why there are none.
+    pub figures: Result<Figures, String>,
 }
 
-/// What was measured of a setting; times in seconds, means over the jobs.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    images_per_second: f64,
-    step: f64,
-    step_p10: f64,
-    step_p90: f64,
-    data: f64,
-    /// Additions and multiplications of one update.
-    operations: f64,
-    /// The same per second, of all jobs.
-    flops: f64,
-    peak_memory_bytes: u64,
-    startup: f64,
-    /// Updates that were timed in one job.
-    steps: u64,
-}
-
-/// Additions and multiplications of a multiply-add.
-const PER_MAC: f64 = 2.0;
-/// Forward passes that an update costs: the backward pass is two products of the forward's size for
-/// each layer, one for its weights' gradient and one for its input's.
-const PASSES: f64 = 3.0;
-
-/// Sums up the jobs that ran side by side.
-pub fn figures(job: &BenchJob, copies: &[Benched]) -> Figures {
-    let mean = |of: fn(&Benched) -> f64| copies.iter().map(of).sum::<f64>() / copies.len() as f64;
-    let batch = job.config["training.batch"].as_f64().unwrap_or_default();
-    let image = PASSES * PER_MAC * job.network.audit().macs as f64;
-    let images_per_second = copies.iter().map(|copy| batch / copy.step_seconds).sum();
-    Figures {
-        images_per_second,
-        step: mean(|copy| copy.step_seconds),
-        step_p10: mean(|copy| copy.step_p10_seconds),
-        step_p90: mean(|copy| copy.step_p90_seconds),
-        data: mean(|copy| copy.data_seconds),
-        operations: image * batch,
-        flops: image * images_per_second,
-        peak_memory_bytes: copies.iter().map(|copy| copy.peak_memory_bytes).max().unwrap_or(0),
-        startup: mean(|copy| copy.startup_seconds),
-        steps: copies.iter().map(|copy| copy.steps).min().unwrap_or(0),
-    }
-}
-
-/// Five digits: more would be of chance.
+/// Rounds to five digits: further ones are noise.
 fn digits(value: f64) -> Value {
     if value == 0.0 || !value.is_finite() {
         return value.into();
@@ -91,25 +49,25 @@ fn digits(value: f64) -> Value {
 }
 
 impl Row {
-    /// One line for whoever waits.
-    pub fn in_words(&self) -> String {
+    /// One line with the speed.
+    pub fn summary(&self) -> String {
         let Setting { name, point, batch, layout, .. } = &self.setting;
         let keys: String =
             point.of_network().map(|(key, value)| format!(" {key}={value}")).collect();
-        let found = match &self.found {
+        let found = match &self.figures {
             Ok(figures) => format!("{:.1} images/s", figures.images_per_second),
             Err(failure) => failure.clone(),
         };
         format!("{name}{keys}, batch {batch}, {}: {found}", layout.word())
     }
 
-    /// What was set, by column.
+    /// The conditions of the measurements, by column.
     fn conditions(&self, machine: &Machine) -> Vec<(String, Value)> {
         let Setting { name, point, batch, layout, .. } = &self.setting;
         let text = |name: &str, value: &str| (name.to_owned(), Value::from(value));
         let mut cells = vec![text("network", name)];
         cells.extend(point.of_network().map(|(key, value)| {
-            // A depth is a number, a kind of block is a word.
+            // A depth is a number, a kind of block is text.
             let number = serde_json::from_str(value).ok().filter(Value::is_number);
             (key.replace('-', "_"), number.unwrap_or_else(|| value.into()))
         }));
@@ -117,7 +75,7 @@ impl Row {
             ("batch".into(), (*batch).into()),
             text("layout", layout.word()),
             text("precision", machine.precision.word()),
-            text("augment", &machine.augment),
+            text("augment", machine.augment.word()),
             text("device", &machine.device),
             ("threads".into(), machine.threads.into()),
             ("jobs".into(), machine.jobs.into()),
@@ -125,15 +83,15 @@ impl Row {
         cells
     }
 
-    /// What was found, by column; null where there is nothing.
-    fn figures(&self, machine: &Machine) -> Vec<(&'static str, Value)> {
+    /// The measurements, by column; null if there are none.
+    fn measurements(&self, machine: &Machine) -> Vec<(&'static str, Value)> {
         let peaks = &machine.peaks;
         let of = |of: fn(&Figures) -> f64| {
-            self.found.as_ref().map_or(Value::Null, |figures| digits(of(figures)))
+            self.figures.as_ref().map_or(Value::Null, |figures| digits(of(figures)))
         };
-        let share = self.found.as_ref().ok().map(|f| digits(100.0 * f.flops / peaks.flops));
-        let steps = self.found.as_ref().map_or(Value::Null, |figures| figures.steps.into());
-        let failure = self.found.as_ref().err().map(|failure| failure.as_str().into());
+        let share = self.figures.as_ref().ok().map(|f| digits(100.0 * f.flops / peaks.flops));
+        let steps = self.figures.as_ref().map_or(Value::Null, |figures| figures.steps.into());
+        let failure = self.figures.as_ref().err().map(|failure| failure.as_str().into());
         vec![
             ("images_per_s", of(|f| f.images_per_second)),
             ("step_ms", of(|f| 1e3 * f.step)),
@@ -153,12 +111,12 @@ impl Row {
         ]
     }
 
-    /// What people look at of it, by column.
+    /// The measurements rounded for people, by column.
     fn brief(&self, machine: &Machine) -> Vec<(&'static str, Value)> {
         let of = |of: &dyn Fn(&Figures) -> String| {
-            self.found.as_ref().map_or(Value::Null, |figures| of(figures).into())
+            self.figures.as_ref().map_or(Value::Null, |figures| of(figures).into())
         };
-        let failure = self.found.as_ref().err().map(|failure| failure.as_str().into());
+        let failure = self.figures.as_ref().err().map(|failure| failure.as_str().into());
         let spread = |f: &Figures| {
             let [step, low, high] = [f.step, f.step_p10, f.step_p90].map(|time| short(1e3 * time));
             format!("{step} ({low} to {high})")
@@ -177,25 +135,26 @@ impl Row {
     }
 }
 
-/// A positive number with four digits at least.
+/// A positive number with at least four digits.
 fn short(value: f64) -> String {
     let above = value.log10().floor();
     let decimals = if above.is_finite() { (3.0 - above).clamp(0.0, 9.0) as usize } else { 0 };
     format!("{value:.decimals$}")
 }
 
-/// The rows as text: for programs every column, for people what differs, below what does not.
+/// The rows as text: every column for programs; for people the columns that differ, after a line with
+/// those that do not.
 ///
 /// # Errors
-/// When memory runs out.
+/// When the table cannot be rendered.
 pub fn print(rows: &[Row], machine: &Machine, format: Format) -> Result<String> {
     if format != Format::Table {
         let all = |row: &Row| -> Vec<(String, Value)> {
-            let figures = row.figures(machine).into_iter();
-            let named = figures.map(|(name, value)| (name.to_owned(), value));
+            let measured = row.measurements(machine).into_iter();
+            let named = measured.map(|(name, value)| (name.to_owned(), value));
             row.conditions(machine).into_iter().chain(named).collect()
         };
-        return table(rows.iter().map(all), |_| true).render(format);
+        return render(&table(rows.iter().map(all), |_| true), format);
     }
     let all: Vec<_> = rows.iter().map(|row| row.conditions(machine)).collect();
     let is_same = |name: &str| {
@@ -215,7 +174,7 @@ pub fn print(rows: &[Row], machine: &Machine, format: Format) -> Result<String> 
         let named = brief.map(|(name, value)| (name.to_owned(), value));
         conditions.iter().cloned().chain(named).collect()
     });
-    let has_failed = rows.iter().any(|row| row.found.is_err());
+    let has_failed = rows.iter().any(|row| row.figures.is_err());
     let is_shown = |name: &str| if name == "failure" { has_failed } else { !is_same(name) };
     let peaks = &machine.peaks;
     Ok(format!(
@@ -224,11 +183,11 @@ pub fn print(rows: &[Row], machine: &Machine, format: Format) -> Result<String> 
         short(1e-9 * peaks.flops),
         short(1e-9 * peaks.f32_flops),
         short(1e-9 * peaks.copy_bytes_per_second),
-        table(differing, is_shown).render(format)?,
+        render(&table(differing, is_shown), format)?,
     ))
 }
 
-/// Rows of equal columns, those of them that are shown.
+/// A table of rows that have the same columns, with the columns that are shown.
 fn table(
     rows: impl Iterator<Item = Vec<(String, Value)>>,
     is_shown: impl Fn(&str) -> bool,
@@ -248,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_the_digits_that_mean_something() {
+    fn numbers_are_rounded_to_their_significant_digits() {
         assert_eq!(digits(123_456.7), 123_460.0);
         assert_eq!(digits(0.001_234_567), 0.001_234_6);
         assert_eq!(digits(0.0), 0.0);

@@ -1,4 +1,4 @@
-//! `--over depth=8,20,44`: the settings that are compared.
+//! `--over depth=8,20,44`: values of keys that are compared.
 
 use crate::Usage;
 use crate::network::KeyFlags;
@@ -6,9 +6,9 @@ use fathom_base::key::Kind;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Images of one update.
+/// Valid numbers of images of one update.
 pub const BATCHES: RangeInclusive<u64> = 1..=1 << 20;
-/// When nobody says.
+/// Default number of images of one update.
 const BATCH: u64 = 128;
 
 /// A key and its values.
@@ -21,7 +21,7 @@ pub struct Over {
 impl FromStr for Over {
     type Err = String;
 
-    /// `KEY=V1,V2,…`; a value that is a list itself has brackets, `blocks=[2,2,2],[3,4,6]`.
+    /// Parses `KEY=V1,V2,…`. Values that are lists have brackets: `blocks=[2,2,2],[3,4,6]`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, list) = text.split_once('=').ok_or("expected KEY=V1,V2,...")?;
         let mut depth = 0_i32;
@@ -42,14 +42,15 @@ impl FromStr for Over {
     }
 }
 
-/// One value for each `--over`.
+/// One value for the key of each `--over`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point(Vec<(String, String)>);
 
-/// Every combination, the first `--over` varying slowest; one empty point where there is none.
+/// Every combination of values; the first `--over` varies slowest. Without any `--over` there is one
+/// empty point.
 ///
 /// # Errors
-/// When a key has two lists of values.
+/// When a key is given twice.
 pub fn combinations(over: &[Over]) -> Result<Vec<Point>, Usage> {
     let mut all = vec![Point::default()];
     for Over { key, values } in over {
@@ -66,10 +67,10 @@ pub fn combinations(over: &[Over]) -> Result<Vec<Point>, Usage> {
 }
 
 impl Point {
-    /// Batch and keys of the network with these values.
+    /// Adds these values to a batch size and to keys of the network.
     ///
     /// # Errors
-    /// When a key is unknown, or has a value already.
+    /// When a key is unknown or has a value already.
     pub fn apply(&self, batch: Option<u64>, keys: &KeyFlags) -> Result<(u64, KeyFlags), Usage> {
         let (mut batch_here, mut keys) = (batch.unwrap_or(BATCH), keys.clone());
         for (key, value) in &self.0 {
@@ -78,7 +79,7 @@ impl Point {
                 continue;
             }
             if let Some(batch) = batch {
-                return Err(Usage(format!("batch is given already: {batch}")));
+                return Err(Usage(format!("batch has a value already: {batch}")));
             }
             let kind = Kind::Count(*BATCHES.start(), *BATCHES.end());
             let number = kind.parse(value).and_then(|number| number.as_u64());
@@ -87,8 +88,8 @@ impl Point {
         Ok((batch_here, keys))
     }
 
-    /// A fault with what led to it.
-    pub fn blame(&self, Usage(message): Usage) -> Usage {
+    /// Adds the values of this point to an error message.
+    pub fn in_context(&self, Usage(message): Usage) -> Usage {
         if self.0.is_empty() { Usage(message) } else { Usage(format!("--over {self}: {message}")) }
     }
 
@@ -99,7 +100,7 @@ impl Point {
     }
 }
 
-/// `depth=8 batch=64`.
+/// Written as `depth=8 batch=64`.
 impl std::fmt::Display for Point {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let all: Vec<String> = self.0.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_of_values_are_split_at_commas_outside_of_brackets() {
+    fn values_are_split_at_commas_outside_of_brackets() {
         let over = |text: &str| text.parse::<Over>();
         let values = |text: &str| over(text).unwrap().values;
         assert_eq!(values("depth=8, 20,44"), ["8", "20", "44"]);
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_combination_comes_once_and_the_last_list_varies_fastest() {
+    fn every_combination_comes_once_and_the_last_key_varies_fastest() {
         let over = |text: &str| text.parse::<Over>().unwrap();
         let all = combinations(&[over("depth=8,20"), over("batch=1,2")]).unwrap();
         let all: Vec<String> = all.iter().map(Point::to_string).collect();

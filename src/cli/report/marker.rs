@@ -1,9 +1,11 @@
 //! The markers of [`splice`](fathom_report::splice): what each puts into a text file.
 
-use super::super::{Cli, Usage};
 use super::load;
+use crate::choice::choice;
+use crate::{Cli, Usage};
 use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
+use fathom_base::choice;
 use fathom_record::SweepDir;
 use fathom_report as report;
 use fathom_spec::{key_rows, key_sections};
@@ -22,8 +24,8 @@ enum Marker {
     /// Table of a results directory
     Report {
         dir: PathBuf,
-        #[arg(long, value_enum)]
-        table: Which,
+        #[arg(long, value_parser = choice::<ReportTable>())]
+        table: ReportTable,
         /// Metrics of the table `final` [default: all]
         #[arg(long, value_delimiter = ',')]
         metric: Vec<String>,
@@ -48,10 +50,14 @@ enum Marker {
     Commands,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Which {
-    Final,
-    Claims,
+choice! {
+    /// A table of one results directory.
+    enum ReportTable {
+        /// Final values over seeds
+        Final,
+        /// Verdicts on claims
+        Claims,
+    }
 }
 
 /// Renders the Markdown of a marker in a file of the folder `home`.
@@ -77,11 +83,11 @@ pub fn render(words: &[String], home: &Path) -> Result<String> {
     }
 }
 
-fn results(dir: &Path, table: Which, metrics: &[String]) -> Result<String> {
+fn results(dir: &Path, table: ReportTable, metrics: &[String]) -> Result<String> {
     let report = load(&SweepDir::new(dir))?;
     match table {
-        Which::Claims => Ok(report::claims(&report.verdicts)),
-        Which::Final => {
+        ReportTable::Claims => Ok(report::claims(&report.verdicts)),
+        ReportTable::Final => {
             let known: Vec<&str> = table_columns().collect();
             for name in metrics {
                 let is_known = known.contains(&name.as_str());

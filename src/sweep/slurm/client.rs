@@ -1,4 +1,4 @@
-//! Slurm's programs, and what they say.
+//! Slurm's command-line programs and their answers.
 
 use fathom_record::TaskId;
 use std::collections::BTreeMap;
@@ -6,46 +6,46 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Why Slurm does not do what it is asked.
+/// Why a request to Slurm failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Its programs are not here.
+pub enum SlurmError {
+    /// A program of Slurm is not installed.
     #[error(
         "{0} is not installed here: --on slurm is for a machine from which a Slurm cluster takes \
          jobs, such as its login node"
     )]
-    Missing(String),
-    /// Nobody answers.
+    NotInstalled(String),
+    /// The controller does not answer.
     #[error("Slurm's controller does not answer ({0})")]
-    Away(String),
-    /// As many jobs as it may hold are queued.
+    Unreachable(String),
+    /// The queue holds as many jobs as it may.
     #[error("Slurm's queue is full")]
-    Full,
-    /// In its words.
+    QueueFull,
+    /// Any other refusal, in Slurm's words.
     #[error("Slurm refuses: {0}")]
-    Other(String),
+    Refused(String),
 }
 
-/// What Slurm holds of a task.
+/// A task in Slurm's queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// `PENDING`, `RUNNING`, …
+pub struct QueuedTask {
+    /// State, such as `PENDING` or `RUNNING`.
     pub state: String,
-    /// Why it waits, as far as it does.
+    /// Reason why the task waits, if it does.
     pub reason: String,
-    /// Where it runs.
+    /// Node on which the task runs; empty while it waits.
     pub node: String,
 }
 
 /// Tasks that wait or run.
-pub type Queue = BTreeMap<TaskId, Place>;
+pub type Queue = BTreeMap<TaskId, QueuedTask>;
 
-/// How much Slurm takes.
+/// Limits of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Tasks of one array.
+    /// Most tasks of one array job.
     pub array: usize,
-    /// Jobs that it knows at a time, of everybody together; those that ended count for a while.
+    /// Most jobs of all users together; jobs that ended count for a while.
     pub jobs: Option<usize>,
 }
 
@@ -54,11 +54,11 @@ pub struct Limits {
 pub struct Slurm;
 
 impl Slurm {
-    /// How much it takes.
+    /// Reads the limits of the cluster.
     ///
     /// # Errors
-    /// When it is not here or does not answer.
-    pub fn limits(self) -> Result<Limits, Refusal> {
+    /// When Slurm is not installed or does not answer.
+    pub fn limits(self) -> Result<Limits, SlurmError> {
         Ok(limits(&call("scontrol", &["show", "config"])?))
     }
 
@@ -66,19 +66,19 @@ impl Slurm {
     ///
     /// # Errors
     /// As for [`Slurm::limits`].
-    pub fn partitions(self) -> Result<Vec<String>, Refusal> {
-        let told = call("sinfo", &["--noheader", "--format=%R"])?;
-        let mut names: Vec<String> = told.lines().map(str::to_owned).collect();
+    pub fn partitions(self) -> Result<Vec<String>, SlurmError> {
+        let output = call("sinfo", &["--noheader", "--format=%R"])?;
+        let mut names: Vec<String> = output.lines().map(str::to_owned).collect();
         names.sort();
         names.dedup();
         Ok(names)
     }
 
-    /// Hands over a script; the number of the job.
+    /// Submits a script and returns the number of the job.
     ///
     /// # Errors
-    /// [`Refusal::Full`] at once, where `sbatch` would try again for minutes; else in Slurm's words.
-    pub fn submit(self, script: &Path) -> Result<u64, Refusal> {
+    /// [`SlurmError::QueueFull`] at once, where `sbatch` would retry for minutes; else in Slurm's words.
+    pub fn submit(self, script: &Path) -> Result<u64, SlurmError> {
         let mut child = start("sbatch", &["--parsable".into(), script.display().to_string()])?;
         let mut errors = String::new();
         if let Some(stderr) = child.stderr.take() {
@@ -86,94 +86,97 @@ impl Slurm {
                 if line.contains("temporarily unable to accept job") {
                     let _ = child.kill();
                     let _ = child.wait();
-                    return Err(Refusal::Full);
+                    return Err(SlurmError::QueueFull);
                 }
                 errors += &line;
                 errors.push('\n');
             }
         }
-        let told = end("sbatch", child, errors)?;
+        let output = end("sbatch", child, errors)?;
         // With several clusters: number;cluster.
-        let number = told.trim().split(';').next().and_then(|number| number.parse().ok());
-        number.ok_or_else(|| Refusal::Other(format!("sbatch says {}", told.trim())))
+        let number = output.trim().split(';').next().and_then(|number| number.parse().ok());
+        number.ok_or_else(|| {
+            SlurmError::Refused(format!("unexpected answer of sbatch: {}", output.trim()))
+        })
     }
 
-    /// Tasks of these jobs that wait or run; those that it no longer knows are missing.
+    /// Tasks of these jobs that wait or run; jobs that Slurm no longer knows have none.
     ///
     /// # Errors
-    /// When it is not here or does not answer.
-    pub fn queue(self, jobs: &[u64]) -> Result<Queue, Refusal> {
+    /// When Slurm is not installed or does not answer.
+    pub fn queue(self, jobs: &[u64]) -> Result<Queue, SlurmError> {
         if jobs.is_empty() {
             return Ok(Queue::new());
         }
         let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
         let of = format!("--jobs={}", jobs.join(","));
-        let told = call("squeue", &["--noheader", "--array", &of, "--format=%F|%K|%T|%r|%N"]);
-        match told {
-            Err(Refusal::Other(words)) if words.contains("Invalid job id") => Ok(Queue::new()),
-            told => Ok(queue(&told?)),
+        let answer = call("squeue", &["--noheader", "--array", &of, "--format=%F|%K|%T|%r|%N"]);
+        match answer {
+            Err(SlurmError::Refused(words)) if words.contains("Invalid job id") => Ok(Queue::new()),
+            answer => Ok(queue(&answer?)),
         }
     }
 
     /// The state of one job, such as `RUNNING`.
     ///
     /// # Errors
-    /// When Slurm does not know it, is not here or does not answer.
-    pub fn state(self, job: u64) -> Result<String, Refusal> {
+    /// When Slurm does not know the job, is not installed or does not answer.
+    pub fn state(self, job: u64) -> Result<String, SlurmError> {
         let of = format!("--jobs={job}");
         Ok(call("squeue", &["--noheader", &of, "--format=%T"])?.trim().to_owned())
     }
 
-    /// Queues a task again that runs or has ended.
+    /// Returns a task that runs or has ended to the queue.
     ///
     /// # Errors
-    /// When Slurm does not.
-    pub fn requeue(self, task: &str) -> Result<(), Refusal> {
+    /// When Slurm refuses.
+    pub fn requeue(self, task: &str) -> Result<(), SlurmError> {
         call("scontrol", &["requeue", task]).map(drop)
     }
 
-    /// Ends jobs.
+    /// Cancels jobs.
     ///
     /// # Errors
-    /// When Slurm does not.
-    pub fn cancel(self, jobs: &[u64]) -> Result<(), Refusal> {
+    /// When Slurm refuses.
+    pub fn cancel(self, jobs: &[u64]) -> Result<(), SlurmError> {
         let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
         let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
         call("scancel", &jobs).map(drop)
     }
 }
 
-fn start(program: &str, arguments: &[String]) -> Result<Child, Refusal> {
+fn start(program: &str, arguments: &[String]) -> Result<Child, SlurmError> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Refusal::Missing(program.into()),
-        _ => Refusal::Other(format!("{program}: {error}")),
+        std::io::ErrorKind::NotFound => SlurmError::NotInstalled(program.into()),
+        _ => SlurmError::Refused(format!("{program}: {error}")),
     })
 }
 
-/// Waits for a program whose standard error was read.
-fn end(program: &str, mut child: Child, errors: String) -> Result<String, Refusal> {
-    let failed = |error: std::io::Error| Refusal::Other(format!("{program}: {error}"));
-    let mut told = String::new();
+/// Waits for a program whose standard error was read already, and returns its standard output.
+fn end(program: &str, mut child: Child, errors: String) -> Result<String, SlurmError> {
+    let failed = |error: std::io::Error| SlurmError::Refused(format!("{program}: {error}"));
+    let mut output = String::new();
     if let Some(mut stdout) = child.stdout.take() {
-        stdout.read_to_string(&mut told).map_err(failed)?;
+        stdout.read_to_string(&mut output).map_err(failed)?;
     }
-    if child.wait().map_err(failed)?.success() { Ok(told) } else { Err(refusal(&errors)) }
+    if child.wait().map_err(failed)?.success() { Ok(output) } else { Err(parse_error(&errors)) }
 }
 
-fn call(program: &str, arguments: &[&str]) -> Result<String, Refusal> {
+/// Runs a program and returns its standard output.
+fn call(program: &str, arguments: &[&str]) -> Result<String, SlurmError> {
     let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
     let output = start(program, &arguments)?.wait_with_output();
-    let output = output.map_err(|error| Refusal::Other(format!("{program}: {error}")))?;
+    let output = output.map_err(|error| SlurmError::Refused(format!("{program}: {error}")))?;
     if !output.status.success() {
-        return Err(refusal(&String::from_utf8_lossy(&output.stderr)));
+        return Err(parse_error(&String::from_utf8_lossy(&output.stderr)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What was said on standard error, without the names of who said it.
-fn refusal(errors: &str) -> Refusal {
+/// The error in a program's standard error, without the names of the programs.
+fn parse_error(errors: &str) -> SlurmError {
     let bare = |line: &str| {
         let line = line.rsplit_once("error: ").map_or(line, |(_, words)| words);
         let line = line.rsplit_once(" failed: ").map_or(line, |(_, words)| words);
@@ -184,30 +187,32 @@ fn refusal(errors: &str) -> Refusal {
     let words = lines.join("; ");
     let away = ["Unable to contact", "timed out", "authentication", "Connection refused", "munge"];
     if away.iter().any(|sign| words.contains(sign)) {
-        Refusal::Away(lines.pop().unwrap_or_default())
+        SlurmError::Unreachable(lines.pop().unwrap_or_default())
     } else {
-        Refusal::Other(words)
+        SlurmError::Refused(words)
     }
 }
 
+/// Reads the output of `scontrol show config`.
 fn limits(config: &str) -> Limits {
     let value = |name: &str| {
         let line = config.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|rest| rest.trim_start().strip_prefix('=')?.trim().parse().ok())
     };
-    // Indices stay below this number.
+    // The indices of tasks stay below MaxArraySize.
     Limits { array: value("MaxArraySize").unwrap_or(1001usize).max(1), jobs: value("MaxJobCount") }
 }
 
-fn queue(told: &str) -> Queue {
-    let place = |line: &str| {
+/// Reads the output of `squeue`.
+fn queue(output: &str) -> Queue {
+    let task = |line: &str| {
         let [job, index, state, reason, node] = line.split('|').collect::<Vec<_>>()[..] else {
             return None;
         };
         let task = (job.parse().ok()?, index.parse().ok()?);
-        Some((task, Place { state: state.into(), reason: reason.into(), node: node.into() }))
+        Some((task, QueuedTask { state: state.into(), reason: reason.into(), node: node.into() }))
     };
-    told.lines().filter_map(place).collect()
+    output.lines().filter_map(task).collect()
 }
 
 #[cfg(test)]
@@ -215,24 +220,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_slurm_says_is_told_without_its_programs_names() {
+    fn errors_are_given_without_the_names_of_programs() {
         let words = "sbatch: error: invalid partition specified: nope\n\
                      sbatch: error: Batch job submission failed: Invalid partition name specified\n";
         let expected = "invalid partition specified: nope; Invalid partition name specified";
-        assert_eq!(refusal(words), Refusal::Other(expected.into()));
+        assert_eq!(parse_error(words), SlurmError::Refused(expected.into()));
         let gone = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n";
         let expected = "Unable to contact slurm controller (connect failure)";
-        assert_eq!(refusal(gone), Refusal::Away(expected.into()));
+        assert_eq!(parse_error(gone), SlurmError::Unreachable(expected.into()));
     }
 
     #[test]
-    fn tables_of_slurm_are_read() {
+    fn answers_of_slurm_are_parsed() {
         let config = "MaxArraySize            = 101\nMaxJobCount             = 40\n";
         assert_eq!(limits(config), Limits { array: 101, jobs: Some(40) });
         assert_eq!(limits("").array, 1001);
-        let told = "7|0|RUNNING|None|node[1-2]\n7|1|PENDING|Resources|\n9|N/A|RUNNING|None|a\n";
-        let queue = queue(told);
-        assert_eq!(queue.len(), 2, "what is no task of an array is none of ours");
+        let output = "7|0|RUNNING|None|node[1-2]\n7|1|PENDING|Resources|\n9|N/A|RUNNING|None|a\n";
+        let queue = queue(output);
+        assert_eq!(queue.len(), 2, "jobs that are no array tasks are skipped");
         assert_eq!(queue[&(7, 0)].node, "node[1-2]");
         assert_eq!(queue[&(7, 1)].reason, "Resources");
     }

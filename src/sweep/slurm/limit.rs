@@ -1,7 +1,7 @@
-//! Slurm's way of writing times.
+//! Time limits as Slurm writes them.
 
-/// Seconds of a time limit: `90` (minutes), `1:30`, `12:00:00`, `2-12`, `2-12:30`, `2-12:30:00`; none
-/// where it is written otherwise.
+/// Seconds of a time limit such as `90` (minutes), `1:30`, `12:00:00`, `2-12`, `2-12:30` or
+/// `2-12:30:00`; `None` for any other text.
 pub(super) fn seconds(text: &str) -> Option<u64> {
     let numbers = |text: &str| -> Option<Vec<u64>> {
         text.split(':').map(|part| part.parse().ok()).collect()

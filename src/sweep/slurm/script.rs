@@ -1,41 +1,44 @@
-//! The script of an array job.
+//! The batch script of an array job.
 
-use super::{AHEAD, limit};
+use super::limit;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What an array job is to be, and what its tasks do.
+/// Seconds before its end at which a task is signalled, if its time limit is long enough.
+const SIGNAL_LEAD: u64 = 120;
+
+/// An array job and the command of its tasks.
 #[derive(Clone, Debug)]
 pub struct Script<'a> {
-    /// Of the experiment.
+    /// Name of the experiment.
     pub name: &'a str,
-    /// Where the job starts: paths that are not absolute count from here.
+    /// Working directory of the job; relative paths start here.
     pub folder: &'a Path,
-    /// What the script is called, without its ending: logs lie beside it.
+    /// Path of the script without its ending; the logs are written beside it.
     pub stem: &'a Path,
-    /// How many tasks there are.
+    /// Number of tasks.
     pub tasks: usize,
-    /// How many may run at once.
+    /// Most tasks that run at the same time.
     pub at_once: Option<u16>,
-    /// Cores of a task.
+    /// Cores of one task.
     pub cpus: usize,
-    /// Memory of a task, as `sbatch` takes it.
+    /// Memory of one task, as `sbatch` takes it.
     pub memory: &'a str,
-    /// Partition.
+    /// Partition of the cluster.
     pub partition: Option<&'a str>,
-    /// Time limit of a task.
+    /// Time limit of one task.
     pub time: Option<&'a str>,
     /// Generic resources, such as `gpu:1`.
     pub gres: Option<&'a str>,
-    /// Further options of `sbatch`.
+    /// Additional options of `sbatch`.
     pub more: &'a [String],
-    /// What a task runs.
+    /// Command of a task.
     pub command: &'a [String],
 }
 
 impl Script<'_> {
-    /// The script. The shell becomes fathom, which so hears of signals, and which asks for the task
-    /// to be queued again where a time limit or a preemption ends it.
+    /// The text of the script. Its shell is replaced by fathom (`exec`), so that fathom receives the
+    /// signals; it returns the task to the queue when a time limit or a preemption ends it.
     pub fn text(&self) -> String {
         let mut text = "#!/bin/bash\n".to_owned();
         let mut option = |name: &str, value: &str| {
@@ -51,7 +54,7 @@ impl Script<'_> {
         option("ntasks", "1");
         option("cpus-per-task", &self.cpus.to_string());
         option("mem", self.memory);
-        option("signal", &format!("B:USR1@{}", self.ahead()));
+        option("signal", &format!("B:USR1@{}", self.signal_lead()));
         for (name, value) in
             [("partition", self.partition), ("time", self.time), ("gres", self.gres)]
         {
@@ -68,14 +71,14 @@ impl Script<'_> {
         text
     }
 
-    /// Seconds before the time limit at which the task is told: time for a step and a checkpoint.
-    fn ahead(&self) -> u64 {
+    /// Seconds before the time limit at which the task is signalled: time for a step and a checkpoint.
+    fn signal_lead(&self) -> u64 {
         let limit = self.time.and_then(limit::seconds);
-        limit.map_or(AHEAD, |limit| AHEAD.min(limit / 4))
+        limit.map_or(SIGNAL_LEAD, |limit| SIGNAL_LEAD.min(limit / 4))
     }
 }
 
-/// A word for the shell, and for a line of `#SBATCH`.
+/// A word quoted for the shell and for a line of `#SBATCH`.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -125,11 +128,11 @@ mod tests {
             exec /opt/fathom task 'my results' --array 1\n";
         assert_eq!(script.text(), expected);
         let short = Script { time: Some("2"), ..script };
-        assert!(short.text().contains("--signal=B:USR1@30\n"), "of two minutes a quarter");
+        assert!(short.text().contains("--signal=B:USR1@30\n"), "a quarter of two minutes");
     }
 
     #[test]
-    fn words_reach_the_shell_as_they_are() {
+    fn words_are_quoted_for_the_shell() {
         assert_eq!(quoted("a'b"), r"'a'\''b'");
         assert_eq!(quoted(""), "''");
         assert_eq!(quoted("$HOME"), "'$HOME'");

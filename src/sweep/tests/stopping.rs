@@ -1,42 +1,42 @@
-//! Stopping, memory, and what others hold.
+//! Stopping, limits of memory, and runs that other processes hold.
 
 use super::*;
 
 #[test]
 fn the_first_signal_lets_runs_stop_and_begins_none() {
     let trial = Trial::new();
-    let fake = |_: &Job, control: &Shutdown| {
-        control.signal(libc::SIGTERM);
-        Err(Ended::Stopped)
+    let fake = |_: &Job, shutdown: &Shutdown| {
+        shutdown.signal(libc::SIGTERM);
+        Err(WorkerExit::Stopped)
     };
     trial.run(&runs(), &options(1), fake).unwrap();
-    assert_eq!(trial.tally(&runs()), [(State::Pending, 3), (State::Interrupted, 1)].into());
+    assert_eq!(trial.count_states(&runs()), [(State::Pending, 3), (State::Interrupted, 1)].into());
     assert!(trial.directory.curves().exists());
-    // The same command goes on.
-    let trial = Trial { control: Shutdown::new(), ..trial };
+    // The same command resumes.
+    let trial = Trial { shutdown: Shutdown::new(), ..trial };
     trial.run(&runs(), &options(1), |_, _| Ok(State::Done)).unwrap();
-    assert_eq!(trial.tally(&runs()), [(State::Done, 4)].into());
+    assert_eq!(trial.count_states(&runs()), [(State::Done, 4)].into());
 }
 
 #[test]
 fn a_run_that_is_killed_while_stopping_is_not_tried_again() {
     let trial = Trial::new();
     let run = &with_seeds(1);
-    let fake = |_: &Job, control: &Shutdown| {
+    let fake = |_: &Job, shutdown: &Shutdown| {
         let now = std::time::Instant::now();
-        control.signal_at(libc::SIGINT, now);
-        control.signal_at(libc::SIGINT, now + Duration::from_secs(1));
+        shutdown.signal_at(libc::SIGINT, now);
+        shutdown.signal_at(libc::SIGINT, now + Duration::from_secs(1));
         Err(KILLED)
     };
     trial.run(run, &options(1), fake).unwrap();
-    assert_eq!(trial.order.told(), ["start 8-s0", "end 8-s0 killed"]);
+    assert_eq!(trial.recorder.lines(), ["start 8-s0", "end 8-s0 killed"]);
     assert_eq!(trial.status(&run[0]).message, "killed at the second signal to fathom run");
 }
 
 #[test]
 fn no_more_runs_begin_than_fit_into_memory() {
     let runs = with_seeds(6);
-    let each = reserved(&runs[0]);
+    let each = reserved_memory(&runs[0]);
     for (room, most) in [(each * 2 + 1, 2), (each / 2, 1), (each * 4, 4)] {
         let (now, peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let fake = |_: &Job, _: &Shutdown| {
@@ -56,14 +56,17 @@ fn a_run_that_another_process_trains_is_asked_for_again_and_left_alone() {
     let trial = Trial::new();
     let runs = with_seeds(2);
     let fake = |job: &Job, _: &Shutdown| match job.id.contains("-s0-") {
-        true => Err(Ended::Held("held by somebody".into())),
+        true => Err(WorkerExit::Held("held by somebody".into())),
         false => Ok(State::Done),
     };
-    let outcome = trial.run(&runs, &options(1), fake).unwrap();
-    assert_eq!(outcome.held, [(runs[0].id.clone(), "held by somebody".to_owned())]);
-    assert_eq!(trial.tally(&runs), [(State::Pending, 1), (State::Done, 1)].into());
-    assert_eq!(trial.order.count("held 8-s0 true"), 9);
-    assert_eq!(trial.order.count("held 8-s0 false"), 1);
+    let report = trial.run(&runs, &options(1), fake).unwrap();
+    assert_eq!(
+        report.held,
+        [HeldRun { id: runs[0].id.clone(), holder: "held by somebody".into() }]
+    );
+    assert_eq!(trial.count_states(&runs), [(State::Pending, 1), (State::Done, 1)].into());
+    assert_eq!(trial.recorder.count("held 8-s0 true"), 9);
+    assert_eq!(trial.recorder.count("held 8-s0 false"), 1);
 }
 
 #[test]
@@ -76,11 +79,11 @@ fn a_sweep_whose_lock_is_lost_begins_nothing_more() {
         std::fs::remove_file(&lock.path).unwrap();
         Ok(State::Done)
     });
-    let (directory, control, observer) = (&trial.directory, &trial.control, &trial.order);
+    let (directory, shutdown, observer) = (&trial.directory, &trial.shutdown, &trial.recorder);
     let (runs, options) = (&runs(), &options(1));
-    let sweep = Sweep { runs, directory, options, executor, observer, control, lock: Some(lock) };
+    let sweep = Sweep { runs, directory, options, executor, observer, shutdown, lock: Some(lock) };
     let error = sweep.run().unwrap_err().to_string();
     assert!(error.contains("sweep.lock is lost"), "{error}");
-    assert_eq!(trial.order.count("start"), 1);
-    assert!(control.is_stopping() && !directory.curves().exists());
+    assert_eq!(trial.recorder.count("start"), 1);
+    assert!(shutdown.is_stopping() && !directory.curves().exists());
 }

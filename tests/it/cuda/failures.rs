@@ -36,7 +36,7 @@ fn two_runs_on_each_of_two_devices_side_by_side() {
     let machine = machine.with("DEVICES", 2);
     let ended = machine.fathom(&format!("{RUN} --device cuda:0,1 --jobs 2"));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("6 runs, 4 side by side"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("6 runs, 4 at the same time"), "{}", ended.stderr);
     all_done(&machine, "results/tiny", 6);
     assert_eq!(devices(&machine, "results/tiny"), ["cuda:0", "cuda:1"]);
     let manifest = machine.runs("results/tiny").into_values().next().expect("a run").manifest();

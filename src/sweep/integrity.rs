@@ -1,17 +1,17 @@
-//! Results whose manifests were edited are not those of the runs that they name.
+//! Detection of results whose manifests were edited.
 
 use anyhow::{Result, ensure};
 use fathom_arch::family;
 use fathom_record::SweepDir;
 use fathom_spec::fingerprint;
 
-/// Refuses a directory with a `run.json` whose configuration is not the one that its id was made of.
-/// Other programs name their runs as they like: only ids of fathom's own are held to it, and only
-/// of families whose keys this program knows.
+/// Refuses a directory with a `run.json` whose configuration does not have the hash in its run id.
+/// Only runs of fathom itself, and only of families that this program knows, are checked: other
+/// programs may name their runs as they like.
 ///
 /// # Errors
-/// Naming the file.
-pub fn check(directory: &SweepDir) -> Result<()> {
+/// When such a file exists, with its path.
+pub fn check_integrity(directory: &SweepDir) -> Result<()> {
     for (id, facts) in directory.facts()? {
         let family_name = facts.config.get("network.family").and_then(|name| name.as_str());
         let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())

@@ -1,0 +1,71 @@
+//! `fathom data show`.
+
+use crate::choice::choice;
+use anyhow::{Context, Result};
+use fathom_data::content_hash::HashedImages;
+use fathom_data::{self as data, Request, Source, contact, subset};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Data set to show
+    #[arg(value_parser = choice::<Source>())]
+    set: Source,
+    /// PNG file to write [default: SET.png]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Folder of the images, for the data set `images`
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// Number of images of each class
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    per_class: usize,
+    /// Show test images instead of training images
+    #[arg(long)]
+    test: bool,
+    /// Resize to N rows and columns, as an experiment would
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    size: Option<u16>,
+    /// Draw `shapes` in colour
+    #[arg(long)]
+    colour: bool,
+}
+
+/// Writes the contact sheet and prints its path.
+///
+/// # Errors
+/// When the data set is missing or damaged, or the file cannot be written.
+pub fn write_sheet(args: &Args, data_dir: Option<&Path>) -> Result<()> {
+    let size = args.size.map(usize::from);
+    // Shapes are drawn on demand; of all other data sets, everything is read.
+    let count = (args.set == Source::Shapes).then(|| (args.per_class * 10).max(1));
+    let request = Request {
+        short_side: None,
+        source: args.set,
+        train: count,
+        test: count,
+        validation: 0,
+        size,
+        colour: args.colour,
+        path: args.path.clone(),
+    };
+    let (classes, images) = if args.set == Source::Shapes {
+        let set = data::load(&request, data_dir)?;
+        let part = if args.test { &set.test } else { &set.train };
+        let images = part.in_memory().context("shapes are drawn in memory")?;
+        (set.classes, HashedImages::new(images.clone()))
+    } else {
+        let set = data::read_full(&request, data_dir)?;
+        (set.classes, if args.test { set.test } else { set.train })
+    };
+    let mut rows = subset::some_of_each(&images, classes.len(), args.per_class);
+    if let Some(size) = size {
+        rows = rows.into_iter().map(|row| data::resize(row, size)).collect();
+    }
+    let mut png = std::io::Cursor::new(Vec::new());
+    contact::sheet(&classes, &rows).write_to(&mut png, image::ImageFormat::Png)?;
+    let out = args.out.clone().unwrap_or_else(|| format!("{}.png", args.set).into());
+    fathom_base::write_atomically(&out, &png.into_inner())?;
+    println!("{}", out.display());
+    Ok(())
+}

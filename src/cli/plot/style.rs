@@ -1,0 +1,62 @@
+//! Scales, file formats and options of figures.
+
+use super::Args;
+use crate::experiment::text_of_key;
+use crate::stderr::log;
+use anyhow::{Context, Result};
+use fathom_base::choice;
+use fathom_plot::Options;
+use fathom_record::SweepDir;
+use std::path::Path;
+
+choice! {
+    /// Scale of an axis.
+    #[derive(Default)]
+    pub enum Scale {
+        /// Equal differences
+        #[default]
+        Linear,
+        /// Equal ratios
+        Log,
+    }
+}
+
+choice! {
+    /// File format of a figure; the word is the ending of the file.
+    pub enum Format {
+        /// Vector graphics
+        Svg,
+        /// Pixels
+        Png,
+    }
+}
+
+/// Options of the figures of a results directory. If the experiment file cannot be read, the figures
+/// have no note.
+pub fn figure_options(args: &Args, dir: &SweepDir) -> Options {
+    let runs = dir.root().join("runs");
+    let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
+    Options {
+        metric: args.metric,
+        log_x: args.x == Scale::Log,
+        log_y: args.y == Scale::Log,
+        group_by: args.group_by.clone(),
+        smooth: args.smooth,
+        y_max: args.y_max,
+        note: note(&dir.experiment()).unwrap_or_else(|error| {
+            log(format!("note: the figures are drawn without the experiment's note: {error:#}"));
+            None
+        }),
+        source: source.display().to_string(),
+    }
+}
+
+/// The `note` of the experiment file, if there is one.
+fn note(experiment: &Path) -> Result<Option<String>> {
+    if !experiment.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(experiment)
+        .with_context(|| format!("in {}", experiment.display()))?;
+    text_of_key(experiment, &text, "note")
+}

@@ -1,0 +1,32 @@
+//! `fathom report --splice`: tables in Markdown files, each after a marker that says what it shows.
+
+use super::marker;
+use anyhow::{Context, Result, bail};
+use fathom_base::write_atomically;
+use fathom_report as report;
+use std::path::Path;
+
+/// Updates the tables of a Markdown file. With `only_check` the file is left alone.
+///
+/// # Errors
+/// When a marker is invalid, results are damaged, or a table is out of date and must not be changed.
+pub fn splice(file: &Path, only_check: bool) -> Result<()> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let updated = report::splice::splice(&text, |words| marker::render(words, folder))
+        .with_context(|| format!("in {}", file.display()))?;
+    if updated == text {
+        return Ok(());
+    }
+    if only_check {
+        let line = report::splice::first_difference(&text, &updated);
+        bail!(
+            "{0}:{line}: is out of date; update it with: fathom report --splice {0}",
+            file.display()
+        );
+    }
+    write_atomically(file, updated.as_bytes())?;
+    println!("{}", file.display());
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Counts, durations and sizes as text.
+
+/// A count with its noun: `1 run`, `2 runs`.
+pub fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A duration with a unit that fits: `75 s`, `10.0 min`, `3.0 h`.
+pub fn duration(seconds: f64) -> String {
+    if seconds < 90.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 5400.0 {
+        format!("{:.1} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+/// A number with a unit prefix: `1234567` as `1.235 M`.
+pub fn si(value: u64) -> String {
+    let mut scaled = value as f64;
+    for prefix in ["", " k", " M", " G", " T", " P"] {
+        if scaled < 1000.0 {
+            return if prefix.is_empty() {
+                value.to_string()
+            } else {
+                format!("{scaled:.3}{prefix}")
+            };
+        }
+        scaled /= 1000.0;
+    }
+    format!("{scaled:.3} E")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_durations_have_fitting_units() {
+        assert_eq!(
+            [duration(75.4), duration(600.0), duration(10_800.0)],
+            ["75 s", "10.0 min", "3.0 h"]
+        );
+        assert_eq!([si(999), si(1_234_567)], ["999", "1.235 M"]);
+    }
+}
