@@ -4,7 +4,7 @@ use super::device_dataset::Source;
 use super::evaluate::{Errors, Evaluator};
 use super::fault::Fault;
 use super::interrupt::Interrupt;
-use super::net::{Averages, Mode, Net, observe};
+use super::net::{Mode, Net, TappedNorm};
 use super::objective::Objective;
 use super::parameters::Parameters;
 use super::placement::Placement;
@@ -49,12 +49,12 @@ pub fn look(job: &LandscapeJob) -> Result<Landscape, Fault> {
         looked.slices = look.slices(&trained, slices)?;
     }
     if let Some(correlation) = job.correlation {
-        let (net, parameters) = weights::load(&trained, &job.network, place);
+        let (net, _) = weights::load(&trained, &job.network, place);
         let fresh =
             Parameters::new(&job.network.initial(settings.seed), settings.training.decay, place);
         let untrained = Net::new(&job.network, &fresh);
-        for (name, net, parameters) in [("initial", untrained, fresh), ("final", net, parameters)] {
-            let figures = look.correlations(&net, &parameters, correlation)?;
+        for (name, net) in [("initial", untrained), ("final", net)] {
+            let figures = look.correlations(&net, correlation)?;
             let rows = figures.into_iter().map(|(distance, correlation)| CorrelationRow {
                 schema: SCHEMA,
                 weights: name.into(),
@@ -133,7 +133,6 @@ impl Look<'_> {
     fn correlations(
         &self,
         net: &Net,
-        parameters: &Parameters,
         Correlation { pairs, points }: Correlation,
     ) -> Result<Vec<(f64, f64)>> {
         {
@@ -143,7 +142,6 @@ impl Look<'_> {
                     net.forward(&self.source.plain(part, self.place).0, Mode::Refresh { batches });
             }
         }
-        let averages: Averages = net.named_statistics().into_iter().collect();
         ensure!(self.images.len() >= 2 * pairs, "there are too few images for {pairs} pairs");
         let mut sums = vec![0.0; points];
         for pair in self.images.chunks_exact(2).take(pairs) {
@@ -152,8 +150,8 @@ impl Look<'_> {
             let share = share.view([-1, 1, 1, 1]);
             let line: Tensor = ends.get(0) * (1.0 - &share) + ends.get(1) * share;
             let line = line.detach().set_requires_grad(true);
-            let pass = observe(self.network, parameters, Some(&averages), &line);
-            let logit = pass.logits.select(1, labels.int64_value(&[0])).sum(Kind::Float);
+            let logits = net.tapped(&line, TappedNorm::Running).logits;
+            let logit = logits.select(1, labels.int64_value(&[0])).sum(Kind::Float);
             let gradients = Tensor::run_backward(&[logit], &[&line], false, false);
             let flat = gradients[0].flatten(1, -1).to_kind(Kind::Double);
             let lengths = flat.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-30);

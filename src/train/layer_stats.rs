@@ -1,22 +1,21 @@
-//! What happens in each layer, at a few steps of a run: the rows of `layers.csv`.
+//! Statistics of each layer with weights at a few steps of a run: the rows of `layers.csv`.
 
 use super::device_dataset::Source;
 use super::learner::Learner;
-use super::net::{Pass, Seen, observe};
+use super::net::{BatchTap, LayerTap, Moments, NormTap, Tapped, TappedNorm};
 use super::placement::Placement;
 use anyhow::Result;
-use fathom_arch::Network;
 use fathom_data as data;
 use fathom_record::{LayerRow, LayerWriter, SCHEMA};
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
-/// Training images that are looked at: enough for the statistics of a batch, few enough to cost
-/// little.
+/// Number of training images of the measurement: enough for the statistics of a batch, few enough
+/// to cost little.
 const PROBE: usize = 64;
 
-/// Whether layers are looked at after so many updates: after 0, 1, 2, 5, 10, 20, 50, … and the
-/// last.
+/// Whether layers are measured after `step` updates: after 0, 1, 2, 5, 10, 20, 50, … and after the
+/// `last` one.
 pub fn is_due(step: u64, last: u64) -> bool {
     let mut leading = step;
     while leading >= 10 && leading.is_multiple_of(10) {
@@ -25,114 +24,108 @@ pub fn is_due(step: u64, last: u64) -> bool {
     step == last || matches!(leading, 0 | 1 | 2 | 5)
 }
 
-/// Looks into the layers of a net, on images that are always the same.
+/// Measures the layers of a net, always on the same images.
 pub struct Diagnosis {
     images: Tensor,
     labels: Tensor,
     writer: LayerWriter,
 }
 
-/// What was seen before an update.
+/// Measurements before an update.
 pub struct Before {
     rows: Vec<LayerRow>,
     responses: Vec<Tensor>,
 }
 
 impl Diagnosis {
-    /// On some of these training images, with equally many of each class, as they are.
+    /// Takes the images from the training set without augmentation, equally many of each class.
     pub fn new(labels: &[u16], source: &Source, place: Placement, writer: LayerWriter) -> Self {
         let (images, labels) = source.plain(&data::balanced(labels, PROBE), place);
         Self { images: images.copy(), labels: labels.copy(), writer }
     }
 
-    /// The rows' file.
+    /// Writer of `layers.csv`.
     pub fn writer(&mut self) -> &mut LayerWriter {
         &mut self.writer
     }
 
-    /// Looks at the layers after so many updates.
-    pub fn look(&self, network: &Network, trainer: &Learner, step: u64) -> Before {
+    /// Measures the layers after `step` updates.
+    pub fn look(&self, trainer: &Learner, step: u64) -> Before {
         let parameters = trainer.parameters();
-        let Pass { logits, layers } = observe(network, parameters, None, &self.images);
+        let Tapped { logits, layers } = trainer.net.tapped(&self.images, TappedNorm::Batch);
         let outputs = logits.to_kind(Kind::Float);
         let loss = trainer.task.loss(&outputs, &self.images, &self.labels);
         let gradients = parameters.gradients(&loss);
         let _guard = tch::no_grad_guard();
         let values: HashMap<&str, Tensor> = parameters.named().collect();
         let gradients: HashMap<&str, Tensor> = parameters.named_in(&gradients).collect();
-        let averages: HashMap<String, Tensor> =
-            trainer.net.named_statistics().into_iter().collect();
-        let rows = (1..).zip(&layers).map(|(layer, seen)| {
-            let mut row = LayerRow { schema: SCHEMA, step, layer, ..row(seen) };
-            let weight = format!("{}.weight", seen.name);
+        let rows = (1..).zip(&layers).map(|(layer, tap)| {
+            let mut row = LayerRow { schema: SCHEMA, step, layer, ..row(tap) };
+            let weight = format!("{}.weight", tap.name);
             row.gradient_norm = Some(norm(&gradients[weight.as_str()]));
             row.weight_norm = Some(norm(&values[weight.as_str()]));
-            if let Some(normalisation) = &seen.norm {
-                let part = |part: &str| &values[format!("{}.{part}", normalisation.name).as_str()];
-                [row.gamma_min, row.gamma_max] = ends(part("weight"));
-                [row.beta_min, row.beta_max] = ends(part("bias"));
-                if let Some(batch) = &normalisation.batch {
-                    let part = |part: &str| &averages[&format!("{}.{part}", normalisation.name)];
-                    let moving = [part("running_mean"), part("running_var")];
-                    [row.mean_gap, row.variance_gap] = gaps(moving, batch);
-                }
-            }
             row
         });
         let rows = rows.collect();
-        Before { rows, responses: layers.into_iter().map(|seen| seen.response.detach()).collect() }
+        Before { rows, responses: layers.into_iter().map(|tap| tap.response.detach()).collect() }
     }
 
-    /// Writes what was seen, and by how much the update since then changed the responses.
+    /// Writes the rows with the changes of the responses by the update that was made since
+    /// `before`.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn compare(
-        &mut self,
-        network: &Network,
-        trainer: &Learner,
-        mut before: Before,
-    ) -> Result<()> {
+    /// If the file cannot be written.
+    pub fn compare(&mut self, trainer: &Learner, mut before: Before) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let after = observe(network, trainer.parameters(), None, &self.images);
+        let after = trainer.net.tapped(&self.images, TappedNorm::Batch);
         for ((row, old), new) in before.rows.iter_mut().zip(&before.responses).zip(&after.layers) {
             row.response_change = Some(norm(&(&new.response - old)) / norm(old));
         }
         self.write(&before)
     }
 
-    /// Writes what was seen where no update follows.
+    /// Writes rows without changes of the responses, when no update follows.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn write(&mut self, seen: &Before) -> Result<()> {
-        let rows: Vec<LayerRow> = seen.rows.iter().map(LayerRow::rounded).collect();
+    /// If the file cannot be written.
+    pub fn write(&mut self, measured: &Before) -> Result<()> {
+        let rows: Vec<LayerRow> = measured.rows.iter().map(LayerRow::rounded).collect();
         self.writer.append(&rows)
     }
 }
 
-/// What a layer's values alone say.
-fn row(seen: &Seen) -> LayerRow {
-    let response = seen.response.detach().to_kind(Kind::Float);
-    let behind = seen.behind.detach().to_kind(Kind::Float);
-    LayerRow {
-        name: seen.name.clone(),
+/// The columns that follow from a layer's tap.
+fn row(tap: &LayerTap) -> LayerRow {
+    let response = tap.response.detach().to_kind(Kind::Float);
+    let output = tap.output.detach().to_kind(Kind::Float);
+    let mut row = LayerRow {
+        name: tap.name.clone(),
         response_mean: Some(response.mean(Kind::Float).double_value(&[])),
         response_sd: Some(response.std(false).double_value(&[])),
-        cosine: Some(cosine(&behind)),
-        dead_pct: seen.is_rectified.then(|| dead(&behind)),
+        cosine: Some(cosine(&output)),
+        dead_pct: tap.is_rectified.then(|| dead(&output)),
         ..LayerRow::default()
+    };
+    if let Some(NormTap { gamma, beta, batch }) = &tap.norm {
+        [row.gamma_min, row.gamma_max] = range(gamma);
+        [row.beta_min, row.beta_max] = range(beta);
+        if let Some(BatchTap { batch, running }) = batch {
+            row.mean_gap = Some(mean_gap(running, batch));
+            row.variance_gap = Some(variance_gap(running, batch));
+        }
     }
+    row
 }
 
-/// Mean cosine between two different images' values.
+/// Mean cosine between the values of two different images.
 fn cosine(values: &Tensor) -> f64 {
     let values = values.flatten(1, -1).to_kind(Kind::Double);
     // An image whose values are all zero has no direction.
     let lengths = values.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-30);
     let directions = values / lengths;
     let n = directions.size()[0] as f64;
-    // Of all pairs, an image with itself among them: the length of the mean direction, squared.
+    // Sum over all pairs, including each image with itself: the squared length of the sum of the
+    // directions.
     let selves = directions.square().sum(Kind::Double).double_value(&[]);
     let pairs = directions
         .sum_dim_intlist([0i64].as_slice(), false, Kind::Double)
@@ -141,7 +134,7 @@ fn cosine(values: &Tensor) -> f64 {
     (pairs.double_value(&[]) - selves) / (n * (n - 1.0))
 }
 
-/// Channels that are zero on all images and everywhere, in per cent.
+/// Channels that are zero for all images and at every position, in per cent.
 fn dead(values: &Tensor) -> f64 {
     let over: Vec<i64> = (0..values.dim() as i64).filter(|axis| *axis != 1).collect();
     let is_dead = values.amax(over.as_slice(), false).eq(0.0);
@@ -152,18 +145,24 @@ fn norm(values: &Tensor) -> f64 {
     values.to_kind(Kind::Double).norm().double_value(&[])
 }
 
-fn ends(values: &Tensor) -> [Option<f64>; 2] {
+fn range(values: &Tensor) -> [Option<f64>; 2] {
     [values.min(), values.max()].map(|end| Some(end.double_value(&[])))
 }
 
-/// How far moving averages are from a batch's mean and variance: of the means in deviations of the
-/// batch, the root mean square over channels; of the variances the mean of their logarithms.
-fn gaps(moving: [&Tensor; 2], batch: &[Tensor; 2]) -> [Option<f64>; 2] {
-    // A channel that is the same everywhere has no deviation.
-    let [moving_variance, variance] = [moving[1], &batch[1]].map(|variance| variance + 1e-5);
-    let means = ((moving[0] - &batch[0]).square() / &variance).mean(Kind::Float).sqrt();
-    let variances = (moving_variance / variance).log().mean(Kind::Float);
-    [means, variances].map(|gap| Some(gap.double_value(&[])))
+/// Added to variances, since a channel with the same value everywhere has variance 0.
+const EPSILON: f64 = 1e-5;
+
+/// Root mean square over channels of (μ − μ_batch) / √(σ²_batch + ε).
+fn mean_gap(running: &Moments, batch: &Moments) -> f64 {
+    let variance = &batch.variance + EPSILON;
+    let gap = ((&running.mean - &batch.mean).square() / variance).mean(Kind::Float).sqrt();
+    gap.double_value(&[])
+}
+
+/// Mean over channels of ln((σ² + ε) / (σ²_batch + ε)).
+fn variance_gap(running: &Moments, batch: &Moments) -> f64 {
+    let ratio = (&running.variance + EPSILON) / (&batch.variance + EPSILON);
+    ratio.log().mean(Kind::Float).double_value(&[])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::cuda_graph::CudaGraphs;
 use super::net::{Mode, Net};
 use super::objective::Objective;
-use super::optim::Update;
+use super::optim::Optimiser;
 use super::parameters::Parameters;
 use super::placement::Placement;
 use super::running_metrics::RunningMetrics;
@@ -22,7 +22,7 @@ pub struct Learner {
     /// What it is to do.
     pub task: Objective,
     parameters: Parameters,
-    update: Update,
+    optimiser: Optimiser,
     mode: Mode,
     /// The seed, where the net leaves out values at random.
     dropout: Option<u64>,
@@ -50,11 +50,11 @@ impl Learner {
         let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
         let parameters = Parameters::new(&network.initial(settings.seed), decay, place);
         let net = Net::new(network, &parameters);
-        let update = Update::new(optimiser, weight_decay, &parameters);
+        let optimiser = Optimiser::new(optimiser, weight_decay, &parameters);
         let dropout = network.has_dropout().then_some(settings.seed);
         let (mode, recorder) = (Mode::Train { norm_batch }, CudaGraphs::new(records));
         let task = Objective::new(network, settings, place);
-        Self { net, task, parameters, update, mode, dropout, recorder }
+        Self { net, task, parameters, optimiser, mode, dropout, recorder }
     }
 
     /// Whether further updates cost what they will cost from now on: a recording is replayed, or
@@ -81,12 +81,12 @@ impl Learner {
         weights::export(&self.net, &self.parameters)
     }
 
-    /// The optimiser's state, as [`Update::state`] gives it.
+    /// The optimiser's state, as [`Optimiser::state`] gives it.
     ///
     /// # Errors
     /// When the device does not give it.
     pub fn optimiser(&self) -> Result<Vec<Vec<f32>>> {
-        self.update.state(&self.parameters)
+        self.optimiser.state(&self.parameters)
     }
 
     /// Takes weights that [`Weights::fit`] the net.
@@ -94,15 +94,20 @@ impl Learner {
         weights::import(weights, &self.net, &mut self.parameters);
     }
 
-    /// Goes on where a run was stopped.
+    /// Restores the state of a checkpoint; `updates` is the number of updates that its optimiser
+    /// had made.
     ///
     /// # Errors
-    /// When the checkpoint is that of another net or another recipe.
-    pub fn restore(&mut self, network: &Network, checkpoint: &Checkpoint) -> Result<()> {
+    /// If the checkpoint is that of another net or another recipe.
+    pub fn restore(
+        &mut self,
+        network: &Network,
+        checkpoint: &Checkpoint,
+        updates: u64,
+    ) -> Result<()> {
         checkpoint.weights.fit(network)?;
         self.import(&checkpoint.weights);
-        let (state, updates) = (&checkpoint.optimiser, checkpoint.position.step);
-        self.update.restore(&self.parameters, state, updates)
+        self.optimiser.restore(&self.parameters, &checkpoint.optimiser, updates)
     }
 
     /// The update that follows `done` others, on a batch (images × channels × rows × columns) and
@@ -122,13 +127,13 @@ impl Learner {
             let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);
             tch::manual_seed(i64::from(stream.word()));
         }
-        self.update.prepare(lr);
-        let Self { net, task, parameters, update, mode, recorder, .. } = self;
+        self.optimiser.prepare(lr);
+        let Self { net, task, parameters, optimiser, mode, recorder, .. } = self;
         recorder.run([images, labels], |[images, labels]| {
             let outputs = net.forward(images, *mode).to_kind(Kind::Float);
             let loss = task.loss(&outputs, images, labels);
             let gradients = parameters.gradients(&loss);
-            update.step(parameters, gradients);
+            optimiser.step(parameters, gradients);
             let wrong = task.wrong(&outputs.detach(), labels);
             let outcome = StepOutput { loss: loss.detach(), wrong };
             running.add(&outcome);

@@ -1,9 +1,9 @@
-//! All parameters of a net in one flat tensor, so that an update is a handful of operations
-//! whatever the depth, and saving or restoring is one copy.
+//! All parameters of a net in one flat tensor, so that the number of operations of an update does
+//! not grow with the depth, and saving or restoring is one copy.
 //!
-//! Where the net computes in numbers of another kind, the weights and biases of its layers come
-//! first, and a flat copy of them in that kind is what it computes with: one conversion for all of
-//! them after each update.
+//! In mixed precision, the weights and biases of layers come first in the flat tensor. The net
+//! computes with a flat copy of them in the lower precision, which one operation converts after
+//! each update.
 
 use super::placement::Placement;
 use anyhow::Result;
@@ -15,26 +15,27 @@ use tch::{Device, Kind, Tensor};
 
 /// The parameters of a net.
 pub struct Parameters {
-    /// All values, one after the other, without gradient.
+    /// Values of all parameters (one dimension), without gradient.
     flat: Tensor,
-    /// The first values again, in the kind that the net computes in, if that is another one.
+    /// In mixed precision, a copy of the first values in the kind in which the net computes.
     copies: Option<Tensor>,
-    /// In the order of the layers.
+    /// The parameters in the order of the layers.
     all: Vec<Parameter>,
-    /// Places in `all` in the order of the flat tensor.
+    /// Indices into `all` in the order of the flat tensor.
     order: Vec<usize>,
+    /// Indices into `all` by name.
     places: HashMap<String, usize>,
-    /// 1 where weight decay applies, 0 elsewhere; absent when it applies everywhere.
+    /// 1 where weight decay applies, 0 elsewhere; `None` if it applies to all parameters.
     decay_mask: Option<Tensor>,
     place: Placement,
 }
 
 struct Parameter {
     name: String,
-    /// Where it begins in the flat tensor.
+    /// Index of its first value in the flat tensor.
     offset: i64,
     shape: Vec<i64>,
-    /// What the net computes with, and gradients are of.
+    /// Leaf of the autograd graph with which the net computes.
     leaf: Tensor,
 }
 
@@ -43,7 +44,7 @@ impl Parameter {
         self.shape.iter().product()
     }
 
-    /// Its part of a flat tensor, in its shape and sharing memory.
+    /// View of this parameter's part of a flat tensor, in the parameter's shape.
     fn within(&self, flat: &Tensor, layout: Layout) -> Tensor {
         let part = flat.narrow(0, self.offset, self.len());
         match (layout, self.shape.as_slice()) {
@@ -55,7 +56,7 @@ impl Parameter {
     }
 }
 
-/// A gradient, or any other values of a parameter's shape, one after the other as they lie in the
+/// A gradient or other values in the shape of a parameter, as one dimension in the order of the
 /// flat tensor.
 fn flattened(values: &Tensor, layout: Layout) -> Tensor {
     if layout == Layout::ChannelsLast && values.dim() == 4 {
@@ -66,7 +67,7 @@ fn flattened(values: &Tensor, layout: Layout) -> Tensor {
 }
 
 impl Parameters {
-    /// Copies initial values, in the order of the layers, to their place.
+    /// Parameters with these initial values, which are in the order of the layers.
     pub fn new(initial: &[Initial], decay: Decay, place: Placement) -> Self {
         let has_copies = place.compute != place.kind;
         let is_copied = |parameter: &Initial| has_copies && parameter.role != Role::Norm;
@@ -113,26 +114,26 @@ impl Parameters {
         parameters
     }
 
-    /// The leaf of this name.
+    /// The leaf with this name.
     ///
     /// # Panics
-    /// When the net has no such parameter: nets and parameters come from one description.
+    /// If the net has no such parameter; nets and parameters are built from the same description.
     pub fn leaf(&self, name: &str) -> Tensor {
         self.all[self.places[name]].leaf.shallow_clone()
     }
 
-    /// Names and values, in the order of the layers, sharing memory with the flat tensor; whoever
-    /// changes them calls [`Parameters::refresh`].
+    /// Names and values in the order of the layers, sharing memory with the flat tensor. After a
+    /// change of the values, call [`Parameters::refresh`].
     pub fn named(&self) -> impl Iterator<Item = (&str, Tensor)> {
         self.named_in(&self.flat)
     }
 
-    /// Names and their parts of a tensor that lies as the flat one does, such as gradients.
+    /// Names and views of a tensor with the order of the flat one, such as gradients.
     pub fn named_in<'a>(&'a self, flat: &'a Tensor) -> impl Iterator<Item = (&'a str, Tensor)> {
         self.all.iter().map(|one| (one.name.as_str(), one.within(flat, self.place.layout)))
     }
 
-    /// Makes the net compute with what the flat tensor holds.
+    /// Updates the lower-precision copies in mixed precision, after a change of the flat tensor.
     pub fn refresh(&mut self) {
         if let Some(copies) = &mut self.copies {
             let _guard = tch::no_grad_guard();
@@ -140,12 +141,12 @@ impl Parameters {
         }
     }
 
-    /// All values as one tensor; whoever changes them calls [`Parameters::refresh`].
+    /// The flat tensor. After a change of its values, call [`Parameters::refresh`].
     pub fn flat(&mut self) -> &mut Tensor {
         &mut self.flat
     }
 
-    /// Where they lie.
+    /// Device, layout and kinds of the parameters.
     pub fn place(&self) -> Placement {
         self.place
     }
@@ -155,11 +156,11 @@ impl Parameters {
         self.flat.numel()
     }
 
-    /// Gradients of `loss`, as they lie in the flat tensor and of its kind.
+    /// Gradients of `loss` in the order and of the kind of the flat tensor.
     pub fn gradients(&self, loss: &Tensor) -> Tensor {
         let leaves: Vec<&Tensor> = self.order.iter().map(|at| &self.all[*at].leaf).collect();
         let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
-        // One group of one kind, and another one where norms are of another.
+        // In mixed precision, gradients of normalisations come last and have another kind.
         let groups = gradients.chunk_by(|a, b| a.kind() == b.kind()).map(|group| {
             let flat: Vec<Tensor> =
                 group.iter().map(|gradient| flattened(gradient, self.place.layout)).collect();
@@ -180,21 +181,21 @@ impl Parameters {
         }
     }
 
-    /// Whether weight decay applies to all of them.
+    /// Whether weight decay applies to all parameters.
     pub fn all_decay(&self) -> bool {
         self.decay_mask.is_none()
     }
 
-    /// Zeros of the same length and place.
+    /// Zeros with the length, kind and device of the flat tensor.
     pub fn zeros(&self) -> Tensor {
         self.flat.zeros_like()
     }
 
-    /// Values that lie as the flat tensor's do, in the order of the layers and each parameter's
-    /// row-major: the order of files, which does not depend on the place.
+    /// The values of a tensor that has the order of the flat one, in the order of files: by layer,
+    /// and row-major within each parameter, whatever the placement is.
     ///
     /// # Errors
-    /// When the device does not give them.
+    /// If copying from the device fails.
     pub fn export(&self, flat: &Tensor) -> Result<Vec<f32>> {
         let ordered: Vec<Tensor> = self
             .all
@@ -205,7 +206,7 @@ impl Parameters {
         Ok(Vec::<f32>::try_from(&ordered)?)
     }
 
-    /// Puts what [`Parameters::export`] gave into a tensor that lies as the flat one does.
+    /// Copies values from [`Parameters::export`] into a tensor that has the order of the flat one.
     pub fn import(&self, values: &[f32], flat: &Tensor) {
         let _guard = tch::no_grad_guard();
         let mut rest = values;

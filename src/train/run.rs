@@ -89,7 +89,7 @@ fn train(job: &Job, stop: &Interrupt, lock: &Lock, feedback: Feedback) -> Result
     let first_lr = rate.at(0);
     let (curve, running, position) = match found {
         Some(checkpoint) => {
-            trainer.restore(network, &checkpoint)?;
+            trainer.restore(network, &checkpoint, optimiser_updates(&settings, step))?;
             let position = checkpoint.position;
             rate.restore(position.warming.as_ref());
             feedback(Event::Resumed { step: position.step });
@@ -180,6 +180,14 @@ fn shallower(job: &Job, settings: &Settings, step: u64) -> Result<Option<Network
             Ok(Some(arch::shallower(&job.config, from, input, classes)?))
         }
         _ => Ok(None),
+    }
+}
+
+/// Number of updates of the optimiser after `step` updates of the run: growth starts a new one.
+fn optimiser_updates(settings: &Settings, step: u64) -> u64 {
+    match settings.training.grow {
+        Some(Grow { at, .. }) if step > at => step - at,
+        Some(_) | None => step,
     }
 }
 

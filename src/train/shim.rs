@@ -1,7 +1,8 @@
-//! What tch lacks, in C++ (`shim/`), behind safe functions: no raw pointer leaves this module.
+//! Safe functions around the C++ code in `shim/`, which provides what tch lacks. No raw pointer
+//! leaves this module.
 //!
-//! As tch's own operations do, these panic with libtorch's words when it refuses, such as for want
-//! of memory.
+//! Like tch's own operations, these functions panic with libtorch's message when libtorch reports
+//! an error, for example when memory runs out.
 
 pub mod device;
 
@@ -37,40 +38,44 @@ unsafe extern "C" {
     ) -> bool;
 }
 
-/// Panics with the words of the failure that the last call in this thread met.
-fn refuse(what: &str) -> ! {
+/// Panics with the error message of the last call in this thread.
+fn fail(what: &str) -> ! {
     // SAFETY: the text belongs to this thread and is not changed before the next call.
-    let words = unsafe { CStr::from_ptr(fathom_error()) };
-    panic!("{what}: {}", words.to_string_lossy())
+    let message = unsafe { CStr::from_ptr(fathom_error()) };
+    panic!("{what}: {}", message.to_string_lossy())
 }
 
-/// What the loops here were compiled for.
+/// Instruction set and threading of the compiled CPU kernels, for the run's record.
 pub fn kernels() -> String {
     // SAFETY: the text is a constant.
     unsafe { CStr::from_ptr(fathom_kernels()) }.to_string_lossy().into_owned()
 }
 
-/// Batch normalisation, and what follows it, in one operation.
+/// Batch normalisation fused with the residual addition and ReLU that follow it.
 pub struct NormRelu<'a> {
-    /// γ and β.
-    pub scale: [&'a Tensor; 2],
-    /// Moving mean and unbiased variance.
-    pub averages: [&'a Tensor; 2],
-    /// Share by which the averages move towards the batch's statistics, which are used then;
-    /// nothing: the averages are used.
-    pub share: Option<f64>,
+    /// Scale of each channel.
+    pub gamma: &'a Tensor,
+    /// Shift of each channel.
+    pub beta: &'a Tensor,
+    /// Running mean of each channel.
+    pub mean: &'a Tensor,
+    /// Running unbiased variance of each channel.
+    pub variance: &'a Tensor,
+    /// `Some`: values are normalised with the batch's statistics, and the running averages move
+    /// towards these by this fraction; `None`: values are normalised with the running averages.
+    pub update: Option<f64>,
     /// Added to the variance.
     pub eps: f64,
-    /// Whether negative values become 0.
+    /// Whether ReLU is applied last.
     pub relu: bool,
-    /// Whether `x` may be overwritten where no gradient is asked for.
+    /// Whether `x` may be overwritten when no gradient is required.
     pub overwrite: bool,
 }
 
 impl NormRelu<'_> {
-    /// Whether these values are such that [`NormRelu::forward`] takes them: on the processor, in
-    /// f32 or f64, images × channels × rows × columns without gaps in either layout, or images ×
-    /// channels.
+    /// Whether [`NormRelu::forward`] supports these values: on the CPU, of kind f32 or f64, and
+    /// dense in memory as images × channels × rows × columns (contiguous or channels-last) or as
+    /// images × channels.
     pub fn takes(x: &Tensor) -> bool {
         let is_dense = match x.dim() {
             2 => x.is_contiguous(),
@@ -83,72 +88,91 @@ impl NormRelu<'_> {
             && x.numel() > 0
     }
 
-    /// act(γ (x − μ) / √(σ² + ε) + β + `added`) of values that [`NormRelu::takes`].
+    /// act(γ (x − μ) / √(σ² + ε) + β + `added`), where act is ReLU or the identity. There are no
+    /// gradients where the running averages are used.
+    ///
+    /// # Panics
+    /// If [`NormRelu::takes`] is false for `x`, or another tensor does not match it.
     pub fn forward(&self, x: &Tensor, added: Option<&Tensor>) -> Tensor {
-        let all = [self.scale, self.averages].concat();
+        let per_channel = [self.gamma, self.beta, self.mean, self.variance];
         assert!(
             Self::takes(x)
-                && all.iter().all(|one| one.kind() == x.kind()
+                && per_channel.iter().all(|one| one.kind() == x.kind()
                     && one.device() == Device::Cpu
                     && one.is_contiguous()
                     && one.size() == [x.size()[1]])
                 && added.is_none_or(|added| added.size() == x.size() && added.kind() == x.kind()),
-            "normalising values of the wrong shape or kind"
+            "batch normalisation of values with an unsupported shape, kind or device"
         );
-        let [gamma, beta, mean, variance] = [all[0], all[1], all[2], all[3]].map(Tensor::as_ptr);
         // SAFETY: all pointers are those of tensors that live until the end of the call; devices,
-        // kinds and shapes are as the loops expect (asserted above). The result is a new tensor
-        // that nobody else owns.
+        // kinds and shapes are as the kernels expect (asserted above). The result is a new tensor
+        // without another owner.
         unsafe {
             let result = fathom_norm_relu(
                 x.as_ptr(),
                 added.map_or(std::ptr::null(), Tensor::as_ptr),
-                gamma,
-                beta,
-                mean,
-                variance,
-                self.share.is_some(),
-                self.share.unwrap_or_default(),
+                self.gamma.as_ptr(),
+                self.beta.as_ptr(),
+                self.mean.as_ptr(),
+                self.variance.as_ptr(),
+                self.update.is_some(),
+                self.update.unwrap_or_default(),
                 self.eps,
                 self.relu,
                 self.overwrite,
             );
             if result.is_null() {
-                refuse("batch normalisation");
+                fail("batch normalisation");
             }
             Tensor::from_ptr(result)
         }
     }
 }
 
-/// One update of SGD in one pass: v ← `momentum`·v + g + `weight_decay`·w, w ← w − lr·v (with
-/// `nesterov`: w ← w − lr·(g + momentum·v)). `lr` is a tensor of one f32 on the same device, so
-/// that a recorded update sees another rate.
-pub fn fused_sgd(
-    parameters: &Tensor,
-    [gradients, velocity]: [&Tensor; 2],
-    lr: &Tensor,
-    (weight_decay, momentum, nesterov): (f64, f64, bool),
-) {
-    // SAFETY: all pointers are those of tensors that live until the end of the call. That they lie
-    // alike in memory is checked there.
-    let done = unsafe {
-        fathom_fused_sgd(
-            parameters.as_ptr(),
-            gradients.as_ptr(),
-            velocity.as_ptr(),
-            lr.as_ptr(),
-            weight_decay,
-            momentum,
-            nesterov,
-        )
-    };
-    if !done {
-        refuse("an update");
+/// One update of SGD in one pass over the parameters: v ← momentum·v + g + weight_decay·w,
+/// w ← w − lr·v (with `nesterov`: w ← w − lr·(g + momentum·v)).
+pub struct FusedSgd<'a> {
+    /// Gradients g.
+    pub gradients: &'a Tensor,
+    /// Momentum buffer v, which is updated; unused when `momentum` is 0.
+    pub velocity: &'a Tensor,
+    /// Learning rate (one f32 on the device of the parameters, which a CUDA graph reads anew at
+    /// every replay).
+    pub lr: &'a Tensor,
+    /// Weight decay of all parameters.
+    pub weight_decay: f64,
+    /// Weight of the old velocity.
+    pub momentum: f64,
+    /// Whether the update is Nesterov's.
+    pub nesterov: bool,
+}
+
+impl FusedSgd<'_> {
+    /// Updates `parameters` and the velocity in place.
+    ///
+    /// # Panics
+    /// If gradients or velocity do not have the sizes and strides of the parameters.
+    pub fn update(&self, parameters: &Tensor) {
+        // SAFETY: all pointers are those of tensors that live until the end of the call. The C++
+        // function checks that they have the same sizes and strides.
+        let is_done = unsafe {
+            fathom_fused_sgd(
+                parameters.as_ptr(),
+                self.gradients.as_ptr(),
+                self.velocity.as_ptr(),
+                self.lr.as_ptr(),
+                self.weight_decay,
+                self.momentum,
+                self.nesterov,
+            )
+        };
+        if !is_done {
+            fail("SGD update");
+        }
     }
 }
 
-// What the shim itself needs comes after it.
+// Static libraries that fathom_shim depends on must follow it on the linker's command line.
 #[link(name = "fathom_kernels_base", kind = "static")]
 unsafe extern "C" {}
 

@@ -135,8 +135,7 @@ impl TrainingLoop<'_> {
         let mut grown = Learner::new(&self.job.network, self.settings, place, self.records);
         let images: Vec<Tensor> =
             self.subset.chunks(GROWN_BATCH).map(|part| source.plain(part, place).0).collect();
-        let shallower = (self.network, &self.trainer);
-        let difference = grow::grow(shallower, (&self.job.network, &mut grown), &images)?;
+        let difference = grow::grow(&self.trainer, &self.job.network, &mut grown, &images)?;
         let step = self.step;
         let text =
             format!("grown after {step} updates: logits at prediction within {difference:.1e}");
@@ -154,12 +153,12 @@ impl TrainingLoop<'_> {
             return Ok(self.update());
         };
         let begun = Instant::now();
-        let before = diagnosis.look(self.network, &self.trainer, self.step);
+        let before = diagnosis.look(&self.trainer, self.step);
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         let is_sound = self.update();
         let begun = Instant::now();
         if let Some(diagnosis) = &mut self.diagnosis {
-            diagnosis.compare(self.network, &self.trainer, before)?;
+            diagnosis.compare(&self.trainer, before)?;
         }
         self.spent.diagnostics += begun.elapsed().as_secs_f64();
         Ok(is_sound)
@@ -271,7 +270,7 @@ impl TrainingLoop<'_> {
     fn finish(&mut self) -> Result<Ending> {
         let begun = Instant::now();
         if let Some(diagnosis) = &mut self.diagnosis {
-            let seen = diagnosis.look(self.network, &self.trainer, self.step);
+            let seen = diagnosis.look(&self.trainer, self.step);
             diagnosis.write(&seen)?;
             diagnosis.writer().mark()?;
         }

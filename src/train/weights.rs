@@ -1,4 +1,4 @@
-//! Weights from a net and into one.
+//! Export of weights from a net, and import into one.
 
 use super::net::Net;
 use super::parameters::Parameters;
@@ -9,7 +9,10 @@ use fathom_record::{Values, Weights};
 use fathom_spec::Decay;
 use tch::{Device, Kind, Tensor};
 
-/// Parameters and moving averages by name.
+/// Parameters and running averages by name, in f32.
+///
+/// # Errors
+/// If copying from the device fails.
 pub fn export(net: &Net, parameters: &Parameters) -> Result<Weights> {
     let mut weights = Weights::default();
     for (name, tensor) in tensors(net, parameters) {
@@ -22,10 +25,10 @@ pub fn export(net: &Net, parameters: &Parameters) -> Result<Weights> {
     Ok(weights)
 }
 
-/// A net with weights that [`Weights::fit`] it.
+/// Builds a net with the given weights, which must [fit](Weights::fit) it.
 ///
 /// # Panics
-/// When they do not.
+/// If they do not fit.
 pub fn load(weights: &Weights, network: &Network, place: Placement) -> (Net, Parameters) {
     let mut parameters = Parameters::new(&network.initial(0), Decay::All, place);
     let net = Net::new(network, &parameters);
@@ -33,10 +36,10 @@ pub fn load(weights: &Weights, network: &Network, place: Placement) -> (Net, Par
     (net, parameters)
 }
 
-/// Copies weights that [`Weights::fit`] the net into it.
+/// Copies weights, which must [fit](Weights::fit) the net, into it.
 ///
 /// # Panics
-/// When they do not.
+/// If they do not fit.
 pub fn import(weights: &Weights, net: &Net, parameters: &mut Parameters) {
     let _guard = tch::no_grad_guard();
     for (name, mut tensor) in tensors(net, parameters) {
@@ -46,6 +49,7 @@ pub fn import(weights: &Weights, net: &Net, parameters: &mut Parameters) {
     parameters.refresh();
 }
 
+/// Names and tensors of parameters and running averages, sharing memory with the net.
 fn tensors(net: &Net, parameters: &Parameters) -> Vec<(String, Tensor)> {
     let named = parameters.named().map(|(name, values)| (name.to_owned(), values));
     let mut all: Vec<_> = named.collect();

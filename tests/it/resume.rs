@@ -249,6 +249,9 @@ fn a_net_that_grows_resumes_exactly_from_before_and_after() {
         "training.grow.kind=identity",
         "training.grow.from=8",
         "training.grow.at=6",
+        // Adam's bias corrections count the updates since the growth.
+        "training.optimiser=adam",
+        "training.lr=0.01",
         "evaluate.layers=true",
     ];
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();

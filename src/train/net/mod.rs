@@ -1,93 +1,85 @@
-//! A network's description as libtorch operations.
+//! A network's description as libtorch modules, and their forward pass.
 
 mod norm;
 mod taps;
 
-pub use taps::{Averages, Pass, Seen, observe};
+pub use norm::Moments;
+pub use taps::{BatchTap, LayerTap, NormTap, Tapped};
 
 use super::parameters::Parameters;
 use fathom_arch::{AVERAGES, Activation, Layer, Network, Shortcut};
 use norm::{After, Normalisation};
+use taps::Taps;
 use tch::Tensor;
 
-/// What a forward pass is for.
+/// Purpose of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch statistics, over sub-batches of this many images where given; moving averages follow.
+    /// Training: batch normalisation uses the statistics of the batch and updates its running
+    /// averages, and dropout is on.
     Train {
-        /// Images over which statistics are taken.
+        /// Images per sub-batch with statistics of its own; `None` for the whole batch.
         norm_batch: Option<usize>,
     },
-    /// Moving averages; one image's output does not depend on its batch.
+    /// Prediction: batch normalisation uses its running averages, so that the output for an image
+    /// does not depend on the others.
     Predict,
-    /// Batch statistics, and moving averages become the mean over the batches since this count
-    /// was 0.
+    /// Recomputation of the running averages, as the mean over the batches since `batches` was 0.
+    /// Normalisation itself uses the statistics of the batch.
     Refresh {
-        /// Batches before this one.
+        /// Number of batches before this one.
         batches: usize,
     },
+    /// Observation, see [`Net::tapped`].
+    Tapped(TappedNorm),
+}
+
+/// Statistics that batch normalisation uses in a tapped forward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TappedNorm {
+    /// Those of the batch.
+    Batch,
+    /// The running averages.
+    Running,
 }
 
 /// A net on a device.
 pub struct Net {
     modules: Vec<Module>,
+    /// Running averages by name, in the order of the layers, sharing memory with the modules.
+    averages: Vec<(String, Tensor)>,
 }
 
 enum Module {
-    Conv {
-        weight: Tensor,
-        bias: Option<Tensor>,
-        stride: i64,
-        padding: i64,
-    },
-    /// A normalisation, with the ReLU after it.
-    Norm {
-        norm: Normalisation,
-        relu: bool,
-    },
+    Conv { affine: Affine, stride: i64, padding: i64 },
+    Norm(Normalisation),
     Activation(Activation),
-    Residual(Box<Residual>),
-    MaxPool {
-        kernel: i64,
-        stride: i64,
-        padding: i64,
-    },
-    AvgPool {
-        kernel: i64,
-    },
-    Concat {
-        branch: Vec<Module>,
-    },
-    Dropout {
-        p: f64,
-    },
+    Residual { branch: Vec<Module>, shortcut: ShortcutModule, scale: f64 },
+    MaxPool { kernel: i64, stride: i64, padding: i64 },
+    AvgPool { kernel: i64 },
+    Concat { branch: Vec<Module> },
+    Dropout { p: f64 },
     Flatten,
     GlobalAvgPool,
-    Linear {
-        weight: Tensor,
-        bias: Option<Tensor>,
-    },
+    Linear(Affine),
     Scale(Tensor),
     Shift(Tensor),
 }
 
-/// A branch, the way around it, and what follows their addition.
-struct Residual {
-    branch: Vec<Module>,
-    around: Around,
-    scale: f64,
-    /// The last normalisation of the branch.
-    norm: Option<Normalisation>,
-    relu: bool,
+/// Parameters of a convolution or a fully connected layer.
+struct Affine {
+    name: String,
+    weight: Tensor,
+    bias: Option<Tensor>,
 }
 
-/// The way around a branch.
-enum Around {
+enum ShortcutModule {
     Identity,
-    /// Every `stride`-th pixel, with so many channels of zeros in front and behind.
+    /// Every `stride`-th pixel, with channels of zeros before and after the input's.
     Pad {
         stride: i64,
-        channels: [i64; 2],
+        before: i64,
+        after: i64,
     },
     Project(Vec<Module>),
 }
@@ -95,221 +87,252 @@ enum Around {
 impl Net {
     /// Builds the modules around the leaves of `parameters`.
     pub fn new(network: &Network, parameters: &Parameters) -> Self {
-        Self { modules: build(&network.layers, parameters) }
+        let mut builder = Builder { parameters, averages: Vec::new() };
+        let modules = builder.modules(&network.layers);
+        Self { modules, averages: builder.averages }
     }
 
     /// Logits (images × classes) of a batch (images × channels × rows × columns).
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Tensor {
-        chain(&self.modules, images, mode)
+        chain(&self.modules, images, &mut Pass { mode, taps: None })
     }
 
-    /// Moving averages of all normalisations, to be put back by [`Net::restore_statistics`].
+    /// The forward pass with the values of every layer with weights.
+    ///
+    /// No operation is fused or done in place, so the values stay intact and have gradients.
+    /// Running averages stay as they are, and dropout is off.
+    pub fn tapped(&self, images: &Tensor, norm: TappedNorm) -> Tapped {
+        let mut taps = Taps::default();
+        let mut pass = Pass { mode: Mode::Tapped(norm), taps: Some(&mut taps) };
+        let logits = chain(&self.modules, images, &mut pass);
+        Tapped { logits, layers: taps.layers }
+    }
+
+    /// Copies of the running averages, for [`Net::restore_statistics`].
     pub fn statistics(&self) -> Vec<Tensor> {
-        let mut all = Vec::new();
-        visit_norms(&self.modules, &mut |norm| {
-            all.extend(norm.averages().iter().map(Tensor::copy))
-        });
-        all
+        self.averages.iter().map(|(_, average)| average.copy()).collect()
     }
 
-    /// Names (`bn1.running_mean`, `bn1.running_var`) and moving averages, in the order of the
+    /// Names (`bn1.running_mean`, `bn1.running_var`) and running averages, in the order of the
     /// layers, sharing memory with the net.
     pub fn named_statistics(&self) -> Vec<(String, Tensor)> {
-        let mut all = Vec::new();
-        visit_norms(&self.modules, &mut |norm| {
-            for (average, part) in norm.averages().iter().zip(AVERAGES) {
-                all.push((format!("{}.{part}", norm.name()), average.shallow_clone()));
-            }
-        });
-        all
+        self.averages
+            .iter()
+            .map(|(name, average)| (name.clone(), average.shallow_clone()))
+            .collect()
     }
 
-    /// Puts moving averages back.
+    /// Restores running averages from [`Net::statistics`].
     pub fn restore_statistics(&self, saved: &[Tensor]) {
-        let mut saved = saved.iter();
-        visit_norms(&self.modules, &mut |norm| {
-            for (average, saved) in norm.averages().iter().zip(&mut saved) {
-                average.shallow_clone().copy_(saved);
-            }
-        });
+        for ((_, average), saved) in self.averages.iter().zip(saved) {
+            average.shallow_clone().copy_(saved);
+        }
     }
 }
 
-fn build(layers: &[Layer], parameters: &Parameters) -> Vec<Module> {
-    let module = |layer: &Layer| match layer {
-        Layer::Conv { name, stride, padding, bias, .. } => Module::Conv {
-            weight: parameters.leaf(&format!("{name}.weight")),
-            bias: bias.then(|| parameters.leaf(&format!("{name}.bias"))),
-            stride: *stride as i64,
-            padding: *padding as i64,
-        },
-        Layer::Norm { name, norm, .. } => {
-            let part = |part| parameters.leaf(&format!("{name}.{part}"));
-            let norm = Normalisation::new(name, *norm, [part("weight"), part("bias")]);
-            Module::Norm { norm, relu: false }
-        }
-        Layer::Activation(activation) => Module::Activation(*activation),
-        Layer::Residual { branch, shortcut, scale } => {
-            let mut branch = build(branch, parameters);
-            let norm = match branch.pop() {
-                Some(Module::Norm { norm, relu: false }) => Some(norm),
-                last => {
-                    branch.extend(last);
-                    None
-                }
-            };
-            let around = match shortcut {
-                Shortcut::Identity => Around::Identity,
-                Shortcut::Pad { stride, inputs, outputs, split } => {
-                    let new = (outputs - inputs) as i64;
-                    let front = if *split { new / 2 } else { 0 };
-                    Around::Pad { stride: *stride as i64, channels: [front, new - front] }
-                }
-                Shortcut::Project(layers) => Around::Project(build(layers, parameters)),
-            };
-            let scale = *scale;
-            Module::Residual(Box::new(Residual { branch, around, scale, norm, relu: false }))
-        }
-        Layer::MaxPool { kernel, stride, padding } => {
-            let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
-            Module::MaxPool { kernel, stride, padding }
-        }
-        Layer::AvgPool { kernel } => Module::AvgPool { kernel: *kernel as i64 },
-        Layer::Concat { branch } => Module::Concat { branch: build(branch, parameters) },
-        Layer::Dropout { p } => Module::Dropout { p: *p },
-        Layer::Flatten => Module::Flatten,
-        Layer::GlobalAvgPool => Module::GlobalAvgPool,
-        Layer::Linear { name, bias, .. } => Module::Linear {
-            weight: parameters.leaf(&format!("{name}.weight")),
-            bias: bias.then(|| parameters.leaf(&format!("{name}.bias"))),
-        },
-        Layer::Scale { name, .. } => Module::Scale(parameters.leaf(name)),
-        Layer::Shift { name } => Module::Shift(parameters.leaf(name)),
-    };
-    let mut modules: Vec<Module> = Vec::new();
-    for layer in layers {
-        // ReLU goes with what it follows, where that can do it in passing.
-        match (modules.last_mut(), layer) {
-            (Some(Module::Norm { relu, .. }), Layer::Activation(Activation::Relu)) => *relu = true,
-            (Some(Module::Residual(residual)), Layer::Activation(Activation::Relu)) => {
-                residual.relu = true;
-            }
-            _ => modules.push(module(layer)),
-        }
-    }
-    modules
+struct Builder<'a> {
+    parameters: &'a Parameters,
+    averages: Vec<(String, Tensor)>,
 }
 
-fn chain(modules: &[Module], input: &Tensor, mode: Mode) -> Tensor {
+impl Builder<'_> {
+    fn modules(&mut self, layers: &[Layer]) -> Vec<Module> {
+        layers.iter().map(|layer| self.module(layer)).collect()
+    }
+
+    fn module(&mut self, layer: &Layer) -> Module {
+        match layer {
+            Layer::Conv { name, stride, padding, bias, .. } => Module::Conv {
+                affine: self.affine(name, *bias),
+                stride: *stride as i64,
+                padding: *padding as i64,
+            },
+            Layer::Norm { name, norm, .. } => {
+                let leaf = |part| self.parameters.leaf(&format!("{name}.{part}"));
+                let norm = Normalisation::new(*norm, leaf("weight"), leaf("bias"));
+                if let Some(Moments { mean, variance }) = norm.running() {
+                    for (part, average) in AVERAGES.iter().zip([mean, variance]) {
+                        self.averages.push((format!("{name}.{part}"), average.shallow_clone()));
+                    }
+                }
+                Module::Norm(norm)
+            }
+            Layer::Activation(activation) => Module::Activation(*activation),
+            Layer::Residual { branch, shortcut, scale } => Module::Residual {
+                branch: self.modules(branch),
+                shortcut: self.shortcut(shortcut),
+                scale: *scale,
+            },
+            Layer::MaxPool { kernel, stride, padding } => {
+                let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
+                Module::MaxPool { kernel, stride, padding }
+            }
+            Layer::AvgPool { kernel } => Module::AvgPool { kernel: *kernel as i64 },
+            Layer::Concat { branch } => Module::Concat { branch: self.modules(branch) },
+            Layer::Dropout { p } => Module::Dropout { p: *p },
+            Layer::Flatten => Module::Flatten,
+            Layer::GlobalAvgPool => Module::GlobalAvgPool,
+            Layer::Linear { name, bias, .. } => Module::Linear(self.affine(name, *bias)),
+            Layer::Scale { name, .. } => Module::Scale(self.parameters.leaf(name)),
+            Layer::Shift { name } => Module::Shift(self.parameters.leaf(name)),
+        }
+    }
+
+    fn affine(&self, name: &str, bias: bool) -> Affine {
+        let leaf = |part| self.parameters.leaf(&format!("{name}.{part}"));
+        Affine { name: name.into(), weight: leaf("weight"), bias: bias.then(|| leaf("bias")) }
+    }
+
+    fn shortcut(&mut self, shortcut: &Shortcut) -> ShortcutModule {
+        match shortcut {
+            Shortcut::Identity => ShortcutModule::Identity,
+            Shortcut::Pad { stride, inputs, outputs, split } => {
+                let new = (outputs - inputs) as i64;
+                let before = if *split { new / 2 } else { 0 };
+                ShortcutModule::Pad { stride: *stride as i64, before, after: new - before }
+            }
+            Shortcut::Project(layers) => ShortcutModule::Project(self.modules(layers)),
+        }
+    }
+}
+
+/// A forward pass.
+struct Pass<'a> {
+    mode: Mode,
+    /// Recorder of the layers' values, for [`Mode::Tapped`] alone.
+    taps: Option<&'a mut Taps>,
+}
+
+/// What a module may do beyond its own operation to save time and memory.
+#[derive(Clone, Copy, Default)]
+struct Fusion {
+    /// Whether the input may be overwritten.
+    own: bool,
+    /// Whether ReLU follows and is applied by the module.
+    relu: bool,
+}
+
+/// Applies modules in their order.
+fn chain(modules: &[Module], input: &Tensor, pass: &mut Pass) -> Tensor {
     let mut x = input.shallow_clone();
-    for (place, module) in modules.iter().enumerate() {
-        // An input from outside is somebody else's; the results of the modules before are not
-        // needed by their own backward passes, except by that of an activation.
-        let own = place > 0 && !modules[place - 1].keeps_result();
-        x = module.forward(x, own, mode);
+    if let Some(taps) = &mut pass.taps {
+        taps.begin_chain();
+        for module in modules {
+            let y = module.forward(x.shallow_clone(), Fusion::default(), pass);
+            if let Some(taps) = &mut pass.taps {
+                taps.record(module, &x, &y);
+            }
+            x = y;
+        }
+        return x;
+    }
+    // The input belongs to the caller. A module's result is not needed by its own backward pass,
+    // except by that of an activation, so the next module may overwrite it.
+    let mut own = false;
+    let mut modules = modules.iter().peekable();
+    while let Some(module) = modules.next() {
+        let is_relu = |next: &&Module| matches!(next, Module::Activation(Activation::Relu));
+        let relu = module.fuses_relu() && modules.next_if(is_relu).is_some();
+        x = module.forward(x, Fusion { own, relu }, pass);
+        own = !relu && !matches!(module, Module::Activation(_));
     }
     x
 }
 
 impl Module {
-    /// Whether its backward pass needs its result.
-    fn keeps_result(&self) -> bool {
-        match self {
-            Module::Activation(_) => true,
-            Module::Norm { relu, .. } => *relu,
-            Module::Residual(residual) => residual.relu,
-            _ => false,
-        }
+    /// Whether it applies a ReLU that follows it.
+    fn fuses_relu(&self) -> bool {
+        matches!(self, Module::Norm(_) | Module::Residual { .. })
     }
 
-    /// `own`: whether `x` may be overwritten.
-    fn forward(&self, mut x: Tensor, own: bool, mode: Mode) -> Tensor {
+    fn forward(&self, mut x: Tensor, Fusion { own, relu }: Fusion, pass: &mut Pass) -> Tensor {
         match self {
-            Module::Conv { weight, bias, stride, padding } => {
-                x.conv2d(weight, bias.as_ref(), [*stride, *stride], [*padding, *padding], [1, 1], 1)
+            Module::Conv { affine: Affine { weight, bias, .. }, stride, padding } => {
+                x.conv2d(weight, bias.as_ref(), [*stride; 2], [*padding; 2], [1, 1], 1)
             }
-            Module::Norm { norm, relu } => {
-                norm.forward(&x, mode, &After { added: None, relu: *relu, own })
-            }
-            Module::Activation(Activation::Relu) => {
-                if own {
-                    x.relu_()
+            Module::Norm(norm) => norm.forward(&x, pass.mode, &After { added: None, relu, own }),
+            Module::Activation(Activation::Relu) if own => x.relu_(),
+            Module::Activation(Activation::Relu) => x.relu(),
+            Module::Activation(Activation::Sigmoid) if own => x.sigmoid_(),
+            Module::Activation(Activation::Sigmoid) => x.sigmoid(),
+            Module::Residual { branch, shortcut, scale } => {
+                let shortcut = |pass: &mut Pass| {
+                    let y = shortcut.forward(&x, pass);
+                    if *scale == 1.0 { y } else { y * *scale }
+                };
+                if pass.taps.is_some() {
+                    tapped_residual(branch, &x, shortcut, pass)
                 } else {
-                    x.relu()
+                    let shortcut = shortcut(pass);
+                    fused_residual(branch, &x, &shortcut, relu, pass)
                 }
             }
-            Module::Activation(Activation::Sigmoid) => {
-                if own {
-                    x.sigmoid_()
-                } else {
-                    x.sigmoid()
-                }
-            }
-            Module::Residual(residual) => residual.forward(&x, mode),
             Module::MaxPool { kernel, stride, padding } => {
-                let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [*n, *n]);
-                x.max_pool2d(kernel, stride, padding, [1, 1], false)
+                x.max_pool2d([*kernel; 2], [*stride; 2], [*padding; 2], [1, 1], false)
             }
             Module::AvgPool { kernel } => {
-                let side = [*kernel, *kernel];
-                x.avg_pool2d(side, side, [0, 0], false, true, None::<i64>)
+                x.avg_pool2d([*kernel; 2], [*kernel; 2], [0, 0], false, true, None::<i64>)
             }
-            Module::Concat { branch } => Tensor::cat(&[&x, &chain(branch, &x, mode)], 1),
-            Module::Dropout { p } => x.dropout(*p, matches!(mode, Mode::Train { .. })),
+            Module::Concat { branch } => Tensor::cat(&[&x, &chain(branch, &x, pass)], 1),
+            Module::Dropout { p } => x.dropout(*p, matches!(pass.mode, Mode::Train { .. })),
             Module::Flatten => x.flatten(1, -1),
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
-            Module::Linear { weight, bias } => x.linear(weight, bias.as_ref()),
-            Module::Scale(number) => x * number,
-            Module::Shift(number) => x + number,
+            Module::Linear(Affine { weight, bias, .. }) => x.linear(weight, bias.as_ref()),
+            Module::Scale(factor) => x * factor,
+            Module::Shift(term) => x + term,
         }
     }
 }
 
-impl Residual {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        let around = self.around.forward(x, mode);
-        let around = if self.scale == 1.0 { around } else { around * self.scale };
-        let mut through = chain(&self.branch, x, mode);
-        let own = matches!(self.branch.last(), Some(Module::Conv { .. } | Module::Linear { .. }));
-        if let Some(norm) = &self.norm {
-            let after = After { added: Some(&around), relu: self.relu, own };
-            return norm.forward(&through, mode, &after);
-        }
-        let mut sum = if matches!(self.branch.last(), Some(Module::Conv { .. })) {
-            through.g_add_(&around)
-        } else {
-            through + around
-        };
-        if self.relu { sum.relu_() } else { sum }
+/// branch(x) + shortcut, and ReLU after it where `relu` says so. A normalisation at the end of the
+/// branch takes part in the fusion.
+fn fused_residual(
+    branch: &[Module],
+    x: &Tensor,
+    shortcut: &Tensor,
+    relu: bool,
+    pass: &mut Pass,
+) -> Tensor {
+    if let Some((Module::Norm(norm), branch)) = branch.split_last() {
+        let response = chain(branch, x, pass);
+        let own = matches!(branch.last(), Some(Module::Conv { .. } | Module::Linear(_)));
+        return norm.forward(&response, pass.mode, &After { added: Some(shortcut), relu, own });
     }
+    let mut response = chain(branch, x, pass);
+    let mut sum = if matches!(branch.last(), Some(Module::Conv { .. })) {
+        response.g_add_(shortcut)
+    } else {
+        response + shortcut
+    };
+    if relu { sum.relu_() } else { sum }
 }
 
-impl Around {
-    fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+/// branch(x) + shortcut(x), recorded.
+fn tapped_residual(
+    branch: &[Module],
+    x: &Tensor,
+    shortcut: impl FnOnce(&mut Pass) -> Tensor,
+    pass: &mut Pass,
+) -> Tensor {
+    // The layers of the branch are recorded before those of the shortcut.
+    let response = chain(branch, x, pass);
+    let last = pass.taps.as_mut().and_then(|taps| taps.end_branch());
+    let sum = response + shortcut(pass);
+    if let Some(taps) = &mut pass.taps {
+        taps.add(last, &sum);
+    }
+    sum
+}
+
+impl ShortcutModule {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
         match self {
-            Around::Identity => x.shallow_clone(),
-            Around::Pad { stride, channels: [front, behind] } => {
+            ShortcutModule::Identity => x.shallow_clone(),
+            ShortcutModule::Pad { stride, before, after } => {
                 let kept = x.slice(2, None, None, *stride).slice(3, None, None, *stride);
-                kept.constant_pad_nd([0, 0, 0, 0, *front, *behind])
+                kept.constant_pad_nd([0, 0, 0, 0, *before, *after])
             }
-            Around::Project(modules) => chain(modules, x, mode),
-        }
-    }
-}
-
-fn visit_norms(modules: &[Module], visit: &mut impl FnMut(&Normalisation)) {
-    for module in modules {
-        match module {
-            Module::Norm { norm, .. } => visit(norm),
-            Module::Residual(residual) => {
-                visit_norms(&residual.branch, visit);
-                residual.norm.iter().for_each(&mut *visit);
-                if let Around::Project(modules) = &residual.around {
-                    visit_norms(modules, visit);
-                }
-            }
-            Module::Concat { branch } => visit_norms(branch, visit),
-            _ => {}
+            ShortcutModule::Project(modules) => chain(modules, x, pass),
         }
     }
 }

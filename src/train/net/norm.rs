@@ -1,179 +1,239 @@
-//! Normalisation: over the batch (1502.03167), fused or from its formulas; over groups of channels
-//! (1803.08494) and over all channels (1607.06450) of one image.
+//! Batch normalisation (1502.03167), by one fused operation or from its formulas, and group
+//! (1803.08494) and layer normalisation (1607.06450).
 
-use super::Mode;
+use super::{Mode, TappedNorm};
 use crate::shim::NormRelu;
 use fathom_arch::Norm;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-/// γ and β per channel, and for batch normalisation the moving averages of mean and variance.
+/// Mean and variance of each channel.
+pub struct Moments {
+    /// Mean (one value per channel).
+    pub mean: Tensor,
+    /// Unbiased variance (one value per channel).
+    pub variance: Tensor,
+}
+
+impl Moments {
+    /// Moments of a batch (images × channels × …) in f32, without gradient.
+    pub fn of(x: &Tensor) -> Self {
+        let x = x.detach().to_kind(Kind::Float);
+        let over = all_but_channels(&x);
+        let mean = x.mean_dim(over.as_slice(), false, Kind::Float);
+        Self { mean, variance: x.var_dim(over.as_slice(), true, false) }
+    }
+}
+
+/// A normalisation layer with its parameters.
 pub struct Normalisation {
-    name: String,
-    norm: Norm,
-    gamma: Tensor,
-    beta: Tensor,
-    /// Mean and unbiased variance; empty where nothing is averaged.
-    averages: Vec<Tensor>,
+    /// Scale of each channel.
+    pub gamma: Tensor,
+    /// Shift of each channel.
+    pub beta: Tensor,
+    rule: Rule,
+}
+
+enum Rule {
+    Batch(BatchNorm),
+    /// Over groups of channels of one image; layer normalisation has one group.
+    Groups {
+        groups: i64,
+        eps: f64,
+    },
+}
+
+/// What follows a normalisation and may be fused with it.
+pub struct After<'a> {
+    /// Residual shortcut that is added to the normalised values.
+    pub added: Option<&'a Tensor>,
+    /// Whether ReLU comes last.
+    pub relu: bool,
+    /// Whether the input of the normalisation may be overwritten.
+    pub own: bool,
+}
+
+impl After<'_> {
+    /// Applies addition and ReLU to normalised values, in place.
+    fn apply(&self, mut normalised: Tensor) -> Tensor {
+        if let Some(added) = self.added {
+            normalised = normalised.g_add_(added);
+        }
+        if self.relu { normalised.relu_() } else { normalised }
+    }
 }
 
 impl Normalisation {
-    /// Averages start at mean 0 and variance 1.
-    pub fn new(name: &str, norm: Norm, [gamma, beta]: [Tensor; 2]) -> Self {
-        let (size, options) = (gamma.size(), (gamma.kind(), gamma.device()));
-        let averages = match norm {
-            Norm::Batch { .. } => vec![Tensor::zeros(&size, options), Tensor::ones(size, options)],
-            Norm::Group { .. } | Norm::Layer { .. } => Vec::new(),
+    /// Running averages of batch normalisation start at mean 0 and variance 1.
+    pub fn new(norm: Norm, gamma: Tensor, beta: Tensor) -> Self {
+        let rule = match norm {
+            Norm::Batch { eps, momentum, from_formula } => {
+                let running = Moments {
+                    mean: gamma.detach().zeros_like(),
+                    variance: gamma.detach().ones_like(),
+                };
+                let (gamma, beta) = (gamma.shallow_clone(), beta.shallow_clone());
+                Rule::Batch(BatchNorm { gamma, beta, running, eps, momentum, from_formula })
+            }
+            Norm::Group { groups, eps } => Rule::Groups { groups: groups as i64, eps },
+            Norm::Layer { eps } => Rule::Groups { groups: 1, eps },
         };
-        Self { name: name.into(), norm, gamma, beta, averages }
+        Self { gamma, beta, rule }
     }
 
-    /// Prefix of its parameters.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Mean and variance, for batch normalisation.
-    pub fn averages(&self) -> &[Tensor] {
-        &self.averages
-    }
-
-    /// Normalises images × channels × … , and does what comes after it.
-    pub fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
-        let scale = [&self.gamma, &self.beta];
-        match self.norm {
-            Norm::Batch { momentum, .. } => self.over_batch(x, mode, momentum, after),
-            Norm::Group { groups, eps } => after.to(over_groups(x, groups as i64, scale, eps)),
-            Norm::Layer { eps } => after.to(over_groups(x, 1, scale, eps)),
+    /// Running averages of batch normalisation.
+    pub fn running(&self) -> Option<&Moments> {
+        match &self.rule {
+            Rule::Batch(batch) => Some(&batch.running),
+            Rule::Groups { .. } => None,
         }
     }
 
-    fn over_batch(&self, x: &Tensor, mode: Mode, momentum: f64, after: &After) -> Tensor {
+    /// Normalises a batch (images × channels × …) and applies what follows.
+    pub fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
+        match &self.rule {
+            Rule::Batch(batch) => batch.forward(x, mode, after),
+            Rule::Groups { groups, eps } => {
+                // Statistics are those of f32 whatever the activations are: CUDA's kernels take γ
+                // and β in the activations' kind only.
+                let values = x.to_kind(self.gamma.kind());
+                let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
+                let normalised = values.group_norm(*groups, gamma, beta, *eps, true);
+                after.apply(normalised.to_kind(x.kind()))
+            }
+        }
+    }
+}
+
+/// Statistics of one batch normalisation.
+#[derive(Clone, Copy)]
+enum Statistics {
+    /// The running averages.
+    Running,
+    /// Those of the batch; the running averages move towards them by the fraction `update`, if any.
+    Batch { update: Option<f64> },
+}
+
+struct BatchNorm {
+    gamma: Tensor,
+    beta: Tensor,
+    running: Moments,
+    eps: f64,
+    /// Weight of a batch in the running averages.
+    momentum: f64,
+    from_formula: bool,
+}
+
+impl BatchNorm {
+    fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
         match mode {
-            Mode::Predict => self.apply(x, Statistics::Averages, after),
+            Mode::Predict => self.apply(x, Statistics::Running, after),
             Mode::Refresh { batches } => {
-                let kept = Some(1.0 / (batches + 1) as f64);
-                self.apply(x, Statistics::Batch { kept }, after)
+                let update = Some(1.0 / (batches + 1) as f64);
+                self.apply(x, Statistics::Batch { update }, after)
             }
             Mode::Train { norm_batch: Some(part) } if (part as i64) < x.size()[0] => {
-                // As on the papers' machines with one part on each GPU, of which the first one's
-                // averages are kept.
+                // As in the papers' runs on several GPUs, each part has its own statistics, and
+                // only those of the first part enter the running averages.
                 let parts = x.split(part as i64, 0);
                 let added = after.added.map(|added| added.split(part as i64, 0));
-                let normalise = |(place, part): (usize, &Tensor)| {
-                    let kept = (place == 0).then_some(momentum);
-                    let added = added.as_ref().map(|added| &added[place]);
+                let normalise = |(index, part): (usize, &Tensor)| {
+                    let update = (index == 0).then_some(self.momentum);
+                    let added = added.as_ref().map(|added| &added[index]);
                     let after = After { added, ..*after };
-                    self.apply(part, Statistics::Batch { kept }, &after)
+                    self.apply(part, Statistics::Batch { update }, &after)
                 };
                 let normalised: Vec<Tensor> = parts.iter().enumerate().map(normalise).collect();
                 Tensor::cat(&normalised, 0)
             }
-            Mode::Train { .. } => self.apply(x, Statistics::Batch { kept: Some(momentum) }, after),
+            Mode::Train { .. } => {
+                self.apply(x, Statistics::Batch { update: Some(self.momentum) }, after)
+            }
+            // Every value needs its gradient, at prediction too, which the fused operation lacks.
+            Mode::Tapped(TappedNorm::Running) => {
+                after.apply(self.by_libtorch(x, Statistics::Running))
+            }
+            Mode::Tapped(TappedNorm::Batch) => {
+                after.apply(self.by_libtorch(x, Statistics::Batch { update: None }))
+            }
         }
     }
 
     fn apply(&self, x: &Tensor, statistics: Statistics, after: &After) -> Tensor {
-        let Norm::Batch { eps, from_formula, .. } = self.norm else {
-            return x.shallow_clone();
-        };
-        if from_formula {
+        if self.from_formula {
             // Statistics are those of f32 whatever the activations are.
-            let normal = self.by_formula(&x.to_kind(self.gamma.kind()), eps, statistics);
-            return after.to(normal.to_kind(x.kind()));
+            let normalised = self.by_formula(&x.to_kind(self.gamma.kind()), statistics);
+            return after.apply(normalised.to_kind(x.kind()));
         }
-        if NormRelu::takes(x) {
-            let fused = NormRelu {
-                scale: [&self.gamma, &self.beta],
-                averages: [&self.averages[0], &self.averages[1]],
-                share: match statistics {
-                    Statistics::Averages => None,
-                    Statistics::Batch { kept } => Some(kept.unwrap_or(0.0)),
-                },
-                eps,
-                relu: after.relu,
-                overwrite: after.own,
-            };
-            return fused.forward(x, after.added);
+        if !NormRelu::takes(x) {
+            return after.apply(self.by_libtorch(x, statistics));
         }
-        let (training, kept) = match statistics {
-            Statistics::Averages => (false, Some(0.0)),
-            Statistics::Batch { kept } => (true, kept),
+        let fused = NormRelu {
+            gamma: &self.gamma,
+            beta: &self.beta,
+            mean: &self.running.mean,
+            variance: &self.running.variance,
+            update: match statistics {
+                Statistics::Running => None,
+                Statistics::Batch { update } => Some(update.unwrap_or(0.0)),
+            },
+            eps: self.eps,
+            relu: after.relu,
+            overwrite: after.own,
         };
-        let average = |place: usize| kept.and_then(|_| self.averages.get(place));
+        fused.forward(x, after.added)
+    }
+
+    fn by_libtorch(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let (training, update) = match statistics {
+            Statistics::Running => (false, Some(0.0)),
+            Statistics::Batch { update } => (true, update),
+        };
+        let running = update.map(|_| &self.running);
+        let (mean, variance) = running.map(|running| (&running.mean, &running.variance)).unzip();
         let (gamma, beta) = (Some(&self.gamma), Some(&self.beta));
-        let momentum = kept.unwrap_or(0.0);
-        after.to(x.batch_norm(gamma, beta, average(0), average(1), training, momentum, eps, true))
+        let momentum = update.unwrap_or(0.0);
+        x.batch_norm(gamma, beta, mean, variance, training, momentum, self.eps, true)
     }
 
     /// y = γ (x − μ) / √(σ² + ε) + β, with μ and the biased σ² of the batch per channel over
     /// images, rows and columns (over images where there are none), and gradients by autograd.
-    fn by_formula(&self, x: &Tensor, eps: f64, statistics: Statistics) -> Tensor {
-        let over: Vec<i64> = (0..x.dim() as i64).filter(|axis| *axis != 1).collect();
-        // Channels stand in the second place of x.
+    fn by_formula(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        let over = all_but_channels(x);
         let shape: Vec<i64> = (0..x.dim()).map(|axis| if axis == 1 { -1 } else { 1 }).collect();
+        let per_channel = |values: &Tensor| values.view(shape.as_slice());
         let (mean, variance) = match statistics {
-            Statistics::Averages => {
-                (self.averages[0].view(shape.as_slice()), self.averages[1].view(shape.as_slice()))
+            Statistics::Running => {
+                (per_channel(&self.running.mean), per_channel(&self.running.variance))
             }
-            Statistics::Batch { kept } => {
+            Statistics::Batch { update } => {
                 let mean = x.mean_dim(over.as_slice(), true, x.kind());
                 let variance = (x - &mean).square().mean_dim(over.as_slice(), true, x.kind());
-                if let Some(share) = kept {
-                    self.keep(&mean, &variance, x.numel() as f64 / x.size()[1] as f64, share);
+                if let Some(update) = update {
+                    let n = x.numel() as f64 / x.size()[1] as f64;
+                    self.update_running(&mean, &variance, n, update);
                 }
                 (mean, variance)
             }
         };
-        let normal = (x - mean) / (variance + eps).sqrt();
-        normal * self.gamma.view(shape.as_slice()) + self.beta.view(shape.as_slice())
+        let normalised = (x - mean) / (variance + self.eps).sqrt();
+        normalised * per_channel(&self.gamma) + per_channel(&self.beta)
     }
 
-    /// Moves the averages by `share` towards a batch's; the variance that is kept is the unbiased
-    /// one, as libtorch's is.
-    fn keep(&self, mean: &Tensor, variance: &Tensor, n: f64, share: f64) {
+    /// Moves the running averages by the fraction `update` towards the statistics of a batch of `n`
+    /// values per channel, with the unbiased variance as in libtorch.
+    fn update_running(&self, mean: &Tensor, biased_variance: &Tensor, n: f64, update: f64) {
         let _guard = tch::no_grad_guard();
-        let unbiased = variance * (n / (n - 1.0).max(1.0));
-        for (average, new) in self.averages.iter().zip([mean, &unbiased]) {
-            let moved = average * (1.0 - share) + new.view(-1) * share;
+        let unbiased = biased_variance * (n / (n - 1.0).max(1.0));
+        for (average, new) in [(&self.running.mean, mean), (&self.running.variance, &unbiased)] {
+            let moved = average * (1.0 - update) + new.view(-1) * update;
             average.shallow_clone().copy_(&moved);
         }
     }
 }
 
-/// Normalises over groups of channels of one image, with γ and β per channel. Statistics are those of
-/// f32 whatever the activations are: kernels of CUDA take γ and β of the activations' kind only.
-pub fn over_groups(x: &Tensor, groups: i64, [gamma, beta]: [&Tensor; 2], eps: f64) -> Tensor {
-    let values = x.to_kind(gamma.kind());
-    values.group_norm(groups, Some(gamma), Some(beta), eps, true).to_kind(x.kind())
-}
-
-/// What comes after a normalisation.
-pub struct After<'a> {
-    /// Added to its result.
-    pub added: Option<&'a Tensor>,
-    /// Whether negative values become 0 then.
-    pub relu: bool,
-    /// Whether the normalisation may overwrite what it gets.
-    pub own: bool,
-}
-
-impl After<'_> {
-    /// Does it, one operation after the other, in the place of what was normalised.
-    fn to(&self, mut normal: Tensor) -> Tensor {
-        if let Some(added) = self.added {
-            normal = normal.g_add_(added);
-        }
-        if self.relu { normal.relu_() } else { normal }
-    }
-}
-
-/// Where mean and variance come from.
-#[derive(Clone, Copy)]
-enum Statistics {
-    /// The moving averages.
-    Averages,
-    /// The batch; the averages move towards it by this share.
-    Batch { kept: Option<f64> },
+/// The axes of images × channels × … but that of the channels.
+fn all_but_channels(x: &Tensor) -> Vec<i64> {
+    (0..x.dim() as i64).filter(|axis| *axis != 1).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The same weights give what they give in torchvision: fixtures by `scripts/parity_fixtures.py`,
-//! which says how weights and images come from integers.
+//! Comparison with torchvision: the same weights give the same logits and gradients. The fixtures
+//! are written by `scripts/parity_fixtures.py`, which documents how weights and images are computed
+//! from integers.
 
 use super::{Mode, Net};
 use crate::parameters::Parameters;
@@ -13,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 const TRAIN: Mode = Mode::Train { norm_batch: None };
 
-/// The `place`-th word of a name: FNV-1a of the name, then splitmix64.
+/// Random word number `place` of a name: FNV-1a of the name, then splitmix64.
 fn word(name: &str, place: u64) -> u64 {
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -24,13 +25,13 @@ fn word(name: &str, place: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Values between two bounds, rounded to f32 once.
+/// Values between two bounds, computed in f64 and rounded to f32.
 fn values(name: &str, n: usize, [low, high]: [f64; 2]) -> Vec<f32> {
     let fraction = |place| (word(name, place) >> 40) as f64 / f64::from(1 << 24);
     (0..n as u64).map(|place| (low + (high - low) * fraction(place)) as f32).collect()
 }
 
-/// Whether this normalisation ends a residual branch.
+/// Whether this normalisation is the last layer of a residual branch.
 fn ends_branch(module: &str, network: &Network) -> bool {
     let (block, norm) = module.rsplit_once('.').unwrap_or_default();
     let last = if network.state().iter().any(|(name, _)| name == &format!("{block}.conv3.weight")) {
@@ -41,7 +42,7 @@ fn ends_branch(module: &str, network: &Network) -> bool {
     block.starts_with("layer") && norm == last
 }
 
-/// A tensor of the net by its name.
+/// Values of the net's tensor with this name.
 fn tensor(name: &str, shape: &[usize], network: &Network) -> Values {
     let (module, part) = name.rsplit_once('.').unwrap_or_default();
     let is_fc = ["fc", "classifier"].contains(&module);
@@ -67,7 +68,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-/// A fixture with the net that it is for.
+/// A fixture, and the net that it describes.
 struct Case {
     fixture: Value,
     network: Network,
@@ -112,7 +113,7 @@ impl Case {
         Self { fixture, network, kind, net, parameters, images, labels }
     }
 
-    /// Largest difference from the fixture's logits, over their largest.
+    /// Largest difference from the fixture's logits, relative to the largest of them.
     fn logits_apart(&self, logits: &Tensor, expected: &Value) -> f64 {
         let step = expected["class_step"].as_i64().unwrap();
         let logits = logits.to_kind(Kind::Double);
@@ -149,8 +150,8 @@ impl Case {
         self.check_averages(&expected["running"]);
     }
 
-    /// A gradient's difference is estimated by its products with four vectors of signs: the mean
-    /// square of these is the square of its norm.
+    /// Estimates the norm of a gradient's difference from its products with four random vectors of
+    /// signs: the expected square of a product is the square of the norm.
     fn check_gradients(&self, loss: &Tensor, expected: &Value, tolerance: f64) {
         let flat = self.parameters.gradients(loss).to_kind(Kind::Double);
         let mut place = 0;
@@ -200,8 +201,8 @@ impl Case {
     }
 }
 
-/// In f32 to the tolerances of everyday use, and in f64 to the fixtures' digits, which no
-/// difference between nets would pass.
+/// Compares in f32 with the tolerance of f32, and in f64 to the precision of the fixtures, which
+/// reveals any difference between the nets.
 fn check(name: &str, published: &str, set: &[(&str, Value)]) {
     Case::new(name, published, set, Kind::Float).check([1e-5, 1e-3]);
     Case::new(name, published, set, Kind::Double).check([1e-7, 1e-5]);

@@ -1,223 +1,149 @@
-//! What passes through a net, layer by layer.
-//!
-//! A pass of its own over the network's description, in which nothing is fused, done in place or
-//! recorded, and which moves no averages: so everything can be looked at, and training goes on as
-//! if nobody had looked. Dropout leaves nothing out here.
+//! Recorder of the values of layers with weights in a forward pass.
 
-use super::norm::over_groups;
-use crate::parameters::Parameters;
-use fathom_arch::{Activation, Layer, Network, Norm, Shortcut};
-use std::collections::HashMap;
-use tch::{Kind, Tensor};
+use super::{Affine, Module, Moments, Normalisation};
+use fathom_arch::Activation;
+use tch::Tensor;
 
-/// A layer with weights, as images passed through it.
-pub struct Seen {
-    /// Its name, without `.weight`.
-    pub name: String,
-    /// Its output behind its normalisation, before addition and non-linearity (1512.03385,
-    /// Fig. 7).
-    pub response: Tensor,
-    /// The same behind addition and non-linearity, where these follow.
-    pub behind: Tensor,
-    /// Whether a ReLU follows.
-    pub is_rectified: bool,
-    /// Its normalisation, where that is over the batch or of another kind.
-    pub norm: Option<SeenNorm>,
-}
-
-/// The normalisation of a layer.
-pub struct SeenNorm {
-    /// Prefix of its parameters.
-    pub name: String,
-    /// Mean and unbiased variance of each channel over the batch; for batch normalisation.
-    pub batch: Option<[Tensor; 2]>,
-}
-
-/// Moving averages of mean and variance by name (`bn1.running_mean`).
-pub type Averages = HashMap<String, Tensor>;
-
-/// A pass through a net.
-pub struct Pass {
-    /// Images × classes.
+/// Result of a tapped forward pass.
+pub struct Tapped {
+    /// Logits (images × classes).
     pub logits: Tensor,
-    /// Layers with weights, a branch before the way around it.
-    pub layers: Vec<Seen>,
+    /// Layers with weights in the order of the forward pass, a branch before its shortcut.
+    pub layers: Vec<LayerTap>,
 }
 
-/// Passes images (n × channels × rows × columns) through a net: with the statistics of this batch,
-/// or with these averages.
-pub fn observe(
-    network: &Network,
-    parameters: &Parameters,
-    averages: Option<&Averages>,
-    images: &Tensor,
-) -> Pass {
-    let mut walk = Walk { parameters, averages, layers: Vec::new(), responding: None, ahead: None };
-    let logits = walk.chain(&network.layers, images.shallow_clone());
-    Pass { logits, layers: walk.layers }
+/// Values of one convolution or fully connected layer in a forward pass (images × channels × …).
+pub struct LayerTap {
+    /// Name of the layer: prefix of its parameters.
+    pub name: String,
+    /// Response: the output after normalisation, before the residual addition and the activation
+    /// (1512.03385, Fig. 7).
+    pub response: Tensor,
+    /// The response after the residual addition and the activation, where these follow.
+    pub output: Tensor,
+    /// Whether the activation that follows is ReLU.
+    pub is_rectified: bool,
+    /// The normalisation that follows.
+    pub norm: Option<NormTap>,
 }
 
-struct Walk<'a> {
-    parameters: &'a Parameters,
-    averages: Option<&'a Averages>,
-    layers: Vec<Seen>,
-    /// The layer to whose response what comes next still belongs.
+/// The normalisation of a layer in a forward pass.
+pub struct NormTap {
+    /// Scale of each channel.
+    pub gamma: Tensor,
+    /// Shift of each channel.
+    pub beta: Tensor,
+    /// Statistics of batch normalisation.
+    pub batch: Option<BatchTap>,
+}
+
+/// Statistics of a batch normalisation in a forward pass.
+pub struct BatchTap {
+    /// Moments of the batch that was normalised.
+    pub batch: Moments,
+    /// Running averages, sharing memory with the net.
+    pub running: Moments,
+}
+
+/// The recorder.
+#[derive(Default)]
+pub struct Taps {
+    pub layers: Vec<LayerTap>,
+    /// Index of the layer whose response the next module may still change.
     responding: Option<usize>,
-    /// The layer whose non-linearity may still come.
-    ahead: Option<usize>,
+    /// Index of the layer whose activation may still follow.
+    unactivated: Option<usize>,
 }
 
-impl Walk<'_> {
-    fn chain(&mut self, layers: &[Layer], x: Tensor) -> Tensor {
-        layers.iter().fold(x, |x, layer| self.layer(layer, &x))
+impl Taps {
+    /// Values at the start of a branch belong to no layer yet.
+    pub fn begin_chain(&mut self) {
+        self.close();
     }
 
-    fn layer(&mut self, layer: &Layer, x: &Tensor) -> Tensor {
-        let leaf = |name: String| self.parameters.leaf(&name);
-        match layer {
-            Layer::Conv { name, stride, padding, bias, .. } => {
-                let [stride, padding] = [stride, padding].map(|n| [*n as i64; 2]);
-                let weight = leaf(format!("{name}.weight"));
-                let bias = bias.then(|| leaf(format!("{name}.bias")));
-                let y = x.conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], 1);
-                self.begin(name, y)
-            }
-            Layer::Linear { name, bias, .. } => {
-                let weight = leaf(format!("{name}.weight"));
-                let bias = bias.then(|| leaf(format!("{name}.bias")));
-                self.begin(name, x.linear(&weight, bias.as_ref()))
-            }
-            Layer::Norm { name, norm, .. } => {
-                let y = self.normalise(name, *norm, x);
-                if let Some(place) = self.responding {
-                    let is_batch = matches!(norm, Norm::Batch { .. });
-                    let batch = is_batch.then(|| statistics(x));
-                    self.layers[place].norm = Some(SeenNorm { name: name.clone(), batch });
+    /// Records the module that turned `x` into `y`.
+    pub fn record(&mut self, module: &Module, x: &Tensor, y: &Tensor) {
+        match module {
+            Module::Conv { affine: Affine { name, .. }, .. }
+            | Module::Linear(Affine { name, .. }) => self.begin_layer(name, y),
+            Module::Norm(norm) => {
+                if let Some(layer) = self.respond(y) {
+                    layer.norm = Some(NormTap::new(norm, x));
                 }
-                self.respond(y)
             }
-            Layer::Scale { name, .. } => self.respond(x * leaf(name.clone())),
-            Layer::Shift { name } => self.respond(x + leaf(name.clone())),
-            Layer::Activation(activation) => {
-                let y = match activation {
-                    Activation::Relu => x.relu(),
-                    Activation::Sigmoid => x.sigmoid(),
-                };
-                if let Some(place) = self.ahead {
-                    self.layers[place].behind = y.shallow_clone();
-                    self.layers[place].is_rectified = *activation == Activation::Relu;
+            Module::Scale(_) | Module::Shift(_) => {
+                self.respond(y);
+            }
+            Module::Activation(activation) => {
+                if let Some(index) = self.unactivated {
+                    self.layers[index].output = y.shallow_clone();
+                    self.layers[index].is_rectified = *activation == Activation::Relu;
                 }
                 self.close();
-                y
             }
-            Layer::Residual { branch, shortcut, scale } => {
-                self.close();
-                let through = self.chain(branch, x.shallow_clone());
-                let last = self.ahead;
-                self.close();
-                let y = through + self.around(shortcut, x) * *scale;
-                self.close();
-                if let Some(place) = last {
-                    self.layers[place].behind = y.shallow_clone();
-                }
-                self.ahead = last;
-                y
-            }
-            Layer::Concat { branch } => {
-                self.close();
-                let y = Tensor::cat(&[x, &self.chain(branch, x.shallow_clone())], 1);
-                self.close();
-                y
-            }
-            Layer::Dropout { .. } => x.shallow_clone(),
-            Layer::MaxPool { kernel, stride, padding } => {
-                self.close();
-                let [kernel, stride, padding] = [kernel, stride, padding].map(|n| [*n as i64; 2]);
-                x.max_pool2d(kernel, stride, padding, [1, 1], false)
-            }
-            Layer::AvgPool { kernel } => {
-                self.close();
-                let side = [*kernel as i64; 2];
-                x.avg_pool2d(side, side, [0, 0], false, true, None::<i64>)
-            }
-            Layer::Flatten => {
-                self.close();
-                x.flatten(1, -1)
-            }
-            Layer::GlobalAvgPool => {
-                self.close();
-                x.mean_dim([2i64, 3].as_slice(), false, x.kind())
-            }
+            // Dropout is off, and `add` has recorded the residual addition.
+            Module::Dropout { .. } | Module::Residual { .. } => {}
+            Module::MaxPool { .. }
+            | Module::AvgPool { .. }
+            | Module::Concat { .. }
+            | Module::Flatten
+            | Module::GlobalAvgPool => self.close(),
         }
     }
 
-    fn around(&mut self, shortcut: &Shortcut, x: &Tensor) -> Tensor {
-        match shortcut {
-            Shortcut::Identity => x.shallow_clone(),
-            Shortcut::Pad { stride, inputs, outputs, split } => {
-                let new = (outputs - inputs) as i64;
-                let front = if *split { new / 2 } else { 0 };
-                let stride = *stride as i64;
-                let kept = x.slice(2, None, None, stride).slice(3, None, None, stride);
-                kept.constant_pad_nd([0, 0, 0, 0, front, new - front])
-            }
-            Shortcut::Project(layers) => self.chain(layers, x.shallow_clone()),
-        }
+    /// Index of the layer whose response leaves a residual branch, if the last one does so without
+    /// activation.
+    pub fn end_branch(&mut self) -> Option<usize> {
+        self.unactivated
     }
 
-    fn normalise(&self, name: &str, norm: Norm, x: &Tensor) -> Tensor {
-        let leaf = |part: &str| self.parameters.leaf(&format!("{name}.{part}"));
-        let [gamma, beta] = [leaf("weight"), leaf("bias")];
-        match norm {
-            Norm::Batch { eps, .. } => {
-                let average =
-                    |part: &str| self.averages.map(|averages| &averages[&format!("{name}.{part}")]);
-                let (mean, variance) = (average("running_mean"), average("running_var"));
-                let is_training = self.averages.is_none();
-                let scale = (Some(&gamma), Some(&beta));
-                x.batch_norm(scale.0, scale.1, mean, variance, is_training, 0.0, eps, true)
-            }
-            Norm::Group { groups, eps } => over_groups(x, groups as i64, [&gamma, &beta], eps),
-            Norm::Layer { eps } => over_groups(x, 1, [&gamma, &beta], eps),
+    /// Records a residual addition as what follows the layer with the index `last`.
+    pub fn add(&mut self, last: Option<usize>, sum: &Tensor) {
+        self.close();
+        if let Some(index) = last {
+            self.layers[index].output = sum.shallow_clone();
         }
+        self.unactivated = last;
     }
 
-    /// The output of a layer with weights.
-    fn begin(&mut self, name: &str, y: Tensor) -> Tensor {
+    fn begin_layer(&mut self, name: &str, y: &Tensor) {
         self.responding = Some(self.layers.len());
-        self.ahead = self.responding;
-        self.layers.push(Seen {
+        self.unactivated = self.responding;
+        self.layers.push(LayerTap {
             name: name.to_owned(),
             response: y.shallow_clone(),
-            behind: y.shallow_clone(),
+            output: y.shallow_clone(),
             is_rectified: false,
             norm: None,
         });
-        y
     }
 
-    /// What follows a layer with weights and belongs to its response.
-    fn respond(&mut self, y: Tensor) -> Tensor {
-        if let Some(place) = self.responding {
-            self.layers[place].response = y.shallow_clone();
-            self.layers[place].behind = y.shallow_clone();
-        }
-        y
+    /// Replaces the response of the current layer, if there is one.
+    fn respond(&mut self, y: &Tensor) -> Option<&mut LayerTap> {
+        let layer = &mut self.layers[self.responding?];
+        layer.response = y.shallow_clone();
+        layer.output = y.shallow_clone();
+        Some(layer)
     }
 
-    /// What comes next belongs to no layer before.
+    /// Following values belong to no layer before them.
     fn close(&mut self) {
         self.responding = None;
-        self.ahead = None;
+        self.unactivated = None;
     }
 }
 
-/// Mean and unbiased variance of each channel, over images, rows and columns.
-fn statistics(x: &Tensor) -> [Tensor; 2] {
-    let x = x.detach().to_kind(Kind::Float);
-    let over: Vec<i64> = (0..x.dim() as i64).filter(|axis| *axis != 1).collect();
-    let mean = x.mean_dim(over.as_slice(), false, Kind::Float);
-    [mean, x.var_dim(over.as_slice(), true, false)]
+impl NormTap {
+    fn new(norm: &Normalisation, x: &Tensor) -> Self {
+        let batch = norm.running().map(|running| BatchTap {
+            batch: Moments::of(x),
+            running: Moments {
+                mean: running.mean.shallow_clone(),
+                variance: running.variance.shallow_clone(),
+            },
+        });
+        Self { gamma: norm.gamma.shallow_clone(), beta: norm.beta.shallow_clone(), batch }
+    }
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ fn build_for(set: &[(&str, serde_json::Value)], size: usize) -> (Network, Parame
     build_as(set, size, Kind::Float)
 }
 
-/// The same in numbers of another kind.
-fn build_as(
+/// The same net in another kind of numbers.
+pub fn build_as(
     set: &[(&str, serde_json::Value)],
     size: usize,
     kind: Kind,
@@ -47,7 +47,7 @@ pub fn images(n: i64) -> Tensor {
     images_of(n, 8)
 }
 
-fn images_of(n: i64, size: i64) -> Tensor {
+pub fn images_of(n: i64, size: i64) -> Tensor {
     let count = n * 3 * size * size;
     let waves = (Tensor::arange(count, (Kind::Float, Device::Cpu)) * 0.7).sin();
     (waves + Tensor::arange(count, (Kind::Float, Device::Cpu)) * 1e-3).view([n, 3, size, size])
@@ -64,7 +64,7 @@ fn the_net_has_as_many_parameters_as_its_audit() {
 }
 
 #[test]
-fn at_prediction_an_image_does_not_see_its_batch() {
+fn at_prediction_logits_do_not_depend_on_the_batch() {
     let _guard = tch::no_grad_guard();
     let (_, _, net) = residual_8();
     let batch = images(6);
@@ -77,7 +77,7 @@ fn at_prediction_an_image_does_not_see_its_batch() {
 }
 
 #[test]
-fn sub_batches_have_statistics_of_their_own_and_the_first_ones_move_the_averages() {
+fn sub_batches_have_their_own_statistics_and_only_the_first_updates_the_averages() {
     let _guard = tch::no_grad_guard();
     let batch = images(8);
     let (_, _, net) = residual_8();
@@ -94,7 +94,7 @@ fn sub_batches_have_statistics_of_their_own_and_the_first_ones_move_the_averages
 }
 
 #[test]
-fn refreshed_averages_are_the_mean_over_batches_and_can_be_put_back() {
+fn refreshed_averages_are_the_mean_over_batches_and_can_be_restored() {
     let _guard = tch::no_grad_guard();
     let (_, _, net) = residual_8();
     let before = net.statistics();
@@ -127,14 +127,14 @@ fn batch_norm_from_its_formulas_is_libtorch_s() {
     assert!((loss_a - loss_b).abs() < 1e-5, "{loss_a} {loss_b}");
     assert!(distance(&a, &b) < 1e-4, "{}", distance(&a, &b));
     for (a, b) in fused.statistics().iter().zip(formula.statistics()) {
-        assert!(distance(a, &b) < 1e-5, "moving averages");
+        assert!(distance(a, &b) < 1e-5, "running averages");
     }
     let predict = |net: &Net| net.forward(&batch, Mode::Predict);
     assert!(distance(&predict(&fused), &predict(&formula)) < 1e-4);
 }
 
 #[test]
-fn group_and_layer_norm_do_not_see_the_batch_even_in_training() {
+fn group_and_layer_norm_do_not_depend_on_the_batch_even_in_training() {
     let _guard = tch::no_grad_guard();
     for norm in ["group", "layer", "none"] {
         let (_, _, net) = build_with(&[("network.norm", norm.into())]);
@@ -201,9 +201,9 @@ fn every_block_shortcut_and_stem_gives_logits_and_gradients_for_all_parameters()
 }
 
 #[test]
-fn a_block_whose_branch_gives_nothing_is_the_identity() {
+fn a_block_whose_branch_is_zero_is_the_identity() {
     let _guard = tch::no_grad_guard();
-    // With γ and β of a block's last normalisation at 0 the branch is 0.
+    // If γ and β of a block's last normalisation are 0, the branch is 0.
     let (_, parameters, net) = residual_8();
     let batch = images(4);
     let before = net.forward(&batch, TRAIN);
@@ -212,7 +212,7 @@ fn a_block_whose_branch_gives_nothing_is_the_identity() {
     }
     let blocked = net.forward(&batch, TRAIN);
     assert!(distance(&before, &blocked) > 1e-3);
-    // What the block's inside does no longer matters: it is the identity.
+    // The other layers of the branch then have no effect.
     let _ = parameters.leaf("layer1.0.conv1.weight").fill_(0.5);
     assert!(distance(&blocked, &net.forward(&batch, TRAIN)) == 0.0);
 }
@@ -236,7 +236,7 @@ fn with_fixup_and_skipinit_every_block_begins_as_the_identity() {
         fc.shallow_clone().copy_(&Tensor::ones_like(&fc));
         let batch = images(4);
         let before = net.forward(&batch, TRAIN);
-        // What the first layer of a branch does is of no consequence yet.
+        // The first layer of a branch has no effect yet.
         for (name, leaf) in parameters.named() {
             if name.starts_with("layer") && name.ends_with("conv1.weight") {
                 let _ = leaf.shallow_clone().fill_(0.3);
@@ -288,7 +288,7 @@ fn nets_by_formula_are_libtorch_s_in_double_precision() {
 }
 
 #[test]
-fn layouts_agree_and_so_do_short_numbers_roughly() {
+fn layouts_agree_and_bf16_agrees_roughly() {
     let labels = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 5]);
     for family in ["residual", "preact", "dense", "mlp", "lenet"] {
         let depth = if family == "dense" { 10 } else { 8 };
@@ -299,7 +299,7 @@ fn layouts_agree_and_so_do_short_numbers_roughly() {
             let net = Net::new(&network, &parameters);
             let logits = net.forward(&place.images(&images_of(6, 12)), TRAIN).to_kind(place.kind);
             let loss = logits.cross_entropy_for_logits(&labels);
-            // In the order of files, which does not depend on the place.
+            // The order of files does not depend on the placement.
             let gradients = parameters.export(&parameters.gradients(&loss)).unwrap();
             (Tensor::from_slice(&gradients), loss.double_value(&[]))
         };
@@ -309,7 +309,7 @@ fn layouts_agree_and_so_do_short_numbers_roughly() {
         let ((expected, loss), (gradients, same)) = (step(double), step(last));
         assert!((loss - same).abs() < 1e-10, "{family}: {loss} {same}");
         let size = expected.abs().max().double_value(&[]);
-        // They are exported as f32.
+        // The export is in f32.
         assert!(distance(&expected, &gradients) / size < 1e-6, "{family}");
         let (gradients, roughly) = step(short);
         assert!((loss - roughly).abs() < 0.1 * loss, "{family}: {loss} {roughly}");
@@ -319,7 +319,7 @@ fn layouts_agree_and_so_do_short_numbers_roughly() {
 }
 
 #[test]
-fn a_block_whose_last_convolution_is_zero_is_not_there() {
+fn a_block_whose_last_convolution_is_zero_has_no_effect() {
     let _guard = tch::no_grad_guard();
     for family in ["residual", "preact"] {
         for norm in ["batch", "group", "none"] {

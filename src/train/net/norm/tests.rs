@@ -7,13 +7,24 @@ const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
 
 /// A batch normalisation in double precision, fused or from its formulas.
 fn batch_norm(from_formula: bool, channels: i64) -> Normalisation {
-    let norm = Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula };
-    let gamma = Tensor::linspace(0.5, 1.5, channels, DOUBLE).set_requires_grad(true);
-    let beta = Tensor::linspace(-0.3, 0.4, channels, DOUBLE).set_requires_grad(true);
-    Normalisation::new("bn", norm, [gamma, beta])
+    batch_norm_of(Kind::Double, from_formula, channels)
 }
 
-/// Numbers without pattern, the same every time.
+fn batch_norm_of(kind: Kind, from_formula: bool, channels: i64) -> Normalisation {
+    let norm = Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula };
+    let line = |start: f64, end: f64| Tensor::linspace(start, end, channels, DOUBLE).to_kind(kind);
+    let [gamma, beta] =
+        [line(0.5, 1.5), line(-0.3, 0.4)].map(|values| values.set_requires_grad(true));
+    Normalisation::new(norm, gamma, beta)
+}
+
+/// Running mean and variance.
+fn averages(norm: &Normalisation) -> [&Tensor; 2] {
+    let Moments { mean, variance } = norm.running().unwrap();
+    [mean, variance]
+}
+
+/// Pseudo-random numbers, the same in every call.
 fn numbers(shape: &[i64]) -> Tensor {
     let n: i64 = shape.iter().product();
     let line = Tensor::arange(n, DOUBLE) * 12.9898;
@@ -38,11 +49,11 @@ fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
             let mut all =
                 Tensor::run_backward(&[loss], &[&x, &norm.gamma, &norm.beta], false, false);
             all.push(y);
-            all.extend(norm.averages().iter().map(Tensor::copy));
+            all.extend(averages(&norm).map(Tensor::copy));
             all.push(norm.forward(&x, Mode::Predict, &NOTHING));
             all
         };
-        let what = ["∂x", "∂γ", "∂β", "y", "moving mean", "moving variance", "y at prediction"];
+        let what = ["∂x", "∂γ", "∂β", "y", "running mean", "running variance", "y at prediction"];
         for ((ours, theirs), what) in step(true).iter().zip(&step(false)).zip(what) {
             let apart = distance(ours, theirs);
             assert!(apart < 1e-10, "{what} of {shape:?}: {apart}");
@@ -54,17 +65,16 @@ fn formula_is_libtorch_s_in_forward_gradients_and_averages() {
 fn formula_takes_statistics_in_f32_whatever_the_activations_are() {
     let norm = Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula: true };
     let float = (Kind::Float, Device::Cpu);
-    let scale = [Tensor::ones([3], float), Tensor::zeros([3], float)];
-    let norm = Normalisation::new("bn", norm, scale);
+    let norm = Normalisation::new(norm, Tensor::ones([3], float), Tensor::zeros([3], float));
     let x = numbers(SHAPES[0]);
     let y = norm.forward(&x.to_kind(Kind::BFloat16), TRAIN, &NOTHING);
     assert_eq!(y.kind(), Kind::BFloat16);
     let expected = norm.forward(&x.to_kind(Kind::Float), TRAIN, &NOTHING);
     assert!(distance(&y.to_kind(Kind::Double), &expected.to_kind(Kind::Double)) < 0.03);
-    assert!(norm.averages().iter().all(|average| average.kind() == Kind::Float));
+    assert!(averages(&norm).iter().all(|average| average.kind() == Kind::Float));
 }
 
-/// y, its gradients (of x, of what was added, of γ and β), averages, and y at prediction.
+/// Gradients by x, γ, β and `added`, then y, the running averages, and y at prediction.
 fn all_of(
     x: &Tensor,
     added: Option<&Tensor>,
@@ -80,16 +90,16 @@ fn all_of(
     let loss = (&y * weights).sum(y.kind());
     let mut all = Tensor::run_backward(&[loss], &inputs, false, false);
     all.push(y);
-    all.extend(norm.averages().iter().map(Tensor::copy));
+    all.extend(averages(norm).map(Tensor::copy));
     let _guard = tch::no_grad_guard();
     all.push(forward(&x, added.as_ref(), Mode::Predict));
     all
 }
 
 #[test]
-fn one_operation_does_what_libtorch_s_do_one_after_the_other() {
-    // Channels that do and do not divide the kernels' width, more rows than they sum up at once,
-    // and enough values for several threads.
+fn the_fused_operation_is_the_sequence_of_libtorch_s() {
+    // Numbers of channels that do and do not divide the kernels' width, more rows than a block of
+    // their sums, and enough values for several threads.
     let shapes: [&[i64]; 6] = [
         &[6, 3, 5, 4],
         &[16, 3],
@@ -111,14 +121,7 @@ fn one_operation_does_what_libtorch_s_do_one_after_the_other() {
             };
             let x = place(numbers(shape));
             let added = has_added.then(|| place(numbers(shape).cos()));
-            let make = || {
-                let mut norm = batch_norm(false, shape[1]);
-                for part in [&mut norm.gamma, &mut norm.beta] {
-                    *part = part.detach().to_kind(kind).set_requires_grad(true);
-                }
-                norm.averages.iter_mut().for_each(|average| *average = average.to_kind(kind));
-                norm
-            };
+            let make = || batch_norm_of(kind, false, shape[1]);
             let (ours, theirs) = (make(), make());
             let found = all_of(&x, added.as_ref(), &ours, |x, added, mode| {
                 assert!(NormRelu::takes(x));
@@ -126,14 +129,14 @@ fn one_operation_does_what_libtorch_s_do_one_after_the_other() {
             });
             let expected = all_of(&x, added.as_ref(), &theirs, |x, added, mode| {
                 let (gamma, beta) = (Some(&theirs.gamma), Some(&theirs.beta));
-                let [mean, variance] = [0, 1].map(|part| Some(&theirs.averages[part]));
+                let [mean, variance] = averages(&theirs).map(Some);
                 let training = mode == TRAIN;
                 let y = x.batch_norm(gamma, beta, mean, variance, training, 0.1, 1e-5, true);
                 let y = added.map_or(y.shallow_clone(), |added| &y + added);
                 if relu { y.relu() } else { y }
             });
-            // A value within rounding of 0 may pass ReLU in one and not in the other, and its
-            // gradient with it: gradients are compared in double precision then.
+            // A value within rounding of 0 may be positive in one and negative in the other, so
+            // with ReLU gradients are compared in double precision only.
             let gradients = 3 + usize::from(has_added);
             let first = if relu && kind == Kind::Float { gradients } else { 0 };
             for (place, (found, expected)) in found.iter().zip(&expected).enumerate().skip(first) {
@@ -177,14 +180,14 @@ fn gradients_are_finite_differences() {
 }
 
 #[test]
-fn the_output_of_each_channel_has_mean_beta_and_deviation_gamma() {
+fn the_output_of_each_channel_has_mean_beta_and_standard_deviation_gamma() {
     let _guard = tch::no_grad_guard();
     let norm = batch_norm(true, 3);
     let y = norm.forward(&numbers(&[64, 3, 8, 8]), TRAIN, &NOTHING);
     let over = [0i64, 2, 3].as_slice();
     assert!(distance(&y.mean_dim(over, false, Kind::Double), &norm.beta) < 1e-10);
     let deviation = y.var_dim(over, false, false).sqrt();
-    assert!(distance(&deviation, &norm.gamma) < 1e-4, "but for ε");
+    assert!(distance(&deviation, &norm.gamma) < 1e-4, "apart from ε");
 }
 
 #[test]
@@ -196,41 +199,41 @@ fn gamma_of_the_deviation_and_beta_of_the_mean_undo_the_normalisation() {
     let gamma = (x.var_dim(over, false, false) + eps).sqrt();
     let beta = x.mean_dim(over, false, Kind::Double);
     let norm = Norm::Batch { eps, momentum: 0.1, from_formula: true };
-    let y = Normalisation::new("bn", norm, [gamma, beta]).forward(&x, TRAIN, &NOTHING);
+    let y = Normalisation::new(norm, gamma, beta).forward(&x, TRAIN, &NOTHING);
     assert!(distance(&x, &y) < 1e-10);
 }
 
 #[test]
-fn moving_averages_follow_libtorch_s_convention() {
+fn running_averages_follow_libtorch_s_convention() {
     let _guard = tch::no_grad_guard();
     let norm = batch_norm(true, 3);
     let x = numbers(&[4, 3, 2, 2]);
     let _ = norm.forward(&x, TRAIN, &NOTHING);
     let over = [0i64, 2, 3].as_slice();
-    // The newest batch has the weight of the momentum, and the variance is the unbiased one.
+    // The weight of the newest batch is the momentum, and the variance is the unbiased one.
     let mean = x.mean_dim(over, false, Kind::Double) * 0.1;
     let variance = x.var_dim(over, true, false) * 0.1 + 0.9;
-    assert!(distance(&norm.averages()[0], &mean) < 1e-12);
-    assert!(distance(&norm.averages()[1], &variance) < 1e-12);
-    let before = norm.averages()[1].copy();
+    assert!(distance(&averages(&norm)[0], &mean) < 1e-12);
+    assert!(distance(&averages(&norm)[1], &variance) < 1e-12);
+    let before = averages(&norm)[1].copy();
     let _ = norm.forward(&(x * 5.0), Mode::Predict, &NOTHING);
-    assert!(distance(&norm.averages()[1], &before) == 0.0, "prediction moves nothing");
+    assert!(distance(&averages(&norm)[1], &before) == 0.0, "prediction keeps the averages");
 }
 
 #[test]
 fn statistics_of_larger_batches_vary_less() {
     let _guard = tch::no_grad_guard();
     tch::manual_seed(0);
-    // The spread over many batches of a batch's mean and variance, as the formula takes them:
-    // averages with momentum 1 are those of the last batch.
+    // Standard deviation over many batches of the batch's mean and variance. With momentum 1 the
+    // running averages are those of the last batch.
     let spread = |batch: i64| {
         let norm = Norm::Batch { eps: 1e-5, momentum: 1.0, from_formula: true };
         let (one, zero) = (Tensor::ones([1], DOUBLE), Tensor::zeros([1], DOUBLE));
-        let norm = Normalisation::new("bn", norm, [one, zero]);
+        let norm = Normalisation::new(norm, one, zero);
         let taken: Vec<[f64; 2]> = (0..2000)
             .map(|_| {
                 let _ = norm.forward(&Tensor::randn([batch, 1], DOUBLE), TRAIN, &NOTHING);
-                [0, 1].map(|part: usize| norm.averages()[part].double_value(&[0]))
+                [0, 1].map(|part: usize| averages(&norm)[part].double_value(&[0]))
             })
             .collect();
         [0, 1].map(|part| {
@@ -240,7 +243,7 @@ fn statistics_of_larger_batches_vary_less() {
     };
     let (small, large) = (spread(8), spread(128));
     for part in [0, 1] {
-        // 1/√m: a quarter for sixteen times the images.
+        // The standard deviation falls as 1/√m: a quarter for sixteen times the images.
         let ratio = small[part] / large[part];
         assert!((3.6..4.6).contains(&ratio), "{small:?} against {large:?}");
     }
