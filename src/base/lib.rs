@@ -1,10 +1,12 @@
 //! What every other crate of fathom rests on: counter-based randomness, the keys and choices of
-//! experiments as data, files that appear whole or not at all, and the identity of this program.
+//! experiments as data, files that appear whole or not at all, rounding, and the identity of this program.
 
 mod atomic;
 pub mod key;
+mod numbers;
 mod program;
 pub mod random;
 
 pub use atomic::{make_readable, write_after, write_atomically};
+pub use numbers::rounded;
 pub use program::{Program, identify, program};
