@@ -21,17 +21,13 @@ const WITHIN: f64 = 1e-4;
 ///
 /// # Errors
 /// When they are apart by more than rounding.
-pub fn grow(
-    (shallow, trained): (&Network, &Learner),
-    (deep, grown): (&Network, &mut Learner),
-    images: &[Tensor],
-) -> Result<f64> {
+pub fn grow(trained: &Learner, grown: &mut Learner, images: &[Tensor]) -> Result<f64> {
     let averages = trained.net.named_statistics().into_iter().collect();
-    let ends = ends(shallow, trained.parameters(), &averages, images);
-    grown.import(&weights(deep, &trained.weights()?, &ends));
+    let ends = ends(&trained.network, trained.parameters(), &averages, images);
+    grown.import(&weights(&grown.network, &trained.weights()?, &ends));
     let _guard = tch::no_grad_guard();
     let difference = |images: &Tensor| {
-        let logits = |trainer: &Learner| trainer.net.forward(images, Mode::Predict);
+        let logits = |learner: &Learner| learner.net.forward(images, Mode::Predict);
         (logits(grown) - logits(trained)).abs().max().double_value(&[])
     };
     let difference = images.iter().map(difference).fold(0.0, f64::max);

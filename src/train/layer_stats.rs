@@ -3,9 +3,7 @@
 use super::device_dataset::Source;
 use super::learner::Learner;
 use super::net::{Pass, Seen, observe};
-use super::placement::Placement;
 use anyhow::Result;
-use fathom_arch::Network;
 use fathom_data as data;
 use fathom_record::{LayerRow, LayerWriter, SCHEMA};
 use std::collections::HashMap;
@@ -40,8 +38,8 @@ pub struct Before {
 
 impl Diagnosis {
     /// On some of these training images, with equally many of each class, as they are.
-    pub fn new(labels: &[u16], source: &Source, place: Placement, writer: LayerWriter) -> Self {
-        let (images, labels) = source.plain(&data::balanced(labels, PROBE), place);
+    pub fn new(labels: &[u16], source: &Source, writer: LayerWriter) -> Self {
+        let (images, labels) = source.plain(&data::balanced(labels, PROBE));
         Self { images: images.copy(), labels: labels.copy(), writer }
     }
 
@@ -51,17 +49,17 @@ impl Diagnosis {
     }
 
     /// Looks at the layers after so many updates.
-    pub fn look(&self, network: &Network, trainer: &Learner, step: u64) -> Before {
-        let parameters = trainer.parameters();
-        let Pass { logits, layers } = observe(network, parameters, None, &self.images);
+    pub fn look(&self, learner: &Learner, step: u64) -> Before {
+        let parameters = learner.parameters();
+        let Pass { logits, layers } = observe(&learner.network, parameters, None, &self.images);
         let outputs = logits.to_kind(Kind::Float);
-        let loss = trainer.task.loss(&outputs, &self.images, &self.labels);
+        let loss = learner.objective.loss(&outputs, &self.images, &self.labels);
         let gradients = parameters.gradients(&loss);
         let _guard = tch::no_grad_guard();
         let values: HashMap<&str, Tensor> = parameters.named().collect();
         let gradients: HashMap<&str, Tensor> = parameters.named_in(&gradients).collect();
         let averages: HashMap<String, Tensor> =
-            trainer.net.named_statistics().into_iter().collect();
+            learner.net.named_statistics().into_iter().collect();
         let rows = (1..).zip(&layers).map(|(layer, seen)| {
             let mut row = LayerRow { schema: SCHEMA, step, layer, ..row(seen) };
             let weight = format!("{}.weight", seen.name);
@@ -87,14 +85,9 @@ impl Diagnosis {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn compare(
-        &mut self,
-        network: &Network,
-        trainer: &Learner,
-        mut before: Before,
-    ) -> Result<()> {
+    pub fn compare(&mut self, learner: &Learner, mut before: Before) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let after = observe(network, trainer.parameters(), None, &self.images);
+        let after = observe(&learner.network, learner.parameters(), None, &self.images);
         for ((row, old), new) in before.rows.iter_mut().zip(&before.responses).zip(&after.layers) {
             row.response_change = Some(norm(&(&new.response - old)) / norm(old));
         }
