@@ -5,12 +5,15 @@
 //! | [`key`] | keys of experiments as data, and `choice!` for words of the user |
 //! | [`random`] | counter-based random numbers |
 //! | `atomic` | files that are written completely or not at all |
+//! | `numbers` | rounding of numbers in files |
 //! | `program` | the git commit and build of the running program |
 
 mod atomic;
 pub mod key;
+mod numbers;
 mod program;
 pub mod random;
 
 pub use atomic::{make_readable, write_after, write_atomically};
+pub use numbers::rounded;
 pub use program::{Program, identify, program};

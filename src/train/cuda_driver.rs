@@ -1,11 +1,11 @@
-//! The CUDA driver's own answers (libcuda), in the order in which libtorch sees the devices: it
-//! follows `CUDA_VISIBLE_DEVICES` and slices of GPUs as libtorch does.
+//! The devices that the CUDA driver (libcuda) reports, in libtorch's order: like libtorch, the driver
+//! respects `CUDA_VISIBLE_DEVICES` and MIG slices of GPUs.
 
 use fathom_protocol::CudaDevice;
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_int};
 
-/// `CUresult`; 0 is success.
+/// `CUresult`.
 type Status = c_int;
 
 const SUCCESS: Status = 0;
@@ -14,14 +14,15 @@ const NO_DEVICE: Status = 100;
 /// `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` and `_MINOR`.
 const CAPABILITY: [c_int; 2] = [75, 76];
 
+/// The loaded library `libcuda.so.1`.
 struct Driver(Library);
 
-/// The devices that this process sees.
+/// The CUDA devices that are visible to this process.
 ///
 /// # Errors
-/// When there is no driver, or it cannot be used, in its words.
+/// If there is no driver, or it returns an error; with the driver's message.
 pub(super) fn devices() -> Result<Vec<CudaDevice>, String> {
-    // SAFETY: the library's initialisers belong to the driver; it is the one that libtorch loads.
+    // SAFETY: loading runs the initialisers of the driver, which libtorch loads too.
     let library = unsafe { Library::new("libcuda.so.1") };
     let driver = Driver(library.map_err(|_| "there is no CUDA driver (libcuda.so.1)".to_owned())?);
     match driver
@@ -29,10 +30,12 @@ pub(super) fn devices() -> Result<Vec<CudaDevice>, String> {
     {
         SUCCESS => {}
         NO_DEVICE => return Ok(Vec::new()),
-        status => return Err(format!("the CUDA driver does not start: {}", driver.words(status))),
+        status => {
+            return Err(format!("the CUDA driver does not start: {}", driver.message(status)));
+        }
     }
     let count = driver.number(|count| {
-        // SAFETY: it writes the number of devices.
+        // SAFETY: cuDeviceGetCount writes the number of devices to `count`.
         driver
             .call::<unsafe extern "C" fn(*mut c_int) -> Status>(b"cuDeviceGetCount", |get| unsafe {
                 get(count)
@@ -42,31 +45,34 @@ pub(super) fn devices() -> Result<Vec<CudaDevice>, String> {
 }
 
 impl Driver {
-    /// Calls a function of the driver's interface, whose signature is `F`.
+    /// Calls a function of the driver's interface, which has the signature `F`.
     fn call<F>(&self, name: &[u8], call: impl FnOnce(&F) -> Status) -> Result<Status, String> {
         // SAFETY: the names and signatures of the driver's interface never change; every caller
-        // gives the one that its documentation has.
+        // passes the documented signature.
         let function = unsafe { self.0.get::<F>(name) };
         Ok(call(&*function.map_err(|error| error.to_string())?))
     }
 
     fn checked(&self, status: Status) -> Result<(), String> {
-        if status == SUCCESS { Ok(()) } else { Err(self.words(status)) }
+        if status == SUCCESS { Ok(()) } else { Err(self.message(status)) }
     }
 
-    fn words(&self, status: Status) -> String {
+    /// The driver's message for a status.
+    fn message(&self, status: Status) -> String {
         let mut text: *const c_char = std::ptr::null();
-        type Words = unsafe extern "C" fn(Status, *mut *const c_char) -> Status;
-        // SAFETY: it sets the pointer to a constant text, or leaves it null.
-        let told =
-            self.call::<Words>(b"cuGetErrorString", |get| unsafe { get(status, &raw mut text) });
-        if told != Ok(SUCCESS) || text.is_null() {
+        type GetErrorString = unsafe extern "C" fn(Status, *mut *const c_char) -> Status;
+        // SAFETY: cuGetErrorString sets the pointer to a constant text, or leaves it null.
+        let found = self.call::<GetErrorString>(b"cuGetErrorString", |get| unsafe {
+            get(status, &raw mut text)
+        });
+        if found != Ok(SUCCESS) || text.is_null() {
             return format!("error {status}");
         }
-        // SAFETY: the text is a constant of the driver, which stays loaded until the end of the call.
+        // SAFETY: the text is a constant of the driver, which stays loaded until `self` is dropped.
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     }
 
+    /// The number that a function of the driver writes.
     fn number(
         &self,
         get: impl FnOnce(*mut c_int) -> Result<Status, String>,
@@ -77,14 +83,15 @@ impl Driver {
         Ok(number)
     }
 
+    /// The device with this index.
     fn device(&self, index: c_int) -> Result<CudaDevice, String> {
         type Get = unsafe extern "C" fn(*mut c_int, c_int) -> Status;
         type Name = unsafe extern "C" fn(*mut c_char, c_int, c_int) -> Status;
         type Memory = unsafe extern "C" fn(*mut usize, c_int) -> Status;
         type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Status;
         type Uuid = unsafe extern "C" fn(*mut [u8; 16], c_int) -> Status;
-        // SAFETY (of this and the calls below): each writes into a variable of its type, or as many
-        // bytes as it is told there are.
+        // SAFETY (of this call and those below): each function writes to a variable of its type, or
+        // at most the number of bytes that it is passed.
         let handle =
             self.number(|at| self.call::<Get>(b"cuDeviceGet", |get| unsafe { get(at, index) }))?;
         let mut name = [0 as c_char; 256];
@@ -106,14 +113,14 @@ impl Driver {
             })
         });
         let mut uuid = [0; 16];
-        // The second version knows slices of GPUs.
+        // Version 2 supports MIG slices.
         let status =
             self.call::<Uuid>(b"cuDeviceGetUuid_v2", |get| unsafe { get(&raw mut uuid, handle) })?;
         self.checked(status)?;
         name[name.len() - 1] = 0;
-        // SAFETY: the text ends with a zero, at the latest the one that was set above.
+        // SAFETY: the text is terminated by a zero, at the latest by the one that was set above.
         let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
-        // A slice's name tells that it is one; its identity is written so.
+        // The name of a MIG slice says that it is one; its UUID has another prefix.
         let prefix = if name.contains(" MIG ") { "MIG" } else { "GPU" };
         Ok(CudaDevice {
             capability: format!("{}.{}", major?, minor?),
@@ -124,7 +131,7 @@ impl Driver {
     }
 }
 
-/// 16 bytes as an identity is written: 8-4-4-4-12 hexadecimal digits.
+/// Formats a UUID as 8-4-4-4-12 hexadecimal digits.
 fn hyphenated(bytes: &[u8; 16]) -> String {
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
@@ -136,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identities_are_written_as_everywhere() {
+    fn uuids_have_hyphens_after_8_12_16_and_20_digits() {
         let bytes: [u8; 16] = std::array::from_fn(|at| at as u8 * 17);
         assert_eq!(hyphenated(&bytes), "00112233-4455-6677-8899-aabbccddeeff");
     }

@@ -1,26 +1,26 @@
-//! CUDA graphs of work that is repeated on inputs of few sizes: each size is warmed up, recorded
-//! once and replayed from then on.
+//! CUDA graphs of work that is repeated on inputs of few sizes: for each size, the work is warmed up,
+//! captured once, and replayed from then on.
 
 use super::shim::device::{Recording, empty_cache};
 use tch::Tensor;
 
-/// Eager calls of a size before it is recorded: its first calls allocate memory, and cuDNN searches
-/// for algorithms, which it must not do while a graph is captured.
+/// Number of eager calls with inputs of a size before capture: the first calls allocate memory, and
+/// cuDNN searches for algorithms, which it must not do during capture.
 const WARM_UP: u64 = 3;
 
-/// Sizes whose recordings are kept. Each holds the memory of its intermediate results.
-const KEPT: usize = 3;
+/// Maximum number of graphs. Each holds the memory of its intermediate results.
+const MAX_GRAPHS: usize = 3;
 
-/// Does work eagerly, or records it and replays the recording.
+/// Runs work eagerly, or captures it as CUDA graphs and replays them.
 pub struct CudaGraphs<R> {
-    records: bool,
-    /// The input sizes met so far.
+    enabled: bool,
+    /// Input sizes of the calls so far.
     sizes: Vec<Size<R>>,
 }
 
-/// Inputs of one size.
+/// The calls with inputs of one size.
 struct Size<R> {
-    of: [Vec<i64>; 2],
+    inputs: [Vec<i64>; 2],
     calls: u64,
     graph: Option<Graph<R>>,
 }
@@ -31,49 +31,47 @@ struct Graph<R> {
     result: R,
 }
 
-/// What a call does.
+/// How a call runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Execution {
     Eager,
-    Record,
+    Capture,
     Replay,
 }
 
 impl<R: Clone> CudaGraphs<R> {
-    /// `records`: whether work is recorded, which needs a GPU.
-    pub fn new(records: bool) -> Self {
-        Self { records, sizes: Vec::new() }
+    /// `enabled`: whether work is captured and replayed, which needs a GPU; if not, it runs eagerly.
+    pub fn new(enabled: bool) -> Self {
+        Self { enabled, sizes: Vec::new() }
     }
 
-    /// Whether calls have come to cost what they will cost from now on: a recording is there, or
-    /// none is wanted.
+    /// Whether warm-up is over: a graph has been captured, or none will be.
     pub fn is_settled(&self) -> bool {
-        !self.records || self.sizes.iter().any(|size| size.graph.is_some())
+        !self.enabled || self.sizes.iter().any(|size| size.graph.is_some())
     }
 
-    /// The result of `work` on these inputs. The result of a recording is overwritten by the next
-    /// call with inputs of its size.
+    /// Runs `work` on these inputs and returns its result. The next call with inputs of this size may
+    /// overwrite the result.
     pub fn run(&mut self, inputs: [&Tensor; 2], work: impl FnOnce([&Tensor; 2]) -> R) -> R {
-        if !self.records {
+        if !self.enabled {
             return work(inputs);
         }
-        let place = self.place_of(inputs.map(Tensor::size));
-        let way = self.way(place);
-        self.sizes[place].calls += 1;
-        match way {
-            Way::Eager => return work(inputs),
-            Way::Record => {
-                // The memory that a graph needs is its own: blocks that were cached for eager work
-                // would lie idle beside it.
+        let index = self.index_of(inputs.map(Tensor::size));
+        let execution = self.execution(index);
+        self.sizes[index].calls += 1;
+        match execution {
+            Execution::Eager => return work(inputs),
+            Execution::Capture => {
+                // A graph has its own memory pool: blocks cached for eager work would stay unused.
                 empty_cache();
                 let inputs = inputs.map(Tensor::copy);
                 let (recording, result) = Recording::of(|| work([&inputs[0], &inputs[1]]));
-                self.sizes[place].graph = Some(Graph { recording, inputs, result });
+                self.sizes[index].graph = Some(Graph { recording, inputs, result });
             }
-            Way::Replay => {}
+            Execution::Replay => {}
         }
-        let graph = self.sizes[place].graph.as_mut().expect("recorded now or before");
-        if way == Way::Replay {
+        let graph = self.sizes[index].graph.as_mut().expect("captured now or before");
+        if execution == Execution::Replay {
             let _guard = tch::no_grad_guard();
             for (own, given) in graph.inputs.iter_mut().zip(inputs) {
                 own.copy_(given);
@@ -83,35 +81,35 @@ impl<R: Clone> CudaGraphs<R> {
         graph.result.clone()
     }
 
-    fn place_of(&mut self, of: [Vec<i64>; 2]) -> usize {
-        let known = self.sizes.iter().position(|size| size.of == of);
+    fn index_of(&mut self, inputs: [Vec<i64>; 2]) -> usize {
+        let known = self.sizes.iter().position(|size| size.inputs == inputs);
         known.unwrap_or_else(|| {
-            self.sizes.push(Size { of, calls: 0, graph: None });
+            self.sizes.push(Size { inputs, calls: 0, graph: None });
             self.sizes.len() - 1
         })
     }
 
-    /// The way of the next call of a size. Once as many sizes are recorded as are kept, a size that
-    /// is called more often by a quarter takes the place of the rarest recorded one: so the most
-    /// frequent size is always recorded, and sizes that are about as frequent do not take turns.
-    fn way(&mut self, place: usize) -> Way {
-        let calls = self.sizes[place].calls;
-        if self.sizes[place].graph.is_some() {
-            return Way::Replay;
+    /// How the next call with inputs of a size runs. With the maximum number of graphs, a size that is
+    /// called more often by a quarter replaces the least frequent captured one: so the most frequent
+    /// size always has a graph, and sizes of about the same frequency do not evict each other.
+    fn execution(&mut self, index: usize) -> Execution {
+        let calls = self.sizes[index].calls;
+        if self.sizes[index].graph.is_some() {
+            return Execution::Replay;
         }
         if calls < WARM_UP {
-            return Way::Eager;
+            return Execution::Eager;
         }
-        let recorded = self.sizes.iter_mut().filter(|size| size.graph.is_some());
-        let mut recorded: Vec<&mut Size<R>> = recorded.collect();
-        if recorded.len() < KEPT {
-            return Way::Record;
+        let captured = self.sizes.iter_mut().filter(|size| size.graph.is_some());
+        let mut captured: Vec<&mut Size<R>> = captured.collect();
+        if captured.len() < MAX_GRAPHS {
+            return Execution::Capture;
         }
-        let rarest = recorded.iter_mut().min_by_key(|size| size.calls);
+        let rarest = captured.iter_mut().min_by_key(|size| size.calls);
         let Some(rarest) = rarest.filter(|rarest| 5 * rarest.calls <= 4 * calls) else {
-            return Way::Eager;
+            return Execution::Eager;
         };
         rarest.graph = None;
-        Way::Record
+        Execution::Capture
     }
 }

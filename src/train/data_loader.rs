@@ -1,92 +1,138 @@
-//! The training batches of a run, one after the other.
+//! The sequence of training batches of a run.
 
 use super::device_dataset::Source;
-use super::placement::Placement;
 use super::prefetch::Prefetcher;
 use fathom_data::{Augment, Sampler};
 use fathom_spec::Settings;
+use std::ops::Range;
 use tch::Tensor;
 
-/// Values of as many images as are assembled at once on a device: enough that starting the
-/// operations costs nothing, few enough for memory.
-const AHEAD: usize = 1 << 24;
+/// Pixel values that a device assembles at once, at most: enough to make the cost of launching the
+/// operations negligible, few enough for its memory.
+const BLOCK_VALUES: usize = 1 << 24;
 
-/// Batches that are assembled at once on a device, at most: more would win nothing.
-const AHEAD_BATCHES: u64 = 64;
+/// Batches that a device assembles at once, at most: more bring no further gain.
+const BLOCK_BATCHES: u64 = 64;
 
-/// Gives batches.
+/// Assembles the batch of each update.
 pub struct DataLoader {
-    keyed: (Augment, u64),
+    augment: Augment,
+    seed: u64,
     batch: usize,
-    place: Placement,
-    order: Sampler,
-    /// Batches of this update and later ones, where they are assembled several at once.
-    ahead: Option<(u64, Tensor, Tensor)>,
-    /// Those that take long, from this update's on.
-    thread: Option<(u64, Prefetcher)>,
+    sampler: Sampler,
+    /// The batches that the device assembled at once most recently.
+    block: Option<Block>,
+    /// The background thread, for batches that are slow to assemble.
+    prefetching: Option<Prefetching>,
+}
+
+/// Consecutive batches in one pair of tensors on the device.
+struct Block {
+    steps: Range<u64>,
+    images: Tensor,
+    labels: Tensor,
+}
+
+/// A prefetcher and the step of the batch that it returns next.
+struct Prefetching {
+    next: u64,
+    batches: Prefetcher,
 }
 
 impl DataLoader {
-    /// Those of these settings, of `images` images.
-    pub fn new(images: usize, settings: &Settings, place: Placement) -> Self {
+    /// A loader for `images` training images with these settings.
+    pub fn new(images: usize, settings: &Settings) -> Self {
         Self {
-            keyed: (settings.augment, settings.seed),
+            augment: settings.augment,
+            seed: settings.seed,
             batch: settings.training.batch,
-            place,
-            order: Sampler::new(settings.seed, images),
-            ahead: None,
-            thread: None,
+            sampler: Sampler::new(settings.seed, images),
+            block: None,
+            prefetching: None,
         }
     }
 
-    /// Batches that are assembled at once: 1 where the processor assembles them.
+    /// Number of batches that are assembled at once: 1 if the processor assembles them.
     pub fn period(&self, source: &Source) -> u64 {
         if !source.is_resident() {
             return 1;
         }
-        let count = AHEAD / (self.batch * source.values());
-        (count as u64).clamp(1, AHEAD_BATCHES)
+        let count = BLOCK_VALUES / (self.batch * source.values());
+        (count as u64).clamp(1, BLOCK_BATCHES)
     }
 
-    /// Images and labels of the update after so many, on the device; `source` is the same every
-    /// time.
+    /// Images (batch × channels × rows × columns) and labels of the update after `step` others, on
+    /// the device. `source` must be the same at every call.
     pub fn batch(&mut self, source: &Source, step: u64) -> (Tensor, Tensor) {
-        let batch = self.batch as u64;
-        if let Some(found) = self.assembled(source, step) {
-            return found;
+        if let Some(prefetched) = self.prefetched(source, step) {
+            return prefetched;
         }
         if !source.is_resident() {
-            let samples = self.order.samples(step * batch, self.batch);
-            return source.augmented(&samples, self.keyed, self.place);
+            return self.assemble(source, step, 1);
         }
-        let count = self.period(source);
-        let has = |(first, _, _): &(u64, Tensor, Tensor)| (*first..first + count).contains(&step);
-        let (first, images, labels) = match self.ahead.take().filter(has) {
-            Some(ahead) => ahead,
-            None => {
-                let samples = self.order.samples(step * batch, count as usize * self.batch);
-                let (images, labels) = source.augmented(&samples, self.keyed, self.place);
-                (step, images, labels)
-            }
-        };
-        let (from, n) = (((step - first) * batch) as i64, batch as i64);
-        let found = (images.narrow(0, from, n), labels.narrow(0, from, n));
-        self.ahead = Some((first, images, labels));
-        found
+        let period = self.period(source);
+        let block = self.block.take().filter(|block| block.steps.contains(&step));
+        let block = block.unwrap_or_else(|| {
+            let (images, labels) = self.assemble(source, step, period);
+            Block { steps: step..step + period, images, labels }
+        });
+        let batch = self.batch as i64;
+        let start = (step - block.steps.start) as i64 * batch;
+        let [images, labels] =
+            [&block.images, &block.labels].map(|tensor| tensor.narrow(0, start, batch));
+        self.block = Some(block);
+        (images, labels)
     }
 
-    /// A batch that was assembled ahead, where that is worth a thread.
-    fn assembled(&mut self, source: &Source, step: u64) -> Option<(Tensor, Tensor)> {
-        let mut thread = self.thread.take().filter(|(next, _)| *next == step);
-        if thread.is_none() {
-            // The first one, or another than the next one.
-            let (mut order, batch) = (self.order.clone(), self.batch);
-            let samples = move |step: u64| order.samples(step * batch as u64, batch);
-            thread = Some((step, source.ahead((step..).map(samples), self.keyed)?));
+    /// Images and labels of `count` consecutive batches in one pair of tensors.
+    fn assemble(&mut self, source: &Source, step: u64, count: u64) -> (Tensor, Tensor) {
+        let samples = self.sampler.samples(step * self.batch as u64, count as usize * self.batch);
+        source.augmented(&samples, self.augment, self.seed)
+    }
+
+    /// The batch that the background thread assembled; `None` if batches are quick to assemble.
+    fn prefetched(&mut self, source: &Source, step: u64) -> Option<(Tensor, Tensor)> {
+        let current = self.prefetching.take().filter(|current| current.next == step);
+        let mut batches = match current {
+            Some(current) => current.batches,
+            // The first call, or one that does not continue the sequence.
+            None => {
+                let (mut sampler, batch) = (self.sampler.clone(), self.batch);
+                let samples = move |step: u64| sampler.samples(step * batch as u64, batch);
+                source.prefetch((step..).map(samples), self.augment, self.seed)?
+            }
+        };
+        let assembled = batches.next()?;
+        self.prefetching = Some(Prefetching { next: step + 1, batches });
+        Some(source.upload(&assembled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::testing::tiny;
+
+    #[test]
+    fn a_device_that_assembles_several_batches_at_once_returns_the_same_batches() {
+        let (_, context) = tiny(&["data.augment=crop-flip"]);
+        let images = &context.data.dataset.train;
+        let source = |resident| {
+            let placement = context.device.placement;
+            Source::new(images, &context.data.standardiser, placement, resident, 1)
+        };
+        let [host, resident] = [false, true].map(source);
+        let loader = || DataLoader::new(images.len(), &context.settings);
+        let (mut by_host, mut by_device) = (loader(), loader());
+        assert_eq!(by_host.period(&host), 1);
+        let period = by_device.period(&resident);
+        assert!(period > 3, "{period}");
+        // Consecutive batches, the next block, and a step back, as after a checkpoint.
+        for step in [0, 1, 2, period, period + 1, 1] {
+            let (expected, labels) = by_host.batch(&host, step);
+            let (found, found_labels) = by_device.batch(&resident, step);
+            assert_eq!(labels, found_labels, "step {step}");
+            assert!((expected - found).abs().max().double_value(&[]) < 1e-6, "step {step}");
         }
-        let (_, mut ahead) = thread?;
-        let found = ahead.next()?;
-        self.thread = Some((step + 1, ahead));
-        Some(source.assembled(&found, self.place))
     }
 }

@@ -1,4 +1,4 @@
-//! Devices, and what libtorch says of itself.
+//! Opening and configuring devices, and the description of this libtorch.
 
 use super::{cuda_driver, shim};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -7,65 +7,64 @@ use fathom_record::{CudaUse, Execution, Gpu};
 use fathom_spec::Precision;
 use tch::{Cuda, Device};
 
-/// Loads libtorch's CUDA library. It must be the first thing that a process does with libtorch:
-/// whether there is CUDA is asked once, at the first operation, and remembered for the life of the
-/// process.
+/// Loads libtorch's CUDA library. A process must call this before any other function of libtorch:
+/// libtorch detects CUDA once, at its first operation, and keeps the answer until the process ends.
 ///
 /// # Errors
-/// When the library or one that it needs is not there.
+/// If the library or one of its dependencies is missing.
 pub fn load_cuda() -> Result<()> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: loading runs the library's initialisers, which register CUDA with libtorch; nothing
-    // of it is called from here, and it is never unloaded.
+    // SAFETY: loading runs the library's initialisers, which register CUDA with libtorch; no
+    // function of it is called from here, and it is never unloaded.
     let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
     let library = library.map_err(|error| {
         let cause = anyhow::Error::from(error);
         anyhow!(
-            "this libtorch has no CUDA that works here ({cause:#}); scripts/setup --cuda fetches one"
+            "this libtorch has no usable CUDA library ({cause:#}); scripts/setup --cuda fetches one"
         )
     })?;
     std::mem::forget(library);
     Ok(())
 }
 
-/// A CUDA device that was asked for and is not there, or no longer.
+/// The requested CUDA device does not exist, or was lost.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} is not there: libtorch sees {devices} CUDA devices; `fathom doctor` says more")]
+#[error("{name} does not exist: libtorch sees {devices} CUDA devices; see `fathom doctor`")]
 pub(super) struct NoDevice {
-    /// The device's name.
+    /// Name of the requested device.
     pub name: String,
-    /// Number of devices that are there.
+    /// Number of CUDA devices that libtorch sees.
     pub devices: i64,
 }
 
-/// The device of this name, ready to be used.
+/// Sets the number of threads of one operation, and opens the device with this name. Never falls
+/// back to the CPU.
 ///
 /// # Errors
-/// When the name is not one of a device; [`NoDevice`] when it is not there: never a silent run on
-/// the CPU.
-pub(super) fn open(name: &str) -> Result<Device> {
+/// If the name is not that of a device; [`NoDevice`] if the device does not exist.
+pub(super) fn open(name: &str, threads: usize) -> Result<Device> {
+    tch::set_num_threads(threads as i32);
     if name == "cpu" {
         return Ok(Device::Cpu);
     }
     let index = match name.strip_prefix("cuda") {
-        Some("") => 0,
-        Some(rest) => rest
-            .strip_prefix(':')
-            .and_then(|index| index.parse().ok())
-            .with_context(|| format!("{name} is no device; valid: cpu, cuda, cuda:0"))?,
-        None => return Err(anyhow!("{name} is no device; valid: cpu, cuda, cuda:0")),
+        Some("") => Some(0),
+        Some(rest) => rest.strip_prefix(':').and_then(|index| index.parse::<usize>().ok()),
+        None => None,
     };
+    let index =
+        index.with_context(|| format!("{name} is not a device; valid: cpu, cuda, cuda:0"))?;
     let devices = Cuda::device_count();
     ensure!((index as i64) < devices, NoDevice { name: name.into(), devices });
     Ok(Device::Cuda(index))
 }
 
-/// Gets a device ready for numbers of this precision, and says which ways of using a GPU it has:
-/// none on the processor.
+/// Configures libtorch for computing on a device in this precision. Returns how the device is used:
+/// `cuda` on a GPU, without CUDA graphs and resident images on the CPU.
 ///
 /// # Errors
-/// When the device does not have such numbers, or cannot be used as it should.
-pub(super) fn fast(device: Device, cuda: CudaUse, precision: Precision) -> Result<CudaUse> {
+/// If the device does not support the precision, or libtorch cannot capture CUDA graphs.
+pub(super) fn configure(device: Device, cuda: CudaUse, precision: Precision) -> Result<CudaUse> {
     let Device::Cuda(index) = device else {
         ensure!(
             precision != Precision::Tf32,
@@ -77,21 +76,21 @@ pub(super) fn fast(device: Device, cuda: CudaUse, precision: Precision) -> Resul
     if cuda.graphs {
         ensure!(
             shim::device::can_record(),
-            "this libtorch cannot record CUDA graphs: --no-graphs does without"
+            "this libtorch cannot capture CUDA graphs: use --no-graphs"
         );
         shim::device::own_stream(index);
     }
     Ok(cuda)
 }
 
-/// Cores that a run may have besides the threads of its operations, at least one: runs side by side
-/// share the machine.
+/// Number of cores that a run may use for its data loader in addition to the threads of its
+/// operations, at least one. Concurrent runs share the cores of the machine.
 pub(super) fn spare_cores(job: &Job) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (cores / job.jobs.max(1)).saturating_sub(job.threads).max(1)
 }
 
-/// What goes into a manifest about how a run is executed.
+/// The part of a run's manifest that describes how the run is executed.
 pub(super) fn execution(device: Device, job: &Job) -> Execution {
     let on_gpu = device != Device::Cpu;
     Execution {
@@ -115,7 +114,7 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
     }
 }
 
-/// The GPU that is libtorch's device of this index, as far as its driver tells.
+/// The GPU with this index in libtorch's order; `None` if the driver does not describe it.
 fn gpu(index: usize) -> Option<Gpu> {
     let CudaDevice { name, capability, memory_bytes, uuid } =
         cuda_driver::devices().ok()?.into_iter().nth(index)?;
@@ -123,7 +122,7 @@ fn gpu(index: usize) -> Option<Gpu> {
     Some(Gpu { name, capability, memory_bytes, uuid, driver })
 }
 
-/// The widest vector instructions of this processor that libtorch has kernels for.
+/// Widest vector instruction set of this processor that libtorch has kernels for.
 fn capability() -> String {
     #[cfg(target_arch = "x86_64")]
     {
@@ -137,7 +136,8 @@ fn capability() -> String {
     "default".into()
 }
 
-/// What `fathom doctor` asks.
+/// Describes this worker, its libtorch and its devices, for `fathom doctor`. `cuda_library` is the
+/// result of [`load_cuda`].
 pub fn probe(cuda_library: Result<()>) -> Probe {
     Probe {
         build: fathom_base::program().build.into(),
@@ -154,7 +154,7 @@ pub fn probe(cuda_library: Result<()>) -> Probe {
     }
 }
 
-/// The file of libtorch that this process runs with.
+/// Path of the libtorch that this process has loaded.
 fn mapped_library() -> Option<String> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("libtorch_cpu.so"))?;

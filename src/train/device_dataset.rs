@@ -1,4 +1,4 @@
-//! Images of one part of a data set, where the net computes.
+//! Images of one split of a data set, as batches on the device.
 
 use super::placement::Placement;
 use super::prefetch::{Assembled, Prefetcher};
@@ -6,149 +6,171 @@ use fathom_data::{Augment, Crop, Images, Sample, Split, Standardiser};
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
-/// Where images are, and how they become batches.
-pub enum Source<'a> {
-    /// With the processor, which assembles batches.
+/// Turns images of a split into batches of standardised tensors.
+pub struct Source<'a> {
+    placement: Placement,
+    storage: Storage<'a>,
+}
+
+/// Where the images are stored.
+enum Storage<'a> {
     Host(Host<'a>),
-    /// On the device.
     Resident(Resident),
 }
 
-/// Images in the processor's memory or in files.
-pub struct Host<'a> {
+/// Images in the processor's memory or in files; the processor assembles batches.
+struct Host<'a> {
     images: &'a Split,
     standardiser: &'a Standardiser,
-    /// Memory for a batch, which is used again.
+    /// Buffer for the pixels of a batch, reused.
     pixels: RefCell<Vec<f32>>,
-    /// Threads for batches that take long to assemble.
-    spare: usize,
+    /// Threads for batches that are slow to assemble.
+    threads: usize,
 }
 
-/// Images as bytes on the device, where batches are assembled too.
-pub struct Resident {
-    /// Images × values, u8.
+/// Images as bytes on the device, which assembles batches.
+struct Resident {
+    /// Pixels, images × values, u8.
     pixels: Tensor,
     labels: Tensor,
-    /// What is subtracted from each value (0 … 1), and what it is multiplied by then.
+    /// Subtracted from each value (0 … 1).
     mean: Tensor,
+    /// Multiplies each value after the subtraction.
     scale: Tensor,
     /// Channels, rows, columns.
     shape: [i64; 3],
 }
 
 impl<'a> Source<'a> {
-    /// `resident`: whether they go to the device, if they are in memory. Where the processor
-    /// assembles batches, it has `spare` threads for those that take long.
+    /// A source of batches with this placement. `resident` copies images that are in memory to the
+    /// device. Otherwise the processor assembles batches, on `threads` threads if they are slow to
+    /// assemble.
     pub fn new(
-        (images, standardiser): (&'a Split, &'a Standardiser),
-        place: Placement,
+        images: &'a Split,
+        standardiser: &'a Standardiser,
+        placement: Placement,
         resident: bool,
-        spare: usize,
+        threads: usize,
     ) -> Self {
-        match images.in_memory().filter(|_| resident) {
-            Some(images) => Source::Resident(Resident::new(images, standardiser, place.device)),
-            None => Source::Host(Host { images, standardiser, pixels: RefCell::default(), spare }),
-        }
+        let storage = match images.in_memory().filter(|_| resident) {
+            Some(images) => {
+                Storage::Resident(Resident::new(images, standardiser, placement.device))
+            }
+            None => {
+                Storage::Host(Host { images, standardiser, pixels: RefCell::default(), threads })
+            }
+        };
+        Self { placement, storage }
     }
 
-    /// Values of one image.
+    /// Number of values of one image: channels × rows × columns.
     pub fn values(&self) -> usize {
-        match self {
-            Source::Host(host) => host.images.shape().len(),
-            Source::Resident(resident) => resident.shape.iter().product::<i64>() as usize,
+        match &self.storage {
+            Storage::Host(host) => host.images.shape().len(),
+            Storage::Resident(resident) => resident.shape.iter().product::<i64>() as usize,
         }
-    }
-
-    /// Assembles these batches ahead of their use, where that takes long: images are read from
-    /// files, or parts of them resized.
-    pub fn ahead(
-        &self,
-        batches: impl Iterator<Item = Vec<Sample>> + Send + 'static,
-        keyed: (Augment, u64),
-    ) -> Option<Prefetcher> {
-        let Source::Host(Host { images, standardiser, spare, .. }) = self else { return None };
-        let is_quick = keyed.0 != Augment::ResizedCrop && images.in_memory().is_some();
-        if is_quick {
-            return None;
-        }
-        Prefetcher::start((images, standardiser), keyed, batches, *spare).ok()
-    }
-
-    /// A batch that was assembled ahead, on the device.
-    ///
-    /// # Panics
-    /// For images on the device, of which none are.
-    pub fn assembled(&self, batch: &Assembled, place: Placement) -> (Tensor, Tensor) {
-        let Source::Host(host) = self else { panic!("the device assembles its own batches") };
-        to_device(host.images, &batch.pixels, batch.indices.iter().copied(), place)
-    }
-
-    /// Images and labels at `indices`, so many at a time, unchanged but for standardising.
-    pub fn batches<'s>(
-        &'s self,
-        indices: &'s [u32],
-        size: usize,
-        place: Placement,
-    ) -> impl Iterator<Item = (Tensor, Tensor)> + 's {
-        let owned: Vec<Vec<u32>> = indices.chunks(size).map(<[u32]>::to_vec).collect();
-        let sample = |index| Sample { index, epoch: 0 };
-        let samples = owned.into_iter().map(move |part| part.into_iter().map(sample).collect());
-        let mut ahead = self.ahead(samples, (Augment::None, 0));
-        indices.chunks(size).map(move |part| match ahead.as_mut().and_then(Iterator::next) {
-            Some(batch) => self.assembled(&batch, place),
-            None => self.plain(part, place),
-        })
     }
 
     /// Whether the images are on the device.
     pub fn is_resident(&self) -> bool {
-        matches!(self, Source::Resident(_))
+        matches!(self.storage, Storage::Resident(_))
     }
 
-    /// Images (n × channels × rows × columns) and labels, unchanged but for standardising.
-    pub fn plain(&self, indices: &[u32], place: Placement) -> (Tensor, Tensor) {
-        match self {
-            Source::Host(Host { images, standardiser, pixels, .. }) => {
-                let mut pixels = pixels.borrow_mut();
-                standardiser.fill(images, indices, &mut pixels);
-                to_device(images, &pixels, indices.iter().copied(), place)
+    /// Starts to assemble these batches in the background. Returns `None` if that brings no gain:
+    /// only images that are read from files or resized are slow to assemble.
+    pub fn prefetch(
+        &self,
+        batches: impl Iterator<Item = Vec<Sample>> + Send + 'static,
+        augment: Augment,
+        seed: u64,
+    ) -> Option<Prefetcher> {
+        let Storage::Host(Host { images, standardiser, threads, .. }) = &self.storage else {
+            return None;
+        };
+        let is_quick = augment != Augment::ResizedCrop && images.in_memory().is_some();
+        if is_quick {
+            return None;
+        }
+        Prefetcher::start(images, standardiser, augment, seed, batches, *threads).ok()
+    }
+
+    /// Copies a batch that [`Source::prefetch`] assembled to the device.
+    ///
+    /// # Panics
+    /// If the images are on the device: such batches are not prefetched.
+    pub fn upload(&self, batch: &Assembled) -> (Tensor, Tensor) {
+        let Storage::Host(host) = &self.storage else { panic!("the images are on the device") };
+        host.to_device(&batch.pixels, batch.indices.iter().copied(), self.placement)
+    }
+
+    /// Iterates over the images at `indices` and their labels in batches of `size`, without
+    /// augmentation.
+    pub fn batches<'s>(
+        &'s self,
+        indices: &'s [u32],
+        size: usize,
+    ) -> impl Iterator<Item = (Tensor, Tensor)> + 's {
+        let owned: Vec<Vec<u32>> = indices.chunks(size).map(<[u32]>::to_vec).collect();
+        let sample = |index| Sample { index, epoch: 0 };
+        let samples = owned.into_iter().map(move |part| part.into_iter().map(sample).collect());
+        let mut prefetcher = self.prefetch(samples, Augment::None, 0);
+        indices.chunks(size).map(move |part| match prefetcher.as_mut().and_then(Iterator::next) {
+            Some(batch) => self.upload(&batch),
+            None => self.plain(part),
+        })
+    }
+
+    /// Images (n × channels × rows × columns) and labels at `indices`, without augmentation.
+    pub fn plain(&self, indices: &[u32]) -> (Tensor, Tensor) {
+        match &self.storage {
+            Storage::Host(host) => {
+                let mut pixels = host.pixels.borrow_mut();
+                host.standardiser.fill(host.images, indices, &mut pixels);
+                host.to_device(&pixels, indices.iter().copied(), self.placement)
             }
-            Source::Resident(resident) => {
-                let indices = on_device(indices.iter().copied(), place.device);
-                let [channels, rows, columns] = resident.shape;
-                let bytes = resident.pixels.index_select(0, &indices);
-                let values =
-                    (bytes.to_kind(Kind::Float) / 255.0 - &resident.mean) * &resident.scale;
-                let images = place.images(&values.view([-1, channels, rows, columns]));
-                (images, resident.labels.index_select(0, &indices))
-            }
+            Storage::Resident(resident) => resident.plain(indices, self.placement),
         }
     }
 
-    /// Training images, cropped and mirrored at random as [`Crop`] says.
-    pub fn augmented(
-        &self,
-        samples: &[Sample],
-        (augment, seed): (Augment, u64),
-        place: Placement,
-    ) -> (Tensor, Tensor) {
-        match (self, augment) {
-            (Source::Host(Host { images, standardiser, pixels, .. }), _) => {
-                let mut pixels = pixels.borrow_mut();
-                standardiser.fill_augmented(images, samples, augment, seed, &mut pixels);
-                to_device(images, &pixels, samples.iter().map(|sample| sample.index), place)
+    /// Augmented training images (n × channels × rows × columns) and their labels. `seed` and each
+    /// sample key the random numbers.
+    pub fn augmented(&self, samples: &[Sample], augment: Augment, seed: u64) -> (Tensor, Tensor) {
+        let indices = samples.iter().map(|sample| sample.index);
+        match (&self.storage, augment) {
+            (Storage::Host(host), _) => {
+                let mut pixels = host.pixels.borrow_mut();
+                host.standardiser.fill_augmented(host.images, samples, augment, seed, &mut pixels);
+                host.to_device(&pixels, indices, self.placement)
             }
-            (Source::Resident(resident), Augment::Crop { pad, flip }) => {
+            (Storage::Resident(resident), Augment::Crop { pad, flip }) => {
                 let crops: Vec<Crop> =
                     samples.iter().map(|sample| Crop::draw(seed, sample, pad, flip)).collect();
-                resident.cropped(samples, &crops, pad as i64, place)
+                resident.cropped(samples, &crops, pad as i64, self.placement)
             }
-            // Parts are resized on the processor: such runs keep no images on the device.
-            (Source::Resident(_), Augment::None | Augment::ResizedCrop) => {
-                let indices: Vec<u32> = samples.iter().map(|sample| sample.index).collect();
-                self.plain(&indices, place)
+            // Runs with resized crops, which the processor computes, have no resident images.
+            (Storage::Resident(resident), Augment::None | Augment::ResizedCrop) => {
+                resident.plain(&indices.collect::<Vec<u32>>(), self.placement)
             }
         }
+    }
+}
+
+impl Host<'_> {
+    /// Copies standardised pixels (n × channels × rows × columns) and the labels at `indices` to
+    /// the device.
+    fn to_device(
+        &self,
+        pixels: &[f32],
+        indices: impl Iterator<Item = u32>,
+        placement: Placement,
+    ) -> (Tensor, Tensor) {
+        let labels = indices.map(|index| self.images.labels()[index as usize]);
+        let labels = on_device(labels, placement.device);
+        let shape = self.images.shape();
+        let [channels, rows, columns] =
+            [shape.channels, shape.height, shape.width].map(|side| side as i64);
+        let pixels = Tensor::from_slice(pixels).view([-1, channels, rows, columns]);
+        (placement.images(&pixels), labels)
     }
 }
 
@@ -166,17 +188,26 @@ impl Resident {
         }
     }
 
-    /// One gather for all values of all images: each value of a crop is that of one place in the
-    /// whole set, or nothing where the crop reaches over the edge.
+    fn plain(&self, indices: &[u32], placement: Placement) -> (Tensor, Tensor) {
+        let indices = on_device(indices.iter().copied(), placement.device);
+        let [channels, rows, columns] = self.shape;
+        let bytes = self.pixels.index_select(0, &indices);
+        let values = (bytes.to_kind(Kind::Float) / 255.0 - &self.mean) * &self.scale;
+        let images = placement.images(&values.view([-1, channels, rows, columns]));
+        (images, self.labels.index_select(0, &indices))
+    }
+
+    /// Crops and flips images with one gather: each value of a crop is one value of the whole split,
+    /// or zero where the crop extends into the padding.
     fn cropped(
         &self,
         samples: &[Sample],
         crops: &[Crop],
         pad: i64,
-        place: Placement,
+        placement: Placement,
     ) -> (Tensor, Tensor) {
         let _guard = tch::no_grad_guard();
-        let device = place.device;
+        let device = placement.device;
         let [channels, rows, columns] = self.shape;
         let n = samples.len() as i64;
         let column = |values: Tensor| values.view([n, 1]);
@@ -185,10 +216,10 @@ impl Resident {
         let mirrored = column(on_device(crops.iter().map(|crop| u32::from(crop.mirrored)), device));
         let line = |side: i64| Tensor::arange(side, (Kind::Int64, device)).view([1, side]);
         let row = line(rows) + down - pad;
-        // Mirrored, column c is the one that is as far from the other edge.
+        // A flip replaces column c by column (columns − 1 − c).
         let straight = line(columns);
-        let turned: Tensor = (columns - 1) - &straight;
-        let across = &straight + mirrored * (turned - &straight) + right - pad;
+        let flipped: Tensor = (columns - 1) - &straight;
+        let across = &straight + mirrored * (flipped - &straight) + right - pad;
         let inside = |at: &Tensor, side: i64| at.ge(0).logical_and(&at.lt(side));
         let valid = inside(&row, rows)
             .view([n, 1, rows, 1])
@@ -203,29 +234,14 @@ impl Resident {
         let values = (bytes.to_kind(Kind::Float) / 255.0 - self.mean.take(&value))
             * self.scale.take(&value)
             * valid;
-        (place.images(&values), self.labels.index_select(0, &indices))
+        (placement.images(&values), self.labels.index_select(0, &indices))
     }
 }
 
+/// Copies numbers to the device as i64.
 fn on_device<N: Into<i64>>(numbers: impl Iterator<Item = N>, device: Device) -> Tensor {
     let numbers: Vec<i64> = numbers.map(Into::into).collect();
     Tensor::from_slice(&numbers).to_device(device)
-}
-
-/// Pixels (standardised, n × channels × rows × columns) and labels as tensors on the device.
-fn to_device(
-    images: &Split,
-    pixels: &[f32],
-    indices: impl Iterator<Item = u32>,
-    place: Placement,
-) -> (Tensor, Tensor) {
-    let labels = indices.map(|i| images.labels()[i as usize]);
-    let labels = on_device(labels, place.device);
-    let shape = images.shape();
-    let dims = [shape.channels, shape.height, shape.width].map(|n| n as i64);
-    let [channels, rows, columns] = dims;
-    let pixels = place.images(&Tensor::from_slice(pixels).view([-1, channels, rows, columns]));
-    (pixels, labels)
 }
 
 #[cfg(test)]
@@ -244,14 +260,14 @@ mod tests {
         let samples: Vec<Sample> =
             (0..64).map(|at| Sample { index: at * 5 % 7, epoch: u64::from(at) }).collect();
         for layout in [Layout::Nchw, Layout::ChannelsLast] {
-            let place = Placement::new(Device::Cpu, layout, Precision::F32);
-            let [host, resident] =
-                [false, true].map(|there| Source::new((&images, &standardiser), place, there, 1));
+            let placement = Placement::new(Device::Cpu, layout, Precision::F32);
+            let [host, resident] = [false, true]
+                .map(|resident| Source::new(&images, &standardiser, placement, resident, 1));
             let crops =
                 [(2, true), (2, false), (1, true)].map(|(pad, flip)| Augment::Crop { pad, flip });
             for augment in crops.into_iter().chain([Augment::None]) {
-                let (a, labels) = host.augmented(&samples, (augment, 3), place);
-                let (b, others) = resident.augmented(&samples, (augment, 3), place);
+                let (a, labels) = host.augmented(&samples, augment, 3);
+                let (b, others) = resident.augmented(&samples, augment, 3);
                 assert_eq!(labels, others);
                 assert_eq!((a.size(), a.stride()), (b.size(), b.stride()));
                 assert!((a - b).abs().max().double_value(&[]) < 1e-6, "{augment:?}");

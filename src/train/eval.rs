@@ -1,44 +1,34 @@
 //! Loss and errors of given weights.
 
-use super::device_dataset::Source;
+use super::context::{DataContext, DeviceContext, read_weights};
 use super::evaluate::Evaluator;
+use super::fault::Fault;
 use super::interrupt::Interrupt;
 use super::objective::Objective;
-use super::placement::Placement;
-use super::{device, weights};
-use anyhow::{Context, Result, anyhow};
-use fathom_data::{self as data, Standardiser};
+use super::weights;
+use anyhow::Error;
+use fathom_data as data;
 use fathom_protocol::{EvalJob, Evaluated, Part};
-use fathom_record::{CudaUse, Weights};
-use fathom_spec::Precision;
-use tch::Kind;
 
-/// Evaluates.
+/// Evaluates weights on a part of a data set.
 ///
 /// # Errors
-/// When weights or data are not there or do not fit the net.
-pub fn eval(job: &EvalJob) -> Result<Evaluated> {
-    tch::set_num_threads(job.threads as i32);
-    let device = device::open(&job.device)?;
-    let plain = CudaUse { graphs: false, resident: false, deterministic: true };
-    device::fast(device, plain, Precision::F32)?;
-    let read = Weights::read(&job.weights)?;
-    read.fit(&job.network).with_context(|| job.weights.display().to_string())?;
+/// If the device, the weights or the data set is not usable, or the weights do not fit the net.
+pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
+    let device = DeviceContext::for_evaluation(&job.device, job.threads)?;
+    let weights = read_weights(&job.weights, &job.network)?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;
-    let standardiser = Standardiser::measure(&job.standardise, &dataset.train);
-    let place = Placement::plain(device, Kind::Float);
-    let (net, _) = weights::load(&read, &job.network, place);
+    let data = DataContext::new(dataset, &job.standardise, device, job.threads);
+    let (net, _) = weights::load(&weights, &job.network, device.placement);
     let images = match job.part {
-        Part::Train => &dataset.train,
-        Part::Test => &dataset.test,
+        Part::Train => &data.dataset.train,
+        Part::Test => &data.dataset.test,
     };
-    let all: Vec<u32> = (0..images.len() as u32).collect();
-    let stop = Interrupt::default();
-    let source = Source::new((images, &standardiser), place, false, job.threads);
-    let evaluator = Evaluator::new(place, &stop, false);
-    let errors = evaluator
-        .errors((&net, &Objective::Classify), &source, &all)
-        .map_err(|_| anyhow!("stopped"))?;
+    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let evaluator = Evaluator::new(device.placement.device, false, &Interrupt::default());
+    let source = data.source(images);
+    let errors =
+        evaluator.errors(&net, &Objective::Classify, &source, &indices).map_err(Error::from)?;
     Ok(Evaluated {
         images: errors.images,
         loss: errors.loss,

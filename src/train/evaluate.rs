@@ -1,87 +1,90 @@
-//! Loss and error on images, without augmentation.
+//! Loss and error of a net on images without augmentation.
 
 use super::cuda_graph::CudaGraphs;
 use super::device_dataset::Source;
 use super::interrupt::{Interrupt, Stopped};
 use super::net::{Mode, Net};
 use super::objective::Objective;
-use super::placement::Placement;
 use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
-/// Images of one forward pass: large enough to be fast, small enough for memory and caches.
-const BATCH: usize = 250;
-/// The same on a GPU.
-const DEVICE_BATCH: usize = 1000;
-/// Values of these images, at most: large images fill the memory with fewer.
-const VALUES: usize = 1 << 24;
+/// Images of one forward pass on the CPU: enough for speed, few enough for memory and caches.
+const CPU_BATCH: usize = 250;
+/// Images of one forward pass on a GPU.
+const GPU_BATCH: usize = 1000;
+/// Maximum number of pixel values of one forward pass: limits the memory for large images.
+const MAX_VALUES: usize = 1 << 24;
 
-/// What a net makes of images.
+/// Loss and error on a set of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Errors {
-    /// Mean cross-entropy in nats.
+    /// Mean cross-entropy in nats; for regression, the mean squared error.
     pub loss: f64,
-    /// Top-1 error in per cent; where images are to be given, the square of the difference over that
-    /// of what was to be given.
+    /// Top-1 error in per cent; for regression, ‖ŷ − y‖² / ‖y‖² in per cent.
     pub err_pct: f64,
-    /// Top-5 error in per cent; of classes.
+    /// Top-5 error in per cent; for regression 0.
     pub top5_err_pct: f64,
-    /// How many images.
+    /// Number of images.
     pub images: usize,
 }
 
-/// Feeds images to nets.
-pub struct Evaluator<'a> {
-    place: Placement,
-    stop: &'a Interrupt,
-    /// Images of one forward pass.
+/// Evaluates one net. Forward passes may be captured as CUDA graphs of this net, so another net needs
+/// another evaluator.
+pub struct Evaluator {
+    interrupt: Interrupt,
+    /// Images of one forward pass, unless [`MAX_VALUES`] allows fewer.
     batch: usize,
-    recorder: RefCell<CudaGraphs<()>>,
+    cuda_graphs: RefCell<CudaGraphs<()>>,
     sums: Sums,
 }
 
 /// Sums over images, on the device.
 struct Sums {
-    /// Of the losses, in f64.
+    /// Sum of losses (f64 scalar).
     loss: Tensor,
-    /// Errors, what they are a share of, and how many classes are not among the five best answers,
-    /// in f64.
+    /// Error, the number or norm that it is a share of, and number of images whose class is not
+    /// among the five largest logits (f64, 3 values).
     counts: Tensor,
 }
 
-impl<'a> Evaluator<'a> {
-    /// Between batches `stop` is asked. `records`: whether forward passes are recorded and
-    /// replayed.
-    pub fn new(place: Placement, stop: &'a Interrupt, records: bool) -> Self {
+impl Evaluator {
+    /// An evaluator on a device, which checks `interrupt` between batches. `graphs`: whether forward
+    /// passes are captured and replayed as CUDA graphs.
+    pub fn new(device: Device, graphs: bool, interrupt: &Interrupt) -> Self {
         let sums = Sums {
-            loss: Tensor::zeros([], (Kind::Double, place.device)),
-            counts: Tensor::zeros([3], (Kind::Double, place.device)),
+            loss: Tensor::zeros([], (Kind::Double, device)),
+            counts: Tensor::zeros([3], (Kind::Double, device)),
         };
-        let batch = if place.device == Device::Cpu { BATCH } else { DEVICE_BATCH };
-        Self { place, stop, batch, recorder: RefCell::new(CudaGraphs::new(records)), sums }
+        Self {
+            interrupt: interrupt.clone(),
+            batch: if device == Device::Cpu { CPU_BATCH } else { GPU_BATCH },
+            cuda_graphs: RefCell::new(CudaGraphs::new(graphs)),
+            sums,
+        }
     }
 
-    /// Images of one forward pass.
+    /// Number of images of one forward pass.
     pub fn batch(&self, source: &Source) -> usize {
-        self.batch.min(VALUES / source.values()).max(1)
+        self.batch.min(MAX_VALUES / source.values()).max(1)
     }
 
-    /// Whether further evaluations cost what they will cost from now on.
+    /// Whether warm-up is over: further evaluations take as long as all later ones.
     pub fn is_settled(&self) -> bool {
-        self.recorder.borrow().is_settled()
+        self.cuda_graphs.borrow().is_settled()
     }
 
-    fn go_on(&self) -> Result<(), Stopped> {
-        if self.stop.is_asked() { Err(Stopped) } else { Ok(()) }
+    fn check_interrupt(&self) -> Result<(), Stopped> {
+        if self.interrupt.is_set() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Loss and error at prediction, on the images at `indices`. An evaluator is for one net.
+    /// Loss and error on the images at `indices`, with the moving averages of the normalisations.
     ///
     /// # Errors
-    /// When it was told to stop.
+    /// [`Stopped`] if the stop flag was set.
     pub fn errors(
         &self,
-        (net, task): (&Net, &Objective),
+        net: &Net,
+        objective: &Objective,
         source: &Source,
         indices: &[u32],
     ) -> Result<Errors, Stopped> {
@@ -89,36 +92,41 @@ impl<'a> Evaluator<'a> {
         let Sums { loss, counts } = &self.sums;
         let (mut loss, mut counts) = (loss.shallow_clone(), counts.shallow_clone());
         let _ = (loss.zero_(), counts.zero_());
-        for (images, labels) in source.batches(indices, self.batch(source), self.place) {
-            self.go_on()?;
-            self.recorder.borrow_mut().run([&images, &labels], |[images, labels]| {
+        for (images, labels) in source.batches(indices, self.batch(source)) {
+            self.check_interrupt()?;
+            self.cuda_graphs.borrow_mut().run([&images, &labels], |[images, labels]| {
                 let outputs = net.forward(images, Mode::Predict).to_kind(Kind::Float);
-                let judged = task.judge(&outputs, images, labels);
-                loss += judged.loss;
-                let outside = match judged.of {
+                let batch = objective.error(&outputs, images, labels);
+                loss += batch.loss;
+                let outside = match batch.target_norm {
                     None => outside_top5(&outputs, labels).to_kind(Kind::Double),
-                    Some(_) => judged.errors.zeros_like(),
+                    Some(_) => batch.error.zeros_like(),
                 };
-                let of = judged.of.unwrap_or_else(|| judged.errors.full_like(labels.size()[0]));
-                counts += Tensor::stack(&[judged.errors, of, outside], 0);
+                let images = || batch.error.full_like(labels.size()[0]);
+                let of = batch.target_norm.unwrap_or_else(images);
+                counts += Tensor::stack(&[batch.error, of, outside], 0);
             });
         }
         let images = indices.len();
         let n = images.max(1) as f64;
-        let [errors, of, outside] = [0, 1, 2].map(|at| counts.double_value(&[at]));
-        let (err_pct, top5_err_pct) =
-            (100.0 * errors / of.max(f64::MIN_POSITIVE), 100.0 * outside / n);
-        Ok(Errors { loss: loss.double_value(&[]) / n, err_pct, top5_err_pct, images })
+        let [error, of, outside] = [0, 1, 2].map(|at| counts.double_value(&[at]));
+        Ok(Errors {
+            loss: loss.double_value(&[]) / n,
+            err_pct: 100.0 * error / of.max(f64::MIN_POSITIVE),
+            top5_err_pct: 100.0 * outside / n,
+            images,
+        })
     }
 
-    /// Error at prediction with the normalisations' averages taken anew over the same images, of
-    /// which each batch has `batch`; the moving averages are put back afterwards.
+    /// Error in per cent with the averages of the normalisations recomputed over the same images, in
+    /// batches of `batch`. The moving averages are restored afterwards, also after an error.
     ///
     /// # Errors
-    /// When it was told to stop; the averages are put back then too.
+    /// [`Stopped`] if the stop flag was set.
     pub fn fresh_error(
         &self,
-        (net, task): (&Net, &Objective),
+        net: &Net,
+        objective: &Objective,
         source: &Source,
         indices: &[u32],
         batch: usize,
@@ -128,12 +136,12 @@ impl<'a> Evaluator<'a> {
         let fresh = || {
             let batch = batch.min(indices.len());
             let whole = &indices[..indices.len() - indices.len() % batch];
-            for (batches, (images, _)) in source.batches(whole, batch, self.place).enumerate() {
-                self.go_on()?;
-                // Only the averages are wanted.
+            for (batches, (images, _)) in source.batches(whole, batch).enumerate() {
+                self.check_interrupt()?;
+                // Only the averages are needed.
                 let _ = net.forward(&images, Mode::Refresh { batches });
             }
-            self.errors((net, task), source, indices)
+            self.errors(net, objective, source, indices)
         };
         let errors = fresh();
         net.restore_statistics(&saved);
@@ -141,7 +149,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// How many images' classes are not among the five largest logits.
+/// Number of images whose class is not among the five largest logits, or whose logits are not finite.
 fn outside_top5(logits: &Tensor, labels: &Tensor) -> Tensor {
     let (_, best) = logits.topk(5.min(logits.size()[1]), 1, true, false);
     let found = best.eq_tensor(&labels.unsqueeze(1)).any_dim(1, false);

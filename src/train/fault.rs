@@ -1,35 +1,36 @@
-//! What keeps a run from training, by class.
+//! Failures of a run, by class.
 
 use super::device::NoDevice;
 use fathom_record::State;
 use std::io::ErrorKind;
 
-/// A run's end that is no outcome.
+/// A failure that ends a run without an outcome.
 #[derive(Debug)]
 pub enum Fault {
-    /// The run did not begin: another process trains it.
+    /// The run did not start because another process trains it; with a message.
     Held(String),
-    /// Of this class.
+    /// Failure of this class, with a message.
     Failed(State, String),
 }
 
 impl Fault {
-    /// A fault of the data set.
+    /// A failure caused by the data set.
     pub fn data(error: &anyhow::Error) -> Self {
         Fault::Failed(State::BadData, one_line(&format!("{error:#}")))
     }
 
-    /// A fault of the device, or of what it takes to use it.
+    /// A failure of the device or of the libraries that it needs.
     pub fn lost_device(error: &anyhow::Error) -> Self {
         Fault::Failed(State::LostDevice, one_line(&format!("{error:#}")))
     }
 
-    /// From the words of a panic, as which libtorch's failures arrive.
+    /// The failure that a panic reports: tch turns errors of libtorch into panics.
     pub fn of_panic(panic: &(dyn std::any::Any + Send)) -> Self {
-        let words = panic.downcast_ref::<String>().cloned();
-        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let words = words.unwrap_or_else(|| "the worker panicked".into());
-        Fault::Failed(class(&words), one_line(&words))
+        let message = panic.downcast_ref::<String>().cloned();
+        let message =
+            message.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let message = message.unwrap_or_else(|| "the worker panicked".into());
+        Fault::Failed(class(&message), one_line(&message))
     }
 }
 
@@ -39,7 +40,7 @@ impl From<anyhow::Error> for Fault {
             let io = cause.downcast_ref::<std::io::Error>();
             io.map(std::io::Error::kind)
         });
-        let words = format!("{error:#}");
+        let message = format!("{error:#}");
         let state = match kind {
             _ if error.is::<NoDevice>() => State::LostDevice,
             Some(
@@ -48,14 +49,14 @@ impl From<anyhow::Error> for Fault {
                 | ErrorKind::QuotaExceeded
                 | ErrorKind::PermissionDenied,
             ) => State::Disk,
-            _ => class(&words),
+            _ => class(&message),
         };
-        Fault::Failed(state, one_line(&words))
+        Fault::Failed(state, one_line(&message))
     }
 }
 
-/// Phrases, in lower case, of messages that mean a lack of memory. cuDNN's search and cuBLAS need
-/// memory too, and say it in their own words.
+/// Phrases, in lower case, of messages that report a lack of memory. cuDNN's search and cuBLAS have
+/// messages of their own for it.
 const MEMORY: [&str; 9] = [
     "out of memory",
     "can't allocate memory",
@@ -68,8 +69,8 @@ const MEMORY: [&str; 9] = [
     "unable to find an engine to execute this computation",
 ];
 
-/// Phrases of messages after which the device, or this process's connection to it, is of no use:
-/// those of `cudaGetErrorString` that speak of hardware, driver or device, and failures inside
+/// Phrases, in lower case, of messages after which the device, or this process's connection to it, is
+/// unusable: messages of `cudaGetErrorString` about hardware, driver or device, and failures inside
 /// kernels of NVIDIA's libraries.
 const DEVICE: [&str; 24] = [
     "unspecified launch failure",
@@ -98,32 +99,32 @@ const DEVICE: [&str; 24] = [
     "cudnn_status_not_initialized",
 ];
 
-/// What a message means for a person, where CUDA's own words do not say it.
+/// Explanations that are appended to messages with these phrases.
 const REMEDIES: [(&str, &str); 4] = [
     ("busy or unavailable", "another process has this GPU, which is in exclusive mode"),
-    ("stream is capturing", "a fault of fathom in recording; --no-graphs works without it"),
+    ("stream is capturing", "a bug of fathom in CUDA graph capture; --no-graphs avoids it"),
     ("no kernel image is available", "this libtorch was not built for this GPU; see fathom doctor"),
     ("does not have a deterministic implementation", "leave out --deterministic"),
 ];
 
-/// The class of a failure by libtorch's words. What is neither memory nor device is a fault of the
-/// program or of its use: another try would fail likewise.
-fn class(words: &str) -> State {
-    let words = words.to_lowercase();
-    let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    if says(&MEMORY) {
+/// Classifies a failure by libtorch's message. A failure of neither memory nor device is a fault of
+/// the program or of its use: a retry would fail again.
+fn class(message: &str) -> State {
+    let message = message.to_lowercase();
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| message.contains(phrase));
+    if has(&MEMORY) {
         State::OutOfMemory
-    } else if says(&DEVICE) {
+    } else if has(&DEVICE) {
         State::LostDevice
     } else {
         State::Failed
     }
 }
 
-/// What libtorch says, without the wrapping of the panic that brings it and the stack that it
-/// appends, whose line ends have become two characters on the way.
-fn one_line(words: &str) -> String {
-    let inner = words.split_once("Torch(\"").map_or(words, |(_, inner)| inner);
+/// The first line of libtorch's message, without the wrapping of the panic and the stack trace, whose
+/// line ends the panic has escaped.
+fn one_line(message: &str) -> String {
+    let inner = message.split_once("Torch(\"").map_or(message, |(_, inner)| inner);
     let line = inner.split(['\n']).next().unwrap_or_default();
     let line = line.split("\\n").next().unwrap_or_default();
     let line = match line.split_once("] err == 0. ") {
@@ -142,7 +143,7 @@ mod tests {
     use anyhow::Context;
 
     #[test]
-    fn libtorch_s_words_are_told_without_their_wrapping() {
+    fn messages_of_libtorch_lose_their_wrapping() {
         let words = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail at \
             alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried \
             to allocate 33 bytes. Error code 12 (Cannot allocate memory)\\nframe #0: c10\")";
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_told_by_cause_and_by_words() {
+    fn failures_are_classified_by_cause_and_by_message() {
         let class = |words: &str| match Fault::of_panic(&words.to_owned()) {
             Fault::Failed(state, _) => state,
             Fault::Held(_) => panic!("held"),
@@ -191,7 +192,7 @@ mod tests {
         let capture = "CUDA error: operation not permitted when stream is capturing";
         assert!(
             one_line(capture)
-                .ends_with("(a fault of fathom in recording; --no-graphs works without it)")
+                .ends_with("(a bug of fathom in CUDA graph capture; --no-graphs avoids it)")
         );
         let gone = anyhow::Error::from(NoDevice { name: "cuda:1".into(), devices: 1 });
         assert!(matches!(

@@ -23,7 +23,7 @@ type StageEnds = BTreeMap<String, StageEnd>;
 /// gives a few per cent of it.
 const TOLERANCE: f64 = 1e-4;
 
-/// Initialises `grown`, a learner of the deeper network `deep`, with weights with which it computes
+/// Initialises `grown`, a learner of a deeper network, with weights with which it computes
 /// the same function as the shallower net of `trained`.
 ///
 /// Returns the largest absolute difference between the logits of both at prediction on these
@@ -31,14 +31,9 @@ const TOLERANCE: f64 = 1e-4;
 ///
 /// # Errors
 /// If, in f32, the logits differ by more than rounding.
-pub fn grow(
-    trained: &Learner,
-    deep: &Network,
-    grown: &mut Learner,
-    images: &[Tensor],
-) -> Result<f64> {
+pub fn grow(trained: &Learner, grown: &mut Learner, images: &[Tensor]) -> Result<f64> {
     let ends = stage_ends(&trained.net, images);
-    grown.import(&weights(deep, &trained.weights()?, &ends));
+    grown.import(&weights(&grown.network, &trained.weights()?, &ends));
     let _guard = tch::no_grad_guard();
     let difference = |images: &Tensor| {
         let logits = |learner: &Learner| learner.net.forward(images, Mode::Predict);

@@ -1,5 +1,6 @@
-//! Looks at a trained net: slices of its loss, and gradients along its input.
+//! Loss landscape and input gradients of a trained net.
 
+use super::context::{DeviceContext, RunContext, read_weights, settings};
 use super::device_dataset::Source;
 use super::evaluate::{Errors, Evaluator};
 use super::fault::Fault;
@@ -8,89 +9,98 @@ use super::net::{Mode, Net, TappedNorm};
 use super::objective::Objective;
 use super::parameters::Parameters;
 use super::placement::Placement;
-use super::{device, weights};
-use anyhow::{Context, Result, anyhow, ensure};
+use super::weights;
+use anyhow::{Result, anyhow, ensure};
 use fathom_arch::{Init, Network, Role};
-use fathom_data::{self as data, Standardiser};
+use fathom_base::rounded;
+use fathom_data as data;
 use fathom_protocol::{Correlation, Landscape, LandscapeJob, Slices};
-use fathom_record::{CorrelationRow, CudaUse, SCHEMA, SliceRow, Values, Weights};
-use fathom_spec::{Precision, Settings};
+use fathom_record::{CorrelationRow, SCHEMA, SliceRow, Values, Weights};
 use std::collections::BTreeMap;
 use tch::{Kind, Tensor};
 
-/// Images of one forward pass that takes statistics anew.
+/// Images of one forward pass that recomputes normalisation statistics.
 const BATCH: usize = 64;
 
-/// Looks.
+/// Offset of the seeds of random directions, above the seeds of all runs.
+const DIRECTIONS: u64 = 1 << 40;
+
+/// Measures slices of a net's loss and correlations of its gradients, as the job asks.
 ///
 /// # Errors
-/// When weights or data are not there, do not fit, or are not those of the run.
-pub fn look(job: &LandscapeJob) -> Result<Landscape, Fault> {
-    tch::set_num_threads(job.threads as i32);
-    let device = device::open(&job.device)?;
-    let plain = CudaUse { graphs: false, resident: false, deterministic: true };
-    device::fast(device, plain, Precision::F32)?;
-    let trained = Weights::read(&job.weights)?;
-    trained.fit(&job.network).with_context(|| job.weights.display().to_string())?;
-    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
+/// If the device, the weights, a key of the configuration or the data set is not usable, the weights
+/// do not fit the net, or the data set is not the one of the run.
+pub fn landscape(job: &LandscapeJob) -> Result<Landscape, Fault> {
+    let device = DeviceContext::for_evaluation(&job.device, job.threads)?;
+    let trained = read_weights(&job.weights, &job.network)?;
+    let settings = settings(&job.config)?;
     let dataset =
         data::load(&settings.data, job.data_dir.as_deref()).map_err(|error| Fault::data(&error))?;
     if dataset.sha256 != job.data {
-        return Err(Fault::data(&anyhow!("the data set is not the one that the run saw")));
+        return Err(Fault::data(&anyhow!(
+            "the data set is not the one that the run was trained on"
+        )));
     }
-    let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let place = Placement::plain(device, Kind::Float);
-    let source = Source::new((&dataset.train, &standardiser), place, false, 1);
-    let images = data::balanced(dataset.train.labels(), job.images);
-    let task = Objective::new(&job.network, &settings, place);
-    let look = Look { network: &job.network, task, place, source, images };
-    let mut looked = Landscape::default();
+    let context = RunContext::new(settings, device, dataset, 1);
+    let placement = device.placement;
+    let images = &context.data.dataset.train;
+    let subject = Subject {
+        network: &job.network,
+        objective: Objective::new(&job.network, &context.settings, placement),
+        placement,
+        source: context.data.source(images),
+        images: data::balanced(images.labels(), job.images),
+    };
+    let mut measured = Landscape::default();
     if let Some(slices) = job.slices {
-        looked.slices = look.slices(&trained, slices)?;
+        measured.slices = subject.slices(&trained, slices)?;
     }
     if let Some(correlation) = job.correlation {
-        let (net, _) = weights::load(&trained, &job.network, place);
-        let fresh =
-            Parameters::new(&job.network.initial(settings.seed), settings.training.decay, place);
-        let untrained = Net::new(&job.network, &fresh);
+        let (net, _) = weights::load(&trained, &job.network, placement);
+        let (seed, decay) = (context.settings.seed, context.settings.training.decay);
+        let initial = Parameters::new(&job.network.initial(seed), decay, placement);
+        let untrained = Net::new(&job.network, &initial);
         for (name, net) in [("initial", untrained), ("final", net)] {
-            let figures = look.correlations(&net, correlation)?;
-            let rows = figures.into_iter().map(|(distance, correlation)| CorrelationRow {
+            let found = subject.correlations(&net, correlation)?;
+            let rows = found.into_iter().map(|(distance, correlation)| CorrelationRow {
                 schema: SCHEMA,
                 weights: name.into(),
                 distance,
                 correlation,
             });
-            looked.correlations.extend(rows);
+            measured.correlations.extend(rows);
         }
     }
-    Ok(looked)
+    Ok(measured)
 }
 
-struct Look<'a> {
+/// A net and the training images on which it is measured.
+struct Subject<'a> {
     network: &'a Network,
-    task: Objective,
-    place: Placement,
+    objective: Objective,
+    placement: Placement,
     source: Source<'a>,
+    /// Indices of the training images.
     images: Vec<u32>,
 }
 
-impl Look<'_> {
-    /// Loss and error along random lines (1712.09913): each filter of the direction is as long as
-    /// the net's, normalisations and biases stay, and so do the moving averages.
+impl Subject<'_> {
+    /// Loss and error along random directions with filter normalisation (1712.09913, section 4): each
+    /// filter of a direction has the norm of the net's filter. Normalisation parameters, biases and
+    /// moving averages do not change.
     fn slices(&self, trained: &Weights, slices: Slices) -> Result<Vec<SliceRow>> {
-        let stop = Interrupt::default();
+        let interrupt = Interrupt::default();
         let mut rows = Vec::new();
         for direction in 0..slices.directions {
             let line = self.direction(trained, direction);
             for point in 0..slices.points {
-                let from_middle = point as f64 * 2.0 / (slices.points - 1).max(1) as f64 - 1.0;
-                let alpha = rounded(from_middle * slices.reach);
+                let position = point as f64 * 2.0 / (slices.points - 1).max(1) as f64 - 1.0;
+                let alpha = rounded(position * slices.reach);
                 let (net, _) =
-                    weights::load(&moved(trained, &line, alpha), self.network, self.place);
-                let evaluator = Evaluator::new(self.place, &stop, false);
-                let errors = evaluator.errors((&net, &self.task), &self.source, &self.images);
-                let Errors { loss, err_pct, .. } = errors.map_err(|_| anyhow!("stopped"))?;
+                    weights::load(&moved(trained, &line, alpha), self.network, self.placement);
+                let evaluator = Evaluator::new(self.placement.device, false, &interrupt);
+                let Errors { loss, err_pct, .. } =
+                    evaluator.errors(&net, &self.objective, &self.source, &self.images)?;
                 rows.push(SliceRow {
                     schema: SCHEMA,
                     direction,
@@ -103,10 +113,11 @@ impl Look<'_> {
         Ok(rows)
     }
 
-    /// A random direction: normal numbers, each filter made as long as the net's.
+    /// The random direction with this number: normally distributed, each filter scaled to the norm of
+    /// the net's filter.
     fn direction(&self, trained: &Weights, number: u64) -> Weights {
         let mut tensors = BTreeMap::new();
-        // He's initial weights are normal numbers; the seed is one that no run has.
+        // He initialisation draws normally distributed weights; no run has this seed.
         let network = Network { init: Init::HeFanOut, ..self.network.clone() };
         for drawn in network.initial(DIRECTIONS + number) {
             let is_weight = drawn.role == Role::Weight;
@@ -127,9 +138,10 @@ impl Look<'_> {
         Weights { tensors }
     }
 
-    /// Distances along the line between two images, and the mean cosine between gradients of a logit
-    /// by the input that far apart. Normalisations use the statistics of many images, taken anew,
-    /// so that a point's gradient does not depend on the others.
+    /// Mean cosine between the gradients of a logit with respect to the input at two points on the
+    /// line between two images, by the distance of the points as a share of the line (1702.08591).
+    /// Normalisations use statistics recomputed over many images, so that the gradient at a point does
+    /// not depend on the other points.
     fn correlations(
         &self,
         net: &Net,
@@ -138,15 +150,20 @@ impl Look<'_> {
         {
             let _guard = tch::no_grad_guard();
             for (batches, part) in self.images.chunks_exact(BATCH).enumerate() {
-                let _ =
-                    net.forward(&self.source.plain(part, self.place).0, Mode::Refresh { batches });
+                let _ = net.forward(&self.source.plain(part).0, Mode::Refresh { batches });
             }
         }
-        ensure!(self.images.len() >= 2 * pairs, "there are too few images for {pairs} pairs");
+        ensure!(
+            self.images.len() >= 2 * pairs,
+            "{pairs} pairs need {} images, found {}",
+            2 * pairs,
+            self.images.len()
+        );
         let mut sums = vec![0.0; points];
         for pair in self.images.chunks_exact(2).take(pairs) {
-            let (ends, labels) = self.source.plain(pair, self.place);
-            let share = Tensor::linspace(0.0, 1.0, points as i64, (Kind::Float, self.place.device));
+            let (ends, labels) = self.source.plain(pair);
+            let share =
+                Tensor::linspace(0.0, 1.0, points as i64, (Kind::Float, self.placement.device));
             let share = share.view([-1, 1, 1, 1]);
             let line: Tensor = ends.get(0) * (1.0 - &share) + ends.get(1) * share;
             let line = line.detach().set_requires_grad(true);
@@ -167,10 +184,7 @@ impl Look<'_> {
     }
 }
 
-/// Seeds of directions begin here.
-const DIRECTIONS: u64 = 1 << 40;
-
-/// The net, moved along a line.
+/// The weights `trained + alpha · line`.
 fn moved(trained: &Weights, line: &Weights, alpha: f64) -> Weights {
     let mut moved = trained.clone();
     for (name, direction) in &line.tensors {
@@ -181,9 +195,4 @@ fn moved(trained: &Weights, line: &Weights, alpha: f64) -> Weights {
         }
     }
     moved
-}
-
-/// Six decimals are more than any of these figures means.
-fn rounded(value: f64) -> f64 {
-    if value.abs() < 1e9 { (value * 1e6).round() / 1e6 } else { value }
 }

@@ -3,7 +3,6 @@
 use super::device_dataset::Source;
 use super::learner::Learner;
 use super::net::{BatchTap, LayerTap, Moments, NormTap, Tapped, TappedNorm};
-use super::placement::Placement;
 use anyhow::Result;
 use fathom_data as data;
 use fathom_record::{LayerRow, LayerWriter, SCHEMA};
@@ -39,8 +38,8 @@ pub struct Before {
 
 impl Diagnosis {
     /// Takes the images from the training set without augmentation, equally many of each class.
-    pub fn new(labels: &[u16], source: &Source, place: Placement, writer: LayerWriter) -> Self {
-        let (images, labels) = source.plain(&data::balanced(labels, PROBE), place);
+    pub fn new(labels: &[u16], source: &Source, writer: LayerWriter) -> Self {
+        let (images, labels) = source.plain(&data::balanced(labels, PROBE));
         Self { images: images.copy(), labels: labels.copy(), writer }
     }
 
@@ -50,11 +49,11 @@ impl Diagnosis {
     }
 
     /// Measures the layers after `step` updates.
-    pub fn look(&self, trainer: &Learner, step: u64) -> Before {
-        let parameters = trainer.parameters();
-        let Tapped { logits, layers } = trainer.net.tapped(&self.images, TappedNorm::Batch);
+    pub fn look(&self, learner: &Learner, step: u64) -> Before {
+        let parameters = learner.parameters();
+        let Tapped { logits, layers } = learner.net.tapped(&self.images, TappedNorm::Batch);
         let outputs = logits.to_kind(Kind::Float);
-        let loss = trainer.task.loss(&outputs, &self.images, &self.labels);
+        let loss = learner.objective.loss(&outputs, &self.images, &self.labels);
         let gradients = parameters.gradients(&loss);
         let _guard = tch::no_grad_guard();
         let values: HashMap<&str, Tensor> = parameters.named().collect();
@@ -75,9 +74,9 @@ impl Diagnosis {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn compare(&mut self, trainer: &Learner, mut before: Before) -> Result<()> {
+    pub fn compare(&mut self, learner: &Learner, mut before: Before) -> Result<()> {
         let _guard = tch::no_grad_guard();
-        let after = trainer.net.tapped(&self.images, TappedNorm::Batch);
+        let after = learner.net.tapped(&self.images, TappedNorm::Batch);
         for ((row, old), new) in before.rows.iter_mut().zip(&before.responses).zip(&after.layers) {
             row.response_change = Some(norm(&(&new.response - old)) / norm(old));
         }

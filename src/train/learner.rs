@@ -1,4 +1,4 @@
-//! One update: forward, backward, step.
+//! A net in training: forward pass, backward pass and optimiser step.
 
 use super::cuda_graph::CudaGraphs;
 use super::net::{Mode, Net};
@@ -15,26 +15,28 @@ use fathom_record::{Checkpoint, Weights};
 use fathom_spec::{Settings, Training};
 use tch::{Kind, Tensor};
 
-/// A net in training.
+/// A net with its objective, parameters and optimiser.
 pub struct Learner {
+    /// Description of the net.
+    pub network: Network,
     /// The net.
     pub net: Net,
-    /// What it is to do.
-    pub task: Objective,
+    /// The function that it learns.
+    pub objective: Objective,
     parameters: Parameters,
     optimiser: Optimiser,
     mode: Mode,
-    /// The seed, where the net leaves out values at random.
-    dropout: Option<u64>,
-    recorder: CudaGraphs<StepOutput>,
+    /// Seed of dropout, if the net has dropout.
+    dropout_seed: Option<u64>,
+    cuda_graphs: CudaGraphs<StepOutput>,
 }
 
-/// What a batch gave before its update. Both stay on the device, where the next update may
+/// Loss and error of a batch before its update. Both are on the device, where the next update may
 /// overwrite them.
 pub struct StepOutput {
-    /// Mean cross-entropy.
+    /// Mean loss (f32 scalar).
     pub loss: Tensor,
-    /// Number of wrong answers.
+    /// Number of wrong answers (i64 scalar).
     pub wrong: Tensor,
 }
 
@@ -45,22 +47,28 @@ impl Clone for StepOutput {
 }
 
 impl Learner {
-    /// A net with its initial weights. `records`: whether updates are recorded and replayed.
-    pub fn new(network: &Network, settings: &Settings, place: Placement, records: bool) -> Self {
+    /// A net with its initial weights. `graphs`: whether updates are captured and replayed as CUDA
+    /// graphs.
+    pub fn new(network: &Network, settings: &Settings, placement: Placement, graphs: bool) -> Self {
         let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
-        let parameters = Parameters::new(&network.initial(settings.seed), decay, place);
+        let parameters = Parameters::new(&network.initial(settings.seed), decay, placement);
         let net = Net::new(network, &parameters);
         let optimiser = Optimiser::new(optimiser, weight_decay, &parameters);
-        let dropout = network.has_dropout().then_some(settings.seed);
-        let (mode, recorder) = (Mode::Train { norm_batch }, CudaGraphs::new(records));
-        let task = Objective::new(network, settings, place);
-        Self { net, task, parameters, optimiser, mode, dropout, recorder }
+        Self {
+            network: network.clone(),
+            net,
+            objective: Objective::new(network, settings, placement),
+            parameters,
+            optimiser,
+            mode: Mode::Train { norm_batch },
+            dropout_seed: network.has_dropout().then_some(settings.seed),
+            cuda_graphs: CudaGraphs::new(graphs),
+        }
     }
 
-    /// Whether further updates cost what they will cost from now on: a recording is replayed, or
-    /// none is wanted.
+    /// Whether warm-up is over: further updates take as long as all later ones.
     pub fn is_settled(&self) -> bool {
-        self.recorder.is_settled()
+        self.cuda_graphs.is_settled()
     }
 
     /// Number of trained parameters.
@@ -76,43 +84,38 @@ impl Learner {
     /// Parameters and moving averages by name.
     ///
     /// # Errors
-    /// When the device does not give them.
+    /// If they cannot be copied from the device.
     pub fn weights(&self) -> Result<Weights> {
         weights::export(&self.net, &self.parameters)
     }
 
-    /// The optimiser's state, as [`Optimiser::state`] gives it.
+    /// The optimiser's state, in the form of [`Optimiser::state`].
     ///
     /// # Errors
-    /// When the device does not give it.
+    /// If it cannot be copied from the device.
     pub fn optimiser(&self) -> Result<Vec<Vec<f32>>> {
         self.optimiser.state(&self.parameters)
     }
 
-    /// Takes weights that [`Weights::fit`] the net.
+    /// Replaces the weights by others that [`Weights::fit`] the net.
     pub fn import(&mut self, weights: &Weights) {
         weights::import(weights, &self.net, &mut self.parameters);
     }
 
-    /// Restores the state of a checkpoint; `updates` is the number of updates that its optimiser
-    /// had made.
+    /// Restores weights and optimiser state from a checkpoint. `updates` is the number of updates
+    /// that its optimiser had made.
     ///
     /// # Errors
-    /// If the checkpoint is that of another net or another recipe.
-    pub fn restore(
-        &mut self,
-        network: &Network,
-        checkpoint: &Checkpoint,
-        updates: u64,
-    ) -> Result<()> {
-        checkpoint.weights.fit(network)?;
+    /// If the checkpoint is that of another net or another optimiser.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, updates: u64) -> Result<()> {
+        checkpoint.weights.fit(&self.network)?;
         self.import(&checkpoint.weights);
         self.optimiser.restore(&self.parameters, &checkpoint.optimiser, updates)
     }
 
-    /// The update that follows `done` others, on a batch (images × channels × rows × columns) and
-    /// its labels; what the batch gave is added to `running`, which must be the same object at
-    /// every call.
+    /// Makes the update after `done` others, on a batch of images (n × channels × rows × columns)
+    /// and its labels. Adds loss and error of the batch, before the update, to `running`, which must
+    /// be the same object at every call.
     pub fn step(
         &mut self,
         done: u64,
@@ -121,30 +124,23 @@ impl Learner {
         lr: f64,
         running: &mut RunningMetrics,
     ) -> StepOutput {
-        if let Some(seed) = self.dropout {
-            // libtorch's generator starts anew at every update, so that its state is known from
-            // the number of updates alone.
+        if let Some(seed) = self.dropout_seed {
+            // libtorch's generator is seeded again at every update, so that its state is a function
+            // of the number of updates.
             let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);
             tch::manual_seed(i64::from(stream.word()));
         }
         self.optimiser.prepare(lr);
-        let Self { net, task, parameters, optimiser, mode, recorder, .. } = self;
-        recorder.run([images, labels], |[images, labels]| {
+        let Self { net, objective, parameters, optimiser, mode, cuda_graphs, .. } = self;
+        cuda_graphs.run([images, labels], |[images, labels]| {
             let outputs = net.forward(images, *mode).to_kind(Kind::Float);
-            let loss = task.loss(&outputs, images, labels);
+            let loss = objective.loss(&outputs, images, labels);
             let gradients = parameters.gradients(&loss);
             optimiser.step(parameters, gradients);
-            let wrong = task.wrong(&outputs.detach(), labels);
-            let outcome = StepOutput { loss: loss.detach(), wrong };
-            running.add(&outcome);
-            outcome
+            let wrong = objective.wrong(&outputs.detach(), labels);
+            let output = StepOutput { loss: loss.detach(), wrong };
+            running.add(&output);
+            output
         })
     }
-}
-
-/// How many answers are wrong; one that is not finite is wrong whatever it says.
-pub fn wrong(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let right = logits.argmax(1, false).eq_tensor(labels);
-    let finite = logits.isfinite().all_dim(1, false);
-    right.logical_and(&finite).logical_not().sum(Kind::Int64)
 }

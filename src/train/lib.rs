@@ -1,12 +1,30 @@
-//! The only code that knows libtorch: networks as modules, the optimiser, training, evaluation.
+//! Training on libtorch: networks as modules, optimisers, the training loop, evaluation. No other
+//! crate depends on libtorch.
 //!
-//! One process trains one run: libtorch's default generator, thread counts and flags belong to the
-//! process.
+//! One process trains one run: libtorch's default random generator, its thread counts and its flags
+//! belong to the process.
+//!
+//! Where to find what:
+//!
+//! | part | modules |
+//! |---|---|
+//! | commands of the worker | `worker` reads a job and dispatches to `run`, `eval`, `measure`, `bench`, `landscape`, `check` |
+//! | set-up of a job | `context` (device, settings, data set), `device`, `cuda_driver`, `placement` |
+//! | training | `training_loop`, `train_state` (what a checkpoint holds), `checkpointer`, `curve_evaluation`, `progress` |
+//! | one update | `learner`, `objective`, `optim`, `schedule`, `running_metrics` |
+//! | net and weights | `net`, `parameters`, `weights`, `grow` |
+//! | data | `device_dataset`, `data_loader`, `prefetch` |
+//! | measurements | `evaluate`, `layer_stats`, `timing` |
+//! | process | `interrupt`, `fault`, `process` |
+//! | libtorch beyond `tch` | `shim`, `cuda_graph` |
 
 mod bench;
 mod check;
+mod checkpointer;
+mod context;
 mod cuda_driver;
 mod cuda_graph;
+mod curve_evaluation;
 mod data_loader;
 mod device;
 mod device_dataset;
@@ -25,22 +43,16 @@ mod optim;
 mod parameters;
 mod placement;
 mod prefetch;
+mod process;
+mod progress;
 mod run;
 mod running_metrics;
 mod schedule;
 mod shim;
 mod timing;
+mod train_state;
 mod training_loop;
 mod weights;
 mod worker;
 
-use bench::{bench, peaks};
-use check::check;
-use device::{load_cuda, probe};
-use eval::eval;
-use fault::Fault;
-use interrupt::Interrupt;
-use landscape::look;
-use measure::measure;
-use run::run;
 pub use worker::main;

@@ -1,6 +1,5 @@
-//! What a net is to do: give classes, or images that are nearly its input.
+//! Training objectives: classification, or regression of a function close to the identity.
 
-use super::learner::wrong;
 use super::net::{Mode, Net};
 use super::parameters::Parameters;
 use super::placement::Placement;
@@ -9,47 +8,47 @@ use fathom_base::random::{Purpose, Stream};
 use fathom_spec::{Decay, Settings};
 use tch::{Kind, Reduction, Tensor};
 
-/// Seeds of teachers begin here, where no run's seed is.
+/// Offset of the seeds of teachers, above the seeds of all runs.
 const TEACHERS: u64 = 1 << 41;
 
-/// Images of white noise over which a teacher's statistics are taken.
+/// Number of images of white noise over which a teacher's normalisation statistics are computed.
 const NOISE: usize = 256;
 
-/// What a net is to do.
+/// The function that a net learns.
 pub enum Objective {
-    /// The class of an image.
+    /// Classification of images with cross-entropy.
     Classify,
-    /// x + δ·g(x) of an image x.
+    /// Regression of x + δ·g(x), where x is an image, with the mean squared error.
     Imitate(Teacher),
 }
 
-/// A fixed function that is added to the identity.
+/// A fixed function x + δ·g(x).
 pub struct Teacher {
-    /// A plain block with random weights, whose output has mean 0 and variance 1 in each channel
-    /// where the input is white noise.
+    /// The function g: a plain block with random weights. For white noise as input, each channel of
+    /// its output has mean 0 and variance 1.
     net: Net,
     delta: f64,
 }
 
-/// Losses and errors of a batch, summed over its images.
-pub struct Judged {
-    /// Cross-entropy in nats, or the mean square of the difference, of each image.
+/// Loss and error of a batch, summed over its images (f64 scalars on the device).
+pub struct BatchError {
+    /// Cross-entropy in nats; for regression, the mean squared error of each image.
     pub loss: Tensor,
-    /// Wrong answers, or the square of the difference.
-    pub errors: Tensor,
-    /// What errors are a share of: the square of what was to be given; absent where that is the
-    /// number of images.
-    pub of: Option<Tensor>,
+    /// Number of wrong answers; for regression, ‖ŷ − y‖².
+    pub error: Tensor,
+    /// For regression, ‖y‖², of which the error is a share; for classification `None`, and the error
+    /// is a share of the number of images.
+    pub target_norm: Option<Tensor>,
 }
 
 impl Objective {
-    /// That of a net in this recipe.
-    pub fn new(network: &Network, settings: &Settings, place: Placement) -> Self {
+    /// The objective of a net with these settings.
+    pub fn new(network: &Network, settings: &Settings, placement: Placement) -> Self {
         let Some(delta) = settings.training.delta else { return Objective::Classify };
-        Objective::Imitate(Teacher::new(network, settings.seed, delta, place))
+        Objective::Imitate(Teacher::new(network, settings.seed, delta, placement))
     }
 
-    /// Mean loss of a batch in f32, with its gradient.
+    /// Mean loss of a batch (f32 scalar with gradient) for the net's outputs in f32.
     pub fn loss(&self, outputs: &Tensor, images: &Tensor, labels: &Tensor) -> Tensor {
         match self {
             Objective::Classify => outputs.cross_entropy_for_logits(labels),
@@ -59,55 +58,60 @@ impl Objective {
         }
     }
 
-    /// How many answers of a training batch are wrong; 0 where there is no wrong and right.
+    /// Number of wrong answers in a batch (i64 scalar); 0 for regression. An answer with a logit that
+    /// is not finite is wrong.
     pub fn wrong(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         match self {
-            Objective::Classify => wrong(outputs, labels),
+            Objective::Classify => {
+                let right = outputs.argmax(1, false).eq_tensor(labels);
+                let finite = outputs.isfinite().all_dim(1, false);
+                right.logical_and(&finite).logical_not().sum(Kind::Int64)
+            }
             Objective::Imitate(_) => Tensor::zeros([], (Kind::Int64, outputs.device())),
         }
     }
 
-    /// Losses and errors of outputs in f32, without gradients.
-    pub fn judge(&self, outputs: &Tensor, images: &Tensor, labels: &Tensor) -> Judged {
+    /// Loss and error of a batch for the net's outputs in f32, for evaluation without gradients.
+    pub fn error(&self, outputs: &Tensor, images: &Tensor, labels: &Tensor) -> BatchError {
         match self {
             Objective::Classify => {
                 let loss = outputs.log_softmax(-1, Kind::Float);
                 let loss = loss.nll_loss_nd::<Tensor>(labels, None, Reduction::Sum, -100);
-                Judged {
+                BatchError {
                     loss: loss.to_kind(Kind::Double),
-                    errors: wrong(outputs, labels).to_kind(Kind::Double),
-                    of: None,
+                    error: self.wrong(outputs, labels).to_kind(Kind::Double),
+                    target_norm: None,
                 }
             }
             Objective::Imitate(teacher) => {
                 let target = teacher.target(images).to_kind(Kind::Double);
                 let squares = |values: &Tensor| values.square().sum(Kind::Double);
-                let errors = squares(&(outputs - &target));
+                let error = squares(&(outputs - &target));
                 let values = outputs.size()[1] as f64;
-                Judged { loss: &errors / values, errors, of: Some(squares(&target)) }
+                BatchError { loss: &error / values, error, target_norm: Some(squares(&target)) }
             }
         }
     }
 }
 
 impl Teacher {
-    fn new(network: &Network, seed: u64, delta: f64, place: Placement) -> Self {
+    fn new(network: &Network, seed: u64, delta: f64, placement: Placement) -> Self {
         let [channels, rows, columns] = network.input;
         let layers = plain(&network.layers);
         let network = Network { layers, ..network.clone() };
-        let place = Placement { compute: Kind::Float, kind: Kind::Float, ..place };
-        let parameters = Parameters::new(&network.initial(TEACHERS + seed), Decay::All, place);
+        let placement = Placement { compute: Kind::Float, kind: Kind::Float, ..placement };
+        let parameters = Parameters::new(&network.initial(TEACHERS + seed), Decay::All, placement);
         let net = Net::new(&network, &parameters);
         let mut noise = vec![0f32; NOISE * channels * rows * columns];
         Stream::new(TEACHERS + seed, Purpose::Noise, 0, 0).fill_normal(&mut noise);
         let sides = [NOISE, channels, rows, columns].map(|side| side as i64);
-        let noise = place.images(&Tensor::from_slice(&noise).view(sides).to_device(place.device));
+        let noise = placement.images(&Tensor::from_slice(&noise).view(sides));
         let _guard = tch::no_grad_guard();
         let _ = net.forward(&noise, Mode::Refresh { batches: 0 });
         Self { net, delta }
     }
 
-    /// x + δ·g(x), as one list of values for each image.
+    /// The targets x + δ·g(x) of images x, as images × values.
     fn target(&self, images: &Tensor) -> Tensor {
         let _guard = tch::no_grad_guard();
         let images = images.to_kind(Kind::Float);
@@ -116,7 +120,7 @@ impl Teacher {
     }
 }
 
-/// The layers without a shortcut around them.
+/// These layers with each residual block replaced by its branch.
 fn plain(layers: &[arch::Layer]) -> Vec<arch::Layer> {
     let without = |layer: &arch::Layer| match layer {
         arch::Layer::Residual { branch, .. } => branch.clone(),
@@ -144,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn the_target_is_the_same_for_both_blocks_and_nears_the_input_with_delta() {
-        let place = Placement::plain(Device::Cpu, Kind::Float);
+    fn the_target_is_the_same_for_both_blocks_and_approaches_the_input_with_delta() {
+        let placement = Placement::plain(Device::Cpu, Kind::Float);
         let teacher = |name: &str, seed: u64, delta: f64| {
-            Teacher::new(&block(name), seed, delta, place).target(&images())
+            Teacher::new(&block(name), seed, delta, placement).target(&images())
         };
         let flat = images().flatten(1, -1);
         let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
@@ -159,17 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_a_share_of_what_was_to_be_given() {
-        let place = Placement::plain(Device::Cpu, Kind::Float);
-        let task = Objective::Imitate(Teacher::new(&block("plain-block"), 0, 0.0, place));
+    fn the_relative_error_of_zero_outputs_is_one() {
+        let placement = Placement::plain(Device::Cpu, Kind::Float);
+        let teacher = Teacher::new(&block("plain-block"), 0, 0.0, placement);
+        let objective = Objective::Imitate(teacher);
         let labels = Tensor::zeros([16], (Kind::Int64, Device::Cpu));
-        let nothing = images().flatten(1, -1).zeros_like();
-        let judged = task.judge(&nothing, &images(), &labels);
-        let [errors, of] =
-            [&judged.errors, judged.of.as_ref().unwrap()].map(|sum| sum.double_value(&[]));
-        assert!((errors / of - 1.0).abs() < 1e-9);
-        let loss = task.loss(&nothing, &images(), &labels).double_value(&[]);
-        assert!((judged.loss.double_value(&[]) / 16.0 - loss).abs() < 1e-6);
-        assert_eq!(task.wrong(&nothing, &labels).int64_value(&[]), 0);
+        let zeros = images().flatten(1, -1).zeros_like();
+        let evaluated = objective.error(&zeros, &images(), &labels);
+        let [error, norm] = [&evaluated.error, evaluated.target_norm.as_ref().unwrap()]
+            .map(|sum| sum.double_value(&[]));
+        assert!((error / norm - 1.0).abs() < 1e-9);
+        let loss = objective.loss(&zeros, &images(), &labels).double_value(&[]);
+        assert!((evaluated.loss.double_value(&[]) / 16.0 - loss).abs() < 1e-6);
+        assert_eq!(objective.wrong(&zeros, &labels).int64_value(&[]), 0);
     }
 }

@@ -1,24 +1,24 @@
-//! Where a net's numbers lie, and of what kind they are.
+//! Device, memory layout and number formats of a net's tensors.
 
 use fathom_record::Layout;
 use fathom_spec::Precision;
 use tch::{Device, Kind, Tensor};
 
-/// Device, order in memory, and kinds of numbers.
+/// Device, memory layout and number formats.
 #[derive(Clone, Copy, Debug)]
 pub struct Placement {
-    /// Where everything is.
+    /// Device of all tensors.
     pub device: Device,
-    /// Of activations and of convolutions' weights.
+    /// Memory layout of activations and of convolution weights.
     pub layout: Layout,
-    /// Of the parameters that are updated, of statistics, and of the loss.
+    /// Format of the parameters that the optimiser updates, of statistics and of the loss.
     pub kind: Kind,
-    /// Of activations, and of the copies of weights that they meet.
+    /// Format of activations and of the copies of the weights that the net computes with.
     pub compute: Kind,
 }
 
 impl Placement {
-    /// Parameters in f32, activations as the precision says.
+    /// Parameters in f32, activations in this precision.
     pub fn new(device: Device, layout: Layout, precision: Precision) -> Self {
         let compute = match precision {
             Precision::F32 | Precision::Tf32 => Kind::Float,
@@ -27,12 +27,12 @@ impl Placement {
         Self { device, layout, kind: Kind::Float, compute }
     }
 
-    /// Everything in one kind of number, in PyTorch's order.
+    /// All tensors in one format, with PyTorch's default layout (NCHW).
     pub fn plain(device: Device, kind: Kind) -> Self {
         Self { device, layout: Layout::Nchw, kind, compute: kind }
     }
 
-    /// Images (n × channels × rows × columns) as the net wants them.
+    /// Converts images (n × channels × rows × columns) to the device, format and layout of activations.
     pub fn images(&self, images: &Tensor) -> Tensor {
         let images = images.to_device(self.device).to_kind(self.compute);
         match self.layout {
@@ -42,7 +42,7 @@ impl Placement {
     }
 }
 
-/// The same values of a tensor of four dimensions, channels next to each other in memory.
+/// Copies a tensor of four dimensions to channels-last memory layout; its shape stays NCHW.
 pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }

@@ -1,28 +1,36 @@
-//! Batches that take long to assemble, assembled ahead by another thread. What a batch holds depends
-//! on its place in the sequence alone, so nothing changes but the time.
+//! Background assembly of batches that are slow to assemble.
+//!
+//! The content of a batch depends on its position in the sequence alone, so prefetching changes no
+//! result.
 
 use fathom_data::{Augment, Sample, Split, Standardiser};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-/// Batches that wait to be used, at most: one is being trained on meanwhile.
+/// Maximum number of assembled batches that are waiting; training uses another one meanwhile.
 const WAITING: usize = 2;
 
-/// Standardised pixels and the images that they are of.
+/// Standardised pixels of a batch and the indices of its images.
 pub struct Assembled {
-    /// n × channels × rows × columns.
+    /// Values, n × channels × rows × columns.
     pub pixels: Vec<f32>,
-    /// One for each.
+    /// Index of each of the n images in its split.
     pub indices: Vec<u32>,
 }
 
-/// A thread that is some batches ahead, and gives them in their order.
+/// An iterator over batches that a background thread assembles.
 pub struct Prefetcher(Receiver<Assembled>);
 
 impl Prefetcher {
-    /// Begins with the first of these batches, on `threads` threads.
+    /// Starts to assemble the batches of `samples`, in their order, on `threads` threads. `seed`
+    /// keys the random numbers of `augment`.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
     pub fn start(
-        (images, standardiser): (&Split, &Standardiser),
-        keyed: (Augment, u64),
+        images: &Split,
+        standardiser: &Standardiser,
+        augment: Augment,
+        seed: u64,
         samples: impl Iterator<Item = Vec<Sample>> + Send + 'static,
         threads: usize,
     ) -> std::io::Result<Self> {
@@ -34,10 +42,10 @@ impl Prefetcher {
             for samples in samples {
                 let mut pixels = Vec::new();
                 pool.install(|| {
-                    standardiser.fill_augmented(&images, &samples, keyed.0, keyed.1, &mut pixels);
+                    standardiser.fill_augmented(&images, &samples, augment, seed, &mut pixels);
                 });
                 let indices = samples.iter().map(|sample| sample.index).collect();
-                // Nobody takes them any more: the run is over.
+                // Sending fails once the run has dropped the receiver.
                 if sender.send(Assembled { pixels, indices }).is_err() {
                     break;
                 }

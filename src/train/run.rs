@@ -1,43 +1,36 @@
-//! A run from its job to its end, or to the point from which it goes on.
+//! One run: its files, its lock, and its start or resumption.
 
-use super::data_loader::DataLoader;
+use super::checkpointer::Checkpointer;
+use super::context::{Feedback, RunContext};
 use super::device;
-use super::device_dataset::Source;
-use super::evaluate::Evaluator;
 use super::fault::Fault;
 use super::interrupt::Interrupt;
-use super::layer_stats::Diagnosis;
 use super::learner::Learner;
-use super::placement::Placement;
-use super::running_metrics::RunningMetrics;
-use super::schedule::LrSchedule;
-use super::shim;
-use super::training_loop::{Ending, TrainingLoop};
-use anyhow::{Context, Result, anyhow};
-use fathom_arch::{self as arch, Audit, Network};
-use fathom_data::{self as data, Augment, Dataset, Standardiser};
+use super::progress::Progress;
+use super::train_state::TrainState;
+use super::training_loop::TrainingLoop;
+use anyhow::{Context, Result, anyhow, ensure};
+use fathom_arch::{self as arch, Network};
+use fathom_data::Dataset;
 use fathom_protocol::{Event, Job};
 use fathom_record::{
-    Checkpoint, DataRecord, Lock, LockError, LockTiming, Manifest, Revision, RunDir, SCHEMA, Spent,
-    State, Status,
+    Checkpoint, DataRecord, Lock, LockError, LockTiming, Manifest, Revision, RunDir, SCHEMA, Status,
 };
 use fathom_spec::{Grow, Settings};
-use std::time::{Duration, Instant};
-use tch::Device;
+use std::time::Instant;
 
-/// Told of what happens.
-pub type Feedback<'a> = &'a mut dyn FnMut(Event);
-
-/// Trains one run, or goes on with it, and writes its files; the status says how it ended.
+/// Trains one run from the start or from its last checkpoint, and writes its files. The status says
+/// how the run ended.
 ///
 /// # Errors
-/// Whatever keeps it from training: another process that does, data, device, disk.
-pub fn run(job: &Job, stop: &Interrupt, feedback: Feedback) -> Result<Status, Fault> {
+/// [`Fault::Held`] if another process trains the run, otherwise the failure of device, data set or
+/// disk.
+pub fn run(job: &Job, interrupt: &Interrupt, feedback: Feedback) -> Result<Status, Fault> {
     let directory = RunDir::new(&job.directory);
     directory.create()?;
     let lock = lock(&directory, feedback)?;
     directory.clear_status()?;
-    let status = train(job, stop, &lock, feedback)?;
+    let status = train(job, &directory, interrupt, &lock, feedback)?;
     lock.check().map_err(anyhow::Error::from)?;
     directory.write_status(&status)?;
     if status.state.is_final() {
@@ -46,11 +39,12 @@ pub fn run(job: &Job, stop: &Interrupt, feedback: Feedback) -> Result<Status, Fa
     Ok(status)
 }
 
+/// Acquires the lock of the run.
 fn lock(directory: &RunDir, feedback: Feedback) -> Result<Lock, Fault> {
     match Lock::acquire(&directory.lock(), "fathom-train", &LockTiming::default()) {
         Ok(taken) => {
             if let Some(owner) = taken.taken_over {
-                let text = format!("took over from {owner}, which is gone");
+                let text = format!("took over from {owner}, which no longer runs");
                 feedback(Event::Remark { text });
             }
             Ok(taken.lock)
@@ -60,6 +54,7 @@ fn lock(directory: &RunDir, feedback: Feedback) -> Result<Lock, Fault> {
     }
 }
 
+/// Removes a file if it exists.
 fn remove(path: &std::path::Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -69,146 +64,73 @@ fn remove(path: &std::path::Path) -> Result<()> {
     }
 }
 
-fn train(job: &Job, stop: &Interrupt, lock: &Lock, feedback: Feedback) -> Result<Status, Fault> {
+fn train(
+    job: &Job,
+    directory: &RunDir,
+    interrupt: &Interrupt,
+    lock: &Lock,
+    feedback: Feedback,
+) -> Result<Status, Fault> {
     let started = Instant::now();
-    tch::set_num_threads(job.threads as i32);
-    let device = device::open(&job.device)?;
-    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
-    let dataset = load(job, &settings, feedback).map_err(|error| Fault::data(&error))?;
-    check(job, &settings, &dataset)?;
-    let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);
-    let place = Placement::new(device, job.layout, settings.training.precision);
-    let fast = device::fast(device, job.cuda, settings.training.precision)?;
-    let directory = RunDir::new(&job.directory);
-    let found = find(&directory, &dataset, feedback)?;
-    let step = found.as_ref().map_or(0, |checkpoint| checkpoint.position.step);
-    let shallower = shallower(job, &settings, step)?;
+    let context = RunContext::of_run(job, feedback)?;
+    check(&job.network, &context.settings, &context.data.dataset)?;
+    let checkpoint = find(directory, &context.data.dataset, feedback)?;
+    let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.position.step);
+    let shallower = shallower(job, &context.settings, step)?;
     let network = shallower.as_ref().unwrap_or(&job.network);
-    let mut trainer = Learner::new(network, &settings, place, fast.graphs);
-    let mut rate = LrSchedule::new(&settings.training);
-    let first_lr = rate.at(0);
-    let (curve, running, position) = match found {
+    let RunContext { settings, device, .. } = &context;
+    let learner = Learner::new(network, settings, device.placement, device.cuda.graphs);
+    let state = match &checkpoint {
         Some(checkpoint) => {
-            trainer.restore(network, &checkpoint, optimiser_updates(&settings, step))?;
-            let position = checkpoint.position;
-            rate.restore(position.warming.as_ref());
-            feedback(Event::Resumed { step: position.step });
-            let curve = directory.resume_curve(&position.curve)?;
-            (curve, RunningMetrics::at(&position, device), Some(position))
+            let state = TrainState::restore(checkpoint, learner, &context, directory, started)?;
+            feedback(Event::Resumed { step });
+            state
         }
         None => {
-            let audit = job.network.audit();
-            let built = trainer.parameter_count() as u64;
-            let planned = network.parameter_count();
-            if planned != built {
-                let error = anyhow!("the plan has {planned} parameters and the net {built}");
-                return Err(error.into());
-            }
-            let manifest = manifest(job, &audit, &dataset, &standardiser, device);
-            directory.write_manifest(&manifest)?;
-            (directory.curve_writer()?, RunningMetrics::new(device), None)
+            check_parameters(network, &learner)?;
+            directory.write_manifest(&manifest(job, &context))?;
+            TrainState::new(learner, &context, directory.curve_writer()?, started)
         }
     };
-    let resident = fast.resident && settings.augment != Augment::ResizedCrop;
-    let spare = device::spare_cores(job);
-    let sources = [&dataset.train, &dataset.validation, &dataset.test]
-        .map(|images| Source::new((images, &standardiser), place, resident, spare));
-    let diagnosis = match settings.evaluate.layers {
-        true => {
-            let mark = position.as_ref().and_then(|position| position.layers.as_ref());
-            let writer = directory.layer_writer(mark)?;
-            Some(Diagnosis::new(dataset.train.labels(), &sources[0], place, writer))
-        }
-        false => None,
-    };
-    let mut course = TrainingLoop {
-        job,
-        network,
-        settings: &settings,
-        dataset: &dataset,
-        sources,
-        evaluator: Evaluator::new(place, stop, fast.graphs),
-        records: fast.graphs,
-        feed: DataLoader::new(dataset.train.len(), &settings, place),
-        place,
-        trainer,
-        curve,
-        diagnosis,
-        subset: data::balanced(dataset.train.labels(), settings.evaluate.train_images),
-        rate,
-        running,
-        batches: position.as_ref().map_or(0, |position| position.running_batches),
-        step,
-        lr: position.as_ref().map_or(first_lr, |position| position.lr),
-        evaluated: position.as_ref().is_some_and(|position| position.evaluated),
-        started,
-        before: position.as_ref().map_or(0.0, |position| position.seconds),
-        stop,
-        lock,
-        saved: Instant::now(),
-        cost: Duration::ZERO,
-        spent: Spent::default(),
-    };
-    let mut status = match course.run(feedback)? {
-        Ending::Over(status) => status,
-        Ending::Stopped(step) => Status::new(State::Interrupted, step, "stopped by a signal"),
-    };
-    status.seconds = course.seconds();
-    status.spent = course.spent();
-    status.peak_memory_bytes = peak_memory(device);
-    Ok(status)
+    let mark = checkpoint.as_ref().and_then(|checkpoint| checkpoint.position.layers.as_ref());
+    let layers = settings.evaluate.layers.then(|| directory.layer_writer(mark)).transpose()?;
+    let checkpointer = Checkpointer::new(job, lock);
+    let progress = Progress::new(feedback, started);
+    let training_loop =
+        TrainingLoop::new(&context, &job.network, state, layers, checkpointer, progress, interrupt);
+    Ok(training_loop.run()?)
 }
 
-/// The data set, or where that may be a generated stand-in.
-pub(super) fn load(job: &Job, settings: &Settings, feedback: Feedback) -> Result<Dataset> {
-    match data::load(&settings.data, job.data_dir.as_deref()) {
-        Err(error) if job.stand_in && error.is::<data::Missing>() => {
-            let text = format!("generated images stand in for the data set ({error:#})");
-            feedback(Event::Remark { text });
-            data::stand_in(&settings.data)
-        }
-        result => result,
-    }
-}
-
-/// The net after so many updates, where it is not the job's yet.
+/// The net after `step` updates, if it still has to grow into the job's net.
 fn shallower(job: &Job, settings: &Settings, step: u64) -> Result<Option<Network>> {
     match settings.training.grow {
-        // It grows just before the next update.
+        // The net grows immediately before the next update.
         Some(Grow { from, at }) if step <= at => {
             let Network { input, classes, .. } = job.network;
             Ok(Some(arch::shallower(&job.config, from, input, classes)?))
         }
-        _ => Ok(None),
+        Some(_) | None => Ok(None),
     }
 }
 
-/// Number of updates of the optimiser after `step` updates of the run: growth starts a new one.
-fn optimiser_updates(settings: &Settings, step: u64) -> u64 {
-    match settings.training.grow {
-        Some(Grow { at, .. }) if step > at => step - at,
-        Some(_) | None => step,
-    }
-}
-
-/// Whether net, recipe and data go together.
-fn check(job: &Job, settings: &Settings, dataset: &Dataset) -> Result<(), Fault> {
+/// Checks that the net and the batch size fit the data set.
+fn check(network: &Network, settings: &Settings, dataset: &Dataset) -> Result<(), Fault> {
     let (batch, images) = (settings.training.batch, dataset.train.len());
     if images < batch {
-        let error = anyhow!("training.batch = {batch} is more than the {images} training images");
+        let error = anyhow!("training.batch = {batch} exceeds the {images} training images");
         return Err(Fault::data(&error));
     }
     let shape = dataset.train.shape();
     let dims = [shape.channels, shape.height, shape.width];
-    // A net that gives images has as many outputs as these have values.
-    let network = &job.network;
+    // A net for regression has one output for each value of an image.
     let classes = match settings.training.delta {
         None => dataset.classes.len(),
         Some(_) => dims.iter().product(),
     };
     if network.input != dims || network.classes != classes {
         let error = anyhow!(
-            "the net is for {:?} and {} classes, the data set has {dims:?} and {classes}",
+            "the net expects images of shape {:?} and {} classes, the data set has shape {dims:?} \
+             and {classes} classes",
             network.input,
             network.classes,
         );
@@ -217,21 +139,34 @@ fn check(job: &Job, settings: &Settings, dataset: &Dataset) -> Result<(), Fault>
     Ok(())
 }
 
-/// The checkpoint from which the run goes on.
+/// Checks that the net has as many parameters as its description.
+fn check_parameters(network: &Network, learner: &Learner) -> Result<()> {
+    let (planned, built) = (network.parameter_count(), learner.parameter_count() as u64);
+    ensure!(
+        planned == built,
+        "the description of the net has {planned} parameters, the net {built}"
+    );
+    Ok(())
+}
+
+/// Finds the checkpoint from which the run resumes.
 fn find(
     directory: &RunDir,
     dataset: &Dataset,
     feedback: Feedback,
 ) -> Result<Option<Checkpoint>, Fault> {
     let (found, faults) = Checkpoint::find(directory);
-    let instead = if found.is_some() { "the one before serves" } else { "the run starts anew" };
+    let instead = match found {
+        Some(_) => "the run resumes from the checkpoint before",
+        None => "the run starts from the beginning",
+    };
     for fault in faults {
         feedback(Event::Remark { text: format!("{fault}: {instead}") });
     }
     let is_same = |found: &Checkpoint| found.position.data == dataset.sha256;
     if found.as_ref().is_some_and(|found| !is_same(found)) {
         let error = anyhow!(
-            "the data set is not the one that this run began with: put that one back, or remove {}",
+            "the data set is not the one that this run began with: restore that one, or remove {}",
             directory.root().display()
         );
         return Err(Fault::data(&error));
@@ -239,64 +174,32 @@ fn find(
     Ok(found)
 }
 
-fn manifest(
-    job: &Job,
-    audit: &Audit,
-    dataset: &Dataset,
-    standardiser: &Standardiser,
-    device: Device,
-) -> Manifest {
+fn manifest(job: &Job, context: &RunContext) -> Manifest {
+    let audit = job.network.audit();
+    let dataset = &context.data.dataset;
     Manifest {
         schema: SCHEMA,
         id: job.id.clone(),
         arm: job.arm.clone(),
         axes: job.axes.clone(),
         config: job.config.clone(),
-        execution: device::execution(device, job),
+        execution: device::execution(context.device.placement.device, job),
         revision: Revision::of_this_build(),
         data: DataRecord {
             sha256: dataset.sha256.clone(),
             train: dataset.train.len(),
             validation: dataset.validation.len(),
             test: dataset.test.len(),
-            // Of which nothing is known to whom images are the answers.
-            classes: if job.config.contains_key("training.delta") {
-                0
-            } else {
-                dataset.classes.len()
+            // For regression 0, as there is no error by chance.
+            classes: match context.settings.training.delta {
+                None => dataset.classes.len(),
+                Some(_) => 0,
             },
             shape: job.network.input,
-            standardised: standardiser.description().into(),
+            standardised: context.data.standardiser.description().into(),
             notes: dataset.notes.clone(),
         },
         parameters: audit.parameters,
         macs: audit.macs,
     }
-}
-
-/// The most memory that this process has held, in bytes: what libtorch reserved on the GPU, where
-/// it trains on one; 0 where the system does not tell.
-pub(super) fn peak_memory(device: Device) -> u64 {
-    if let Device::Cuda(index) = device {
-        return shim::device::device_memory(index)[1];
-    }
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
-/// Seconds since this process was started, to a hundredth: what was before `main` counts too, as
-/// libtorch was loaded then. Where the system does not tell, since a moment in its beginning.
-pub(super) fn process_age(beginning: Instant) -> f64 {
-    since_start().unwrap_or_default().max(beginning.elapsed().as_secs_f64())
-}
-
-fn since_start() -> Option<f64> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let now: f64 = uptime.split(' ').next()?.parse().ok()?;
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The 22nd word, in hundredths of a second; the second one is a name and ends with a bracket.
-    let started: f64 = stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
-    Some(now - started / 100.0)
 }

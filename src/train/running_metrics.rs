@@ -1,4 +1,4 @@
-//! Loss and error of training batches as they pass.
+//! Running loss and error of the training batches.
 
 use super::learner::StepOutput;
 use fathom_record::Position;
@@ -6,8 +6,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Sums over the training batches since the last row of the curve, on the device.
 ///
-/// Once the sum of losses is no longer finite, later batches change nothing: whoever reads the sums
-/// some updates later finds those of the update at which training diverged.
+/// Once the sum of losses is no longer finite, later batches do not change the sums: a later read
+/// returns the sums at the update at which training diverged.
 pub struct RunningMetrics {
     /// Sum of batch losses (f32 scalar).
     loss: Tensor,
@@ -15,7 +15,7 @@ pub struct RunningMetrics {
     counts: Tensor,
 }
 
-/// The sums, read from the device.
+/// Sums read from the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sums {
     /// Sum of batch losses.
@@ -35,31 +35,31 @@ impl RunningMetrics {
         }
     }
 
-    /// The sums of a checkpoint.
-    pub fn at(position: &Position, device: Device) -> Self {
+    /// Restores the sums of a checkpoint.
+    pub fn restore(position: &Position, device: Device) -> Self {
         let loss = Tensor::from_slice(&[f32::from_bits(position.running_loss)]).view(());
         let counts = [position.running_wrong, position.running_batches as i64];
         let counts = Tensor::from_slice(&counts);
         Self { loss: loss.to_device(device), counts: counts.to_device(device) }
     }
 
-    /// Empties the sums in place: recorded work goes on adding to them.
+    /// Sets the sums to zero in place, as CUDA graphs hold the addresses of these tensors.
     pub fn reset(&mut self) {
         let _guard = tch::no_grad_guard();
         let _ = (self.loss.zero_(), self.counts.zero_());
     }
 
     /// Adds a batch, without waiting for the device.
-    pub fn add(&mut self, outcome: &StepOutput) {
+    pub fn add(&mut self, output: &StepOutput) {
         let _guard = tch::no_grad_guard();
         let counted = self.loss.isfinite();
-        let sum = (&self.loss + &outcome.loss).where_self(&counted, &self.loss);
+        let sum = (&self.loss + &output.loss).where_self(&counted, &self.loss);
         self.loss.copy_(&sum);
-        let batch = Tensor::stack(&[&outcome.wrong, &outcome.wrong.ones_like()], 0);
+        let batch = Tensor::stack(&[&output.wrong, &output.wrong.ones_like()], 0);
         self.counts += batch * counted;
     }
 
-    /// Reads the sums, which waits for the device.
+    /// Reads the sums. Waits for the device.
     pub fn sums(&self) -> Sums {
         let [wrong, batches] = [0, 1].map(|at| self.counts.int64_value(&[at]));
         Sums { loss: self.loss.double_value(&[]) as f32, wrong, batches: batches.max(0) as u64 }
@@ -72,7 +72,7 @@ impl Sums {
         self.loss.is_finite()
     }
 
-    /// Mean loss in nats and error in per cent over batches of this size; `None` before the first.
+    /// Mean loss in nats and error in per cent over batches of this size; `None` without a batch.
     pub fn means(&self, batch: usize) -> Option<(f64, f64)> {
         if self.batches == 0 {
             return None;
@@ -86,7 +86,7 @@ impl Sums {
 mod tests {
     use super::*;
 
-    fn outcome(loss: f32, wrong: i64) -> StepOutput {
+    fn output(loss: f32, wrong: i64) -> StepOutput {
         StepOutput { loss: Tensor::from(loss), wrong: Tensor::from(wrong) }
     }
 
@@ -94,17 +94,17 @@ mod tests {
     fn sums_end_with_the_batch_whose_loss_is_not_finite() {
         let mut running = RunningMetrics::new(Device::Cpu);
         assert_eq!(running.sums().means(10), None);
-        running.add(&outcome(2.0, 3));
-        running.add(&outcome(1.0, 1));
+        running.add(&output(2.0, 3));
+        running.add(&output(1.0, 1));
         assert_eq!(running.sums().means(10), Some((1.5, 20.0)));
-        running.add(&outcome(f32::INFINITY, 10));
+        running.add(&output(f32::INFINITY, 10));
         let diverged = running.sums();
         assert_eq!(diverged, Sums { loss: f32::INFINITY, wrong: 14, batches: 3 });
-        running.add(&outcome(1.0, 1));
-        running.add(&outcome(f32::NAN, 1));
+        running.add(&output(1.0, 1));
+        running.add(&output(f32::NAN, 1));
         assert_eq!(running.sums(), diverged);
         running.reset();
-        running.add(&outcome(1.0, 1));
+        running.add(&output(1.0, 1));
         assert_eq!(running.sums(), Sums { loss: 1.0, wrong: 1, batches: 1 });
     }
 }

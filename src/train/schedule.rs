@@ -1,27 +1,28 @@
-//! The learning rate of every update.
+//! Learning-rate schedules and warm-up.
 
 use fathom_spec::{Schedule, Training, Warmup};
 use std::collections::VecDeque;
 
-/// Batches over which the error is averaged that ends a warm-up "until the error falls".
+/// Number of batches whose mean error ends a warm-up of kind `until-error`.
 const WINDOW: usize = 50;
 
-/// Position in a schedule.
+/// Learning rate as a function of the number of updates, with the state of the warm-up.
 pub struct LrSchedule {
     training: Training,
-    /// Wrong answers in the last batches, until warm-up ends.
+    /// Number of wrong answers in each of the last batches, until the warm-up ends.
     recent: VecDeque<u64>,
+    /// Whether a warm-up of kind `until-error` is in progress.
     warming: bool,
 }
 
 impl LrSchedule {
-    /// The start of this recipe.
+    /// The schedule before the first update.
     pub fn new(training: &Training) -> Self {
         let warming = matches!(training.warmup, Warmup::UntilError { .. });
         Self { training: training.clone(), recent: VecDeque::new(), warming }
     }
 
-    /// LrSchedule of the update that follows `done` ones.
+    /// Learning rate of the update after `done` others.
     pub fn at(&self, done: u64) -> f64 {
         let lr = self.training.lr;
         let scheduled = match &self.training.schedule {
@@ -44,24 +45,24 @@ impl LrSchedule {
         }
     }
 
-    /// Whether [`LrSchedule::observe`] still has to be told of every batch.
+    /// Whether [`LrSchedule::observe`] must be called after every batch.
     pub fn is_watching(&self) -> bool {
         self.warming
     }
 
-    /// What [`LrSchedule::restore`] needs besides the number of updates; nothing when no warm-up is
-    /// being watched.
+    /// The state that [`LrSchedule::restore`] needs: the number of wrong answers in each of the last
+    /// batches; `None` if no warm-up of kind `until-error` is in progress.
     pub fn warming(&self) -> Option<Vec<u64>> {
         self.warming.then(|| self.recent.iter().copied().collect())
     }
 
-    /// Puts the position back.
+    /// Restores the state that [`LrSchedule::warming`] returned.
     pub fn restore(&mut self, warming: Option<&Vec<u64>>) {
         self.warming = warming.is_some();
         self.recent = warming.into_iter().flatten().copied().collect();
     }
 
-    /// Tells of the wrong answers in the last batch.
+    /// Records the number of wrong answers in the last batch, which may end the warm-up.
     pub fn observe(&mut self, wrong: u64) {
         if let (true, Warmup::UntilError { error_pct, .. }) = (self.warming, self.training.warmup) {
             self.recent.push_back(wrong);
@@ -78,6 +79,7 @@ impl LrSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fathom_base::rounded;
     use fathom_spec::{Decay, Optimiser};
 
     fn training(schedule: Schedule, warmup: Warmup) -> Training {
@@ -98,33 +100,33 @@ mod tests {
     }
 
     #[test]
-    fn steps_fall_after_their_update_and_the_cosine_ends_at_zero() {
+    fn steps_apply_after_their_update_and_the_cosine_ends_at_zero() {
         let step = Schedule::Step { at: vec![32, 48], factor: 0.1 };
-        let rate = LrSchedule::new(&training(step, Warmup::None));
-        let at = |done| (rate.at(done) * 1e6).round() / 1e6;
+        let schedule = LrSchedule::new(&training(step, Warmup::None));
+        let at = |done| rounded(schedule.at(done));
         assert_eq!([at(0), at(31), at(32), at(48)], [0.1, 0.1, 0.01, 0.001]);
-        let rate = LrSchedule::new(&training(Schedule::Cosine, Warmup::None));
-        assert!((rate.at(50) - 0.05).abs() < 1e-12 && rate.at(100).abs() < 1e-12);
+        let schedule = LrSchedule::new(&training(Schedule::Cosine, Warmup::None));
+        assert!((schedule.at(50) - 0.05).abs() < 1e-12 && schedule.at(100).abs() < 1e-12);
     }
 
     #[test]
     fn warm_up_is_constant_linear_or_until_the_error_falls() {
         let constant = Warmup::Constant { lr: 0.01, iterations: 5 };
-        let rate = LrSchedule::new(&training(Schedule::Constant, constant));
-        assert_eq!([rate.at(4), rate.at(5)], [0.01, 0.1]);
+        let schedule = LrSchedule::new(&training(Schedule::Constant, constant));
+        assert_eq!([schedule.at(4), schedule.at(5)], [0.01, 0.1]);
         let linear = Warmup::Linear { lr: 0.0, iterations: 10 };
         assert_eq!(LrSchedule::new(&training(Schedule::Constant, linear)).at(5), 0.05);
         let until = Warmup::UntilError { lr: 0.01, error_pct: 80.0 };
-        let mut rate = LrSchedule::new(&training(Schedule::Constant, until));
+        let mut schedule = LrSchedule::new(&training(Schedule::Constant, until));
         for _ in 0..WINDOW {
-            rate.observe(9);
+            schedule.observe(9);
         }
-        assert_eq!(rate.at(50), 0.01);
+        assert_eq!(schedule.at(50), 0.01);
         for _ in 0..WINDOW {
-            rate.observe(7);
+            schedule.observe(7);
         }
-        assert_eq!(rate.at(100), 0.1);
-        rate.observe(10);
-        assert!(!rate.is_watching(), "warm-up does not come back");
+        assert_eq!(schedule.at(100), 0.1);
+        schedule.observe(10);
+        assert!(!schedule.is_watching(), "warm-up does not resume");
     }
 }

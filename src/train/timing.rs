@@ -1,28 +1,27 @@
-//! The clock of everything that is timed: updates, evaluations, matrix products, copies.
+//! Timing of repeated work: updates, evaluations, matrix products, copies.
 
+use super::context::RunContext;
 use super::data_loader::DataLoader;
 use super::device_dataset::Source;
 use super::evaluate::Evaluator;
+use super::interrupt::Interrupt;
 use super::learner::Learner;
-use super::placement::Placement;
 use super::running_metrics::RunningMetrics;
 use super::shim::device::synchronize;
 use fathom_arch::Network;
-use fathom_record::CudaUse;
-use fathom_spec::Settings;
 use std::time::{Duration, Instant};
 use tch::Device;
 
-/// Repetitions between two waits for a GPU, at least: it is far behind the processor that feeds it,
-/// and waiting for each would leave it idle in between.
+/// Minimum number of repetitions between two synchronisations with a GPU, which executes
+/// asynchronously: a synchronisation after each repetition would leave it idle in between.
 const GROUP: u64 = 10;
 
-/// Work that is repeated.
+/// Work that can be repeated.
 pub trait Repeated {
-    /// Does it once, without waiting for the device.
+    /// Does the work once, without waiting for the device.
     fn once(&mut self);
 
-    /// Whether further repetitions cost what they will cost from now on.
+    /// Whether warm-up is over: further repetitions take as long as all later ones.
     fn is_settled(&self) -> bool {
         true
     }
@@ -34,31 +33,33 @@ impl<F: FnMut()> Repeated for F {
     }
 }
 
-/// How work is timed.
+/// How repeated work is timed.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// The device that is waited for.
+    /// Device that executes the work.
     pub device: Device,
-    /// Repetitions of one sample: on the CPU 1.
+    /// Repetitions of one sample: 1 on the CPU.
     pub group: u64,
-    /// Groups that are not counted: the first ones allocate memory, search for algorithms and record
-    /// CUDA graphs. More of them are left out until the work is settled.
+    /// Minimum number of groups that are not counted, in which memory is allocated, algorithms are
+    /// searched for and CUDA graphs are captured. Further groups are not counted until the work is
+    /// settled.
     pub warm_up: usize,
-    /// Samples that are taken, however long they last.
+    /// Minimum number of samples.
     pub at_least: usize,
-    /// How long samples are taken.
+    /// Time for which samples are taken.
     pub time: Duration,
 }
 
 impl Clock {
-    /// A clock for short repetitions: three groups warm up, and at least three are timed.
-    pub fn new(device: Device, time: Duration) -> Self {
+    /// A clock for short repetitions: three groups of warm-up and at least three samples.
+    pub fn new(device: Device, seconds: f64) -> Self {
         let group = if device == Device::Cpu { 1 } else { GROUP };
+        let time = Duration::from_secs_f64(seconds);
         Self { device, group, warm_up: 3, at_least: 3, time }
     }
 
-    /// Seconds of one repetition, sample by sample: the mean over a group, at whose ends the device
-    /// has nothing to do.
+    /// Seconds of one repetition, one value for each sample: the mean over a group of repetitions
+    /// between two synchronisations with the device.
     pub fn samples(&self, work: &mut impl Repeated) -> Vec<f64> {
         let mut warm_up = self.warm_up;
         while warm_up > 0 || !work.is_settled() {
@@ -83,99 +84,120 @@ impl Clock {
     }
 }
 
-/// Waits until a device has done all it was given; the CPU always has.
+/// Waits until a device has completed all its work; returns at once for the CPU.
 pub fn wait(device: Device) {
     if let Device::Cuda(index) = device {
         synchronize(index);
     }
 }
 
-/// A net in training, as a run trains it, whose updates are timed.
+/// Updates of a net, made as a run makes them, on the training images of a context.
 pub struct Updates<'a> {
-    pub trainer: Learner,
-    pub source: Source<'a>,
-    feed: DataLoader,
+    learner: Learner,
+    source: Source<'a>,
+    data_loader: DataLoader,
     running: RunningMetrics,
-    place: Placement,
+    /// Number of training images.
+    images: usize,
+    device: Device,
     lr: f64,
+    /// Number of updates since [`Updates::align`].
     done: u64,
-    /// Seconds that the processor spent on batches.
+    /// Seconds that the processor spent on batches since [`Updates::align`].
     data: f64,
 }
 
 impl<'a> Updates<'a> {
-    /// A net with its initial weights; `images` are those that it trains on.
-    pub fn new(
-        network: &Network,
-        settings: &Settings,
-        place: Placement,
-        cuda: CudaUse,
-        (source, images): (Source<'a>, usize),
-    ) -> Self {
+    /// A net with its initial weights.
+    pub fn new(network: &Network, context: &'a RunContext) -> Self {
+        let RunContext { settings, device, data } = context;
+        let images = &data.dataset.train;
         Self {
-            trainer: Learner::new(network, settings, place, cuda.graphs),
-            source,
-            feed: DataLoader::new(images, settings, place),
-            running: RunningMetrics::new(place.device),
-            place,
-            // As a diverging net would be slower for its subnormal numbers, the rate is small.
+            learner: Learner::new(network, settings, device.placement, device.cuda.graphs),
+            source: data.source(images),
+            data_loader: DataLoader::new(images.len(), settings),
+            running: RunningMetrics::new(device.placement.device),
+            images: images.len(),
+            device: device.placement.device,
+            // A small rate: the subnormal numbers of a net that diverges would slow it down.
             lr: 1e-4 * settings.training.lr,
             done: 0,
             data: 0.0,
         }
     }
 
-    /// A clock whose groups hold whole periods of the data loader: where batches are assembled on
-    /// the device several at once, each sample has its share of that.
-    pub fn clock(&self, time: Duration) -> Clock {
-        let clock = Clock::new(self.place.device, time);
-        let period = self.feed.period(&self.source);
+    /// A clock that takes samples for `seconds`, and whose groups are whole periods of the data
+    /// loader: if the device assembles several batches at once, each sample includes its share of
+    /// that.
+    pub fn clock(&self, seconds: f64) -> Clock {
+        let clock = Clock::new(self.device, seconds);
+        let period = self.data_loader.period(&self.source);
         Clock { group: clock.group.div_ceil(period) * period, ..clock }
     }
 
     /// Makes updates up to the end of the data loader's period, so that batches are assembled at the
-    /// beginning of a group, when the device has nothing else to do.
+    /// beginning of a group, when the device is idle.
     pub fn align(&mut self) {
-        while !self.done.is_multiple_of(self.feed.period(&self.source)) {
+        while !self.done.is_multiple_of(self.data_loader.period(&self.source)) {
             self.once();
         }
-        wait(self.place.device);
+        wait(self.device);
         (self.done, self.data) = (0, 0.0);
     }
 
-    /// Mean seconds of the processor for a batch, up to its copy on the device, since
-    /// [`Updates::align`].
+    /// Mean time in seconds that the processor spends on a batch, including the copy to the device,
+    /// since [`Updates::align`].
     pub fn data_seconds(&self) -> f64 {
         self.data / self.done.max(1) as f64
+    }
+
+    /// Evaluations of the net in its present state.
+    pub fn evaluations(&self, graphs: bool) -> Evaluations<'_> {
+        let evaluator = Evaluator::new(self.device, graphs, &Interrupt::default());
+        let images = evaluator.batch(&self.source).min(self.images);
+        Evaluations { evaluator, updates: self, indices: (0..images as u32).collect() }
     }
 }
 
 impl Repeated for Updates<'_> {
     fn once(&mut self) {
         let begun = Instant::now();
-        let (images, labels) = self.feed.batch(&self.source, self.done);
+        let (images, labels) = self.data_loader.batch(&self.source, self.done);
         self.data += begun.elapsed().as_secs_f64();
-        self.trainer.step(self.done, &images, &labels, self.lr, &mut self.running);
+        self.learner.step(self.done, &images, &labels, self.lr, &mut self.running);
         self.done += 1;
     }
 
     fn is_settled(&self) -> bool {
-        self.trainer.is_settled()
+        self.learner.is_settled()
     }
 }
 
-/// Evaluations of a net on one batch of images.
-pub struct Evaluations<'a, 'b> {
-    pub evaluator: Evaluator<'b>,
-    pub updates: &'b Updates<'a>,
-    pub indices: Vec<u32>,
+/// Evaluations of a net on one batch of training images.
+pub struct Evaluations<'a> {
+    evaluator: Evaluator,
+    updates: &'a Updates<'a>,
+    indices: Vec<u32>,
 }
 
-impl Repeated for Evaluations<'_, '_> {
+impl Evaluations<'_> {
+    /// A clock that takes at least two samples of one evaluation each, for `seconds`.
+    pub fn clock(&self, seconds: f64) -> Clock {
+        let clock = Clock::new(self.updates.device, seconds);
+        Clock { group: 1, warm_up: 1, at_least: 2, ..clock }
+    }
+
+    /// Number of images of one evaluation.
+    pub fn images(&self) -> usize {
+        self.indices.len()
+    }
+}
+
+impl Repeated for Evaluations<'_> {
     fn once(&mut self) {
-        let Updates { trainer, source, .. } = self.updates;
-        // It is stopped by nobody.
-        let _ = self.evaluator.errors((&trainer.net, &trainer.task), source, &self.indices);
+        let Learner { net, objective, .. } = &self.updates.learner;
+        // The stop flag is never set, so this does not fail.
+        let _ = self.evaluator.errors(net, objective, &self.updates.source, &self.indices);
     }
 
     fn is_settled(&self) -> bool {
@@ -196,7 +218,7 @@ mod tests {
     impl Repeated for Slow<'_> {
         fn once(&mut self) {
             self.calls.set(self.calls.get() + 1);
-            // Calls before it is settled cost far more.
+            // Calls during warm-up take far longer.
             let is_first = self.calls.get() <= self.settled_after;
             std::thread::sleep(Duration::from_millis(if is_first { 40 } else { 1 }));
         }
@@ -210,7 +232,7 @@ mod tests {
     fn samples_begin_when_the_work_is_settled() {
         let calls = Cell::new(0);
         let mut work = Slow { calls: &calls, settled_after: 7 };
-        let clock = Clock { at_least: 4, ..Clock::new(Device::Cpu, Duration::ZERO) };
+        let clock = Clock { at_least: 4, ..Clock::new(Device::Cpu, 0.0) };
         let samples = clock.samples(&mut work);
         assert_eq!((samples.len(), calls.get()), (4, 11));
         assert!(samples.iter().all(|seconds| *seconds < 0.04), "{samples:?}");

@@ -1,386 +1,249 @@
-//! The course of a run: updates, evaluations, checkpoints.
+//! The training loop: updates with evaluations, checkpoints, growth and layer statistics in between.
 
+use super::checkpointer::Checkpointer;
+use super::context::{RunContext, Sources};
+use super::curve_evaluation::CurveEvaluation;
 use super::data_loader::DataLoader;
-use super::device_dataset::Source;
-use super::evaluate::Evaluator;
 use super::grow;
 use super::interrupt::{Interrupt, Stopped};
 use super::layer_stats::{self, Diagnosis};
 use super::learner::Learner;
-use super::placement::Placement;
-use super::run::{Feedback, process_age};
-use super::running_metrics::RunningMetrics;
-use super::schedule::LrSchedule;
+use super::process::peak_memory;
+use super::progress::{Progress, timed};
+use super::train_state::TrainState;
 use anyhow::Result;
 use fathom_arch::Network;
-use fathom_data::{Dataset, Split};
-use fathom_protocol::{Event, Interval, Job};
-use fathom_record::{
-    Checkpoint, CurveRow, CurveWriter, Lock, Position, RunDir, SCHEMA, Spent, State, Status,
-};
-use fathom_spec::{Every, Settings};
-use std::time::{Duration, Instant};
+use fathom_record::{CurveRow, LayerWriter, State, Status};
+use fathom_spec::Training;
+use std::time::Instant;
 use tch::{Device, Tensor};
 
-/// Updates between two reads of the running sums on a GPU, where a read waits for the device.
-/// A loss that is no longer finite is so noticed later, and told with the update at which it
-/// happened.
-const LOOK_EVERY: u64 = 50;
+/// Number of updates between two reads of the running sums on a GPU, as a read waits for the device.
+/// The sums stop at the update at which training diverged, so a late read finds the same step.
+const READ_EVERY: u64 = 50;
 
-/// Time between two checkpoints is at least so many times that of writing one.
-const TIMES_COST: u32 = 200;
+/// Images of one forward pass of a net that is about to grow.
+const GROWTH_BATCH: usize = 100;
 
-/// Images of one pass through a net that is about to grow.
-const GROWN_BATCH: usize = 100;
-
-/// How a run ended for now.
-pub enum Ending {
-    /// All updates made, or diverged.
-    Over(Status),
-    /// Told to stop after so many updates.
-    Stopped(u64),
-}
-
-/// A run on its way.
+/// A run in progress.
 pub struct TrainingLoop<'a> {
-    pub job: &'a Job,
-    /// The net as it is now, which is not the job's where that one is still to grow.
-    pub network: &'a Network,
-    pub settings: &'a Settings,
-    pub dataset: &'a Dataset,
-    /// Training, validation and test images.
-    pub sources: [Source<'a>; 3],
-    pub evaluator: Evaluator<'a>,
-    /// Whether steps are recorded and replayed.
-    pub records: bool,
-    pub feed: DataLoader,
-    pub place: Placement,
-    pub trainer: Learner,
-    pub curve: CurveWriter,
-    /// Looks into the layers, where that is asked for.
-    pub diagnosis: Option<Diagnosis>,
-    /// The training images that the curve's training error is measured on.
-    pub subset: Vec<u32>,
-    pub rate: LrSchedule,
-    pub running: RunningMetrics,
-    /// Batches that were given to `running` since the last row.
-    pub batches: u64,
-    /// Updates made.
-    pub step: u64,
-    /// Learning rate of the last update, of the first one before it.
-    pub lr: f64,
-    /// Whether the evaluation due at this step was made.
-    pub evaluated: bool,
-    pub started: Instant,
-    /// Time before it was started, when it goes on.
-    pub before: f64,
-    pub stop: &'a Interrupt,
-    /// Nothing is renamed into place once this is lost.
-    pub lock: &'a Lock,
-    pub saved: Instant,
-    /// What writing the last checkpoint took.
-    pub cost: Duration,
-    /// Where the time goes.
-    pub spent: Spent,
+    context: &'a RunContext,
+    /// The net that is trained to the end, in which a shallower net may have to grow.
+    target: &'a Network,
+    interrupt: &'a Interrupt,
+    sources: Sources<'a>,
+    data_loader: DataLoader,
+    evaluation: CurveEvaluation<'a>,
+    layer_stats: Option<Diagnosis>,
+    checkpointer: Checkpointer<'a>,
+    progress: Progress<'a>,
+    state: TrainState,
 }
 
-impl TrainingLoop<'_> {
-    /// Trains to the end, or until told to stop.
+/// Loss after an update, as far as it was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Finite,
+    NotFinite,
+}
+
+impl<'a> TrainingLoop<'a> {
+    /// Continues from `state` to the end of the recipe. `layers`: the file for layer statistics, if
+    /// these are measured.
+    pub fn new(
+        context: &'a RunContext,
+        target: &'a Network,
+        state: TrainState,
+        layers: Option<LayerWriter>,
+        checkpointer: Checkpointer<'a>,
+        progress: Progress<'a>,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        let images = &context.data.dataset.train;
+        let sources = context.data.sources();
+        let layer_stats =
+            layers.map(|layers| Diagnosis::new(images.labels(), &sources.train, layers));
+        Self {
+            context,
+            target,
+            interrupt,
+            sources,
+            data_loader: DataLoader::new(images.len(), &context.settings),
+            evaluation: CurveEvaluation::new(context, interrupt),
+            layer_stats,
+            checkpointer,
+            progress,
+            state,
+        }
+    }
+
+    /// Trains until the last update, divergence, or a signal. The status says how the run ended and
+    /// where the time went.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn run(&mut self, feedback: Feedback) -> Result<Ending> {
-        let training = &self.settings.training;
-        let iterations = training.iterations;
-        let mut told = Instant::now();
-        self.spent.start = process_age(self.started);
+    /// If a file cannot be written, the lock of the run is lost, or a grown net differs from the
+    /// shallower one.
+    pub fn run(mut self) -> Result<Status> {
+        let mut status = self.train()?;
+        status.seconds = self.state.seconds();
+        status.spent = self.progress.spent();
+        status.peak_memory_bytes = peak_memory(self.context.device.placement.device);
+        Ok(status)
+    }
+
+    fn train(&mut self) -> Result<Status> {
         loop {
-            if !self.evaluated {
-                match self.evaluate(feedback)? {
-                    Ok(()) => self.evaluated = true,
-                    Err(Stopped) => return self.leave(),
+            if !self.state.evaluated {
+                match self.evaluate() {
+                    Ok(row) => self.complete_evaluation(&row)?,
+                    Err(Stopped) => return self.interrupted(),
                 }
             }
-            if self.step == iterations {
-                return self.finish();
+            if self.state.step == self.training().iterations {
+                return self.done();
             }
-            if self.stop.is_asked() {
-                return self.leave();
+            if self.interrupt.is_set() {
+                return self.interrupted();
             }
-            if self.step > 0 && self.is_checkpoint_due() {
+            if self.checkpointer.is_due(self.state.step) {
                 self.save()?;
             }
-            if self.is_to_grow() {
-                self.grow(feedback)?;
+            if self.is_growth_due() {
+                self.grow()?;
             }
-            if !self.watched_update()? {
-                return self.diverged().map(Ending::Over);
+            if self.update_with_layer_stats()? == Loss::NotFinite {
+                return self.diverged();
             }
-            let step = self.step;
-            if self.evaluated && told.elapsed() > Duration::from_millis(200) {
-                feedback(Event::Progress { step });
-                told = Instant::now();
+            if self.state.evaluated {
+                self.progress.step(self.state.step);
             }
         }
     }
 
-    fn is_to_grow(&self) -> bool {
-        let at = self.settings.training.grow.map(|grow| grow.at);
-        at == Some(self.step) && *self.network != self.job.network
+    fn training(&self) -> &Training {
+        &self.context.settings.training
     }
 
-    /// Adds layers that are the identity. The optimiser begins anew.
-    fn grow(&mut self, feedback: Feedback) -> Result<()> {
-        let (place, source) = (self.place, &self.sources[0]);
-        let mut grown = Learner::new(&self.job.network, self.settings, place, self.records);
-        let images: Vec<Tensor> =
-            self.subset.chunks(GROWN_BATCH).map(|part| source.plain(part, place).0).collect();
-        let difference = grow::grow(&self.trainer, &self.job.network, &mut grown, &images)?;
-        let step = self.step;
-        let text =
-            format!("grown after {step} updates: logits at prediction within {difference:.1e}");
-        feedback(Event::Remark { text });
-        self.network = &self.job.network;
-        self.trainer = grown;
-        self.evaluator = Evaluator::new(place, self.stop, self.records);
+    fn evaluate(&mut self) -> Result<CurveRow, Stopped> {
+        let Self { evaluation, state, sources, .. } = self;
+        timed(&mut self.progress.spent.evaluations, || evaluation.row(state, sources))
+    }
+
+    fn complete_evaluation(&mut self, row: &CurveRow) -> Result<()> {
+        self.state.complete_evaluation(row)?;
+        self.progress.row(row);
         Ok(())
     }
 
-    /// One update, with a look into the layers before and after it where one is due.
-    fn watched_update(&mut self) -> Result<bool> {
-        let is_due = self.is_diagnosis_due();
-        let Some(diagnosis) = self.diagnosis.as_ref().filter(|_| is_due) else {
+    fn save(&mut self) -> Result<()> {
+        let Self { checkpointer, state, layer_stats, .. } = self;
+        let layers = layer_stats.as_mut().map(Diagnosis::writer);
+        timed(&mut self.progress.spent.checkpoints, || checkpointer.save(state, layers))
+    }
+
+    fn is_growth_due(&self) -> bool {
+        let at = self.training().grow.map(|grow| grow.at);
+        at == Some(self.state.step) && self.state.learner.network != *self.target
+    }
+
+    /// Replaces the net by a deeper one that computes the same function. The optimiser starts without
+    /// state.
+    fn grow(&mut self) -> Result<()> {
+        let RunContext { settings, device, .. } = self.context;
+        let mut grown = Learner::new(self.target, settings, device.placement, device.cuda.graphs);
+        let parts = self.evaluation.train_subset.chunks(GROWTH_BATCH);
+        let images: Vec<Tensor> = parts.map(|part| self.sources.train.plain(part).0).collect();
+        let difference = grow::grow(&self.state.learner, &mut grown, &images)?;
+        self.progress.remark(format!(
+            "grown after {} updates: logits at prediction within {difference:.1e}",
+            self.state.step
+        ));
+        self.state.learner = grown;
+        self.evaluation.reset();
+        Ok(())
+    }
+
+    fn are_layer_stats_due(&self) -> bool {
+        self.layer_stats.is_some()
+            && layer_stats::is_due(self.state.step, self.training().iterations)
+    }
+
+    /// Makes one update, with layer statistics before and after it if they are due.
+    fn update_with_layer_stats(&mut self) -> Result<Loss> {
+        let is_due = self.are_layer_stats_due();
+        let Some(layer_stats) = self.layer_stats.as_ref().filter(|_| is_due) else {
             return Ok(self.update());
         };
+        let state = &self.state;
+        let before = timed(&mut self.progress.spent.diagnostics, || {
+            layer_stats.look(&state.learner, state.step)
+        });
+        let loss = self.update();
+        let Self { layer_stats, state, .. } = self;
+        timed(&mut self.progress.spent.diagnostics, || {
+            layer_stats.as_mut().map(|stats| stats.compare(&state.learner, before)).transpose()
+        })?;
+        Ok(loss)
+    }
+
+    /// Makes one update, and checks the running loss if it is read after this update.
+    fn update(&mut self) -> Loss {
+        let Self { data_loader, sources, state, .. } = self;
+        let (images, labels) = timed(&mut self.progress.spent.batches, || {
+            data_loader.batch(&sources.train, state.step)
+        });
         let begun = Instant::now();
-        let before = diagnosis.look(&self.trainer, self.step);
-        self.spent.diagnostics += begun.elapsed().as_secs_f64();
-        let is_sound = self.update();
-        let begun = Instant::now();
-        if let Some(diagnosis) = &mut self.diagnosis {
-            diagnosis.compare(&self.trainer, before)?;
-        }
-        self.spent.diagnostics += begun.elapsed().as_secs_f64();
-        Ok(is_sound)
+        self.state.update(&images, &labels);
+        self.state.evaluated = !self.evaluation.is_due(self.state.step);
+        let is_finite = !self.is_loss_read() || self.state.running.sums().is_finite();
+        self.progress.spent.updates += begun.elapsed().as_secs_f64();
+        if is_finite { Loss::Finite } else { Loss::NotFinite }
     }
 
-    fn is_diagnosis_due(&self) -> bool {
-        self.diagnosis.is_some()
-            && layer_stats::is_due(self.step, self.settings.training.iterations)
+    /// Whether the running sums are read after this update: always on the CPU; on a GPU at regular
+    /// steps, and before the net is evaluated, measured or grown.
+    fn is_loss_read(&self) -> bool {
+        self.context.device.placement.device == Device::Cpu
+            || !self.state.evaluated
+            || self.state.schedule.is_watching()
+            || self.are_layer_stats_due()
+            || self.is_growth_due()
+            || self.state.step.is_multiple_of(READ_EVERY)
     }
 
-    /// One update; whether the loss is still finite, as far as the sums were read.
-    fn update(&mut self) -> bool {
-        let begun = Instant::now();
-        let (images, labels) = self.feed.batch(&self.sources[0], self.step);
-        self.spent.batches += begun.elapsed().as_secs_f64();
-        let begun = Instant::now();
-        self.lr = self.rate.at(self.step);
-        let running = &mut self.running;
-        let outcome = self.trainer.step(self.step, &images, &labels, self.lr, running);
-        self.batches += 1;
-        if self.rate.is_watching() {
-            self.rate.observe(outcome.wrong.int64_value(&[]).max(0) as u64);
-        }
-        self.step += 1;
-        self.evaluated = !self.is_due();
-        let looks = self.place.device == Device::Cpu
-            || !self.evaluated
-            || self.rate.is_watching()
-            || self.is_diagnosis_due()
-            || self.is_to_grow()
-            || self.step.is_multiple_of(LOOK_EVERY);
-        let is_sound = !looks || self.running.sums().is_finite();
-        self.spent.updates += begun.elapsed().as_secs_f64();
-        is_sound
-    }
-
-    fn directory(&self) -> RunDir {
-        RunDir::new(&self.job.directory)
-    }
-
-    fn is_due(&self) -> bool {
-        let step = self.step;
-        step == self.settings.training.iterations
-            || match self.settings.evaluate.every {
-                Every::Steps(every) => step.is_multiple_of(every),
-                Every::Epoch => {
-                    let epoch = |step: u64| {
-                        step * self.settings.training.batch as u64 / self.dataset.train.len() as u64
-                    };
-                    epoch(step) > epoch(step - 1)
-                }
-            }
-    }
-
-    fn is_checkpoint_due(&self) -> bool {
-        match self.job.checkpoint {
-            Interval::Steps(steps) => self.step.is_multiple_of(steps),
-            Interval::Seconds(seconds) => {
-                let elapsed = self.saved.elapsed();
-                elapsed.as_secs_f64() >= seconds && elapsed >= self.cost * TIMES_COST
-            }
-        }
-    }
-
-    /// Writes a checkpoint. A loss that is no number any more is not kept: from the checkpoint
-    /// before, the run diverges again at the same step.
-    fn save(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        let sums = self.running.sums();
-        if sums.is_finite() {
-            let checkpoint = Checkpoint {
-                weights: self.trainer.weights()?,
-                optimiser: self.trainer.optimiser()?,
-                position: Position {
-                    schema: SCHEMA,
-                    step: self.step,
-                    lr: self.lr,
-                    evaluated: self.evaluated,
-                    curve: self.curve.mark()?,
-                    layers: match &mut self.diagnosis {
-                        Some(diagnosis) => Some(diagnosis.writer().mark()?),
-                        None => None,
-                    },
-                    running_loss: sums.loss.to_bits(),
-                    running_wrong: sums.wrong,
-                    running_batches: sums.batches,
-                    warming: self.rate.warming(),
-                    seconds: self.seconds(),
-                    data: self.dataset.sha256.clone(),
-                },
-            };
-            let allowed = || Ok(self.lock.check()?);
-            checkpoint.write(&self.directory(), self.network, allowed)?;
-        }
-        self.saved = Instant::now();
-        self.cost = begun.elapsed();
-        self.spent.checkpoints += self.cost.as_secs_f64();
-        Ok(())
-    }
-
-    fn leave(&mut self) -> Result<Ending> {
-        // Before the first update there is nothing to keep.
-        if self.step > 0 {
+    /// Ends the process's work at a checkpoint, from which the run can resume.
+    fn interrupted(&mut self) -> Result<Status> {
+        // Before the first update there is no state worth keeping.
+        if self.state.step > 0 {
             self.save()?;
         }
-        Ok(Ending::Stopped(self.step))
+        Ok(Status::new(State::Interrupted, self.state.step, "stopped by a signal"))
     }
 
-    fn finish(&mut self) -> Result<Ending> {
-        let begun = Instant::now();
-        if let Some(diagnosis) = &mut self.diagnosis {
-            let seen = diagnosis.look(&self.trainer, self.step);
-            diagnosis.write(&seen)?;
-            diagnosis.writer().mark()?;
+    /// Ends the run after its last update.
+    fn done(&mut self) -> Result<Status> {
+        let Self { layer_stats, checkpointer, state, .. } = self;
+        if let Some(stats) = layer_stats {
+            timed(&mut self.progress.spent.diagnostics, || {
+                let rows = stats.look(&state.learner, state.step);
+                stats.write(&rows)?;
+                stats.writer().mark()
+            })?;
         }
-        self.spent.diagnostics += begun.elapsed().as_secs_f64();
-        let begun = Instant::now();
-        let (network, directory) = (self.network, self.directory());
-        self.curve.mark()?;
-        let weights = self.trainer.weights()?;
-        self.lock.check()?;
-        weights.write(&directory.checkpoint(), network, self.step)?;
-        self.spent.checkpoints += begun.elapsed().as_secs_f64();
-        Ok(Ending::Over(Status::new(State::Done, self.step, "")))
+        timed(&mut self.progress.spent.checkpoints, || checkpointer.finish(state))?;
+        Ok(Status::new(State::Done, state.step, ""))
     }
 
-    /// Where the time of this process went, until now.
-    pub fn spent(&self) -> Spent {
-        let Spent { start, batches, updates, evaluations, diagnostics, checkpoints, .. } =
-            self.spent;
-        let known = [start, batches, updates, evaluations, diagnostics, checkpoints];
-        let rest = process_age(self.started) - known.iter().sum::<f64>();
-        let [start, batches, updates, evaluations, diagnostics, checkpoints] = known.map(rounded);
-        let rest = rounded(rest.max(0.0));
-        Spent { start, batches, updates, evaluations, diagnostics, checkpoints, rest }
-    }
-
-    /// Wall-clock time of training.
-    pub fn seconds(&self) -> f64 {
-        self.before + self.started.elapsed().as_secs_f64()
-    }
-
-    /// Columns that need no evaluation.
-    fn row(&self) -> CurveRow {
-        let batch = self.settings.training.batch;
-        let seen = self.step * batch as u64;
-        let (loss, error) = self.running.sums().means(batch).unzip();
-        // Of images there are no wrong answers.
-        let error = error.filter(|_| self.settings.training.delta.is_none());
-        CurveRow {
-            schema: SCHEMA,
-            step: self.step,
-            epoch: rounded(seen as f64 / self.dataset.train.len() as f64),
-            lr: self.lr,
-            train_loss_running: loss.map(rounded),
-            train_err_running_pct: error.map(rounded),
-            seconds: rounded(self.seconds()),
-            ..CurveRow::default()
-        }
-    }
-
-    fn evaluate(&mut self, feedback: Feedback) -> Result<Result<(), Stopped>> {
-        let begun = Instant::now();
-        let measured = self.measured();
-        self.spent.evaluations += begun.elapsed().as_secs_f64();
-        let row = match measured {
-            Ok(row) => row,
-            Err(Stopped) => return Ok(Err(Stopped)),
-        };
-        self.curve.append(&row)?;
-        self.running.reset();
-        self.batches = 0;
-        let CurveRow { step, train_err_pct, test_err_pct, .. } = row;
-        feedback(Event::Row { step, train_err_pct, test_err_pct });
-        Ok(Ok(()))
-    }
-
-    fn measured(&self) -> Result<CurveRow, Stopped> {
-        let Self { evaluator, dataset, sources: [train, validation, test], .. } = self;
-        let net = (&self.trainer.net, &self.trainer.task);
-        let all = |images: &Split| (0..images.len() as u32).collect::<Vec<u32>>();
-        let is_last = self.step == self.settings.training.iterations;
-        let indices = if is_last { all(&dataset.train) } else { self.subset.clone() };
-        let on_train = evaluator.errors(net, train, &indices)?;
-        let on_test = evaluator.errors(net, test, &all(&dataset.test))?;
-        let mut row = self.row();
-        if self.step == 0 || is_last {
-            let batch = self.settings.training.norm_batch.unwrap_or(self.settings.training.batch);
-            let fresh = evaluator.fresh_error(net, train, &indices, batch)?;
-            row.train_err_fresh_pct = Some(rounded(fresh));
-        }
-        row.train_loss = Some(rounded(on_train.loss));
-        row.train_err_pct = Some(rounded(on_train.err_pct));
-        row.train_images = on_train.images as u64;
-        row.test_loss = Some(rounded(on_test.loss));
-        row.test_err_pct = Some(rounded(on_test.err_pct));
-        row.test_images = on_test.images as u64;
-        if !dataset.validation.is_empty() {
-            let held_out = evaluator.errors(net, validation, &all(&dataset.validation))?;
-            row.validation_loss = Some(rounded(held_out.loss));
-            row.validation_err_pct = Some(rounded(held_out.err_pct));
-        }
-        row.seconds = rounded(self.seconds());
-        Ok(row)
-    }
-
-    /// The last row of a run whose loss is no longer finite: an outcome, not a failure. Updates that
-    /// were made before that was noticed are not counted.
+    /// Ends a run whose loss is not finite, which is an outcome and not a failure. Updates after the
+    /// divergence do not count.
     fn diverged(&mut self) -> Result<Status> {
-        self.step -= self.batches - self.running.sums().batches;
-        self.lr = self.rate.at(self.step - 1);
-        let row = self.row();
+        self.state.rewind_to_divergence();
+        let row = self.evaluation.running_row(&self.state);
         let loss = row.train_loss_running;
-        self.curve.append(&CurveRow { train_loss: loss, ..row })?;
-        self.curve.mark()?;
-        let (step, loss) = (self.step, loss.unwrap_or(f64::NAN));
+        self.state.append(&CurveRow { train_loss: loss, ..row })?;
+        self.state.flush_curve()?;
+        let (step, loss) = (self.state.step, loss.unwrap_or(f64::NAN));
         let message = format!("the training loss is {loss} at step {step}");
         Ok(Status::new(State::Diverged, step, message))
     }
-}
-
-/// Six decimals are more than any of these figures means.
-fn rounded(value: f64) -> f64 {
-    if value.abs() < 1e9 { (value * 1e6).round() / 1e6 } else { value }
 }

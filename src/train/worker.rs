@@ -1,32 +1,41 @@
-//! The worker's entry: it reads one job from its standard input, trains it, and reports on its
-//! standard output; see [`fathom_protocol`].
+//! The worker program: reads one job from its standard input and reports on its standard output; see
+//! [`fathom_protocol`].
 
-use crate::{Fault, Interrupt};
+use super::bench::{bench, peaks};
+use super::check::check;
+use super::device::{load_cuda, probe};
+use super::eval::eval;
+use super::fault::Fault;
+use super::interrupt::Interrupt;
+use super::landscape::landscape;
+use super::measure::measure;
+use super::run;
 use anyhow::{Context, Result, bail, ensure};
 use fathom_protocol::{
     BenchJob, CheckJob, EvalJob, Event, HELD, Job, LandscapeJob, MeasureJob, PeaksJob, STOPPED,
 };
 use fathom_record::{RunDir, State, Status};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Does what the first argument of this process says, and returns the exit code.
+/// Runs the command that the first argument of this process names, and returns the exit code.
 pub fn main() -> ExitCode {
     let started = Instant::now();
     keep_memory();
     let result = match std::env::args().nth(1).as_deref() {
-        Some("run") => run(),
-        Some("eval") => eval(),
-        Some("measure") => measure(started),
-        Some("look") => look(),
-        Some("bench") => bench(started),
-        Some("peaks") => peaks(),
-        Some("check") => check(started),
-        Some("probe") => probe(),
-        _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: type `fathom` instead")),
+        Some("run") => train(),
+        Some("eval") => answer(eval),
+        Some("measure") => answer(|job: &MeasureJob| measure(&job.job, job.seconds, started)),
+        Some("look") => answer(landscape),
+        Some("bench") => answer(|job| bench(job, started)),
+        Some("peaks") => answer(peaks),
+        Some("check") => answer(|job| check(job, started)),
+        Some("probe") => print(&probe(load_cuda())),
+        _ => Err(anyhow::anyhow!("fathom-train is the worker of fathom: run `fathom` instead")),
     };
     match result {
         Ok(code) => code,
@@ -37,43 +46,65 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn measure(started: Instant) -> Result<ExitCode> {
-    let measure: MeasureJob =
-        serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    let MeasureJob { job, seconds } = &measure;
-    prepare(job.supervisor, &job.build, &job.device)?;
-    answer(|| crate::measure(job, *seconds, started))
+/// The part of a job that concerns the process of the worker.
+struct Header<'a> {
+    /// Build of the program that sent the job.
+    build: &'a str,
+    /// Name of the device.
+    device: &'a str,
+    /// Process without which the worker ends, if there is one.
+    supervisor: Option<u32>,
 }
 
-fn look() -> Result<ExitCode> {
-    let job: LandscapeJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    prepare(job.supervisor, &job.build, &job.device)?;
-    answer(|| crate::look(&job))
+trait WorkerJob: DeserializeOwned {
+    fn header(&self) -> Header<'_>;
+
+    /// Reads the job from the standard input, binds the worker to its supervisor and checks the
+    /// build.
+    fn read() -> Result<Self> {
+        let job: Self = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
+        let Header { build, supervisor, .. } = job.header();
+        if let Some(supervisor) = supervisor {
+            die_with(supervisor);
+        }
+        let own = fathom_base::program().build;
+        ensure!(build == own, "this worker is of another build than fathom");
+        Ok(job)
+    }
+
+    /// Loads the libraries of the device. Must precede every other use of libtorch.
+    fn load_device(&self) -> Result<()> {
+        if self.header().device.starts_with("cuda") { load_cuda() } else { Ok(()) }
+    }
 }
 
-fn bench(started: Instant) -> Result<ExitCode> {
-    let job: BenchJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    prepare(job.supervisor, &job.build, &job.device)?;
-    answer(|| crate::bench(&job, started))
+/// Implements [`WorkerJob`], given where a job has its build and device, and its supervisor.
+macro_rules! worker_jobs {
+    ($($job:ty: |$this:ident| $at:expr, $supervisor:expr;)*) => {$(
+        impl WorkerJob for $job {
+            fn header(&self) -> Header<'_> {
+                let $this = self;
+                Header { build: &$at.build, device: &$at.device, supervisor: $supervisor }
+            }
+        }
+    )*};
 }
 
-fn peaks() -> Result<ExitCode> {
-    let job: PeaksJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    prepare(job.supervisor, &job.build, &job.device)?;
-    answer(|| crate::peaks(&job))
+worker_jobs! {
+    Job: |job| job, Some(job.supervisor);
+    MeasureJob: |measure| measure.job, Some(measure.job.supervisor);
+    LandscapeJob: |job| job, Some(job.supervisor);
+    BenchJob: |job| job, Some(job.supervisor);
+    PeaksJob: |job| job, Some(job.supervisor);
+    CheckJob: |job| job, Some(job.supervisor);
+    EvalJob: |job| job, None;
 }
 
-fn check(started: Instant) -> Result<ExitCode> {
-    let job: CheckJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    prepare(job.supervisor, &job.build, &job.device)?;
-    answer(|| crate::check(&job, started))
-}
-
-/// Memory that one update gives back is kept for the next one. By default each large tensor is
-/// mapped anew, and the kernel clears its pages: that was 14% of an update of ResNet-20.
+/// Keeps memory that one update frees for the next one. By default glibc maps each large tensor
+/// again, and the kernel clears its pages: 14% of the time of an update of ResNet-20.
 fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: these set limits of the allocator, before there are other threads.
+    // SAFETY: mallopt sets limits of the allocator; no other thread exists yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
@@ -81,34 +112,7 @@ fn keep_memory() {
     }
 }
 
-/// What comes before the first use of libtorch.
-fn prepare(supervisor: u32, build: &str, device: &str) -> Result<()> {
-    die_with(supervisor);
-    check_build(build)?;
-    if is_gpu(device) { crate::load_cuda() } else { Ok(()) }
-}
-
-fn check_build(build: &str) -> Result<()> {
-    ensure!(build == fathom_base::program().build, "this worker is of another build than fathom");
-    Ok(())
-}
-
-fn is_gpu(device: &str) -> bool {
-    device.starts_with("cuda")
-}
-
-/// Prints what was measured, or says in one line why it was not.
-fn answer<A: Serialize>(measure: impl FnOnce() -> Result<A, Fault>) -> Result<ExitCode> {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(measure));
-    match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
-        Ok(measured) => println!("{}", serde_json::to_string(&measured)?),
-        Err(Fault::Failed(State::OutOfMemory, message)) => bail!("out of memory: {message}"),
-        Err(Fault::Failed(_, message) | Fault::Held(message)) => bail!("{message}"),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A supervisor that dies leaves no orphans, not even one that dies before this is called.
+/// Ends this process when its supervisor ends, also if that has already happened.
 fn die_with(supervisor: u32) {
     // SAFETY: prctl only sets a property of this process, and getppid only reads one.
     let parent = unsafe {
@@ -120,64 +124,65 @@ fn die_with(supervisor: u32) {
     }
 }
 
-fn probe() -> Result<ExitCode> {
-    let probe = crate::probe(crate::load_cuda());
-    println!("{}", serde_json::to_string(&probe)?);
-    Ok(ExitCode::SUCCESS)
+/// Does `work`; a panic becomes the failure that it reports.
+fn catch<T>(work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+    result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic)))
 }
 
-fn eval() -> Result<ExitCode> {
-    let job: EvalJob = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    check_build(&job.build)?;
-    if is_gpu(&job.device) {
-        crate::load_cuda()?;
+/// Reads a job, and prints the result of `work` on it.
+fn answer<J: WorkerJob, A: Serialize>(
+    work: impl FnOnce(&J) -> Result<A, Fault>,
+) -> Result<ExitCode> {
+    let job = J::read()?;
+    job.load_device()?;
+    match catch(|| work(&job)) {
+        Ok(answer) => print(&answer),
+        Err(Fault::Failed(State::OutOfMemory, message)) => bail!("out of memory: {message}"),
+        Err(Fault::Failed(_, message) | Fault::Held(message)) => bail!("{message}"),
     }
-    let result = std::panic::catch_unwind(|| crate::eval(&job));
-    let result = result.unwrap_or_else(|panic| {
-        let (Fault::Failed(_, message) | Fault::Held(message)) = Fault::of_panic(&*panic);
-        Err(anyhow::anyhow!(message))
-    });
-    println!("{}", serde_json::to_string(&result?)?);
+}
+
+fn print(answer: &impl Serialize) -> Result<ExitCode> {
+    println!("{}", serde_json::to_string(answer)?);
     Ok(ExitCode::SUCCESS)
 }
 
-fn run() -> Result<ExitCode> {
-    let job: Job = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-    die_with(job.supervisor);
-    check_build(&job.build)?;
-    let stop = Interrupt::on_signals()?;
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        if is_gpu(&job.device) {
-            crate::load_cuda().map_err(|error| Fault::lost_device(&error))?;
-        }
-        crate::run(&job, &stop, &mut tell)
-    }));
-    match result.unwrap_or_else(|panic| Err(Fault::of_panic(&*panic))) {
+/// Trains a run, and reports its events.
+fn train() -> Result<ExitCode> {
+    let job = Job::read()?;
+    let interrupt = Interrupt::on_signals()?;
+    let result = catch(|| {
+        job.load_device().map_err(|error| Fault::lost_device(&error))?;
+        run::run(&job, &interrupt, &mut send)
+    });
+    match result {
         Ok(status) => {
-            tell(Event::Ended);
-            let stopped = status.state == State::Interrupted;
-            Ok(if stopped { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
+            send(Event::Ended);
+            let is_interrupted = status.state == State::Interrupted;
+            Ok(if is_interrupted { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
         }
         Err(Fault::Held(message)) => {
             eprintln!("error: {message}");
             Ok(ExitCode::from(HELD))
         }
         Err(Fault::Failed(state, message)) => {
-            // Where the disk is full the supervisor is the only one to hear of it.
-            tell(Event::Failed { state, message: message.clone() });
+            // The event reaches the supervisor even if the disk is full.
+            send(Event::Failed { state, message: message.clone() });
             let written =
                 RunDir::new(&job.directory).write_status(&Status::new(state, 0, &message));
             if written.is_ok() {
-                tell(Event::Ended);
+                send(Event::Ended);
             }
             bail!("{message}");
         }
     }
 }
 
-fn tell(event: Event) {
+/// Writes an event to the standard output.
+fn send(event: Event) {
     if let Ok(line) = serde_json::to_string(&event) {
-        // A supervisor that is gone is noticed by its death signal, not here.
+        // If the supervisor no longer reads, its death signal ends this process.
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 }

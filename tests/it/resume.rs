@@ -86,7 +86,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_then_to_the_start() {
     let (_, told) = session(&disturbed, 3, libc::SIGKILL);
     assert_eq!(resumed(&told), Some(3));
     let remarks = told.iter().filter(
-        |event| matches!(event, Event::Remark { text } if text.contains("the one before serves")),
+        |event| matches!(event, Event::Remark { text } if text.contains("the run resumes from the checkpoint before")),
     );
     assert_eq!(remarks.count(), 1, "{told:?}");
     damage(&directory.checkpoint());

@@ -92,7 +92,7 @@ fn a_worker_that_finds_its_device_gone_calls_it_lost() {
     });
     let (state, message) = failed.expect("told");
     assert_eq!(state, State::LostDevice, "{message}");
-    assert!(message.contains("cuda:1 is not there: libtorch sees 1 CUDA devices"), "{message}");
+    assert!(message.contains("cuda:1 does not exist: libtorch sees 1 CUDA devices"), "{message}");
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! When and where checkpoints are written.
+
+use super::train_state::TrainState;
+use anyhow::Result;
+use fathom_protocol::{Interval, Job};
+use fathom_record::{LayerWriter, Lock, RunDir};
+use std::time::{Duration, Instant};
+
+/// Minimum time between two checkpoints, as a multiple of the time to write one.
+const COST_FACTOR: u32 = 200;
+
+/// Writes checkpoints of a run while this process holds the lock of the run.
+pub struct Checkpointer<'a> {
+    interval: Interval,
+    directory: RunDir,
+    /// No file is renamed into place once this lock is lost.
+    lock: &'a Lock,
+    /// Time of the last checkpoint.
+    saved: Instant,
+    /// Duration of writing the last checkpoint.
+    cost: Duration,
+}
+
+impl<'a> Checkpointer<'a> {
+    /// A checkpointer for the directory and the interval of a job.
+    pub fn new(job: &Job, lock: &'a Lock) -> Self {
+        Self {
+            interval: job.checkpoint,
+            directory: RunDir::new(&job.directory),
+            lock,
+            saved: Instant::now(),
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Whether a checkpoint is due after `step` updates. Before the first update there is no state
+    /// worth keeping.
+    pub fn is_due(&self, step: u64) -> bool {
+        step > 0
+            && match self.interval {
+                Interval::Steps(steps) => step.is_multiple_of(steps),
+                Interval::Seconds(seconds) => {
+                    let elapsed = self.saved.elapsed();
+                    elapsed.as_secs_f64() >= seconds && elapsed >= self.cost * COST_FACTOR
+                }
+            }
+    }
+
+    /// Writes a checkpoint, unless the loss is not finite.
+    ///
+    /// # Errors
+    /// If the lock is lost, or a file cannot be written.
+    pub fn save(&mut self, state: &mut TrainState, layers: Option<&mut LayerWriter>) -> Result<()> {
+        let begun = Instant::now();
+        if let Some(checkpoint) = state.save(layers)? {
+            let allowed = || Ok(self.lock.check()?);
+            checkpoint.write(&self.directory, &state.learner.network, allowed)?;
+        }
+        self.saved = Instant::now();
+        self.cost = begun.elapsed();
+        Ok(())
+    }
+
+    /// Replaces the checkpoint by the weights after the last update.
+    ///
+    /// # Errors
+    /// If the lock is lost, or a file cannot be written.
+    pub fn finish(&self, state: &mut TrainState) -> Result<()> {
+        state.flush_curve()?;
+        let weights = state.learner.weights()?;
+        self.lock.check()?;
+        weights.write(&self.directory.checkpoint(), &state.learner.network, state.step)
+    }
+}
