@@ -46,8 +46,10 @@ pub fn changes(old: &Configs, new: &Configs) -> Changes {
 /// `recorded`: they distinguish a removed value from a changed one.
 pub fn changes_among(begun: &Configs, recorded: &Configs, new: &Configs) -> Changes {
     let known = |id: &String| begun.contains_key(id) || recorded.contains_key(id);
-    let values =
-        Values { old: values(begun.values().chain(recorded.values())), new: values(new.values()) };
+    let values = KnownValues {
+        old: values(begun.values().chain(recorded.values())),
+        new: values(new.values()),
+    };
     let mut used = BTreeSet::new();
     let mut differences: Vec<(Difference, Vec<String>)> = Vec::new();
     let removed: Vec<_> = begun.iter().filter(|(id, _)| !new.contains_key(*id)).collect();
@@ -87,7 +89,7 @@ pub fn changes_among(begun: &Configs, recorded: &Configs, new: &Configs) -> Chan
 }
 
 /// The values of all keys in old and in present runs, as pairs of name and text.
-struct Values {
+struct KnownValues {
     old: BTreeSet<(String, String)>,
     new: BTreeSet<(String, String)>,
 }
@@ -100,7 +102,7 @@ struct Partner<'a> {
     is_old: bool,
 }
 
-impl Values {
+impl KnownValues {
     /// The keys in which a removed run differs from a present one: first those whose value is no
     /// longer swept over (it no longer occurs, and the partner's value occurred before), then the
     /// others.

@@ -104,40 +104,9 @@ impl Experiment {
         for set in sets {
             apply_set(&mut file, set)?;
         }
-        let place = path.display().to_string();
-        let axes = axes(&file);
         let now = seeds(&file);
         extend_seeds(&mut file, &now);
-        let mut runs: Vec<Run> = Vec::new();
-        let mut ids = BTreeSet::new();
-        let (mut merged, mut used, mut idle) = (0, BTreeSet::new(), BTreeMap::new());
-        for (arm, given) in combinations(&file) {
-            let resolved = resolve(&given, &place)?;
-            for (name, given) in &given {
-                if resolved.idle.contains(name) {
-                    *idle.entry((name.clone(), given.place.clone())).or_insert(0) += 1;
-                } else {
-                    used.insert((name.clone(), given.place.clone()));
-                }
-            }
-            let run = run(arm, &axes, resolved.config, &given, &place)?;
-            if ids.insert(run.id.clone()) { runs.push(run) } else { merged += 1 }
-        }
-        let mut remarks = Vec::new();
-        for ((name, place), count) in idle {
-            if !used.contains(&(name.clone(), place.clone())) {
-                let needs = needs(&name).map(|needs| format!(": it needs {needs}"));
-                let message =
-                    format!("{name} has no effect in any run{}", needs.unwrap_or_default());
-                return Err(SpecError { place, message });
-            }
-            remarks.push(format!("{name} has no effect in {count} of the combinations"));
-        }
-        match merged {
-            0 => {}
-            1 => remarks.push("1 combination equals another one and is not run twice".into()),
-            _ => remarks.push(format!("{merged} combinations equal others and are not run twice")),
-        }
+        let Expanded { mut runs, remarks } = expand(&file, &path.display().to_string())?;
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
             configs: runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect(),
@@ -165,6 +134,46 @@ impl Experiment {
             remarks,
         })
     }
+}
+
+/// The runs of an experiment file, and remarks for the user.
+struct Expanded {
+    runs: Vec<Run>,
+    remarks: Vec<String>,
+}
+
+/// The runs of all combinations, each once; `place` is for errors.
+fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
+    let axes = axes(file);
+    let (mut runs, mut ids, mut merged) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut used, mut idle) = (BTreeSet::new(), BTreeMap::new());
+    for (arm, given) in combinations(file) {
+        let resolved = resolve(&given, place)?;
+        for (name, given) in &given {
+            if resolved.idle.contains(name) {
+                *idle.entry((name.clone(), given.place.clone())).or_insert(0) += 1;
+            } else {
+                used.insert((name.clone(), given.place.clone()));
+            }
+        }
+        let run = run(arm, &axes, resolved.config, &given, place)?;
+        if ids.insert(run.id.clone()) { runs.push(run) } else { merged += 1 }
+    }
+    let mut remarks = Vec::new();
+    for ((name, place), count) in idle {
+        if !used.contains(&(name.clone(), place.clone())) {
+            let needs = needs(&name).map(|needs| format!(": it needs {needs}"));
+            let message = format!("{name} has no effect in any run{}", needs.unwrap_or_default());
+            return Err(SpecError { place, message });
+        }
+        remarks.push(format!("{name} has no effect in {count} of the combinations"));
+    }
+    match merged {
+        0 => {}
+        1 => remarks.push("1 combination equals another one and is not run twice".into()),
+        _ => remarks.push(format!("{merged} combinations equal others and are not run twice")),
+    }
+    Ok(Expanded { runs, remarks })
 }
 
 /// The claims of an experiment file without its runs.

@@ -120,9 +120,6 @@ pub(super) struct Reader<'a> {
     text: &'a str,
 }
 
-/// A table of the file.
-pub(super) type Table<'a> = DeTable<'a>;
-
 impl File {
     /// Reads the text of an experiment file; `path` is for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
@@ -243,7 +240,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn sweep(&self, table: &Table<'_>, file: &mut File) -> Result<(), SpecError> {
+    fn sweep(&self, table: &DeTable<'_>, file: &mut File) -> Result<(), SpecError> {
         let mut leaves = Vec::new();
         for (key, value) in table {
             collect_leaves(key.get_ref(), value, self.place(key.span().start), &mut leaves);
@@ -263,7 +260,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn arm(&self, table: &Table<'_>, place: &str) -> Result<(String, Values), SpecError> {
+    fn arm(&self, table: &DeTable<'_>, place: &str) -> Result<(String, Values), SpecError> {
         let (mut name, mut values) = (None, Values::new());
         for (key, value) in table {
             let place = self.place(key.span().start);
@@ -280,7 +277,7 @@ impl Reader<'_> {
         Ok((name, values))
     }
 
-    fn override_(&self, table: &Table<'_>) -> Result<Override, SpecError> {
+    fn override_(&self, table: &DeTable<'_>) -> Result<Override, SpecError> {
         let mut found = Override::default();
         for (key, value) in table {
             let place = self.place(key.span().start);
@@ -335,3 +332,6 @@ pub(super) fn full_name(name: &str) -> Result<String, String> {
         several => Err(format!("{name} is ambiguous: {}", several.join(" or "))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The keys of experiment files as rows of a table, for the documentation.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use super::file::definitions;
 use super::keys::KEYS;
 use fathom_arch::{families, family};
@@ -73,10 +75,12 @@ fn row(key: &Key) -> KeyRow {
             }
             _ => key.kind.to_string(),
         },
-        default: match (key.default, key.default.value()) {
-            (_, Some(value)) => value.to_string(),
-            (Default::Required, None) => "required".into(),
-            (_, None) => "not set".into(),
+        default: match key.default {
+            Default::Required => "required".into(),
+            Default::Absent => "not set".into(),
+            Default::Count(_) | Default::Number(_) | Default::Word(_) | Default::Flag(_) => {
+                key.default.value().map(|value| value.to_string()).unwrap_or_default()
+            }
         },
         applies: condition(key).unwrap_or_else(|| "always".into()),
         meaning: key.help.into(),

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub type Config = BTreeMap<String, Value>;
 
 /// A configuration, and the given keys that have no effect in it.
-pub(super) struct Resolved {
+pub(super) struct ResolvedConfig {
     pub config: Config,
     pub idle: BTreeSet<String>,
 }
@@ -26,7 +26,7 @@ fn keys_of(family_name: &str) -> impl Iterator<Item = &'static Key> {
 }
 
 /// Fills in defaults and drops keys without an effect; `file` is for errors.
-pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError> {
+pub(super) fn resolve(given: &Values, file: &str) -> Result<ResolvedConfig, SpecError> {
     let family_name =
         given.get("network.family").and_then(|given| given.value.as_str()).unwrap_or_default();
     let mut config = Config::new();
@@ -48,7 +48,7 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
         }
     }
     let idle = given.keys().filter(|name| !config.contains_key(*name)).cloned().collect();
-    Ok(Resolved { config, idle })
+    Ok(ResolvedConfig { config, idle })
 }
 
 /// Drops keys whose conditions do not hold.

@@ -18,7 +18,7 @@ fn configs(more: &str, sets: &[&str]) -> Configs {
 
 const GRID: &str = "[sweep]\n\"network.depth\" = [8, 14]\nseed = [0, 1, 2]\n";
 
-fn told(old: &Configs, new: &Configs) -> String {
+fn report(old: &Configs, new: &Configs) -> String {
     changes(old, new).to_string()
 }
 
@@ -28,34 +28,34 @@ fn a_superset_is_no_change() {
     let more = configs(GRID, &["seed=[0, 1, 2, 3]", "network.depth=[8, 14, 20]"]);
     assert!(changes(&old, &old).is_empty());
     assert!(changes(&old, &more).is_empty());
-    assert_eq!(told(&old, &more), "");
+    assert_eq!(report(&old, &more), "");
 }
 
 #[test]
-fn a_changed_value_is_told_once_for_all_runs() {
+fn a_changed_value_is_reported_once_for_all_runs() {
     let old = configs(GRID, &[]);
     assert_eq!(
-        told(&old, &configs(GRID, &["training.lr=0.05"])),
+        report(&old, &configs(GRID, &["training.lr=0.05"])),
         "training.lr: 0.1 -> 0.05 (6 runs)\n"
     );
     let both = configs(GRID, &["training.lr=0.05", "training.batch=64"]);
     assert_eq!(
-        told(&old, &both),
+        report(&old, &both),
         "training.batch: 128 -> 64 (6 runs)\ntraining.lr: 0.1 -> 0.05 (6 runs)\n"
     );
 }
 
 #[test]
-fn keys_that_come_and_go_are_absent_and_those_at_their_default_untold() {
+fn added_and_removed_keys_are_absent_and_those_at_their_default_not_reported() {
     let old = configs(GRID, &[]);
     let adam = ["training.optimiser=adam", "training.beta1=0.8", "data.train=500"];
     assert_eq!(
-        told(&old, &configs(GRID, &adam)),
+        report(&old, &configs(GRID, &adam)),
         "data.train: absent -> 500 (6 runs)\ntraining.beta1: absent -> 0.8 (6 runs)\n\
          training.optimiser: sgd -> adam (6 runs)\n"
     );
     assert_eq!(
-        told(&configs(GRID, &["data.train=500"]), &old),
+        report(&configs(GRID, &["data.train=500"]), &old),
         "data.train: 500 -> absent (6 runs)\n"
     );
 }
@@ -63,21 +63,21 @@ fn keys_that_come_and_go_are_absent_and_those_at_their_default_untold() {
 #[test]
 fn a_value_taken_out_of_an_axis_is_no_longer_swept() {
     let old = configs(GRID, &[]);
-    let lines = told(&old, &configs(GRID, &["seed=[0, 1]"]));
+    let lines = report(&old, &configs(GRID, &["seed=[0, 1]"]));
     assert!(lines.starts_with("seed: 2 no longer swept (2 of 6 runs, such as plain-"), "{lines}");
     assert_eq!(lines.lines().count(), 1);
-    // Together with a changed one, each is told for itself.
-    let lines = told(&old, &configs(GRID, &["seed=[0, 1]", "training.lr=0.05"]));
+    // A removed and a changed value are reported separately.
+    let lines = report(&old, &configs(GRID, &["seed=[0, 1]", "training.lr=0.05"]));
     let lines: Vec<&str> = lines.lines().collect();
     assert_eq!(lines[0], "training.lr: 0.1 -> 0.05 (6 runs)");
     assert!(lines[1].starts_with("seed: 2 no longer swept (2 of 6 runs"), "{lines:?}");
     assert_eq!(lines.len(), 2, "{lines:?}");
-    // A family goes without its own keys being told, and others may come at the same time.
+    // The keys of a removed family are not reported, even if new depths are added.
     let families = "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\
         \"network.depth\" = [8, 14]\n";
     let old = configs(families, &[]);
     let new = configs(families, &["network.family=plain", "network.depth=[8, 14, 20]"]);
-    let lines = told(&old, &new);
+    let lines = report(&old, &new);
     assert!(lines.starts_with("network.family: residual no longer swept (2 of 4 runs"), "{lines}");
     assert_eq!(lines.lines().count(), 1, "{lines}");
 }
@@ -85,20 +85,20 @@ fn a_value_taken_out_of_an_axis_is_no_longer_swept() {
 #[test]
 fn a_value_put_in_the_place_of_another_is_a_change() {
     let old = configs(GRID, &["seed=[0, 1]"]);
-    let lines = told(&old, &configs(GRID, &["seed=[0, 7]"]));
+    let lines = report(&old, &configs(GRID, &["seed=[0, 7]"]));
     assert!(lines.starts_with("seed: 1 -> 7 (2 of 4 runs, such as plain-"), "{lines}");
-    let lines = told(&old, &configs(GRID, &["network.depth=[20, 26]", "seed=[0, 1]"]));
+    let lines = report(&old, &configs(GRID, &["network.depth=[20, 26]", "seed=[0, 1]"]));
     assert!(lines.contains("network.depth: 8 -> 2"), "{lines}");
     assert!(lines.contains("network.depth: 14 -> 2"), "{lines}");
     assert_eq!(lines.lines().count(), 2, "{lines}");
 }
 
 #[test]
-fn a_change_in_one_arm_is_told_for_its_runs_alone() {
+fn a_change_in_one_arm_is_reported_for_its_runs_alone() {
     let old = configs(ARMS, &[]);
     let text = ARMS.replace("= 9", "= 10\n\"training.lr\" = 0.2");
     let new = configs(&text, &[]);
-    let lines = told(&old, &new);
+    let lines = report(&old, &new);
     assert_eq!(changes(&old, &new).removed, 1);
     assert!(lines.contains("training.iterations: 9 -> 10 (1 of 2 runs, two-"), "{lines}");
     assert!(lines.contains("training.lr: 0.1 -> 0.2 (1 of 2 runs, two-"), "{lines}");
@@ -108,14 +108,14 @@ fn a_change_in_one_arm_is_told_for_its_runs_alone() {
 fn a_swept_key_that_only_changes_names_says_so() {
     let old = configs(GRID, &[]);
     let new = configs(GRID, &["training.lr=[0.1, 0.2]"]);
-    let lines = told(&old, &new);
+    let lines = report(&old, &new);
     assert!(lines.starts_with("new id, because arms or swept keys changed: plain-"), "{lines}");
     assert!(lines.contains("-0.1-s0-") && lines.ends_with("(6 runs)\n"), "{lines}");
     assert_eq!(lines.lines().count(), 1);
 }
 
 #[test]
-fn only_runs_that_have_begun_count_and_the_others_help_to_tell() {
+fn only_runs_that_have_begun_count_and_the_others_explain_the_difference() {
     let recorded = configs(GRID, &[]);
     let is_seed = |seed: u64| move |config: &Config| config["seed"].as_u64() == Some(seed);
     let only = |seed| -> Configs {
@@ -130,7 +130,7 @@ fn only_runs_that_have_begun_count_and_the_others_help_to_tell() {
 }
 
 #[test]
-fn an_altogether_different_experiment_is_told_in_a_few_lines() {
+fn a_different_experiment_is_reported_in_a_few_lines() {
     let old = configs(GRID, &[]);
     let many = [
         "data.train=100",
@@ -144,7 +144,7 @@ fn an_altogether_different_experiment_is_told_in_a_few_lines() {
         "network.width=3",
         "training.nesterov=true",
     ];
-    let lines = told(&old, &configs(GRID, &many));
+    let lines = report(&old, &configs(GRID, &many));
     assert_eq!(lines.lines().count(), SHOWN + 1, "{lines}");
     assert!(lines.ends_with("… and 2 more differences\n"), "{lines}");
 }

@@ -4,14 +4,14 @@
 
 use super::{Claim, Direction, LayerMetric, Limit, Relation, Selector, Tune, TuneMetric};
 use crate::SpecError;
-use crate::file::{Reader, Table, Values, full_name};
+use crate::file::{Reader, Values, full_name};
 use crate::leaves::{json, keyword, number, numbers, word};
 use crate::published::{PublishedValue, published_value};
 use fathom_record::metric_columns;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 /// The keys of a `[[claim]]`.
 #[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames, strum::Display)]
@@ -71,9 +71,9 @@ struct Bound {
     published: Option<(&'static PublishedValue, f64)>,
 }
 
-/// The values of one `[[claim]]` as they were read.
+/// The fields of a `[[claim]]`, before its form is known.
 #[derive(Default)]
-struct Given {
+struct ClaimFields {
     name: Option<String>,
     metric: Option<String>,
     step: Option<u64>,
@@ -88,8 +88,12 @@ struct Given {
 
 impl Claim {
     /// Reads a `[[claim]]`, whose header is at `place`.
-    pub(crate) fn read(reader: &Reader, table: &Table<'_>, place: &str) -> Result<Self, SpecError> {
-        let mut given = Given::default();
+    pub(crate) fn read(
+        reader: &Reader,
+        table: &DeTable<'_>,
+        place: &str,
+    ) -> Result<Self, SpecError> {
+        let mut fields = ClaimFields::default();
         let mut place = place.to_owned();
         for (key, value) in table {
             let here = reader.place(key.span().start);
@@ -99,21 +103,22 @@ impl Claim {
             if let ClaimKey::Name = key {
                 place.clone_from(&here);
             }
-            given.read(reader, key, value, &here)?;
+            fields.read(reader, key, value, &here)?;
         }
         let fail = |message: String| SpecError { place: place.clone(), message };
-        let name = given.name.take();
+        let name = fields.name.take();
         let name = name.ok_or_else(|| fail("a [[claim]] needs a name: name = \"...\"".into()))?;
         let fail = |message: String| fail(format!("claim \"{name}\": {message}"));
-        let metric = given.metric().map_err(fail)?;
-        let (step, tune) = (given.step, given.tune.take());
-        let also_differs = std::mem::take(&mut given.also_differs);
-        let relation = given.relation().map_err(fail)?;
+        let metric = fields.metric().map_err(fail)?;
+        let (step, tune) = (fields.step, fields.tune.take());
+        let also_differs = std::mem::take(&mut fields.also_differs);
+        let relation = fields.relation().map_err(fail)?;
         Ok(Self { name, metric, step, relation, tune, also_differs, place })
     }
 }
 
-impl Given {
+impl ClaimFields {
+    /// Stores the value of a key.
     fn read(
         &mut self,
         reader: &Reader,
@@ -177,6 +182,7 @@ impl Given {
         }
     }
 
+    /// The relation of the one form that is given.
     fn relation(mut self) -> Result<Relation, String> {
         let mut forms = std::mem::take(&mut self.form);
         let (Some((key, form)), true) = (forms.pop(), forms.is_empty()) else {
@@ -266,6 +272,7 @@ fn difference(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
     }
 }
 
+/// `{ family = "plain", depth = 44 }`: keys by their full or short names, and perhaps `arm`.
 fn selector(
     reader: &Reader,
     value: &Spanned<DeValue<'_>>,

@@ -196,7 +196,7 @@ fn every_way_of_training_on_a_device_gives_the_curves_of_the_cpu() {
 }
 
 #[test]
-fn what_is_seen_in_the_layers_is_that_of_the_cpu() {
+fn statistics_of_layers_are_those_of_the_cpu() {
     let folder = with_experiment("");
     let Some(machine) = Machine::new(folder.path()) else { return };
     let run = |out: &str, device: &str| {
@@ -207,6 +207,7 @@ fn what_is_seen_in_the_layers_is_that_of_the_cpu() {
         machine.runs(out).into_values().next().expect("a run").layers().expect("rows")
     };
     let (own, rows) = (run("gpu", "cuda"), run("cpu", "cpu"));
+    assert!(!rows.is_empty());
     assert_eq!(own.len(), rows.len());
     for (own, row) in own.iter().zip(&rows) {
         assert_eq!((own.step, own.layer, &own.name), (row.step, row.layer, &row.name));
@@ -219,6 +220,7 @@ fn what_is_seen_in_the_layers_is_that_of_the_cpu() {
             (own.response_change, row.response_change),
         ];
         for (a, b) in pairs {
+            assert_eq!(a.is_some(), b.is_some(), "{own:?} against {row:?}");
             let (a, b) = (a.unwrap_or_default(), b.unwrap_or_default());
             assert!((a - b).abs() <= 1e-3 * (1.0 + b.abs()), "{own:?} against {row:?}");
         }

@@ -1,0 +1,59 @@
+use super::*;
+
+#[test]
+fn every_error_names_the_line_the_key_and_what_would_be_valid() {
+    for (text, expected) in [
+        (
+            "name = \"t\"\nnetwrok = 1",
+            "t.toml:2: unknown key netwrok; did you mean network? (valid: ",
+        ),
+        ("name = \"a/b\"", "t.toml: name = \"a/b\": expected letters, digits, '-', '_' and '.'"),
+        ("note = \"x\"", "t.toml: the experiment has no name: add name = "),
+        ("name = 1", "t.toml:1: expected a string"),
+        ("level = 0.7", "t.toml:1: level = 0.7: expected above 0 and below 0.5"),
+        ("looks = [5, 3]", "t.toml:1: looks: expected ascending numbers of seeds of at least 2"),
+        (
+            "[training]\nlr = \"x\"",
+            "t.toml:2: training.lr = \"x\": expected a number of at least 0",
+        ),
+        ("[training]\nlr = 1979-05-27", "t.toml:2: expected a number, text or list, found a date"),
+        ("[network]\nfamily = \"plane\"", "network.family = \"plane\": expected one of plain, "),
+        ("[sweep]\n\"network.depth\" = 8", "t.toml:2: network.depth: expected a list of values"),
+        ("[sweep]\nseed = [0, 0]", "t.toml:2: seed: 0 is given twice"),
+        ("[sweep]\nseed = []", "t.toml:2: seed: the list of values is empty"),
+        ("[[arm]]\n\"training.lr\" = 1", "t.toml:1: an [[arm]] needs a name"),
+        (
+            "[[override]]\nwhne = { depth = 8 }",
+            "t.toml:2: [[override]]: unknown key whne; did you mean when? (valid: when, set)",
+        ),
+        ("[[override]]\nwhen = { kind = \"step\" }", "t.toml:2: kind is ambiguous: training."),
+        ("[[claim]]\nstep = 1", "t.toml:1: a [[claim]] needs a name"),
+        ("[[claim]]\nstep = \"end\"", "t.toml:2: step: expected a number of updates, from 0"),
+        ("[[claim]]\nmargin = -1", "t.toml:2: margin: -1: expected at least 0"),
+        ("[[claim]]\nof = { seed = 1 }", "t.toml:2: seed: a claim is about all seeds"),
+        ("[[claim]]\nalso_differs = [1]", "t.toml:2: also_differs: expected a list of keys"),
+        (
+            "[[claim]]\nat_most = { published = \"x\", plus = 1 }",
+            "t.toml:2: at_most: no published value x; valid: resnet-20/test, ",
+        ),
+        (
+            "[[claim]]\nat_most = { pluss = 1 }",
+            "t.toml:2: at_most: unknown key pluss; did you mean plus? (valid: published, plus)",
+        ),
+        (
+            "[[claim]]\nat_most = { plus = 1 }",
+            "t.toml:2: at_most: expected a number, or { published = ",
+        ),
+        (
+            "[[claim]]\ntune = { over = \"lr\", seeds = [1], by = \"test_err_pct\" }",
+            "t.toml:2: tune: ",
+        ),
+        (
+            "[[claim]]\ntune = { over = \"training.lr\", seeds = [1], by = \"test_err_pct\" }",
+            "t.toml:2: tune: by: expected validation_err_pct or validation_loss",
+        ),
+    ] {
+        let error = File::parse(Path::new("t.toml"), text).unwrap_err().to_string();
+        assert!(error.starts_with("t.toml:") && error.contains(expected), "{text}: {error}");
+    }
+}
