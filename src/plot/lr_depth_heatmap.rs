@@ -155,7 +155,7 @@ impl Grid {
         match (column, rate) {
             (Some(column), Some(rate)) => {
                 let [value, rate] = [self.columns[column], self.rates[rate]].map(short_number);
-                format!("trains up to {} {value}, up to rate {rate}", self.key)
+                format!("trains up to {} {value}, rate {rate}", self.key)
             }
             _ => "no net trains".into(),
         }

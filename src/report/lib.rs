@@ -76,7 +76,7 @@ impl Report {
             ("revision", of(revision)),
             ("libtorch", of(|made| made.execution.libtorch.clone())),
             ("device", of(|made| made.execution.device.clone())),
-            ("compute capability", of(|made| made.execution.capability.clone())),
+            ("device capability", of(|made| made.execution.capability.clone())),
             ("threads per run", of(|made| made.execution.threads.to_string())),
             (
                 "concurrent runs",

@@ -160,7 +160,7 @@ fn table(caption: &str, headers: &[&str], rows: &[Vec<String>]) -> Markup {
                 }
                 tbody {
                     @for row in rows {
-                        tr { @for cell in row { td.number[is_number(cell)] { (cell) } } }
+                        tr { @for cell in row { td class=[is_number(cell).then_some("number")] { (cell) } } }
                     }
                 }
             }

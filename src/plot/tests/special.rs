@@ -149,7 +149,7 @@ fn another_numeric_key_takes_the_place_of_depth_if_all_nets_have_the_same_depth(
     let by = |key: &str| Options { group_by: Some(key.into()), ..options() };
     let words = words(&results, Figure::RateDepth, &by("batch"));
     // The family follows from the batch, so there is one panel.
-    for part in ["Outcome of each net: trains up to batch 64, up to rate 0.1", "rate and batch;"] {
+    for part in ["Outcome of each net: trains up to batch 64, rate 0.1", "rate and batch;"] {
         assert!(words.contains(part), "{part} is not in {words}");
     }
     let message = svg(&results, Figure::RateDepth, &by("family")).unwrap_err().to_string();
