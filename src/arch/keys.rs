@@ -59,6 +59,7 @@ impl NormName {
         let (mut words, mut found, mut index) = ([""; N], 0, 0);
         while index < NormName::ALL.len() {
             if NormName::ALL[index].has(detail) {
+                assert!(found < N, "N is less than the number of normalisations with this detail");
                 words[found] = NormName::ALL[index].word();
                 found += 1;
             }
@@ -101,6 +102,7 @@ impl InitName {
         let (mut words, mut found, mut index) = ([""; N], 0, 0);
         while index < InitName::ALL.len() {
             if matches!(InitName::ALL[index].scalars(), Scalars::None) {
+                assert!(found < N, "N is less than the number of initialisations without scalars");
                 words[found] = InitName::ALL[index].word();
                 found += 1;
             }
