@@ -1,9 +1,9 @@
-//! Finds the libtorch that this crate is linked against, checks its version, and compiles what tch
-//! lacks (`shim/`).
+//! Locates the libtorch that this crate links against, checks its version, and compiles the functions
+//! that tch lacks (`shim/`).
 
 use std::path::{Path, PathBuf};
 
-/// The libtorch that `tch` 0.24 is written for.
+/// Version of libtorch that `tch` 0.24 requires.
 const LIBTORCH_VERSION: &str = "2.11.0";
 
 fn main() {
@@ -13,8 +13,8 @@ fn main() {
     let Some(lib) = std::env::var_os("DEP_TCH_LIBTORCH_LIB").map(PathBuf::from) else {
         return;
     };
-    // A symbolic link to a system-wide folder is followed, so that the link may be changed later
-    // without pulling the library from under a program that was built before.
+    // Symbolic links are resolved, so that a later change of the link does not remove the library of a
+    // program that was built before.
     let lib = lib.canonicalize().unwrap_or(lib);
     let header = lib.with_file_name("include").join("torch/headeronly/version.h");
     if let Ok(text) = std::fs::read_to_string(&header) {
@@ -33,24 +33,25 @@ fn main() {
         );
     }
     compile_shim(&lib.with_file_name("include"));
-    // The tests of this crate find libtorch by this; the worker by what `fathom`'s build script
-    // makes of `lib`.
+    // The first line is for the tests of this crate; the build script of `fathom` turns the second
+    // one into the search path of the worker.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     println!("cargo:lib={}", lib.display());
 }
 
-/// Compiles what tch lacks. Only the worker names the libraries, so that `fathom` does not get them.
+/// Compiles the functions that tch lacks. Only the source of the worker names the resulting libraries,
+/// so that `fathom` is not linked with them.
 fn compile_shim(include: &Path) {
     let shim = Path::new("shim");
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo says where"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let is_wide = std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
     println!("cargo:rustc-check-cfg=cfg(fathom_avx2)");
     if is_wide {
         println!("cargo:rustc-cfg=fathom_avx2");
     }
     println!("cargo:rustc-link-search=native={}", out.display());
-    // libtorch's threads are OpenMP's, in GCC's own library. With another compiler's there would be
-    // two sets of threads; what is compiled here has one thread then.
+    // libtorch uses GCC's OpenMP library. Another compiler would add a second thread pool, so its code
+    // runs on one thread.
     println!("cargo:rustc-check-cfg=cfg(fathom_openmp)");
     let has_openmp = cc::Build::new().cpp(true).get_compiler().is_like_gnu();
     if has_openmp {
@@ -64,7 +65,7 @@ fn compile_shim(include: &Path) {
     let kernels = |set: &str, flags: &[&str]| {
         let mut build = compiler();
         build.file(shim.join("kernels.cpp")).define("FATHOM_ISA", set).opt_level(3);
-        // No operation here is to raise a signal: conditions become masks of vectors then.
+        // Without floating-point traps, the compiler vectorises conditions as masks.
         build.flag_if_supported("-fno-trapping-math");
         flags.iter().for_each(|flag| {
             build.flag(flag);
@@ -73,7 +74,7 @@ fn compile_shim(include: &Path) {
     };
     let mut glue = compiler();
     glue.files(["shim.cpp", "norm.cpp", "device.cpp"].map(|file| shim.join(file)));
-    // libtorch's headers have warnings of their own.
+    // As system headers, so that warnings in libtorch's headers are not shown.
     glue.flag("-isystem").flag(include).define("_GLIBCXX_USE_CXX11_ABI", "1");
     kernels("base", &[]);
     if is_wide {

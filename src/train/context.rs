@@ -203,3 +203,23 @@ batch = 10
         (run.network, RunContext::new(run.settings, device, dataset, 1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::testing::tiny;
+    use super::*;
+
+    #[test]
+    fn images_are_not_resident_if_the_processor_resizes_their_crops() {
+        let (_, context) = tiny(&[]);
+        for (augment, is_resident) in [(Augment::None, true), (Augment::ResizedCrop, false)] {
+            let settings = Settings { augment, ..context.settings.clone() };
+            let mut device = context.device;
+            device.cuda.resident = true;
+            let context = RunContext::new(settings, device, context.data.dataset.clone(), 1);
+            let sources = context.data.sources();
+            let found = [sources.train, sources.validation, sources.test];
+            assert_eq!(found.map(|source| source.is_resident()), [is_resident; 3]);
+        }
+    }
+}
