@@ -5,6 +5,8 @@ mod atomic;
 pub mod key;
 mod program;
 pub mod random;
+mod text;
 
 pub use atomic::{make_readable, write_after, write_atomically};
 pub use program::{Program, identify, program};
+pub use text::plain;

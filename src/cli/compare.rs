@@ -173,7 +173,7 @@ fn difference(a: &Side, b: &Side, key: &str) -> Option<u64> {
 
 /// A row without its clock; as text, so that NaN equals NaN.
 fn text(row: &CurveRow) -> String {
-    format!("{:?}", CurveRow { seconds: 0.0, ..row.clone() })
+    format!("{:?}", CurveRow { seconds: None, ..row.clone() })
 }
 
 /// Runs that only one side has, and in which keys they differ.

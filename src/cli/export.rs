@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let curves = directory.load()?;
     if args.wide {
         let known: Vec<&str> =
-            CURVE_COLUMNS.into_iter().filter(|name| !["schema", "step"].contains(name)).collect();
+            CURVE_COLUMNS.iter().copied().filter(|name| !["schema", "step"].contains(name)).collect();
         let is_known = known.contains(&args.metric.as_str());
         let message = || format!("--metric {}: there is {}", args.metric, known.join(", "));
         ensure!(is_known, super::Usage(message()));

@@ -163,7 +163,7 @@ fn row(id: &str, run: &RunDir, config: &Config) -> Result<[Value; COLUMNS.len()]
         (Some(rate), Some(all)) if is_running => Some(all.saturating_sub(step) as f64 / rate),
         _ => None,
     };
-    let seconds = if status.seconds > 0.0 && !is_running { status.seconds } else { last.seconds };
+    let seconds = if status.seconds > 0.0 && !is_running { status.seconds } else { last.seconds.unwrap_or(0.0) };
     let (state, what_to_do) = match is_running {
         true => ("running".to_owned(), ""),
         false => (status.state.to_string(), remedy(status.state)),
@@ -188,7 +188,7 @@ fn rate(curve: &[CurveRow]) -> Option<f64> {
     let [.., before, last] = curve else { return None };
     let steps = last.step.checked_sub(before.step)? as f64;
     // A run that went on from a checkpoint may have had a clock of its own.
-    let rate = steps / (last.seconds - before.seconds);
+    let rate = steps / (last.seconds? - before.seconds?);
     (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
@@ -218,7 +218,7 @@ mod tests {
     use serde_json::json;
 
     fn at(step: u64, seconds: f64) -> CurveRow {
-        CurveRow { schema: SCHEMA, step, seconds, ..CurveRow::default() }
+        CurveRow { schema: SCHEMA, step, seconds: Some(seconds), ..CurveRow::default() }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::series::Finals;
 use anyhow::bail;
-use fathom_record::{self as record, METRICS, Part, Unit};
+use fathom_record::{self as record, METRICS, MeasuredOn, Unit};
 use std::str::FromStr;
 
 /// A training metric with the test metric that goes with it.
@@ -25,11 +25,13 @@ pub struct Metric {
 impl Metric {
     /// All training metrics that can be drawn; the first is the default.
     pub fn all() -> impl Iterator<Item = Metric> {
-        METRICS.iter().filter(|metric| metric.part == Part::Train).map(Self::with_test)
+        METRICS.iter().filter(|metric| metric.measured_on == MeasuredOn::Train).map(Self::with_test)
     }
 
     fn with_test(train: &'static record::Metric) -> Self {
-        let is_beside = |test: &&record::Metric| test.part == Part::Test && test.unit == train.unit;
+        let is_beside = |test: &&record::Metric| {
+            test.measured_on == MeasuredOn::Test && test.unit == train.unit
+        };
         let test = METRICS.iter().find(is_beside).expect("each unit has a test metric");
         Self {
             train: train.column,

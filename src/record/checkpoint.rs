@@ -164,7 +164,7 @@ fn digest(position: &str, tensors: &BTreeMap<String, Values>) -> String {
         hasher.update([0]);
         hasher.update(tensor.bytes());
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]
@@ -194,7 +194,7 @@ mod tests {
                 let values = vec![step as f32 + 0.1; shape.iter().product()];
                 (name, Values { shape, values })
             };
-            let sha256 = Sha256::digest(curve).iter().map(|b| format!("{b:02x}")).collect();
+            let sha256 = hex::encode(Sha256::digest(curve));
             Checkpoint {
                 weights: Weights { tensors: state.map(tensor).collect() },
                 optimiser: vec![vec![0.25; 7], vec![f32::MIN_POSITIVE; 3]],

@@ -82,6 +82,7 @@ mod tests {
         let run = |depth: &str, seed| RunCurve {
             id: format!("{depth}-{seed}"),
             axes: [("depth".to_owned(), depth.to_owned())].into(),
+            keys: Default::default(),
             seed,
             state: State::Done,
             rows: Vec::new(),

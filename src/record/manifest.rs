@@ -1,6 +1,6 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{CudaUse, Layout, SCHEMA, curve::check_schema};
+use super::{CudaUse, Layout, SCHEMA, check_schema};
 use anyhow::{Context, Result};
 use fathom_base::choice;
 use fathom_base::write_atomically;
@@ -244,6 +244,6 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let context = || format!("{} is damaged", path.display());
     let version: Versioned = serde_json::from_slice(&bytes).with_context(context)?;
-    check_schema(path, version.schema)?;
+    check_schema(version.schema).with_context(|| path.display().to_string())?;
     serde_json::from_slice(&bytes).with_context(context)
 }

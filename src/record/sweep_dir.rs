@@ -144,9 +144,10 @@ impl SweepDir {
         } else {
             SweepCurves::read(&self.curves())?.runs
         };
-        let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
-        let axes: BTreeSet<String> = runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
         if let Some(Resolved { runs: planned, arms, .. }) = self.resolved()? {
+            let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
+            let axes: BTreeSet<String> =
+                runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
             let missing = planned.iter().filter(|(id, _)| !begun.contains(*id));
             runs.extend(
                 missing.map(|(id, config)| RunCurve::planned(id, arms.get(id), &axes, config)),

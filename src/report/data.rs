@@ -45,7 +45,7 @@ fn columns(run: &RunCurve, steps: &mut Vec<Vec<u64>>) -> Value {
         steps.len() - 1
     });
     let mut values = serde_json::Map::new();
-    for metric in &METRICS {
+    for metric in METRICS.iter() {
         // What is no number is null, which leaves a gap.
         let finite = |row| metric.of(row).filter(|value: &f64| value.is_finite());
         let column: Vec<Option<f64>> = run.rows.iter().map(finite).collect();

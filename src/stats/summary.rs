@@ -101,6 +101,7 @@ mod tests {
         RunCurve {
             id: format!("plain-{depth}-s{seed}"),
             axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            keys: Default::default(),
             seed,
             state,
             rows: vec![

@@ -312,11 +312,11 @@ impl TrainingLoop<'_> {
         CurveRow {
             schema: SCHEMA,
             step: self.step,
-            epoch: rounded(seen as f64 / self.dataset.train.len() as f64),
-            lr: self.lr,
+            epoch: Some(rounded(seen as f64 / self.dataset.train.len() as f64)),
+            lr: Some(self.lr),
             train_loss_running: loss.map(rounded),
             train_err_running_pct: error.map(rounded),
-            seconds: rounded(self.seconds()),
+            seconds: Some(rounded(self.seconds())),
             ..CurveRow::default()
         }
     }
@@ -362,7 +362,7 @@ impl TrainingLoop<'_> {
             row.validation_loss = Some(rounded(held_out.loss));
             row.validation_err_pct = Some(rounded(held_out.err_pct));
         }
-        row.seconds = rounded(self.seconds());
+        row.seconds = Some(rounded(self.seconds()));
         Ok(row)
     }
 

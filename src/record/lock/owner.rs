@@ -47,7 +47,7 @@ impl Owner {
         let pid = std::process::id();
         Ok(Self {
             schema: LOCK_SCHEMA,
-            token: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: hex::encode(random),
             host: line("/proc/sys/kernel/hostname"),
             boot: line("/proc/sys/kernel/random/boot_id"),
             namespace: namespace.map_or_else(|_| String::new(), |n| n.display().to_string()),
