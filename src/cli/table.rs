@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
-use fathom_stats::{Interval, Summary, SummaryTable, table_columns};
+use fathom_stats::{ChosenOn, Interval, Summary, SummaryTable, table_columns};
 use serde_json::Value;
 use std::io::Write;
 
@@ -131,7 +131,7 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
     }
     let mut headers = table.axes.clone();
     headers.extend(table_columns().map(str::to_owned));
-    let held = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == "validation");
+    let held = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == ChosenOn::Validation);
     let best = if held { "best (on validation)" } else { "best (on test)" };
     headers.extend([best, "n", "diverged", "unfinished"].map(str::to_owned));
     let mut out = Table::new(headers);
@@ -186,7 +186,10 @@ pub fn numbers(table: &SummaryTable) -> Table {
         let finals =
             table_columns().zip(&row.metrics).map(|(name, summary)| (name, "last", *summary));
         let best = row.best.map(|best| {
-            let at = if best.by == "test" { "best-test" } else { "best-validation" };
+            let at = match best.by {
+                ChosenOn::Test => "best-test",
+                ChosenOn::Validation => "best-validation",
+            };
             ("test_err_pct", at, Some(best.error))
         });
         for (metric, at, summary) in finals.chain(best) {

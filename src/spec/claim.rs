@@ -14,6 +14,7 @@ pub struct Claim {
     /// Its name.
     pub name: String,
     /// The column of the curve, or the figure of the layers, whose final value it is about.
+    /// [`Contrast::of`](crate::Contrast::of) checks that the runs have it.
     pub metric: String,
     /// Updates after which it is about the value, instead of at the end.
     pub step: Option<u64>,

@@ -1,9 +1,10 @@
 //! Which runs a claim compares, by their configurations.
 
 use super::SpecError;
-use super::claim::{Claim, Relation, Selector};
+use super::claim::{Claim, LAYER_METRICS, Relation, Selector};
 use super::resolve::{Config, default_of};
-use fathom_base::key::short;
+use fathom_base::key::{nearest, short};
+use fathom_record::metric_columns;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,25 @@ pub struct Candidates {
     pub arms: BTreeMap<String, String>,
     /// The keys that arms set.
     pub arm_keys: BTreeSet<String>,
+    /// Columns of the runs' curves that are not fathom's own, each an extra metric.
+    pub extra_columns: BTreeSet<String>,
+}
+
+impl Candidates {
+    /// Checks that a metric is a column of the curves or a metric of the layers.
+    ///
+    /// # Errors
+    /// When it is none, with the metrics there are and the nearest of them.
+    fn check_metric(&self, metric: &str) -> Result<(), String> {
+        let mut known: Vec<&str> = metric_columns().chain(LAYER_METRICS).collect();
+        known.extend(self.extra_columns.iter().map(String::as_str));
+        if known.contains(&metric) {
+            return Ok(());
+        }
+        let meant = nearest(metric, known.iter().copied());
+        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        Err(format!("metric = \"{metric}\": expected one of {}{hint}", known.join(", ")))
+    }
 }
 
 /// What a claim compares: the sum of its arms' values, each times its weight.
@@ -51,11 +71,12 @@ impl Contrast {
     /// Finds the runs of a claim.
     ///
     /// # Errors
-    /// When a selector matches no configuration or several, or when the arms differ in keys that
-    /// the claim does not name.
+    /// When there is no such metric, a selector matches no configuration or several, or the arms
+    /// differ in keys that the claim does not name.
     pub fn of(claim: &Claim, candidates: &Candidates) -> Result<Self, SpecError> {
         let finder = Finder { claim, candidates };
-        finder.find().map_err(|message| SpecError {
+        let found = candidates.check_metric(&claim.metric).and_then(|()| finder.find());
+        found.map_err(|message| SpecError {
             place: claim.place.clone(),
             message: format!("claim \"{}\": {message}", claim.name),
         })
