@@ -5,7 +5,7 @@ use super::stderr::say;
 use super::table::{Format, Table};
 use anyhow::{Result, ensure};
 use fathom_record::{
-    CurveRow, Made, Provenance, RunCurve, SweepDir, metric_columns, natural_order,
+    CurveRow, Made, Provenance, RunCurve, SweepCurves, SweepDir, metric_columns, natural_order,
 };
 use fathom_report::label;
 use fathom_spec::{changes, fingerprint};
@@ -67,12 +67,11 @@ impl Side {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let known: Vec<&str> = metric_columns().collect();
-    ensure!(
-        known.contains(&args.metric.as_str()),
-        super::Usage(format!("--metric {}: there is {}", args.metric, known.join(", ")))
-    );
     let (a, b) = (Side::load(&args.a)?, Side::load(&args.b)?);
+    let runs = a.runs.values().chain(b.runs.values()).map(|(run, _)| run.clone()).collect();
+    let found = SweepCurves { runs }
+        .check_column(&args.metric, &metric_columns().collect::<Vec<_>>());
+    found.map_err(|error| super::Usage(format!("--metric {error}")))?;
     tell_unmatched(&a, &b);
     tell_execution(&a, &b);
     let both: Vec<&String> = a.runs.keys().filter(|key| b.runs.contains_key(*key)).collect();

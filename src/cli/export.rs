@@ -48,9 +48,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.wide {
         let known: Vec<&str> =
             CURVE_COLUMNS.iter().copied().filter(|name| !["schema", "step"].contains(name)).collect();
-        let is_known = known.contains(&args.metric.as_str());
-        let message = || format!("--metric {}: there is {}", args.metric, known.join(", "));
-        ensure!(is_known, super::Usage(message()));
+        let found = curves.check_column(&args.metric, &known);
+        found.map_err(|error| super::Usage(format!("--metric {error}")))?;
         let runs: Vec<&RunCurve> = curves.runs.iter().collect();
         let ordered = group(&runs, &curves.axes()).into_iter().flat_map(|same| same.runs);
         wide(&ordered.collect::<Vec<_>>(), &args.metric).print(Format::Csv)?;

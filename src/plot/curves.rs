@@ -2,7 +2,7 @@
 //! 2015. Training error is dashed and thin, test error solid and bold.
 
 use super::axis::{Axis, short_number};
-use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::canvas::{Canvas, Mark, Place, Stroke};
 use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Sample, Sheet};
@@ -132,8 +132,7 @@ where
 fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
     let mut lines = Vec::new();
     for (key, runs) in &panel.curves {
-        let metrics = [(options.metric.test, Stroke::Bold), (options.metric.train, Stroke::Dashed)];
-        for (metric, stroke) in metrics {
+        for (metric, stroke) in options.metric.lines().into_iter().rev() {
             let lost = runs.iter().filter(|run| run.state == State::Diverged);
             let last = |run: &&RunCurve| finite(run, metric, options.smooth).last().copied();
             lines.push(Line {
@@ -212,7 +211,7 @@ fn title(panel: &Panel, panels: &Panels, metric: Metric) -> String {
             let numbers = format!("({}; {})", end(low, first), end(high, last));
             format!("{claim} {}", numbers.replace(' ', "\u{a0}"))
         }
-        _ => format!("{words} and {}", metric.test_words),
+        _ => metric.words(),
     };
     if panel.label.is_empty() { capital(&text) } else { format!("{}: {text}", panel.label) }
 }
@@ -227,10 +226,7 @@ fn legend(panels: &Panels, lines: &[Vec<Line>], metric: Metric) -> Vec<Vec<Entry
         };
         rows.push([heading].into_iter().chain(panels.keys.iter().enumerate().map(entry)).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-    ];
+    let mut styles = metric.legend();
     if panels.seeds().1 > 1 {
         styles.push(Entry::new(Sample::Band, "smallest to largest seed"));
     }
@@ -265,14 +261,7 @@ fn caption(
         (_, 1) => "One seed (n = 1) for each curve, so no spread.".to_owned(),
         counts => format!("Lines: mean over n = {}; bands: smallest to largest.", seeds(counts)),
     }];
-    parts.push(format!(
-        "{}: {}, {}. {}: {}.",
-        capital(metric.train_words),
-        metric.train,
-        metric.definition,
-        capital(metric.test_words),
-        metric.test
-    ));
+    parts.push(metric.sentences());
     parts.extend(losses(panels, metric));
     if options.smooth > 1 {
         parts.push(format!("Each value is the mean of {} evaluations up to it.", options.smooth));

@@ -2,7 +2,7 @@
 //! family.
 
 use super::axis::{Axis, ends, short_number};
-use super::canvas::{Canvas, INK, Mark, Place, Stroke};
+use super::canvas::{Canvas, Mark, Place, Stroke};
 use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Sample, Sheet};
@@ -60,7 +60,8 @@ impl DepthFigure {
         let x = Axis::at_values(&depths, options.log_x);
         let chance = results.chance(metric.train);
         let y = y_axis(&finals, chance, metric, options.log_y);
-        let titles = [0, 1].map(|panel| title(&series, panel, metric));
+        let panels = 0..metric.lines().len();
+        let titles: Vec<String> = panels.map(|panel| title(&series, panel, metric)).collect();
         let caption = caption(&series, &shared, &y, chance, options);
         let legend = legend(&series, metric);
         let sheet = Sheet::lay_out(options.note.as_deref(), &titles, &legend, &caption);
@@ -102,8 +103,11 @@ impl DepthFigure {
         DB::ErrorType: 'static,
     {
         let (colour, mark) = (palette::of_word(place), Mark::nth(place));
-        let (stroke, filled) =
-            if panel == 0 { (Stroke::Dashed, false) } else { (Stroke::Bold, true) };
+        let (stroke, filled) = if self.metric.lines()[panel].1 == Stroke::Dashed {
+            (Stroke::Dashed, false)
+        } else {
+            (Stroke::Bold, true)
+        };
         let depths = &self.series[place].depths;
         let mean =
             |(depth, finals): &(f64, [Finals; 2])| Some(frame.place(*depth, finals[panel].mean()?));
@@ -224,11 +228,8 @@ fn legend(series: &[Series], metric: Metric) -> Vec<Vec<Entry>> {
         };
         rows.push(series.iter().enumerate().map(entry).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-        Entry::new(Sample::Dot, "one seed"),
-    ];
+    let mut styles = metric.legend();
+    styles.push(Entry::new(Sample::Dot, "one seed"));
     if series.iter().flat_map(|s| &s.depths).any(|(_, finals)| finals[0].diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }
@@ -256,12 +257,9 @@ fn caption(
             ),
         },
         format!(
-            "{}: {}, {}. {}: {}. Both of the last row.",
-            capital(metric.train_words),
-            metric.train,
-            metric.definition,
-            capital(metric.test_words),
-            metric.test
+            "{} {} of the last row.",
+            metric.sentences(),
+            if metric.is_single() { "All" } else { "Both" }
         ),
     ];
     let name = |s: &Series, depth: f64| {

@@ -1,7 +1,7 @@
 //! Final error against depth with one panel for each value of another key: BatchNorm on and off.
 
 use super::axis::{Axis, ends};
-use super::canvas::{INK, Mark, Stroke};
+use super::canvas::{Mark, Stroke};
 use super::captions::{capital, losses, seeds};
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Sample, Sheet};
@@ -43,7 +43,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         for same in group(&value.runs, &others) {
             let name = label(&others, &same.values);
             let place = names.iter().position(|known| *known == name).unwrap_or(0);
-            for (column, stroke) in [(metric.train, Stroke::Dashed), (metric.test, Stroke::Bold)] {
+            for (column, stroke) in metric.lines() {
                 let mut points = Vec::new();
                 for at in group(&same.runs, &["depth".to_owned()]) {
                     let depth = at.runs.first().and_then(|run: &&RunCurve| run.number("depth"));
@@ -95,11 +95,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         };
         legend.push(names.iter().enumerate().map(entry).collect());
     }
-    let mut styles = vec![
-        Entry::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-        Entry::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-        Entry::new(Sample::Dot, "one seed"),
-    ];
+    let mut styles = metric.legend();
+    styles.push(Entry::new(Sample::Dot, "one seed"));
     if groups.iter().any(|(_, finals)| finals.diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }

@@ -224,6 +224,7 @@ enum LaidOut {
 }
 
 fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidOut> {
+    options.metric.check(&results.curves)?;
     let over_time = |what| layerwise::over_time(results, options, what);
     Ok(match figure {
         Figure::Curves => LaidOut::Curves(CurvesFigure::new(&results.curves, options)?),

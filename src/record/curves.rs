@@ -4,7 +4,7 @@ use super::curve::{CURVE_COLUMNS, CurveColumns, JOINED};
 use super::{CurveRow, Manifest, State};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
-use fathom_base::key::short;
+use fathom_base::key::{nearest, short};
 use fathom_base::{plain, write_atomically};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,6 +125,21 @@ impl SweepCurves {
     pub fn extra_columns(&self) -> BTreeSet<String> {
         let rows = self.runs.iter().flat_map(|run| &run.rows);
         rows.flat_map(|row| row.extra.keys()).cloned().collect()
+    }
+
+    /// Checks that a column is one of `own`, or an extra one of any run.
+    ///
+    /// # Errors
+    /// When it is neither, with the columns there are and the nearest of them.
+    pub fn check_column(&self, column: &str, own: &[&str]) -> Result<()> {
+        let extra = self.extra_columns();
+        let known = || own.iter().copied().chain(extra.iter().map(String::as_str));
+        if known().any(|known| known == column) {
+            return Ok(());
+        }
+        let hint = nearest(column, known()).map(|meant| format!("; did you mean {meant}?"));
+        let list: Vec<&str> = known().collect();
+        bail!("{column}: there is {}{}", list.join(", "), hint.unwrap_or_default())
     }
 
     /// Writes `curves.csv`: `run_id`, the axes by their full dotted names, `seed`, `state`, and the

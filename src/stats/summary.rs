@@ -96,12 +96,14 @@ fn row(axes: Vec<String>, runs: &[&RunCurve]) -> SummaryRow {
 /// images.
 fn best(runs: &[&RunCurve]) -> Option<Best> {
     let done: Vec<&&RunCurve> = runs.iter().filter(|run| run.state == State::Done).collect();
-    let has_validation = done.iter().any(|run| run.final_metric(ChosenOn::Validation.column()).is_some());
+    let has_validation =
+        done.iter().any(|run| run.final_metric(ChosenOn::Validation.column()).is_some());
     let by = if has_validation { ChosenOn::Validation } else { ChosenOn::Test };
     let of = |run: &&&RunCurve| {
         // The first of equal values. The untrained net does not count.
         let rows = run.rows.iter().filter(|row| row.step > 0);
-        let rows = rows.filter_map(|row| Some((row.metric(by.column())?, row.metric("test_err_pct")?)));
+        let rows =
+            rows.filter_map(|row| Some((row.metric(by.column())?, row.metric("test_err_pct")?)));
         let finite = rows.filter(|(chosen, test)| chosen.is_finite() && test.is_finite());
         finite.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, test)| test)
     };
