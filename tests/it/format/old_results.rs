@@ -19,7 +19,7 @@ fn fixture() -> PathBuf {
 fn directories(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).expect("a folder").map(|entry| entry.expect("an entry"));
     let mut found: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.join("curves.csv").exists()).collect();
+        entries.map(|entry| entry.path()).filter(|path| path.join("resolved.json").exists()).collect();
     found.sort();
     found
 }
