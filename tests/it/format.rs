@@ -156,7 +156,7 @@ fn bad_input_is_told_with_file_and_line_and_never_becomes_a_number() {
         (
             "curve.csv",
             |t| t[..t.len() - 9].to_owned(),
-            "ends at step 0, and status.json says done at step 100",
+            "ends at step 0, but status.json says done at step 100",
         ),
         (
             "run.json",
