@@ -24,21 +24,21 @@ pub(super) static DENSE: DenseNet = DenseNet;
 #[rustfmt::skip]
 const SHAPE: [Key; 8] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
-        "layers with weights: 3n+4 (40, 100), 6n+4 with bottleneck; or give blocks"),
+        "depth in layers with weights: 3n+4 such as 40 or 100, 6n+4 with network.bottleneck; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
-        "dense layers of each block, instead of depth"),
+        "number of dense layers in each block, instead of network.depth"),
     key("network.growth", Kind::Count(1, 4096), Default::Count(12), ALWAYS,
-        "growth rate: maps that each dense layer adds"),
+        "growth rate k: number of channels that each dense layer adds"),
     key("network.bottleneck", Kind::Flag, Default::Flag(false), ALWAYS,
-        "a 1x1 convolution before each 3x3 one"),
+        "whether each 3x3 convolution has a 1x1 convolution to 4k channels before it (DenseNet-B)"),
     key("network.compression", Kind::Number(0.01, 1.0), Default::Number(1.0), ALWAYS,
-        "share of the maps that a transition keeps"),
+        "fraction of the channels that a transition keeps (DenseNet-C below 1)"),
     key("network.transitions", Kind::Flag, Default::Flag(true), ALWAYS,
-        "1x1 convolution and pool between blocks; without them blocks follow each other at one size"),
+        "whether a 1x1 convolution and a 2x2 average pool stand between blocks; false: all blocks have one resolution"),
     key("network.initial", Kind::Count(1, 4096), Default::Absent, ALWAYS,
-        "maps of the first convolution; 16, or twice the growth rate with bottleneck and compression"),
+        "number of channels of the first convolution; when not set, 16, or 2k with bottleneck and compression"),
     key("network.dropout", Kind::Number(0.0, 0.99), Default::Number(0.0), ALWAYS,
-        "probability, after each convolution but the first"),
+        "dropout probability after each convolution except the first; 0 for none"),
 ];
 
 static KEYS: [Key; 14] = joined(&[

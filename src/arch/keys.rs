@@ -77,13 +77,14 @@ const INITS: Kind =
 pub(super) const fn norm(default: NormName) -> [Key; 4] {
     [
         key("network.norm", Kind::Choice(NormName::WORDS), Default::Word(default.word()), ALWAYS,
-            "normalisation beside each layer with weights"),
+            "normalisation at each layer with weights; batch: BatchNorm (1502.03167), libtorch's fused one; batch-formula: \
+         BatchNorm written out; group: GroupNorm (1803.08494); layer: LayerNorm (1607.06450)"),
         key("network.norm_eps", Kind::Number(0.0, 1.0), Default::Number(1e-5), NORMALISED,
-            "constant added to the variance"),
+            "constant eps that is added to the variance"),
         key("network.norm_momentum", Kind::Number(0.0, 1.0), Default::Number(0.1), BATCH_NORM,
-            "weight of the newest batch in the moving averages"),
+            "weight of the newest batch in the moving averages of mean and variance (PyTorch's convention)"),
         key("network.norm_groups", Kind::Count(1, 4096), Default::Count(4), GROUP,
-            "groups of channels"),
+            "number of groups into which the channels are divided"),
     ]
 }
 
@@ -91,17 +92,20 @@ pub(super) const fn norm(default: NormName) -> [Key; 4] {
 #[rustfmt::skip]
 pub(super) const fn activation(default: Activation) -> Key {
     key("network.activation", Kind::Choice(Activation::WORDS), Default::Word(default.word()), ALWAYS,
-        "non-linearity")
+        "activation function")
 }
 
 /// `network.init`, with this default.
 #[rustfmt::skip]
 pub(super) const fn init(default: InitName, has_branches: bool) -> Key {
     let (kind, help) = if has_branches {
-        (Kind::Choice(InitName::WORDS), "initial weights: He et al. 2015 by outputs or inputs, Glorot & Bengio \
-            2010; without normalisation also Fixup (1901.09321) or SkipInit (2002.10444)")
+        (Kind::Choice(InitName::WORDS),
+            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; \
+            xavier: Glorot & Bengio 2010; fixup (1901.09321), skipinit (2002.10444): only with network.norm = none")
     } else {
-        (INITS, "initial weights: He et al. 2015 by outputs or inputs, or Glorot & Bengio 2010")
+        (INITS,
+            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; xavier: \
+            Glorot & Bengio 2010")
     };
     key("network.init", kind, Default::Word(default.word()), ALWAYS, help)
 }
@@ -110,7 +114,7 @@ pub(super) const fn init(default: InitName, has_branches: bool) -> Key {
 #[rustfmt::skip]
 pub(super) const STEM: Key =
     key("network.stem", Kind::Choice(Stem::WORDS), Default::Word(Stem::Cifar.word()), ALWAYS,
-        "3x3 convolution, or 7x7 of stride 2 and a 3x3 max pool");
+        "first layers; cifar: a 3x3 convolution; imagenet: a 7x7 convolution of stride 2 and a 3x3 max pool");
 
 /// Some tables of keys, one behind the other; `N` is the number of keys in all.
 pub(super) const fn joined<const N: usize>(tables: &[&[Key]]) -> [Key; N] {

@@ -25,9 +25,9 @@ choice! {
 #[rustfmt::skip]
 const SHAPE: [Key; 2] = [
     key("network.padding", Kind::Count(0, 2), Default::Count(2), ALWAYS,
-        "pixels of zero around the image, so that 28x28 serves where the original had 32x32"),
+        "zero padding of the first convolution in pixels; 2 makes 28x28 images as large as the original's 32x32"),
     key("network.pool", Kind::Choice(Pool::WORDS), Default::Word(Pool::Average.word()), ALWAYS,
-        "pools of 2x2"),
+        "kind of the 2x2 pooling"),
 ];
 
 static KEYS: [Key; 8] = joined(&[

@@ -35,17 +35,17 @@ pub(super) static RESIDUAL_MLP: Mlp = Mlp {
 #[rustfmt::skip]
 const SHAPE: [Key; 2] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Required, ALWAYS,
-        "layers with weights, the last one among them"),
+        "number of fully connected layers, including the output layer"),
     key("network.width", Kind::Count(1, 65_536), Default::Count(128), ALWAYS,
-        "units of every layer but the last"),
+        "number of units in every layer except the output layer"),
 ];
 
 #[rustfmt::skip]
 const SHORTCUT: [Key; 2] = [
     key("network.skip", Kind::Count(1, 1000), Default::Count(2), ALWAYS,
-        "layers around which a shortcut goes; those that are left over come first, without one"),
+        "number of layers that each shortcut spans; a remainder of layers comes first, without a shortcut"),
     key("network.shortcut_scale", Kind::Number(-1e6, 1e6), Default::Number(1.0), ALWAYS,
-        "constant that multiplies every shortcut; 0 is the plain net"),
+        "constant factor of every shortcut; 0 gives the plain net"),
 ];
 
 static WITHOUT_SHORTCUT: [Key; 8] = joined(&[

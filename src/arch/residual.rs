@@ -84,25 +84,29 @@ const OPTION_A: &[Condition] = &[("network.shortcut", &[ShortcutName::A.word()])
 #[rustfmt::skip]
 const SHAPE: [Key; 5] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
-        "layers with weights: 6n+2 in basic, 9n+2 in bottleneck blocks; or give blocks"),
+        "depth in layers with weights: 6n+2 (basic) or 9n+2 (bottleneck) with the CIFAR stem, 18, 34, 50, 101 or 152 \
+         with the ImageNet stem; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
-        "blocks of each stage, instead of depth"),
+        "number of blocks in each stage, instead of network.depth"),
     key("network.width", Kind::Count(1, 4096), Default::Count(16), ALWAYS,
-        "filters of the first stage; each next one has twice as many"),
+        "number of filters of the first stage; each later stage has twice as many as the one before"),
     key("network.block", Kind::Choice(BlockName::WORDS), Default::Word(BlockName::Basic.word()), ALWAYS,
-        "two 3x3 convolutions, or 1x1, 3x3 and 1x1"),
+        "convolutions of a block; basic: two 3x3; bottleneck: 1x1, 3x3, and 1x1 with four times the channels"),
     key("network.stride_first", Kind::Flag, Default::Flag(false), BOTTLENECK,
-        "the stride of a bottleneck block in its first convolution (the paper) or in its 3x3 one (torchvision)"),
+        "whether the first convolution of a bottleneck block has its stride (1512.03385), instead of the 3x3 one \
+         (torchvision)"),
 ];
 
 #[rustfmt::skip]
 const SHORTCUT: [Key; 3] = [
     key("network.shortcut", Kind::Choice(ShortcutName::WORDS), Default::Word(ShortcutName::A.word()), ALWAYS,
-        "a: identity, new channels zero; b: 1x1 convolution where the shape changes; c: everywhere"),
+        "shortcut (1512.03385, section 4.1); a: identity, with zeros for new channels; b: 1x1 convolution where the \
+         shape changes, else identity; c: 1x1 convolution everywhere"),
     key("network.shortcut_pad", Kind::Choice(Padding::WORDS), Default::Word(Padding::Behind.word()),
-        OPTION_A, "where the new channels of option a are"),
+        OPTION_A,
+        "position of the zero channels of shortcut a; behind: after the existing ones; split: half before, half after"),
     key("network.shortcut_scale", Kind::Number(-1e6, 1e6), Default::Number(1.0), ALWAYS,
-        "constant that multiplies every shortcut; 0 is the plain net"),
+        "constant factor of every shortcut; 0 gives the plain net"),
 ];
 
 static WITHOUT_SHORTCUT: [Key; 12] = joined(&[

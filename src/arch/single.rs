@@ -22,7 +22,7 @@ pub(super) static RESIDUAL_BLOCK: SingleBlock = SingleBlock { is_residual: true 
 #[rustfmt::skip]
 const WIDTH: [Key; 1] = [
     key("network.width", Kind::Count(1, 4096), Default::Count(32), ALWAYS,
-        "channels between the block's two convolutions"),
+        "number of channels between the two convolutions of the block"),
 ];
 
 static KEYS: [Key; 6] =

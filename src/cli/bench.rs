@@ -170,7 +170,7 @@ impl Args {
             ("training.batch".into(), batch.into()),
             ("training.precision".into(), self.precision.word().into()),
         ]);
-        Settings::new(&config).map_err(|(key, message)| Usage(format!("{key}: {message}")))?;
+        Settings::new(&config).map_err(|invalid| Usage(invalid.to_string()))?;
         let (name, point) = (name.to_owned(), point.clone());
         Ok(Setting { name, point, network, config, batch, layout })
     }

@@ -1,80 +1,79 @@
-//! What is asked and answered about speed: of a net (`fathom-train bench`), and of the machine that
-//! it is compared with (`fathom-train peaks`).
+//! Requests and answers of speed measurements: of a net (`fathom-train bench`) and of a machine
+//! (`fathom-train peaks`).
 
 use fathom_arch::Network;
 use fathom_record::{CudaUse, Layout};
 use fathom_spec::{Config, Precision};
 use serde::{Deserialize, Serialize};
 
-/// A net whose updates are timed.
+/// Request to time the updates of a net.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BenchJob {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
-    /// The net.
+    /// Network.
     pub network: Network,
-    /// Batch, precision, optimiser, augmentation. The data set that it names is not read: images
-    /// are noise of the net's input shape.
+    /// Batch size, precision, optimiser and augmentation. Its data set is not read: images are noise
+    /// of the net's input shape.
     pub config: Config,
-    /// `cpu`, `cuda:0`, …
+    /// Device: `cpu`, `cuda:0`, …
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
-    /// Order of activations in memory.
+    /// Memory layout of activations.
     pub layout: Layout,
-    /// How a GPU is used.
+    /// Options for a GPU.
     pub cuda: CudaUse,
-    /// For how long updates are timed, after those that warm up.
+    /// Duration of the measurement in seconds, after warm-up updates.
     pub seconds: f64,
-    /// Process that asks: a worker that is left alone ends.
+    /// Process id of the caller; the worker exits when that process is gone.
     pub supervisor: u32,
 }
 
-/// How fast a net trains.
+/// Speed of a net's training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Benched {
-    /// From the start of the process, libtorch's loading included, to the end of its first update.
+    /// Time from the start of the process, before libtorch is loaded, to the end of the first update.
     pub startup_seconds: f64,
-    /// One update with its batch, the median. On a GPU updates are timed in groups, and this is of
-    /// the groups' means.
+    /// Median time of an update, including its batch. On a GPU updates are timed in groups, and the
+    /// median and percentiles are those of the group means.
     pub step_seconds: f64,
-    /// The tenth part of updates is faster than this.
+    /// 10th percentile of the time of an update.
     pub step_p10_seconds: f64,
-    /// The tenth part of updates is slower than this.
+    /// 90th percentile of the time of an update.
     pub step_p90_seconds: f64,
-    /// What of an update the processor spends on its batch, up to the copy on the device; the mean
-    /// over all updates.
+    /// Mean CPU time per update for preparing the batch and copying it to the device.
     pub data_seconds: f64,
-    /// Most memory that the process held: on the GPU for tensors, where it trains on one.
+    /// Peak memory: of the process on the CPU, of libtorch's tensors on a GPU.
     pub peak_memory_bytes: u64,
-    /// Updates that were timed.
+    /// Number of timed updates.
     pub steps: u64,
 }
 
-/// A machine whose peaks are measured.
+/// Request to measure the peak performance of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PeaksJob {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
-    /// `cpu`, `cuda:0`, …
+    /// Device: `cpu`, `cuda:0`, …
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
-    /// Numbers of the second matrix product.
+    /// Number format of the second matrix product.
     pub precision: Precision,
-    /// For how long each measurement is repeated.
+    /// Duration of each measurement in seconds.
     pub seconds: f64,
-    /// Process that asks: a worker that is left alone ends.
+    /// Process id of the caller; the worker exits when that process is gone.
     pub supervisor: u32,
 }
 
-/// What a machine can do at best, the best of several repetitions each.
+/// Peak performance of a machine, each the best of several repetitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Additions and multiplications per second of a large matrix product in f32.
     pub f32_flops: f64,
-    /// The same in the precision asked for.
+    /// Additions and multiplications per second in [`PeaksJob::precision`].
     pub flops: f64,
-    /// Bytes per second of a large copy, those read and those written.
+    /// Bytes read plus bytes written per second by a large copy.
     pub copy_bytes_per_second: f64,
 }

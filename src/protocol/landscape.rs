@@ -1,4 +1,4 @@
-//! Looks at a net that was trained, for `fathom-train look`.
+//! Request and answer of `fathom-train look`: the loss landscape around a trained net.
 
 use fathom_arch::Network;
 use fathom_record::{CorrelationRow, SliceRow};
@@ -6,60 +6,60 @@ use fathom_spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What is to be looked at.
+/// Request to measure the loss landscape of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LandscapeJob {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
-    /// Process that supervises: a worker that is left alone ends.
+    /// Process id of the supervisor; the worker exits when that process is gone.
     pub supervisor: u32,
-    /// The run's complete configuration.
+    /// Complete configuration of the run.
     pub config: Config,
-    /// Its net.
+    /// Network of the run.
     pub network: Network,
-    /// Its weights, a safetensors file.
+    /// Safetensors file with the weights.
     pub weights: PathBuf,
-    /// SHA-256 of the data that it saw.
+    /// SHA-256 of the data set that the run was trained on.
     pub data: String,
-    /// Where data sets lie, when the user said so.
+    /// Folder of data sets, if the user gave one.
     pub data_dir: Option<PathBuf>,
-    /// `cpu`, `cuda:0`, …
+    /// Device: `cpu`, `cuda:0`, …
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
-    /// Training images on which the loss is measured.
+    /// Number of training images for the loss.
     pub images: usize,
-    /// Slices of the loss, where these are wanted.
+    /// Which slices of the loss to measure, if any.
     pub slices: Option<Slices>,
-    /// Correlation of gradients along the input, where that is wanted.
+    /// Which correlations of input gradients to measure, if any.
     pub correlation: Option<Correlation>,
 }
 
 /// Slices of the loss in random directions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Slices {
-    /// Directions.
+    /// Number of random directions.
     pub directions: u64,
-    /// Points of each, an odd number, so that the net itself is one of them.
+    /// Number of points per direction; odd, so that the net itself is one of them.
     pub points: u64,
-    /// How far they go in both directions; 1 is as far as the net's filters are long.
+    /// Distance of the outermost points in units of the norms of the net's filters.
     pub reach: f64,
 }
 
-/// Gradients along lines between pairs of images.
+/// Correlation of gradients with respect to the input, along lines between pairs of images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Correlation {
-    /// Pairs of images.
+    /// Number of pairs of images.
     pub pairs: usize,
-    /// Points of each line.
+    /// Number of points on each line.
     pub points: usize,
 }
 
-/// What was found.
+/// The measured landscape.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Landscape {
-    /// Of the loss.
+    /// Slices of the loss; empty if none were requested.
     pub slices: Vec<SliceRow>,
-    /// Of gradients.
+    /// Correlations of gradients; empty if none were requested.
     pub correlations: Vec<CorrelationRow>,
 }

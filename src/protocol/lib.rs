@@ -1,5 +1,6 @@
-//! What `fathom` and its worker say to each other: one [`Job`] as JSON on the worker's standard
-//! input, [`Event`]s as lines of JSON on its standard output.
+//! The protocol between `fathom` and its worker `fathom-train`: one request, such as a [`Job`], as
+//! JSON on the worker's standard input; [`Event`]s as lines of JSON, or one answer, on its standard
+//! output.
 
 mod bench;
 mod landscape;
@@ -15,61 +16,59 @@ use fathom_spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Fingerprint of the sources: a worker of another build is refused.
-
-/// One run for the worker.
+/// Request to train one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
-    /// The run's id.
+    /// Run id.
     pub id: String,
-    /// Its arm.
+    /// Name of the run's arm.
     pub arm: Option<String>,
-    /// Keys that tell the sweep's runs apart.
+    /// Full names of the keys in which the sweep's runs differ.
     pub axes: Vec<String>,
-    /// Its complete configuration.
+    /// Complete configuration.
     pub config: Config,
-    /// The net that the configuration describes. The worker builds what stands here, so it needs
-    /// to know layers, not families.
+    /// Network that the configuration describes. The worker builds these layers and does not need
+    /// to know the family.
     pub network: Network,
-    /// Where its files go.
+    /// Directory for the run's files.
     pub directory: PathBuf,
-    /// Where data sets lie, when the user said so.
+    /// Folder of data sets, if the user gave one.
     pub data_dir: Option<PathBuf>,
-    /// Whether generated images may stand in for a data set that is absent.
+    /// Whether generated images replace a missing data set.
     pub stand_in: bool,
-    /// `cpu`, `cuda:0`, …
+    /// Device: `cpu`, `cuda:0`, …
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
-    /// Runs that share the device, this one among them.
+    /// Number of runs that share the device, including this one.
     pub jobs: usize,
-    /// Order of activations in memory.
+    /// Memory layout of activations.
     pub layout: Layout,
-    /// How a GPU is used.
+    /// Options for a GPU.
     pub cuda: CudaUse,
-    /// Process that supervises: a worker that is left alone ends.
+    /// Process id of the supervisor; the worker exits when that process is gone.
     pub supervisor: u32,
-    /// When checkpoints are written.
+    /// Interval of checkpoints.
     pub checkpoint: Interval,
 }
 
-/// Exit code of a worker that was told to stop and did, at a checkpoint; and of a sweep whose
-/// workers did.
+/// Exit code of a worker that was stopped by a signal after it wrote a checkpoint, and of a sweep whose
+/// workers were.
 pub const STOPPED: u8 = 75;
 
-/// Exit code of a worker that did not begin because another process trains its run; its last words
-/// say which.
+/// Exit code of a worker that did not start because another process trains its run; its last line on
+/// standard error names that process.
 pub const HELD: u8 = 76;
 
-/// Time between two checkpoints.
+/// Interval between two checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interval {
-    /// So many seconds; longer where checkpoints would take more than half a per cent of the time.
+    /// Seconds; extended if checkpoints would take more than 0.5% of the time.
     Seconds(f64),
-    /// So many updates.
+    /// Number of updates.
     Steps(u64),
 }
 
@@ -91,7 +90,7 @@ impl std::fmt::Display for Interval {
 impl std::str::FromStr for Interval {
     type Err = String;
 
-    /// `90s`, `5m`, `1h`, or a number of updates.
+    /// Reads `90s`, `5m`, `1h`, or a number of updates.
     fn from_str(text: &str) -> Result<Self, String> {
         let seconds = [("s", 1.0), ("m", 60.0), ("h", 3600.0)]
             .iter()
@@ -105,65 +104,65 @@ impl std::str::FromStr for Interval {
     }
 }
 
-/// What a worker tells of its run.
+/// Message of a worker about its run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// Updates made so far.
+    /// The current position.
     Progress {
-        /// Updates.
+        /// Number of updates so far.
         step: u64,
     },
-    /// An evaluation was written to the curve.
+    /// An evaluation was written to `curve.csv`.
     Row {
-        /// Updates.
+        /// Number of updates so far.
         step: u64,
-        /// Training error.
+        /// Training error in per cent.
         train_err_pct: Option<f64>,
-        /// Test error.
+        /// Test error in per cent.
         test_err_pct: Option<f64>,
     },
-    /// Something that the user should know.
+    /// A note for the user.
     Remark {
-        /// What.
+        /// The note.
         text: String,
     },
-    /// The run goes on from a checkpoint.
+    /// The run resumes from a checkpoint.
     Resumed {
-        /// Updates made before.
+        /// Number of updates at the checkpoint.
         step: u64,
     },
-    /// The run is over, and its status is written.
+    /// The run has ended, and `status.json` is written.
     Ended,
-    /// The run failed. Its status may say so too, unless the disk did not let it.
+    /// The run failed. `status.json` has the same state unless it could not be written.
     Failed {
-        /// Of which class.
+        /// Class of the failure.
         state: State,
-        /// Why.
+        /// Description of the failure.
         message: String,
     },
 }
 
-/// Weights to be evaluated, for `fathom-train eval`.
+/// Request of `fathom-train eval`: weights to be evaluated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvalJob {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
-    /// The net that the weights are for.
+    /// Network of the weights.
     pub network: Network,
-    /// A safetensors file.
+    /// Safetensors file with the weights.
     pub weights: PathBuf,
-    /// The data set.
+    /// Data set.
     pub data: Request,
-    /// Which part of it.
+    /// Part of the data set.
     pub part: Part,
-    /// How pixels are standardised.
+    /// Standardisation of pixels.
     pub standardise: Standardise,
-    /// Where data sets lie, when the user said so.
+    /// Folder of data sets, if the user gave one.
     pub data_dir: Option<PathBuf>,
-    /// `cpu`, `cuda:0`, …
+    /// Device: `cpu`, `cuda:0`, …
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
 }
 
@@ -179,75 +178,75 @@ choice! {
     }
 }
 
-/// What `fathom-train eval` found.
+/// Answer of `fathom-train eval`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluated {
-    /// Images.
+    /// Number of images.
     pub images: usize,
     /// Mean cross-entropy in nats.
     pub loss: f64,
-    /// Share of images whose class does not have the largest logit, in per cent.
+    /// Percentage of images whose class does not have the largest logit.
     pub top1_err_pct: f64,
-    /// Share of images whose class is not among the five largest, in per cent.
+    /// Percentage of images whose class is not among those of the five largest logits.
     pub top5_err_pct: f64,
 }
 
-/// A run to be timed, for `fathom-train measure`.
+/// Request of `fathom-train measure`: a run to be timed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasureJob {
     /// The run; nothing is written to its directory.
     pub job: Job,
-    /// How long updates are timed.
+    /// Duration of the timing of updates, in seconds.
     pub seconds: f64,
 }
 
-/// What `fathom-train measure` found.
+/// Answer of `fathom-train measure`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// From the start of the process to the first update, data set and all.
+    /// Time from the start of the process to the first update, including loading the data set.
     pub startup_seconds: f64,
-    /// One update, its batch included.
+    /// Time of one update, including its batch.
     pub step_seconds: f64,
-    /// One image at prediction.
+    /// Time of the evaluation of one image.
     pub evaluated_image_seconds: f64,
-    /// Most memory that the process held.
+    /// Peak memory of the process.
     pub peak_memory_bytes: u64,
-    /// Training, validation and test images.
+    /// Numbers of training, validation and test images.
     pub images: [usize; 3],
 }
 
-/// What `fathom-train probe` says of itself and of its libtorch.
+/// Answer of `fathom-train probe`: the worker and its libtorch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// [`fathom_base::Program::build`] of the worker.
     pub build: String,
-    /// Version that it is written for.
+    /// Version of libtorch that the worker is written for.
     pub libtorch: String,
-    /// The library that is loaded.
+    /// Path of the loaded libtorch.
     pub library: String,
-    /// Instruction set that libtorch chose.
+    /// CPU instruction set that libtorch selected.
     pub capability: String,
-    /// Threads that libtorch would use.
+    /// Default number of threads of libtorch.
     pub threads: usize,
-    /// Whether `libtorch_cuda.so` could be loaded, else why not.
+    /// Whether `libtorch_cuda.so` could be loaded, or the error.
     pub cuda_library: Result<(), String>,
-    /// Number of CUDA devices that can be used.
+    /// Number of CUDA devices that libtorch can use.
     pub cuda_devices: i64,
-    /// Whether work on them can be recorded as CUDA graphs.
+    /// Whether updates can be recorded as CUDA graphs.
     pub cuda_graphs: bool,
     /// The CUDA version that libtorch was built with; `None` for a build without CUDA.
     #[serde(default)]
     pub cuda_version: Option<String>,
-    /// Devices that the CUDA driver lets this process see, in libtorch's order, or why it does not.
+    /// Devices that the CUDA driver shows to the process, in libtorch's order, or the driver's error.
     #[serde(default = "no_driver")]
     pub cuda_driver: Result<Vec<CudaDevice>, String>,
-    /// What fathom's own loops on the processor were compiled for: an instruction set, and whether
-    /// they have several threads.
+    /// Instruction set that fathom's own CPU loops were compiled for, and whether they are
+    /// multi-threaded.
     pub kernels: String,
 }
 
 fn no_driver() -> Result<Vec<CudaDevice>, String> {
-    Err("not asked".into())
+    Err("unknown".into())
 }
 
 /// A CUDA device as the driver describes it to a process: a GPU, or a slice of one.
@@ -263,21 +262,21 @@ pub struct CudaDevice {
     pub uuid: String,
 }
 
-/// A device to be tried out, for `fathom-train check`.
+/// Request of `fathom-train check`: a device to be tested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckJob {
-    /// [`fathom_base::Program::build`] of the program that asks.
+    /// [`fathom_base::Program::build`] of the calling program; a worker of another build refuses.
     pub build: String,
     /// `cuda:0`, …
     pub device: String,
-    /// Process that asks: a worker that is left alone ends.
+    /// Process id of the caller; the worker exits when that process is gone.
     pub supervisor: u32,
 }
 
-/// What `fathom-train check` found on a device that works.
+/// Answer of `fathom-train check` for a device that works.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// From the start of the process to the end of the check.
+    /// Time from the start of the process to the end of the check.
     pub seconds: f64,
 }
 

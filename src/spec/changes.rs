@@ -1,6 +1,6 @@
-//! What became of an experiment since its results were begun, key by key. Runs are named by a hash
-//! of their configuration, so every old run that is no longer there is held against the present
-//! one that agrees with it in most keys.
+//! Differences between an experiment and the runs in its results directory, key by key. The id of a
+//! run contains a hash of its configuration, so a run that is no longer in the experiment (a removed
+//! run) is compared with the present run of the most similar configuration (its partner).
 
 use super::resolve::{Config, default_of};
 use serde_json::Value;
@@ -10,63 +10,65 @@ use std::fmt::{Display, Formatter};
 /// Configurations by run id.
 type Configs = BTreeMap<String, Config>;
 
-/// How the runs of an experiment differ from those of old. None do where the present ones are all
-/// of the old ones and perhaps more.
+/// The differences between the old runs of a results directory and the present runs of an experiment.
+/// There are none if every old run is among the present ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// How many old runs the experiment does not have any more.
-    pub strangers: usize,
-    /// How many old runs there are.
+    /// Number of old runs that the experiment no longer has.
+    pub removed: usize,
+    /// Number of old runs.
     pub old: usize,
-    /// Every difference with the strangers that show it, those of most runs first.
+    /// Each difference with the ids of the removed runs that have it, most frequent first.
     differences: Vec<(Difference, Vec<String>)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Difference {
-    /// Another value; none where the key does nothing.
+    /// A changed value; `None` where the key has no effect.
     Value { key: String, old: Option<Value>, new: Option<Value> },
-    /// A value that was taken out of an axis.
+    /// A value that is no longer swept over.
     Dropped { key: String, value: Option<Value> },
-    /// The same configuration under another name: arms or axes were added, renamed or removed.
+    /// The same configuration with another id: arms or swept keys were added, renamed or removed.
     Renamed { example: String },
-    /// A combination of values that are all still there.
+    /// A combination that is no longer run, of values that all still occur.
     LeftOut,
 }
 
-/// More differences than these are counted only: it is another experiment then.
+/// Number of differences that are printed; further ones are counted.
 const SHOWN: usize = 8;
 
-/// Differences between the runs of old and the present ones.
+/// The differences between old runs and present ones.
 pub fn changes(old: &Configs, new: &Configs) -> Changes {
     changes_among(old, old, new)
 }
 
-/// The same for the runs of old that have `begun`; `recorded` are those that were planned with
-/// them, which tell a value that was removed from one that was changed.
+/// The differences for the old runs that have `begun`. All runs that were planned with them are
+/// `recorded`: they distinguish a removed value from a changed one.
 pub fn changes_among(begun: &Configs, recorded: &Configs, new: &Configs) -> Changes {
     let known = |id: &String| begun.contains_key(id) || recorded.contains_key(id);
     let values =
         Values { old: values(begun.values().chain(recorded.values())), new: values(new.values()) };
     let mut used = BTreeSet::new();
     let mut differences: Vec<(Difference, Vec<String>)> = Vec::new();
-    let strangers: Vec<_> = begun.iter().filter(|(id, _)| !new.contains_key(*id)).collect();
-    for (id, config) in &strangers {
-        // One of the same arm if any. A run that is no news stands only for one that fell out
-        // beside it. Among equals rather one that is new, and that no other stranger has.
+    let removed: Vec<_> = begun.iter().filter(|(id, _)| !new.contains_key(*id)).collect();
+    for (id, config) in &removed {
+        // The partner is of the same arm if possible. A run that was there before explains nothing
+        // unless a value is no longer swept. Among equally similar runs, a new one that is not yet
+        // the partner of another removed run comes first.
         let arm = arm(id, config);
         let partner = new.iter().min_by_key(|(other, there)| {
             let (dropped, changed) = values.compare(config, there);
             let count = dropped.len() + changed.len();
-            let says_nothing = known(other) && dropped.is_empty() && count > 0;
-            let is_astray = arm != self::arm(other, there);
-            (is_astray, says_nothing, count, known(other), used.contains(*other))
+            let explains_nothing = known(other) && dropped.is_empty() && count > 0;
+            let is_of_another_arm = arm != self::arm(other, there);
+            (is_of_another_arm, explains_nothing, count, known(other), used.contains(*other))
         });
         let found = match partner {
             None => vec![Difference::LeftOut],
             Some((other, there)) => {
                 used.insert(other.clone());
-                values.differences(config, (other, there), known(other))
+                values
+                    .differences(config, Partner { id: other, config: there, is_old: known(other) })
             }
         };
         for difference in found {
@@ -81,55 +83,60 @@ pub fn changes_among(begun: &Configs, recorded: &Configs, new: &Configs) -> Chan
         }
     }
     differences.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
-    Changes { strangers: strangers.len(), old: begun.len(), differences }
+    Changes { removed: removed.len(), old: begun.len(), differences }
 }
 
-/// The values that keys had and have, as text.
+/// The values of all keys in old and in present runs, as pairs of name and text.
 struct Values {
     old: BTreeSet<(String, String)>,
     new: BTreeSet<(String, String)>,
 }
 
+/// The present run that a removed run is compared with.
+struct Partner<'a> {
+    id: &'a str,
+    config: &'a Config,
+    /// Whether it was among the old runs.
+    is_old: bool,
+}
+
 impl Values {
-    /// The keys that tell a stranger from a partner. First those whose value is gone from the file
-    /// while what stands against it was there before: it was taken out of an axis. Then the rest.
+    /// The keys in which a removed run differs from a present one: first those whose value is no
+    /// longer swept over (it no longer occurs, and the partner's value occurred before), then the
+    /// others.
     fn compare<'a>(
         &self,
-        stranger: &'a Config,
+        removed: &'a Config,
         partner: &'a Config,
     ) -> (Vec<&'a String>, Vec<&'a String>) {
         let has = |values: &BTreeSet<(String, String)>, key: &str, config: &Config| {
             values.contains(&(key.to_owned(), written(config.get(key))))
         };
-        differing(stranger, partner)
+        differing(removed, partner)
             .into_iter()
-            .partition(|key| !has(&self.new, key, stranger) && has(&self.old, key, partner))
+            .partition(|key| !has(&self.new, key, removed) && has(&self.old, key, partner))
     }
 
-    /// What tells a stranger from its partner.
-    fn differences(
-        &self,
-        stranger: &Config,
-        (id, partner): (&String, &Config),
-        partner_is_old: bool,
-    ) -> Vec<Difference> {
-        let (dropped, changed) = self.compare(stranger, partner);
+    /// The differences between a removed run and its partner.
+    fn differences(&self, removed: &Config, partner: Partner) -> Vec<Difference> {
+        let (dropped, changed) = self.compare(removed, partner.config);
         if dropped.is_empty() && changed.is_empty() {
-            return vec![Difference::Renamed { example: id.clone() }];
+            return vec![Difference::Renamed { example: partner.id.to_owned() }];
         }
-        // A family takes its own keys with it; they need no telling.
-        let leads = |key: &&String| stranger.contains_key(*key) && partner.contains_key(*key);
-        let any_leads = dropped.iter().any(leads);
+        // Keys of one family alone follow from the change of the family.
+        let is_shared =
+            |key: &&String| removed.contains_key(*key) && partner.config.contains_key(*key);
+        let any_is_shared = dropped.iter().any(is_shared);
         let mut found: Vec<Difference> = dropped
             .into_iter()
-            .filter(|key| !any_leads || leads(key))
-            .map(|key| Difference::Dropped { key: key.clone(), value: stranger.get(key).cloned() })
+            .filter(|key| !any_is_shared || is_shared(key))
+            .map(|key| Difference::Dropped { key: key.clone(), value: removed.get(key).cloned() })
             .collect();
-        if !partner_is_old {
+        if !partner.is_old {
             found.extend(changed.into_iter().map(|key| Difference::Value {
                 key: key.clone(),
-                old: stranger.get(key).cloned(),
-                new: partner.get(key).cloned(),
+                old: removed.get(key).cloned(),
+                new: partner.config.get(key).cloned(),
             }));
         } else if found.is_empty() {
             found.push(Difference::LeftOut);
@@ -138,14 +145,14 @@ impl Values {
     }
 }
 
-/// What stands in an id before family and depth: the arm, which is no key.
+/// The arm of a run: the part of its id before family and depth.
 fn arm<'a>(id: &'a str, config: &Config) -> &'a str {
     let [family, depth] = ["network.family", "network.depth"].map(|key| written(config.get(key)));
     id.split_once(&format!("{family}-{depth}-")).map_or("", |(arm, _)| arm)
 }
 
-/// Keys in which two configurations differ. One that is at its default on the one side and absent
-/// on the other makes no difference: it came with a later version, or with another key.
+/// Keys in which two configurations differ. A key that is at its default in one of them and absent
+/// from the other is no difference: it was added by a later version, or with another key.
 fn differing<'a>(a: &'a Config, b: &'a Config) -> Vec<&'a String> {
     let is_default =
         |config: &Config, key: &str| default_of(config, key) == config.get(key).cloned();
@@ -159,7 +166,7 @@ fn differing<'a>(a: &'a Config, b: &'a Config) -> Vec<&'a String> {
     keys
 }
 
-/// Every value of every key, as text; of absent ones too.
+/// Every value of every key as text, including `absent`.
 fn values<'a>(configs: impl Iterator<Item = &'a Config> + Clone) -> BTreeSet<(String, String)> {
     let keys: BTreeSet<&String> = configs.clone().flat_map(BTreeMap::keys).collect();
     let of = |config: &'a Config| {
@@ -179,10 +186,10 @@ fn written(value: Option<&Value>) -> String {
 impl Changes {
     /// Whether every old run is among the present ones.
     pub fn is_empty(&self) -> bool {
-        self.strangers == 0
+        self.removed == 0
     }
 
-    /// `24 runs`, or `8 of 24 runs, such as …` where it is not all of them.
+    /// `24 runs` for all old runs, or else `8 of 24 runs, such as ID`.
     fn count(&self, ids: &[String]) -> String {
         match ids {
             [_] if self.old == 1 => "1 run".into(),
@@ -193,7 +200,7 @@ impl Changes {
     }
 }
 
-/// A line for every difference, and nothing when there is none.
+/// One line for each difference.
 impl Display for Changes {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         for (place, (difference, ids)) in self.differences.iter().enumerate() {
@@ -210,9 +217,9 @@ impl Display for Changes {
                 }
                 Difference::Renamed { example } => {
                     let old = &ids[0];
-                    write!(f, "another name, as arms or swept keys changed: {old} -> {example}")?;
+                    write!(f, "new id, because arms or swept keys changed: {old} -> {example}")?;
                 }
-                Difference::LeftOut => write!(f, "no longer among the combinations")?,
+                Difference::LeftOut => write!(f, "combination no longer run")?,
             }
             writeln!(f, " ({})", self.count(ids))?;
         }

@@ -1,5 +1,5 @@
-//! The choices of a recipe that are made by a word. What goes with a word (a momentum, a factor) is
-//! in [`Settings`](super::Settings).
+//! The choices of a training recipe that are made by a word. The values that belong to a choice,
+//! such as a momentum, are in [`Settings`](super::Settings).
 
 use fathom_base::choice;
 
@@ -42,11 +42,11 @@ choice! {
 }
 
 choice! {
-    /// Words of `training.decay`: which parameters decay.
+    /// Words of `training.decay`: the parameters with weight decay.
     pub enum Decay {
-        /// All parameters, those of normalisation and biases too.
+        /// All parameters, including biases and those of normalisation.
         All,
-        /// Weights of convolutions and fully connected layers.
+        /// Weights of convolutions and fully connected layers only.
         Weights,
     }
 }
@@ -54,9 +54,9 @@ choice! {
 choice! {
     /// Words of `training.grow.kind`.
     pub enum GrowName {
-        /// The net keeps its depth.
+        /// Constant depth.
         None,
-        /// The net grows by layers that are the identity.
+        /// The net gets additional layers that are initialised as the identity.
         Identity,
     }
 }
@@ -82,9 +82,9 @@ choice! {
     pub enum AugmentName {
         /// [`Augment::None`](fathom_data::Augment::None).
         None,
-        /// [`Augment::Crop`](fathom_data::Augment::Crop).
+        /// [`Augment::Crop`](fathom_data::Augment::Crop) without mirroring.
         Crop,
-        /// [`Augment::Crop`](fathom_data::Augment::Crop) with half of the images mirrored.
+        /// [`Augment::Crop`](fathom_data::Augment::Crop), mirrored with probability 1/2.
         CropFlip,
         /// [`Augment::ResizedCrop`](fathom_data::Augment::ResizedCrop).
         RandomResizedCrop,

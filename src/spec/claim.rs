@@ -1,106 +1,174 @@
-//! `[[claim]]`: what an experiment says will come out, in terms of its runs.
+//! `[[claim]]`: a statement of an experiment about the values that its runs will give.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 mod read;
 
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use super::Config;
+use fathom_base::choice;
+use fathom_base::key::short;
+use std::collections::BTreeSet;
 
-/// Values by full key, and perhaps an `arm`, that choose the runs of one configuration.
-pub type Selector = BTreeMap<String, Value>;
+/// The values of keys that select the runs of one configuration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selector {
+    /// Name of the `[[arm]]` that the runs belong to, where the claim names one.
+    pub arm: Option<String>,
+    /// Values by full dotted key.
+    pub keys: Config,
+}
 
-/// What a reader of an experiment may check against its numbers.
+/// A statement that `fathom check` tests against the results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// Its name.
+    /// Unique name within the experiment.
     pub name: String,
-    /// The column of the curve, or the figure of the layers, whose final value it is about.
+    /// A column of `curve.csv`, or the word of a [`LayerMetric`];
     /// [`Contrast::of`](crate::Contrast::of) checks that the runs have it.
     pub metric: String,
-    /// Updates after which it is about the value, instead of at the end.
+    /// Number of updates after which the metric is taken; `None` for its final value.
     pub step: Option<u64>,
-    /// What it says.
+    /// What the claim states.
     pub relation: Relation,
-    /// How a key is chosen for each arm by itself.
+    /// The key whose best value is chosen for each arm separately.
     pub tune: Option<Tune>,
-    /// Keys in which the arms may differ though the claim does not name them.
+    /// Full names of further keys in which the arms may differ.
     pub also_differs: BTreeSet<String>,
-    /// `file:line`.
+    /// `file:line` of its name.
     pub place: String,
 }
 
-/// What a claim says of its arms.
+/// What a claim states about its arms. Differences and bounds are in the unit of the metric:
+/// percentage points or per cent, or nats.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Relation {
-    /// `higher` exceeds `lower` by at least so much.
+    /// The value of `higher` exceeds that of `lower` by at least `by_at_least`.
     Higher {
-        /// Of the higher value.
+        /// The arm with the higher value.
         higher: Selector,
-        /// Of the lower one.
+        /// The arm with the lower value.
         lower: Selector,
-        /// Points, or nats.
+        /// Smallest difference.
         by_at_least: f64,
     },
-    /// Over all values of a key, the fitted line rises (or falls) by at least so much from the least
-    /// to the greatest one.
+    /// The least-squares line over all values of a key rises, or falls, by at least `by_at_least`
+    /// from the smallest to the largest value.
     Trend {
-        /// What the arms share.
+        /// What the runs of all values have in common.
         of: Selector,
-        /// The key over which it rises.
+        /// Full name of the key.
         over: String,
-        /// Whether it rises.
-        rises: bool,
-        /// Points, or nats.
+        /// Whether the line rises or falls.
+        direction: Direction,
+        /// Smallest rise or fall.
         by_at_least: f64,
     },
-    /// Within a bound.
+    /// The value lies within a bound.
     Bound {
         /// The arm.
         of: Selector,
-        /// Whether the bound is the greatest value (or the least).
-        at_most: bool,
-        /// Per cent, or nats.
+        /// Whether the bound is an upper or a lower one.
+        limit: Limit,
+        /// The bound.
         bound: f64,
-        /// Where it is from, when it was published.
+        /// Name, value and source of the published value that the bound was computed from.
         source: Option<String>,
     },
-    /// Not above another arm by so much (non-inferiority).
+    /// The value of `of` exceeds that of `than` by less than `margin` (non-inferiority).
     NoWorse {
         /// The arm.
         of: Selector,
-        /// The other one.
+        /// The reference arm.
         than: Selector,
-        /// Points, or nats.
+        /// Largest irrelevant difference.
         margin: f64,
     },
-    /// As another arm but for so much in either direction (equivalence).
+    /// The values of `of` and `as_` differ by less than `margin` (equivalence).
     Same {
         /// The arm.
         of: Selector,
-        /// The other one.
+        /// The reference arm.
         as_: Selector,
-        /// Points, or nats.
+        /// Largest irrelevant difference.
         margin: f64,
     },
 }
 
-/// Each arm is taken at its own best value of a key.
+choice! {
+    /// Direction of a trend: `rises_with` or `falls_with`.
+    pub enum Direction {
+        /// The metric increases with the key.
+        Rises,
+        /// The metric decreases with the key.
+        Falls,
+    }
+}
+
+choice! {
+    /// Kind of a bound: `at_most` or `at_least`.
+    pub enum Limit {
+        /// An upper bound.
+        AtMost,
+        /// A lower bound.
+        AtLeast,
+    }
+}
+
+/// Each arm is evaluated at its own best value of a key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tune {
-    /// The key.
+    /// Full name of the key.
     pub over: String,
-    /// The seeds by which it is chosen, and which the verdict does not use.
+    /// The seeds whose runs choose the value; the verdict does not use these runs.
     pub seeds: BTreeSet<u64>,
-    /// The column whose final mean is least at the best value.
-    pub by: String,
+    /// The metric whose mean final value is minimal at the best value.
+    pub by: TuneMetric,
+}
+
+choice! {
+    /// Values of `by` in `tune`: metrics on validation images, which no claim is about.
+    #[derive(Default)]
+    pub enum TuneMetric {
+        /// Validation error in per cent.
+        #[default]
+        #[strum(serialize = "validation_err_pct")]
+        #[serde(rename = "validation_err_pct")]
+        Error,
+        /// Mean cross-entropy on the validation images, in nats.
+        #[strum(serialize = "validation_loss")]
+        #[serde(rename = "validation_loss")]
+        Loss,
+    }
+}
+
+choice! {
+    /// Metrics that are computed from `layers.csv`, defined at `Layerwise` in the crate `stats`.
+    pub enum LayerMetric {
+        /// Ratio of the gradient norms of the first and the last layer before the classes.
+        #[strum(serialize = "gradient_first_to_last")]
+        #[serde(rename = "gradient_first_to_last")]
+        FirstToLast,
+        /// Factor by which gradient norms grow per layer towards the input.
+        #[strum(serialize = "gradient_growth")]
+        #[serde(rename = "gradient_growth")]
+        Growth,
+    }
+}
+
+impl LayerMetric {
+    /// The metric of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|metric| metric.word() == name)
+    }
 }
 
 /// How all claims of an experiment are decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deciding {
-    /// Chance that any claim is decided wrongly in either direction, at most, where all true effects
-    /// lie at their margins.
+    /// Upper bound of the probability that any claim gets a wrong verdict, in either direction,
+    /// when every true effect lies at its margin.
     pub level: f64,
-    /// Numbers of seeds after which claims are looked at; none: once, after all of them.
+    /// Numbers of seeds, ascending, after which claims are tested; empty: once, after all seeds.
     pub looks: Vec<usize>,
 }
 
@@ -110,26 +178,53 @@ impl Default for Deciding {
     }
 }
 
-/// What a claim may be about of runs with a `layers.csv`, for which see [`fathom_stats::Layerwise`].
-pub const LAYER_METRICS: [&str; 2] = ["gradient_first_to_last", "gradient_growth"];
+impl Selector {
+    /// The selector for a reader, such as `plain 44 lr=0.1`: arm, family and depth come first and
+    /// without their keys.
+    pub(super) fn label(&self) -> String {
+        let is_named = self.arm.is_some() || self.keys.contains_key("network.family");
+        let mut parts: Vec<(usize, String)> = Vec::from_iter(self.arm.clone().map(|arm| (0, arm)));
+        for (key, value) in &self.keys {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            parts.push(match key.as_str() {
+                "network.family" => (1, text),
+                "network.depth" if is_named => (2, text),
+                key => (3, format!("{}={text}", short(key))),
+            });
+        }
+        parts.sort();
+        parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+    }
+}
 
-impl Claim {
-    /// The keys that the claim names itself: its arms may differ in these.
-    pub fn named(&self) -> BTreeSet<&str> {
-        let mut named: BTreeSet<&str> = self.also_differs.iter().map(String::as_str).collect();
-        let selectors = match &self.relation {
+impl Relation {
+    /// The selectors of the arms.
+    pub(super) fn selectors(&self) -> Vec<&Selector> {
+        match self {
             Relation::Higher { higher, lower, .. } => vec![higher, lower],
             Relation::NoWorse { of, than: other, .. } | Relation::Same { of, as_: other, .. } => {
                 vec![of, other]
             }
-            Relation::Bound { of, .. } => vec![of],
-            Relation::Trend { of, over, .. } => {
-                named.insert(over);
-                vec![of]
-            }
-        };
-        named.extend(selectors.into_iter().flat_map(|one| one.keys().map(String::as_str)));
+            Relation::Bound { of, .. } | Relation::Trend { of, .. } => vec![of],
+        }
+    }
+}
+
+impl Claim {
+    /// Full names of the keys in which its arms may differ: those that it names, and `also_differs`.
+    pub(super) fn named_keys(&self) -> BTreeSet<&str> {
+        let mut named: BTreeSet<&str> = self.also_differs.iter().map(String::as_str).collect();
+        let selectors = self.relation.selectors();
+        named.extend(selectors.into_iter().flat_map(|one| one.keys.keys().map(String::as_str)));
+        if let Relation::Trend { over, .. } = &self.relation {
+            named.insert(over);
+        }
         named.extend(self.tune.iter().map(|tune| tune.over.as_str()));
         named
+    }
+
+    /// Whether its arms may differ in the keys that `[[arm]]` tables set.
+    pub(super) fn names_arms(&self) -> bool {
+        self.relation.selectors().iter().any(|selector| selector.arm.is_some())
     }
 }

@@ -1,21 +1,24 @@
-//! Which runs a claim compares, by their configurations.
+//! The runs that a claim compares, found by their configurations.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use super::SpecError;
-use super::claim::{Claim, LAYER_METRICS, Relation, Selector};
+use super::claim::{Claim, LayerMetric, Relation, Selector};
 use super::resolve::{Config, default_of};
-use fathom_base::key::{nearest, short};
+use fathom_base::key::nearest;
 use fathom_record::metric_columns;
 use serde_json::Value;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The runs that a claim may be about.
+/// The runs that claims select from.
 #[derive(Clone, Debug, Default)]
 pub struct Candidates {
     /// Configurations by run id.
     pub configs: BTreeMap<String, Config>,
-    /// The arm that each run belongs to, where the experiment has arms.
+    /// Names of arms by run id; empty for an experiment without arms.
     pub arms: BTreeMap<String, String>,
-    /// The keys that arms set.
+    /// Full names of the keys that `[[arm]]` tables set.
     pub arm_keys: BTreeSet<String>,
     /// Columns of the runs' curves that are not fathom's own, each an extra metric.
     pub extra_columns: BTreeSet<String>,
@@ -27,7 +30,8 @@ impl Candidates {
     /// # Errors
     /// When it is none, with the metrics there are and the nearest of them.
     fn check_metric(&self, metric: &str) -> Result<(), String> {
-        let mut known: Vec<&str> = metric_columns().chain(LAYER_METRICS).collect();
+        let mut known: Vec<&str> =
+            metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();
         known.extend(self.extra_columns.iter().map(String::as_str));
         if known.contains(&metric) {
             return Ok(());
@@ -38,32 +42,32 @@ impl Candidates {
     }
 }
 
-/// What a claim compares: the sum of its arms' values, each times its weight.
+/// What a claim compares: the weighted sum of the values of its arms.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contrast {
-    /// One for a bound, two for a comparison, one for each depth of a trend.
+    /// One arm for a bound, two for a comparison, and one for each value of the key of a trend.
     pub arms: Vec<Arm>,
-    /// Differences that the claim declares, in words.
+    /// The keys of `also_differs` in which the arms differ, such as `training.lr (0.01, 0.1)`.
     pub declared: Vec<String>,
 }
 
-/// One configuration, or where a key is tuned, one for each of its values.
+/// One side of a comparison: one configuration, or one for each value of the tuned key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arm {
-    /// What a reader calls it: `plain 44`.
+    /// Name for a reader, such as `plain 44`.
     pub label: String,
-    /// Its weight in the sum.
+    /// Weight in the sum.
     pub weight: f64,
-    /// Its configurations.
-    pub choices: Vec<Choice>,
+    /// Its configurations, by ascending value of the tuned key.
+    pub candidates: Vec<TuneCandidate>,
 }
 
-/// One configuration over its seeds.
+/// One value of the tuned key with the runs that have it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
-    /// Of the key that is tuned.
+pub struct TuneCandidate {
+    /// The value of the tuned key; `None` for a claim without tuning.
     pub value: Option<Value>,
-    /// Ids by seed.
+    /// Run ids by seed.
     pub runs: BTreeMap<u64, String>,
 }
 
@@ -71,8 +75,8 @@ impl Contrast {
     /// Finds the runs of a claim.
     ///
     /// # Errors
-    /// When there is no such metric, a selector matches no configuration or several, or the arms
-    /// differ in keys that the claim does not name.
+    /// If there is no such metric, if a selector matches no configuration or several, or if the arms
+    /// differ in a key that the claim does not name.
     pub fn of(claim: &Claim, candidates: &Candidates) -> Result<Self, SpecError> {
         let finder = Finder { claim, candidates };
         let found = candidates.check_metric(&claim.metric).and_then(|()| finder.find());
@@ -82,10 +86,10 @@ impl Contrast {
         })
     }
 
-    /// Ids of all its runs with their seeds.
+    /// Seeds and ids of all its runs.
     pub fn runs(&self) -> impl Iterator<Item = (u64, &String)> {
-        let choices = self.arms.iter().flat_map(|arm| &arm.choices);
-        choices.flat_map(|choice| choice.runs.iter().map(|(seed, id)| (*seed, id)))
+        let candidates = self.arms.iter().flat_map(|arm| &arm.candidates);
+        candidates.flat_map(|candidate| candidate.runs.iter().map(|(seed, id)| (*seed, id)))
     }
 }
 
@@ -94,8 +98,13 @@ struct Finder<'a> {
     candidates: &'a Candidates,
 }
 
-/// A configuration but for its seed and what else was taken out, and the runs that share it.
-type Group<'a> = (Config, Vec<(&'a String, &'a Config)>);
+/// Runs that differ in the seed and the tuned key alone.
+struct Group<'a> {
+    /// Their configuration without these two keys.
+    config: Config,
+    /// Ids and whole configurations.
+    runs: Vec<(&'a String, &'a Config)>,
+}
 
 impl<'a> Finder<'a> {
     fn find(&self) -> Result<Contrast, String> {
@@ -116,7 +125,7 @@ impl<'a> Finder<'a> {
 
     fn two(&self, plus: &Selector, minus: &Selector) -> Result<(Vec<Arm>, Vec<Config>), String> {
         let (first, second) = (self.arm(plus, 1.0)?, self.arm(minus, -1.0)?);
-        if first.0.choices == second.0.choices {
+        if first.0.candidates == second.0.candidates {
             return Err(format!("{} is compared with itself", first.0.label));
         }
         Ok((vec![first.0, second.0], vec![first.1, second.1]))
@@ -125,15 +134,14 @@ impl<'a> Finder<'a> {
     /// The one configuration that a selector names.
     fn arm(&self, selector: &Selector, weight: f64) -> Result<(Arm, Config), String> {
         let tuned = self.claim.tune.as_ref().map(|tune| tune.over.as_str());
-        let without = tuned.into_iter().collect();
-        let mut groups = self.groups(selector, &without)?;
-        let label = label(selector);
+        let mut groups = self.groups(selector, tuned)?;
+        let label = selector.label();
         if groups.len() > 1 {
             return Err(several(&label, &groups));
         }
-        let (config, runs) = groups.remove(0);
-        let choices = choices(&runs, tuned, &label)?;
-        Ok((Arm { label, weight, choices }, config))
+        let Group { config, runs } = groups.remove(0);
+        let candidates = tune_candidates(&runs, tuned, &label)?;
+        Ok((Arm { label, weight, candidates }, config))
     }
 
     /// One arm for each value of a key, weighted so that the sum is the rise of the least-squares line
@@ -144,7 +152,7 @@ impl<'a> Finder<'a> {
             let value = config.get(over).cloned().unwrap_or(Value::Null);
             let number = value
                 .as_f64()
-                .ok_or_else(|| format!("{over} = {value}: a trend is over numbers"))?;
+                .ok_or_else(|| format!("{over} = {value}: a trend needs a numeric key"))?;
             if !values.iter().any(|(_, known)| *known == value) {
                 values.push((number, value));
             }
@@ -153,14 +161,15 @@ impl<'a> Finder<'a> {
         if values.len() < 3 {
             let count = values.len();
             return Err(format!(
-                "{} has {count} of {over}: a trend needs three; two are a comparison (higher, lower)",
-                label(of)
+                "{} has {count} values of {over}: a trend needs at least three; compare two by \
+                 higher and lower",
+                of.label()
             ));
         }
         let weights = slope(&values.iter().map(|(number, _)| *number).collect::<Vec<_>>());
         let pinned = |value: &Value| {
             let mut selector = of.clone();
-            selector.insert(over.to_owned(), value.clone());
+            selector.keys.insert(over.to_owned(), value.clone());
             selector
         };
         let arms = values.iter().zip(weights);
@@ -171,57 +180,57 @@ impl<'a> Finder<'a> {
     fn matching(&self, selector: &Selector) -> Result<Vec<(&'a String, &'a Config)>, String> {
         let Candidates { configs, arms, .. } = self.candidates;
         let matches = |id: &String, config: &Config| {
-            selector.iter().all(|(key, value)| match key.as_str() {
-                "arm" => arms.get(id).map(String::as_str) == value.as_str(),
-                key => config.get(key) == Some(value),
-            })
+            selector.arm.as_ref().is_none_or(|arm| arms.get(id) == Some(arm))
+                && selector.keys.iter().all(|(key, value)| config.get(key) == Some(value))
         };
         let found: Vec<_> = configs.iter().filter(|(id, config)| matches(id, config)).collect();
         if found.is_empty() { Err(self.nothing(selector)) } else { Ok(found) }
     }
 
-    /// Why no run matches: the first key of which no run has the value, or their combination.
+    /// Why no run matches: the first value that no run has, or else the combination of values.
     fn nothing(&self, selector: &Selector) -> String {
         let Candidates { configs, arms, .. } = self.candidates;
-        for (key, value) in selector {
-            let known: BTreeSet<String> = match key.as_str() {
-                "arm" => arms.values().map(|name| format!("\"{name}\"")).collect(),
-                key => configs.values().filter_map(|c| c.get(key)).map(Value::to_string).collect(),
-            };
-            if !known.contains(&value.to_string()) {
-                let mut known: Vec<String> = known.into_iter().collect();
-                known.sort_by(|a, b| fathom_record::natural_order(a, b));
-                return match known.len() {
-                    0 => format!("no run has {key}"),
-                    _ => format!("no run has {key} = {value}; there is {}", known.join(", ")),
-                };
-            }
-        }
-        format!("no run has all of {}", label(selector))
+        let absent = |key: &str, value: String, known: BTreeSet<String>| {
+            let mut valid = Vec::from_iter(known);
+            valid.sort_by(|a, b| fathom_record::natural_order(a, b));
+            (!valid.contains(&value)).then(|| match valid.as_slice() {
+                [] => format!("no run has {key}"),
+                _ => format!("no run has {key} = {value}; valid: {}", valid.join(", ")),
+            })
+        };
+        let quoted = |name: &String| format!("\"{name}\"");
+        let arm = selector.arm.as_ref();
+        let arm =
+            arm.and_then(|arm| absent("arm", quoted(arm), arms.values().map(quoted).collect()));
+        let key = || {
+            selector.keys.iter().find_map(|(key, value)| {
+                let known = configs.values().filter_map(|config| config.get(key));
+                absent(key, value.to_string(), known.map(Value::to_string).collect())
+            })
+        };
+        arm.or_else(key)
+            .unwrap_or_else(|| format!("no run has the combination {}", selector.label()))
     }
 
-    /// The runs that a selector matches, gathered by configuration without these keys and the seed.
-    fn groups(
-        &self,
-        selector: &Selector,
-        without: &BTreeSet<&str>,
-    ) -> Result<Vec<Group<'a>>, String> {
+    /// The runs that a selector matches, grouped by configuration without the seed and the tuned key.
+    fn groups(&self, selector: &Selector, tuned: Option<&str>) -> Result<Vec<Group<'a>>, String> {
         let mut groups: Vec<Group> = Vec::new();
-        for (id, config) in self.matching(selector)? {
-            let mut rest = config.clone();
-            rest.retain(|key, _| key != "seed" && !without.contains(key.as_str()));
-            match groups.iter_mut().find(|(known, _)| *known == rest) {
-                Some((_, runs)) => runs.push((id, config)),
-                None => groups.push((rest, vec![(id, config)])),
+        for run in self.matching(selector)? {
+            let mut config = run.1.clone();
+            config.retain(|key, _| key != "seed" && tuned != Some(key.as_str()));
+            match groups.iter_mut().find(|known| known.config == config) {
+                Some(group) => group.runs.push(run),
+                None => groups.push(Group { config, runs: vec![run] }),
             }
         }
         Ok(groups)
     }
 
-    /// Refuses differences between arms that the claim does not name; returns those it declares.
+    /// Refuses differences between arms in keys that the claim does not name, and returns those in
+    /// keys of `also_differs`.
     fn differences(&self, configs: &[Config]) -> Result<Vec<String>, String> {
-        let mut named = self.claim.named();
-        if named.contains("arm") {
+        let mut named = self.claim.named_keys();
+        if self.claim.names_arms() {
             named.extend(self.candidates.arm_keys.iter().map(String::as_str));
         }
         let keys: BTreeSet<&String> = configs.iter().flat_map(|config| config.keys()).collect();
@@ -229,8 +238,8 @@ impl<'a> Finder<'a> {
         for key in keys {
             let mut values: Vec<String> = Vec::new();
             for config in configs {
-                // What only one family has comes with the family, while it is as by default.
-                let comes_along = match config.get(key) {
+                // A key that only some families have is no difference while it is at its default.
+                let is_implied = match config.get(key) {
                     None => true,
                     Some(value) => {
                         default_of(config, key).as_ref() == Some(value)
@@ -238,7 +247,7 @@ impl<'a> Finder<'a> {
                     }
                 };
                 let text = config.get(key).map(Value::to_string).unwrap_or_default();
-                if !comes_along && !values.contains(&text) {
+                if !is_implied && !values.contains(&text) {
                     values.push(text);
                 }
             }
@@ -246,56 +255,53 @@ impl<'a> Finder<'a> {
             if values.len() < 2 && (everywhere || values.is_empty()) {
                 continue;
             }
-            let told = format!("{} ({})", key, values.join(", "));
+            let difference = (key, format!("{key} ({})", values.join(", ")));
             if self.claim.also_differs.contains(key) {
-                declared.push(told);
+                declared.push(difference.1);
             } else if !named.contains(key.as_str()) {
-                confounders.push(told);
+                confounders.push(difference);
             }
         }
         if confounders.is_empty() {
             return Ok(declared);
         }
+        let (keys, differences): (Vec<String>, Vec<String>) =
+            confounders.into_iter().map(|(key, text)| (format!("\"{key}\""), text)).unzip();
         Err(format!(
-            "its arms differ in what it does not name: {}; make them equal, or say also_differs = [{}]",
-            confounders.join(", "),
-            confounders
-                .iter()
-                .filter_map(|told| told.split(' ').next())
-                .map(|key| format!("\"{key}\""))
-                .collect::<Vec<_>>()
-                .join(", "),
+            "its arms differ in keys that it does not name: {}; give these keys equal values, or \
+             declare the difference: also_differs = [{}]",
+            differences.join(", "),
+            keys.join(", "),
         ))
     }
 }
 
-/// A configuration for each value of the tuned key, or just one.
-fn choices(
+/// The runs of an arm by their values of the tuned key, ascending.
+fn tune_candidates(
     runs: &[(&String, &Config)],
     tuned: Option<&str>,
     label: &str,
-) -> Result<Vec<Choice>, String> {
-    let mut choices: Vec<Choice> = Vec::new();
+) -> Result<Vec<TuneCandidate>, String> {
+    let mut candidates: Vec<TuneCandidate> = Vec::new();
     for (id, config) in runs {
         let value = tuned.and_then(|key| config.get(key)).cloned();
         let seed = config.get("seed").and_then(Value::as_u64).unwrap_or_default();
-        let choice = match choices.iter_mut().find(|choice| choice.value == value) {
-            Some(choice) => choice,
-            None => {
-                choices.push(Choice { value, runs: BTreeMap::new() });
-                choices.last_mut().ok_or("no choice")?
-            }
-        };
-        if choice.runs.insert(seed, (*id).clone()).is_some() {
-            return Err(format!("{label} has two runs of seed {seed}"));
+        let known = candidates.iter().position(|candidate| candidate.value == value);
+        let place = known.unwrap_or_else(|| {
+            candidates.push(TuneCandidate { value, runs: BTreeMap::new() });
+            candidates.len() - 1
+        });
+        if candidates[place].runs.insert(seed, (*id).clone()).is_some() {
+            return Err(format!("{label} has two runs with seed {seed}"));
         }
     }
-    let number = |choice: &Choice| choice.value.as_ref().and_then(Value::as_f64);
-    choices.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(std::cmp::Ordering::Equal));
-    Ok(choices)
+    let number = |candidate: &TuneCandidate| candidate.value.as_ref().and_then(Value::as_f64);
+    candidates.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(Ordering::Equal));
+    Ok(candidates)
 }
 
-/// Weights whose sum over values is the rise of the least-squares line from the first to the last x.
+/// Weights by which the values at `xs` sum up to the rise of their least-squares line from the first
+/// to the last x.
 fn slope(xs: &[f64]) -> Vec<f64> {
     let mean = xs.iter().sum::<f64>() / xs.len() as f64;
     let squares: f64 = xs.iter().map(|x| (x - mean).powi(2)).sum();
@@ -303,31 +309,12 @@ fn slope(xs: &[f64]) -> Vec<f64> {
     xs.iter().map(|x| range * (x - mean) / squares).collect()
 }
 
-/// `plain 44 lr=0.1`: family and depth bare and first.
-fn label(selector: &Selector) -> String {
-    let is_named = ["arm", "network.family"].iter().any(|key| selector.contains_key(*key));
-    let mut parts: Vec<(usize, String)> = selector
-        .iter()
-        .map(|(key, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            match key.as_str() {
-                "arm" => (0, text),
-                "network.family" => (1, text),
-                "network.depth" if is_named => (2, text),
-                key => (3, format!("{}={text}", short(key))),
-            }
-        })
-        .collect();
-    parts.sort();
-    parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
-}
-
-/// Which keys a selector should name besides.
+/// The error for a selector that matches several configurations: the keys in which these differ.
 fn several(label: &str, groups: &[Group]) -> String {
-    let keys: BTreeSet<&String> = groups.iter().flat_map(|(config, _)| config.keys()).collect();
-    let differs =
-        |key: &&&String| groups.iter().any(|(c, _)| c.get(**key) != groups[0].0.get(**key));
-    let differing: Vec<String> = keys.iter().filter(differs).map(|key| (*key).clone()).collect();
+    let keys: BTreeSet<&String> = groups.iter().flat_map(|group| group.config.keys()).collect();
+    let value = |group: &Group, key: &String| group.config.get(key).cloned();
+    let differs = |key: &&String| groups.iter().any(|g| value(g, key) != value(&groups[0], key));
+    let differing: Vec<&str> = keys.into_iter().filter(differs).map(String::as_str).collect();
     let count = groups.len();
     format!("{label} matches {count} configurations, which differ in {}", differing.join(", "))
 }

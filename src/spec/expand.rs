@@ -1,11 +1,12 @@
-//! Every combination of arms and swept values is a run.
+//! From an experiment file to its runs: every combination of arms and swept values.
 
 use super::claim::{Claim, Deciding};
 use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
+use super::key_rows::needs;
 use super::resolve::{Config, fingerprint, resolve};
 use super::{Settings, SpecError};
-use fathom_arch::{Audit, Network, network, shallower};
+use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::Kind;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,64 +15,63 @@ use std::path::Path;
 /// A checked experiment.
 #[derive(Clone, Debug)]
 pub struct Experiment {
-    /// Its name, also that of its results directory.
+    /// Name of the experiment and of its results directory.
     pub name: String,
-    /// What a reader of its figures should know.
+    /// Note for readers of its figures.
     pub note: Option<String>,
-    /// The file as given.
+    /// Text of the file.
     pub text: String,
-    /// Its runs, each once.
+    /// Runs with the seeds of the file, in the order of seeds.
     pub runs: Vec<Run>,
-    /// Configurations of all its runs by id, also where `runs` is cut down to a part of them.
+    /// Configurations of all runs by id, including `later`, also after a caller has filtered `runs`.
     pub configs: BTreeMap<String, Config>,
-    /// The arm that each of them belongs to, where there are arms.
+    /// Names of arms by run id; empty for an experiment without arms.
     pub arms: BTreeMap<String, String>,
-    /// Runs of further seeds, up to the last look at the claims: made only until these are decided.
+    /// Runs with the further seeds of `looks`, which are needed only while claims are undecided.
     pub later: Vec<Run>,
-    /// What the experiment claims, with the runs that it is about.
+    /// The claims, each with the runs that it compares.
     pub claims: Vec<(Claim, Contrast)>,
     /// How claims are decided.
     pub deciding: Deciding,
-    /// What happened to keys and runs that one should know: merged runs, idle keys.
+    /// Remarks for the user: keys without an effect in some runs, combinations that are equal.
     pub remarks: Vec<String>,
 }
 
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Unique name, the same for the same configuration wherever it occurs.
+    /// Unique name, which ends in the hash of the configuration.
     pub id: String,
-    /// The arm that it belongs to.
+    /// Name of its arm.
     pub arm: Option<String>,
-    /// Keys that tell the experiment's runs apart, seed last.
+    /// Full names of the keys in which the experiment's runs differ, seed last.
     pub axes: Vec<String>,
-    /// Its complete configuration.
+    /// Complete configuration.
     pub config: Config,
-    /// The same, typed.
+    /// The configuration as typed settings.
     pub settings: Settings,
-    /// The net.
+    /// Network; for a net that grows, after it has grown.
     pub network: Network,
-    /// Its size.
+    /// Parameters, multiply-adds and activations of the network.
     pub audit: Audit,
 }
 
 impl Run {
-    /// Multiply-adds of the whole training, which its time is roughly proportional to.
+    /// Multiply-adds of the forward passes of the whole training, a measure of its duration.
     pub fn work(&self) -> u64 {
         let images = self.settings.training.iterations * self.settings.training.batch as u64;
         self.audit.macs.saturating_mul(images)
     }
 
-    /// Bytes that training needs besides the program, estimated: what every layer puts out is kept
-    /// for the backward pass, with its gradient; parameters with gradient, velocity and a copy
-    /// while updating.
+    /// Estimated memory of training in bytes, without the program: the output of every layer and its
+    /// gradient, and each parameter with its gradient, its velocity and a copy during the update.
     pub fn memory(&self) -> u64 {
         let batch = self.settings.training.batch as u64;
         let activations = self.audit.activations.saturating_mul(2).saturating_mul(batch);
         activations.saturating_add(self.audit.parameters.saturating_mul(4)).saturating_mul(4)
     }
 
-    /// Text of a key's value; empty where the key does nothing in this run.
+    /// The value of a key as text; empty if the key has no effect in this run.
     pub fn text(&self, key: &str) -> String {
         self.config.get(key).map(text).unwrap_or_default()
     }
@@ -82,11 +82,11 @@ fn text(value: &Value) -> String {
 }
 
 impl Experiment {
-    /// Reads, checks and expands an experiment file, with `--set` values over it.
+    /// Reads, checks and expands an experiment file. Each of `sets` is a `KEY=VALUE` that replaces
+    /// the values of the file.
     ///
     /// # Errors
-    /// Anything wrong in it, with file and line, before anything is computed; [`SpecError`] inside
-    /// where the file can be read at all.
+    /// A [`SpecError`] with file and line for the first error in the file.
     pub fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| SpecError {
             place: path.display().to_string(),
@@ -95,10 +95,10 @@ impl Experiment {
         Ok(Self::parse(path, &text, sets)?)
     }
 
-    /// The same from a text; `path` names it in errors.
+    /// Like [`Experiment::load`], from a text; `path` is for errors.
     ///
     /// # Errors
-    /// As for [`Experiment::load`].
+    /// Those of [`Experiment::load`].
     pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Self, SpecError> {
         let mut file = File::parse(path, text)?;
         for set in sets {
@@ -126,16 +126,17 @@ impl Experiment {
         let mut remarks = Vec::new();
         for ((name, place), count) in idle {
             if !used.contains(&(name.clone(), place.clone())) {
-                return Err(SpecError {
-                    place,
-                    message: format!("{name} does nothing in any run"),
-                });
+                let needs = needs(&name).map(|needs| format!(": it needs {needs}"));
+                let message =
+                    format!("{name} has no effect in any run{}", needs.unwrap_or_default());
+                return Err(SpecError { place, message });
             }
-            remarks
-                .push(format!("{name} does nothing in {count} of the combinations: dropped there"));
+            remarks.push(format!("{name} has no effect in {count} of the combinations"));
         }
-        if merged > 0 {
-            remarks.push(format!("{merged} combinations equal others and run once"));
+        match merged {
+            0 => {}
+            1 => remarks.push("1 combination equals another one and is not run twice".into()),
+            _ => remarks.push(format!("{merged} combinations equal others and are not run twice")),
         }
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
@@ -168,22 +169,22 @@ impl Experiment {
     }
 }
 
-/// The claims of an experiment without its runs: what `check` reads beside results.
+/// The claims of an experiment file without its runs.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// As in the file.
+    /// The claims in the order of the file.
     pub claims: Vec<Claim>,
     /// How they are decided.
     pub deciding: Deciding,
-    /// The keys that arms set.
+    /// Full names of the keys that `[[arm]]` tables set.
     pub arm_keys: BTreeSet<String>,
 }
 
 impl Claims {
-    /// Reads the claims of an experiment's text; `path` names it in errors.
+    /// Reads the claims from the text of an experiment file; `path` is for errors.
     ///
     /// # Errors
-    /// Anything wrong in it, with file and line.
+    /// A [`SpecError`] with file and line for the first error in the text.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let file = File::parse(path, text)?;
         let arm_keys = arm_keys(&file);
@@ -191,6 +192,7 @@ impl Claims {
     }
 }
 
+/// Full names of the keys that `[[arm]]` tables set.
 fn arm_keys(file: &File) -> BTreeSet<String> {
     file.arms.iter().flat_map(|(_, values)| values.keys().cloned()).collect()
 }
@@ -203,8 +205,8 @@ fn seeds(file: &File) -> BTreeSet<u64> {
     values.iter().filter_map(Value::as_u64).collect()
 }
 
-/// Adds seeds until the last look at the claims has as many as it wants, besides those that claims
-/// are tuned by: the next numbers after the greatest one.
+/// Appends the next greater seeds until there are as many as the last look needs, in addition to the
+/// seeds of `tune`.
 fn extend_seeds(file: &mut File, now: &BTreeSet<u64>) {
     let Some(last) = file.deciding.looks.last() else { return };
     let tuned = file.claims.iter().filter_map(|claim| claim.tune.as_ref());
@@ -219,7 +221,7 @@ fn extend_seeds(file: &mut File, now: &BTreeSet<u64>) {
     file.sweep.insert("seed".into(), (all.into_iter().map(Value::from).collect(), place));
 }
 
-/// What is chosen by looking needs images that are only looked at for that.
+/// Refuses `tune` without validation images, with seeds that are not swept, or with too few others.
 fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), SpecError> {
     let fail = |message: String| {
         let message = format!("claim \"{}\": tune: {message}", claim.name);
@@ -228,20 +230,21 @@ fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), 
     let Some(tune) = &claim.tune else { return Ok(()) };
     let of = |key: &str| configs.values().filter_map(|config| config.get(key)?.as_u64()).max();
     if of("data.validation").unwrap_or_default() == 0 {
-        return fail(format!("{} needs images held out: data.validation = …", tune.by));
+        let by = tune.by;
+        return fail(format!("{by} needs validation images: set data.validation, such as 1000"));
     }
     let seeds: BTreeSet<u64> =
         configs.values().filter_map(|config| config.get("seed")?.as_u64()).collect();
     if let Some(missing) = tune.seeds.difference(&seeds).next() {
-        return fail(format!("seed {missing} is not swept"));
+        return fail(format!("seed {missing} is not among the seeds of the experiment"));
     }
     if seeds.difference(&tune.seeds).count() < 2 {
-        return fail("leaves fewer than two seeds to the verdict".into());
+        return fail("at least two seeds must remain for the verdict".into());
     }
     Ok(())
 }
 
-/// The keys that distinguish runs, seed last.
+/// The keys that are swept or set by arms: family and depth first, seed last.
 fn axes(file: &File) -> Vec<String> {
     let mut axes: BTreeSet<&String> = file.sweep.keys().collect();
     axes.extend(file.arms.iter().flat_map(|(_, values)| values.keys()));
@@ -252,7 +255,7 @@ fn axes(file: &File) -> Vec<String> {
     axes
 }
 
-/// Arms × swept values, with overrides applied.
+/// All combinations of arms and swept values, with overrides applied.
 fn combinations(file: &File) -> Vec<(Option<String>, Values)> {
     let mut all: Vec<(Option<String>, Values)> = if file.arms.is_empty() {
         vec![(None, file.base.clone())]
@@ -290,6 +293,7 @@ fn combinations(file: &File) -> Vec<(Option<String>, Values)> {
     all
 }
 
+/// The run of a complete configuration; `given` and `place` are for errors.
 fn run(
     arm: Option<String>,
     axes: &[String],
@@ -298,9 +302,9 @@ fn run(
     place: &str,
 ) -> Result<Run, SpecError> {
     let place_of = |key: &str| given.get(key).map_or_else(|| place.into(), |g| g.place.clone());
-    let fault = |(key, message): (String, String)| SpecError {
-        place: place_of(&key),
-        message: format!("{key}: {message}"),
+    let fault = |invalid: InvalidKey| SpecError {
+        place: place_of(&invalid.key),
+        message: invalid.to_string(),
     };
     let settings = Settings::new(&config).map_err(fault)?;
     let (shape, classes) = fathom_data::describe(&settings.data).map_err(|error| SpecError {
@@ -308,11 +312,9 @@ fn run(
         message: format!("{error:#}"),
     })?;
     let input = [shape.channels, shape.height, shape.width];
-    let network = network(&config, input, classes)
-        .map_err(|invalid| fault((invalid.key, invalid.message)))?;
+    let network = network(&config, input, classes).map_err(fault)?;
     if let Some(grow) = settings.training.grow {
-        shallower(&config, grow.from, input, classes)
-            .map_err(|invalid| fault((invalid.key, invalid.message)))?;
+        shallower(&config, grow.from, input, classes).map_err(fault)?;
     }
     let audit = network.audit();
     let mut id: Vec<String> = arm.iter().map(|name| file_safe(name)).collect();
@@ -329,16 +331,17 @@ fn run(
     Ok(Run { id: id.join("-"), arm, axes, config, settings, network, audit })
 }
 
+/// The text with every character replaced that is not safe in file names.
 fn file_safe(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
     text.chars().map(safe).collect()
 }
 
-/// `--set key=value`: over the file's value, and instead of a swept axis; a list of values for a
-/// key that takes one is an axis.
+/// Applies `--set KEY=VALUE`, which replaces the value, the swept values and those of arms. A list of
+/// values for a key that takes single values is swept over.
 fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
     let fail = |message: String| SpecError { place: format!("--set {set}"), message };
-    let (name, text) = set.split_once('=').ok_or_else(|| fail("expected key=value".into()))?;
+    let (name, text) = set.split_once('=').ok_or_else(|| fail("expected KEY=VALUE".into()))?;
     let (name, text) = (name.trim(), text.trim());
     let place = format!("--set {set}");
     let kind = definitions(name).next().map(|key| key.kind);

@@ -1,9 +1,11 @@
-//! The text of an experiment as flat dotted keys with their lines.
+//! The text of an experiment file as flat dotted keys with their lines.
+
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use super::SpecError;
 use super::claim::{Claim, Deciding};
 use super::keys::KEYS;
-use super::leaves::{collect_leaves, json, number, numbers, subtable, tables, word};
+use super::leaves::{collect_leaves, json, keyword, number, numbers, subtable, tables, word};
 use fathom_arch::families;
 use fathom_base::key::{Key, nearest};
 use serde_json::Value;
@@ -12,7 +14,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// A value with the place where it was given.
+/// A value and where it was given: `file:line`, or `--set KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Given {
     pub value: Value,
@@ -22,7 +24,7 @@ pub(super) struct Given {
 /// Values by full dotted key.
 pub(super) type Values = BTreeMap<String, Given>;
 
-/// What stands in an experiment file; every key is known and every value is of its kind.
+/// The content of an experiment file: every key is known, and every value is valid for its key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct File {
     pub name: String,
@@ -35,32 +37,61 @@ pub(super) struct File {
     pub deciding: Deciding,
 }
 
-/// `[[override]]`.
-#[derive(Clone, Debug)]
+/// An `[[override]]`: values that are set in every combination that has the values of `when`.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Override {
     pub when: Values,
     pub set: Values,
 }
 
-/// All definitions of a key: families may share a name.
+/// The keys at the top level of an experiment file.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum TopKey {
+    Name,
+    Note,
+    Data,
+    Network,
+    Training,
+    Evaluate,
+    Seed,
+    Sweep,
+    Arm,
+    Override,
+    Claim,
+    Level,
+    Looks,
+}
+
+/// The keys of an `[[override]]`.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum OverrideKey {
+    When,
+    Set,
+}
+
+/// All definitions of the key of this name; families may define the same name differently.
 pub(super) fn definitions(name: &str) -> impl Iterator<Item = &'static Key> {
     let of_families = families().flat_map(|family| family.keys());
     KEYS.iter().chain(of_families).filter(move |key| key.name == name)
 }
 
-/// All names of keys.
+/// The names of all keys.
 pub(super) fn all_names() -> impl Iterator<Item = &'static str> {
     let of_families = families().flat_map(|family| family.keys());
     KEYS.iter().chain(of_families).map(|key| key.name)
 }
 
-/// `value` in canonical form for `key`, or what would be valid.
+/// The value in canonical form for the key of this name, or what would be valid.
 pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
     if name == "network.family" {
         let known: Vec<&str> = families().map(|family| family.name()).collect();
         return match value.as_str() {
             Some(word) if known.contains(&word) => Ok(value.clone()),
-            _ => Err(format!("{name} = {value}: expected one of {}", known.join(", "))),
+            Some(_) | None => {
+                Err(format!("{name} = {value}: expected one of {}", known.join(", ")))
+            }
         };
     }
     let mut expected = None;
@@ -83,15 +114,17 @@ fn unknown(name: &str) -> String {
     }
 }
 
+/// Locates what is read from an experiment file.
 pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
+/// A table of the file.
 pub(super) type Table<'a> = DeTable<'a>;
 
 impl File {
-    /// Reads an experiment.
+    /// Reads the text of an experiment file; `path` is for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let reader = Reader { path, text };
         let table = DeTable::parse(text).map_err(|error| SpecError {
@@ -102,82 +135,82 @@ impl File {
         for (key, value) in table.get_ref() {
             let place = reader.place(key.span().start);
             let fail = |message: String| SpecError { place: place.clone(), message };
-            let name = key.get_ref().as_ref();
-            match name {
-                "name" => file.name = word(value).map_err(fail)?,
-                "note" => file.note = Some(word(value).map_err(fail)?),
-                "sweep" => reader.sweep(subtable(value).map_err(fail)?, &mut file)?,
-                "arm" => {
+            match keyword(key.get_ref()).map_err(fail)? {
+                TopKey::Name => file.name = word(value).map_err(fail)?,
+                TopKey::Note => file.note = Some(word(value).map_err(fail)?),
+                TopKey::Sweep => reader.sweep(subtable(value).map_err(fail)?, &mut file)?,
+                TopKey::Arm => {
                     for table in tables(value).map_err(fail)? {
                         file.arms.push(reader.arm(table, &place)?);
                     }
                 }
-                "claim" => {
+                TopKey::Claim => {
                     for table in tables(value).map_err(fail)? {
                         file.claims.push(Claim::read(&reader, table, &place)?);
                     }
                 }
-                "level" => file.deciding.level = level(value).map_err(fail)?,
-                "looks" => file.deciding.looks = looks(value).map_err(fail)?,
-                "override" => {
+                TopKey::Level => file.deciding.level = level(value).map_err(fail)?,
+                TopKey::Looks => file.deciding.looks = looks(value).map_err(fail)?,
+                TopKey::Override => {
                     for table in tables(value).map_err(fail)? {
                         file.overrides.push(reader.override_(table)?);
                     }
                 }
-                "data" | "network" | "training" | "evaluate" | "seed" => {
-                    reader.flatten(name, value, &place, &mut file.base)?;
-                }
-                _ => {
-                    let known = [
-                        "name", "note", "data", "network", "training", "evaluate", "seed", "sweep",
-                        "arm", "override", "claim", "level", "looks",
-                    ];
-                    let hint = nearest(name, known).unwrap_or("one of those");
-                    return Err(fail(format!(
-                        "unknown key {name}; did you mean {hint}? (known: {})",
-                        known.join(", ")
-                    )));
+                TopKey::Data
+                | TopKey::Network
+                | TopKey::Training
+                | TopKey::Evaluate
+                | TopKey::Seed => {
+                    reader.flatten(key.get_ref(), value, &place, &mut file.base)?;
                 }
             }
         }
-        if file.name.is_empty() {
+        file.check_names(&reader)?;
+        Ok(file)
+    }
+
+    fn check_names(&self, reader: &Reader) -> Result<(), SpecError> {
+        if self.name.is_empty() {
             return Err(reader.fault("the experiment has no name: add name = \"...\""));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !file.name.chars().all(plain) || file.name.starts_with('.') {
-            return Err(reader.fault("name: use letters, digits, '-', '_' and '.' only"));
+        if !self.name.chars().all(plain) || self.name.starts_with('.') {
+            let name = &self.name;
+            return Err(reader.fault(&format!(
+                "name = \"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"
+            )));
         }
         let mut names = BTreeSet::new();
-        for claim in &file.claims {
+        for claim in &self.claims {
             if !names.insert(&claim.name) {
                 let message = format!("two claims are named \"{}\"", claim.name);
                 return Err(SpecError { place: claim.place.clone(), message });
             }
         }
-        Ok(file)
+        Ok(())
     }
 }
 
-/// Chance of a wrong verdict.
+/// The probability of a wrong verdict.
 fn level(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
     let level = number(value)?;
     let valid = level > 0.0 && level < 0.5;
     if valid { Ok(level) } else { Err(format!("level = {level}: expected above 0 and below 0.5")) }
 }
 
-/// Numbers of seeds, ascending.
+/// Numbers of seeds after which claims are tested, ascending.
 fn looks(value: &Spanned<DeValue<'_>>) -> Result<Vec<usize>, String> {
     let looks: Vec<usize> = numbers(value)?;
     let ascends = looks.is_sorted_by(|a, b| a < b) && looks.first().is_some_and(|n| *n >= 2);
     if ascends {
         Ok(looks)
     } else {
-        Err("looks: expected numbers of seeds that ascend from at least 2, such as [3, 5, 8]"
-            .into())
+        Err("looks: expected ascending numbers of seeds of at least 2, such as [3, 5, 8]".into())
     }
 }
 
 impl Reader<'_> {
+    /// `file:line` of a byte offset.
     pub fn place(&self, offset: usize) -> String {
         let line = self.text[..offset.min(self.text.len())].matches('\n').count() + 1;
         format!("{}:{line}", self.path.display())
@@ -187,7 +220,7 @@ impl Reader<'_> {
         SpecError { place: self.path.display().to_string(), message: message.into() }
     }
 
-    /// Tables become dotted keys; leaves are checked against the key that they name.
+    /// Adds the values of a table by their dotted keys, each checked against its key.
     pub fn flatten(
         &self,
         name: &str,
@@ -221,7 +254,9 @@ impl Reader<'_> {
                 return Err(fail(unknown(&name)));
             }
             let Value::Array(items) = json(value).map_err(fail)? else {
-                return Err(fail(format!("{name}: expected a list of values to sweep over")));
+                return Err(fail(format!(
+                    "{name}: expected a list of values to sweep over, such as [1, 2]"
+                )));
             };
             file.sweep.insert(name.clone(), (axis(&name, &items).map_err(fail)?, place));
         }
@@ -240,50 +275,51 @@ impl Reader<'_> {
         }
         let name = name.ok_or_else(|| SpecError {
             place: place.into(),
-            message: "an [[arm]] needs a name".into(),
+            message: "an [[arm]] needs a name: name = \"...\"".into(),
         })?;
         Ok((name, values))
     }
 
     fn override_(&self, table: &Table<'_>) -> Result<Override, SpecError> {
-        let mut found = Override { when: Values::new(), set: Values::new() };
+        let mut found = Override::default();
         for (key, value) in table {
             let place = self.place(key.span().start);
             let fail = |message: String| SpecError { place: place.clone(), message };
             let inner = subtable(value).map_err(fail)?;
-            match key.get_ref().as_ref() {
-                "when" => {
+            match keyword(key.get_ref())
+                .map_err(|message| fail(format!("[[override]]: {message}")))?
+            {
+                OverrideKey::When => {
                     for (key, value) in inner {
                         let full = full_name(key.get_ref()).map_err(fail)?;
                         self.flatten(&full, value, &place, &mut found.when)?;
                     }
                 }
-                "set" => {
+                OverrideKey::Set => {
                     for (key, value) in inner {
                         self.flatten(key.get_ref(), value, &place, &mut found.set)?;
                     }
                 }
-                other => return Err(fail(format!("unknown key {other}; valid: when, set"))),
             }
         }
         Ok(found)
     }
 }
 
-/// The values of an axis, each of its key's kind, none twice.
+/// The values of a swept key, in canonical form; a value may not occur twice.
 pub(super) fn axis(name: &str, items: &[Value]) -> Result<Vec<Value>, String> {
     let mut values = Vec::new();
     for item in items {
         let value = normalise(name, item)?;
         if values.contains(&value) {
-            return Err(format!("{name}: {value} stands twice"));
+            return Err(format!("{name}: {value} is given twice"));
         }
         values.push(value);
     }
-    if values.is_empty() { Err(format!("{name}: the list is empty")) } else { Ok(values) }
+    if values.is_empty() { Err(format!("{name}: the list of values is empty")) } else { Ok(values) }
 }
 
-/// `depth` may stand for `network.depth` where it is the only key that ends so.
+/// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`.
 pub(super) fn full_name(name: &str) -> Result<String, String> {
     if definitions(name).next().is_some() {
         return Ok(name.into());
@@ -296,6 +332,6 @@ pub(super) fn full_name(name: &str) -> Result<String, String> {
     match matches.as_slice() {
         [one] => Ok((*one).into()),
         [] => Err(unknown(name)),
-        several => Err(format!("{name} may be {}", several.join(" or "))),
+        several => Err(format!("{name} is ambiguous: {}", several.join(" or "))),
     }
 }

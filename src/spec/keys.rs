@@ -1,4 +1,4 @@
-//! The keys of every experiment but those of the network's family.
+//! The keys of experiment files except those of the families of networks.
 
 use super::Precision;
 use super::choices::{
@@ -33,83 +33,109 @@ const GROWN: &[Condition] = &[("training.grow.kind", &[GrowName::Identity.word()
 const SINGLE: &[Condition] = &[("network.family", &["plain-block", "residual-block"])];
 const BATCH_NORM: &[Condition] = arch::BATCH_NORM;
 
-/// Names, kinds, defaults. A key that is at its default does not enter a run's id, so a default
+/// The keys of all experiments. A key at its default does not enter the id of a run, so a default
 /// never changes within a schema.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
     key("data.source", Kind::Choice(Source::WORDS),
-        Default::Required, ALWAYS, "the data set"),
+        Default::Required, ALWAYS,
+        "data set: generated figures (shapes), an official data set, or a folder of image files (images)"),
     key("data.train", Kind::Count(1, ANY), Default::Absent, ALWAYS,
-        "training images, a fixed class-balanced choice; all when absent"),
+        "number of training images, a fixed class-balanced subset; when not set, all that are not held out \
+         (shapes: 10000)"),
     key("data.test", Kind::Count(1, ANY), Default::Absent, ALWAYS,
-        "test images, likewise"),
+        "number of test images, a fixed class-balanced subset; when not set, all (shapes: 2000)"),
     key("data.validation", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
-        "images held out of the training set"),
+        "number of images held out of the training set for validation; 0 for none"),
     key("data.size", Kind::Count(8, 4096), Default::Absent, ALWAYS,
-        "rows and columns to which images are resized; as they are when absent"),
+        "height and width in pixels to which images are resized; when not set, their own size (shapes: 16)"),
     key("data.colour", Kind::Flag, Default::Flag(true), SHAPES,
-        "whether shapes are drawn in colour"),
+        "true for RGB figures (3 channels), false for greyscale (1 channel)"),
     key("data.path", Kind::Text, Default::Required, IMAGES,
-        "folder with train/CLASS/ and test/CLASS/"),
+        "folder that holds train/CLASS/ and test/CLASS/ with PNG or JPEG files"),
     key("data.short_side", Kind::Count(8, 8192), Default::Absent, IMAGES,
-        "keep images decoded in files, shorter side resized to this; nets see crops of data.size"),
+        "shorter side in pixels of the decoded images that are cached on disk, from which training and evaluation \
+         take crops of data.size: for folders larger than memory; when not set, images are held in memory"),
     key("data.augment", Kind::Choice(AugmentName::WORDS), Default::Word(AugmentName::None.word()), ALWAYS,
-        "random crops of the padded image, and mirrored; or parts of it, resized (with data.short_side)"),
+        "random change of training images; crop: a crop after zero padding by data.pad; crop-flip: the same, \
+         mirrored with probability 1/2; random-resized-crop: torchvision's, mirrored too (needs data.short_side)"),
     key("data.pad", Kind::Count(1, 4096), Default::Count(4), CROPPED,
-        "pixels of zero (after standardising) on every side before a crop"),
+        "zero padding in pixels on each side before the random crop, applied after standardisation"),
     key("data.standardise", Kind::Choice(StandardiseName::WORDS),
         Default::Word(StandardiseName::Channel.word()), ALWAYS,
-        "what is subtracted and divided by, measured on the training images; none: pixels/255"),
-    key("data.mean", Kind::Numbers, Default::Required, GIVEN, "mean per channel, pixels in 0..1"),
-    key("data.std", Kind::Numbers, Default::Required, GIVEN, "deviation per channel, pixels in 0..1"),
+        "mean and standard deviation by which pixels in 0..1 are standardised; channel: of each channel over the \
+         training images; per-feature: of each pixel of each channel; per-pixel-mean: the mean of each pixel of \
+         each channel, without division (1512.03385, section 4.2); given: data.mean and data.std"),
+    key("data.mean", Kind::Numbers, Default::Required, GIVEN, "mean of each channel, for pixels in 0..1"),
+    key("data.std", Kind::Numbers, Default::Required, GIVEN,
+        "standard deviation of each channel, for pixels in 0..1"),
 
-    key("network.family", Kind::Text, Default::Required, ALWAYS, "family of networks"),
+    key("network.family", Kind::Text, Default::Required, ALWAYS,
+        "family of networks, which has further network.* keys of its own"),
 
-    key("training.iterations", Kind::Count(1, ANY), Default::Required, ALWAYS, "updates"),
-    key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS, "images of one update"),
+    key("training.iterations", Kind::Count(1, ANY), Default::Required, ALWAYS,
+        "total number of optimiser updates"),
+    key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS,
+        "batch size: number of images per update"),
     key("training.optimiser", Kind::Choice(OptimiserName::WORDS), Default::Word(OptimiserName::Sgd.word()), ALWAYS,
-        "rule of the update"),
-    key("training.lr", POSITIVE, Default::Number(0.1), ALWAYS, "learning rate before schedule and warm-up"),
+        "update rule: SGD with momentum, Adam (1412.6980) or RMSprop, as defined in PyTorch with eps = 1e-8"),
+    key("training.lr", POSITIVE, Default::Number(0.1), ALWAYS, "base learning rate, before schedule and warm-up"),
     key("training.momentum", FRACTION, Default::Number(0.9), SGD, "momentum of SGD"),
-    key("training.nesterov", Kind::Flag, Default::Flag(false), SGD, "Nesterov's variant of momentum"),
-    key("training.beta1", FRACTION, Default::Number(0.9), ADAM, "decay of Adam's first moment"),
-    key("training.beta2", FRACTION, Default::Number(0.999), ADAM, "decay of Adam's second moment"),
-    key("training.alpha", FRACTION, Default::Number(0.99), RMSPROP, "decay of RMSprop's second moment"),
+    key("training.nesterov", Kind::Flag, Default::Flag(false), SGD, "whether SGD uses Nesterov momentum"),
+    key("training.beta1", FRACTION, Default::Number(0.9), ADAM, "decay rate of Adam's first moment"),
+    key("training.beta2", FRACTION, Default::Number(0.999), ADAM, "decay rate of Adam's second moment"),
+    key("training.alpha", FRACTION, Default::Number(0.99), RMSPROP,
+        "decay rate of RMSprop's moving average of squared gradients"),
     key("training.weight_decay", POSITIVE, Default::Number(1e-4), ALWAYS,
-        "times the parameter, added to its gradient"),
+        "weight decay: this times the parameter is added to its gradient (L2 regularisation)"),
     key("training.decay", Kind::Choice(Decay::WORDS), Default::Word(Decay::All.word()), ALWAYS,
-        "which parameters decay: all of them (as in fb.resnet.torch), or not biases and normalisation's"),
+        "parameters with weight decay; all: every parameter, as in fb.resnet.torch; weights: weights of \
+         convolutions and fully connected layers, not biases and normalisation parameters"),
     key("training.precision", Kind::Choice(Precision::WORDS), Default::Word(Precision::F32.word()), ALWAYS,
-        "numbers of activations and of the weights' copies that they meet; weights themselves are f32"),
+        "number format of activations and of the weights' copies in forward and backward passes; the updated \
+         weights are f32 throughout; tf32: f32 with products rounded to 11 bits, CUDA only"),
     key("training.schedule.kind", Kind::Choice(ScheduleName::WORDS), Default::Word(ScheduleName::Constant.word()), ALWAYS,
-        "how the learning rate falls"),
-    key("training.schedule.at", Kind::Counts, Default::Required, BY_STEPS, "updates after which it is multiplied"),
-    key("training.schedule.factor", POSITIVE, Default::Number(0.1), BY_STEPS, "by what it is multiplied"),
+        "learning-rate schedule; step: multiplied by training.schedule.factor at training.schedule.at; cosine: half \
+         a cosine from training.lr to 0 at the last update"),
+    key("training.schedule.at", Kind::Counts, Default::Required, BY_STEPS,
+        "numbers of updates after which the learning rate is multiplied, ascending"),
+    key("training.schedule.factor", POSITIVE, Default::Number(0.1), BY_STEPS,
+        "factor by which the learning rate is multiplied at each step"),
     key("training.warmup.kind", Kind::Choice(WarmupName::WORDS),
-        Default::Word(WarmupName::None.word()), ALWAYS, "a lower rate at the start"),
-    key("training.warmup.iterations", Kind::Count(1, ANY), Default::Required, WARM_FOR, "updates of warm-up"),
+        Default::Word(WarmupName::None.word()), ALWAYS,
+        "learning-rate warm-up; constant: at training.warmup.lr; linear: from training.warmup.lr to the scheduled \
+         rate; until-error: at training.warmup.lr until the running training error falls below \
+         training.warmup.error_pct (1512.03385, section 4.2)"),
+    key("training.warmup.iterations", Kind::Count(1, ANY), Default::Required, WARM_FOR,
+        "number of warm-up updates"),
     key("training.warmup.lr", POSITIVE, Default::Number(0.01), WARM,
-        "rate of warm-up, or where a linear one starts"),
+        "learning rate during warm-up (linear: at its start)"),
     key("training.warmup.error_pct", Kind::Number(0.0, 100.0), Default::Number(80.0), WARM_UNTIL,
-        "running training error at which warm-up ends"),
+        "training error in per cent, averaged over the last 50 batches, below which warm-up ends"),
     key("training.grow.kind", Kind::Choice(GrowName::WORDS), Default::Word(GrowName::None.word()), ALWAYS,
-        "whether the net begins with fewer layers and grows by layers that are the identity"),
+        "whether the depth grows during training; identity: a plain net starts with training.grow.from layers and \
+         gets identity layers up to network.depth after training.grow.at updates (1512.03385, section 1)"),
     key("training.grow.from", Kind::Count(1, ANY), Default::Required, GROWN,
-        "depth before it grows"),
+        "depth of the net before it grows, in layers with weights"),
     key("training.grow.at", Kind::Count(1, ANY), Default::Required, GROWN,
-        "updates after which it grows to network.depth"),
+        "number of updates after which the net grows; below training.iterations"),
     key("training.delta", Kind::Number(0.0, 1e6), Default::Required, SINGLE,
-        "the block is to give x + delta*g(x) of an image x, where g is a fixed random block"),
+        "scale delta of the regression target x + delta*g(x), where x is the input image and g a fixed random \
+         block"),
     key("training.norm_batch", Kind::Count(2, ANY), Default::Absent, BATCH_NORM,
-        "images over which BatchNorm's statistics are taken (the papers' 64 of 128); the batch when absent"),
+        "number of images per BatchNorm statistic, a divisor of training.batch (the papers: 64 of 128, one half on \
+         each of two GPUs); when not set, the whole batch"),
 
     key("evaluate.every", Kind::CountOr(&["epoch"]), Default::Word("epoch"), ALWAYS,
-        "updates between evaluations"),
+        "number of updates between evaluations; epoch: an evaluation at the first update after each pass over the \
+         training images"),
     key("evaluate.train_images", Kind::Count(1, ANY), Default::Count(10_000), ALWAYS,
-        "fixed, class-balanced choice for the curve's training error; all at the end"),
+        "number of training images for the training error of the curve, a fixed class-balanced subset; the last \
+         evaluation uses all"),
     key("evaluate.layers", Kind::Flag, Default::Flag(false), ALWAYS,
-        "whether what happens in each layer is looked at, at 0, 1, 2, 5, 10, … updates: layers.csv"),
+        "whether statistics of each layer's responses and gradients are written to layers.csv, after 0, 1, 2, 5, \
+         10, 20, 50, ... updates and the last one"),
 
     key("seed", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
-        "of initial weights, order and augmentation"),
+        "random seed of initial weights, batch order and augmentation"),
 ];

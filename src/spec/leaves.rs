@@ -1,9 +1,22 @@
-//! Values of a TOML file as JSON, words and tables, or what was expected instead.
+//! Values of a TOML file as JSON, words, numbers and tables; errors say what was expected.
 
+use fathom_base::key::nearest;
 use serde_json::Value;
+use std::str::FromStr;
+use strum::VariantNames;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// The key of this name among a fixed set of keys.
+pub(super) fn keyword<K: FromStr + VariantNames>(name: &str) -> Result<K, String> {
+    name.parse().map_err(|_| {
+        let meant = nearest(name, K::VARIANTS.iter().copied());
+        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        format!("unknown key {name}{hint} (valid: {})", K::VARIANTS.join(", "))
+    })
+}
+
+/// Appends the leaves of a table by their dotted names below `name`, each with `place`.
 pub(super) fn collect_leaves<'a>(
     name: &str,
     value: &'a Spanned<DeValue<'a>>,
@@ -20,6 +33,7 @@ pub(super) fn collect_leaves<'a>(
     }
 }
 
+/// A value that is neither a table nor a date.
 pub(super) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
     match value.get_ref() {
         DeValue::String(text) => Ok(Value::from(text.as_ref())),
@@ -35,23 +49,33 @@ pub(super) fn json(value: &Spanned<DeValue<'_>>) -> Result<Value, String> {
             .map(Value::from)
             .ok_or_else(|| format!("{number} is not a finite number")),
         DeValue::Array(items) => items.iter().map(json).collect(),
-        DeValue::Table(_) => Err("a table does not belong here".into()),
-        DeValue::Datetime(_) => Err("a date does not belong here".into()),
+        DeValue::Table(_) => Err("expected a value, found a table".into()),
+        DeValue::Datetime(_) => Err("expected a number, text or list, found a date".into()),
     }
 }
 
+/// A string.
 pub(super) fn word(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    value.get_ref().as_str().map(str::to_owned).ok_or_else(|| "expected a text".into())
+    value
+        .get_ref()
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| "expected a string, such as \"name\"".into())
 }
 
+/// A table.
 pub(super) fn subtable<'a, 'b>(value: &'b Spanned<DeValue<'a>>) -> Result<&'b DeTable<'a>, String> {
     value.get_ref().as_table().ok_or_else(|| "expected a table".into())
 }
 
+/// An array of tables.
 pub(super) fn tables<'a, 'b>(
     value: &'b Spanned<DeValue<'a>>,
 ) -> Result<Vec<&'b DeTable<'a>>, String> {
-    let array = value.get_ref().as_array().ok_or("expected [[...]] tables")?;
+    let array = value
+        .get_ref()
+        .as_array()
+        .ok_or("expected tables under a header in double brackets, [[...]]")?;
     array.iter().map(subtable).collect()
 }
 

@@ -1,9 +1,15 @@
-//! An experiment file becomes a checked, resolved list of runs.
+//! Experiment files: from the text to a checked list of runs.
 //!
-//! The file is read into flat dotted keys with their lines (`file`), every combination of arms
-//! and swept values is resolved against the table of keys (`keys`, `resolve`, `expand`), and a resolved
-//! configuration becomes typed settings for the worker ([`Settings`]). What became of an experiment
-//! since its results were begun is told key by key ([`changes()`]).
+//! | module | content |
+//! |---|---|
+//! | `file`, `leaves` | the text as flat dotted keys with their lines |
+//! | `keys`, `key_rows` | the keys, and the same as rows of a table ([`key_rows()`]) |
+//! | `resolve` | one combination of values as a complete configuration ([`Config`]), and its hash |
+//! | `expand` | all combinations of arms and swept values as runs ([`Experiment`]) |
+//! | `choices`, `settings` | a configuration as typed settings for training ([`Settings`]) |
+//! | `claim`, `contrast`, `published` | claims, the runs that they compare, values of papers |
+//! | `changes` | differences between an experiment and the runs of its results directory |
+//! | `smoke` | shortened runs that test an experiment |
 
 mod changes;
 mod choices;
@@ -11,6 +17,7 @@ mod claim;
 mod contrast;
 mod expand;
 mod file;
+mod key_rows;
 mod keys;
 mod leaves;
 mod published;
@@ -22,23 +29,26 @@ pub use changes::{Changes, changes, changes_among};
 pub use choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
-pub use claim::{Claim, Deciding, LAYER_METRICS, Relation, Selector, Tune};
-pub use contrast::{Arm, Candidates, Choice, Contrast};
+pub use claim::{
+    Claim, Deciding, Direction, LayerMetric, Limit, Relation, Selector, Tune, TuneMetric,
+};
+pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
 pub use expand::{Claims, Experiment, Run};
+pub use key_rows::{KeyRow, key_rows, key_sections};
 pub use keys::KEYS;
-pub use published::{PUBLISHED, Published};
+pub use published::{PUBLISHED_VALUES, PublishedValue};
 pub use resolve::{Config, completed, fingerprint};
 pub use settings::{
     Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };
 pub use smoke::smoke;
 
-/// A fault in an experiment file, with its place; the program ends with exit code 2.
+/// An error in an experiment file; the program ends with exit code 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{place}: {message}")]
 pub struct SpecError {
-    /// `file:line`, the file alone, or `--set`.
+    /// `file:line`, the file alone, or `--set KEY=VALUE`.
     pub place: String,
-    /// What is wrong, and what would be valid.
+    /// The key, what is wrong with it, and what would be valid.
     pub message: String,
 }

@@ -1,21 +1,21 @@
-//! Published values that claims may be held against, each with its own definition of the error.
+//! Published values that claims can name as bounds, each with the metric of the same definition.
 
 /// A value from a paper.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Published {
-    /// What an experiment calls it.
+pub struct PublishedValue {
+    /// Name in experiment files: net and images, such as `resnet-20/test`.
     pub name: &'static str,
-    /// Per cent, or a factor.
+    /// The value: per cent for errors, else a factor.
     pub value: f64,
-    /// The column that is defined alike, or comes nearest.
+    /// The metric with the same definition, or the closest one.
     pub metric: &'static str,
-    /// Where it stands, and how it was read.
+    /// Paper, table or figure, and recipe.
     pub source: &'static str,
 }
 
-/// Error of the last step on CIFAR-10's test images.
+/// Final test error.
 const TEST: &str = "test_err_pct";
-/// Error over the batches as trained on: what the papers plot.
+/// Training error over the batches as trained on, which the papers plot.
 const RUNNING: &str = "train_err_running_pct";
 
 const fn value(
@@ -23,20 +23,20 @@ const fn value(
     value: f64,
     metric: &'static str,
     source: &'static str,
-) -> Published {
-    Published { name, value, metric, source }
+) -> PublishedValue {
+    PublishedValue { name, value, metric, source }
 }
 
 const TABLE_6: &str = "1512.03385, Table 6: CIFAR-10 with augmentation, 64,000 iterations";
-const FIG_6: &str = "1512.03385, Fig. 6, read off the curves: about 0.05 for the test error of \
-                     shallow nets, more for training errors, which are noisy";
+const FIG_6: &str = "1512.03385, Fig. 6, read off the curves: uncertain by about 0.05 for the test \
+                     error of shallow nets, by more for training errors, which are noisy";
 const TABLE_2: &str = "1608.06993, Table 2: CIFAR-10 with augmentation, 300 epochs";
 const PREACT: &str = "1603.05027, Table 3: CIFAR-10 with augmentation, median of five";
-const MEAN_FIELD: &str = "1902.08129: norms of gradients grow by the root of pi/(pi-1) per layer in \
-                          wide untrained nets with BatchNorm and ReLU";
+const MEAN_FIELD: &str = "1902.08129: gradient norms grow by a factor of sqrt(pi/(pi-1)) per layer \
+                          in wide untrained nets with BatchNorm and ReLU";
 
-/// All that are known.
-pub const PUBLISHED: &[Published] = &[
+/// All published values.
+pub static PUBLISHED_VALUES: &[PublishedValue] = &[
     value("resnet-20/test", 8.75, TEST, TABLE_6),
     value("resnet-32/test", 7.51, TEST, TABLE_6),
     value("resnet-44/test", 7.17, TEST, TABLE_6),
@@ -63,18 +63,18 @@ pub const PUBLISHED: &[Published] = &[
     value("batchnorm-relu/gradient-growth", 1.2112, "gradient_growth", MEAN_FIELD),
 ];
 
-/// A published value by name.
+/// The published value of this name.
 ///
 /// # Errors
-/// When there is none of this name: the nearest ones.
-pub fn published(name: &str) -> Result<&'static Published, String> {
-    PUBLISHED.iter().find(|one| one.name == name).ok_or_else(|| {
-        let names = PUBLISHED.iter().map(|one| one.name);
+/// For an unknown name, with the most similar one, or all of them.
+pub(super) fn published_value(name: &str) -> Result<&'static PublishedValue, String> {
+    PUBLISHED_VALUES.iter().find(|one| one.name == name).ok_or_else(|| {
+        let names = PUBLISHED_VALUES.iter().map(|one| one.name);
         match fathom_base::key::nearest(name, names.clone()) {
             Some(near) => format!("no published value {name}; did you mean {near}?"),
             None => {
                 let known: Vec<&str> = names.collect();
-                format!("no published value {name}; known: {}", known.join(", "))
+                format!("no published value {name}; valid: {}", known.join(", "))
             }
         }
     })

@@ -1,4 +1,5 @@
-//! One combination of values becomes a complete configuration, or a reason why it cannot.
+//! A combination of given values becomes a complete configuration: defaults are filled in, and keys
+//! without an effect are dropped.
 
 use super::SpecError;
 use super::file::{Given, Values};
@@ -10,21 +11,21 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A complete configuration: the value of every key that does something, by full name.
+/// A complete configuration: the value of every key that has an effect, by full name.
 pub type Config = BTreeMap<String, Value>;
 
-/// A configuration and the given keys that do nothing in it.
+/// A configuration, and the given keys that have no effect in it.
 pub(super) struct Resolved {
     pub config: Config,
     pub idle: BTreeSet<String>,
 }
 
-/// The keys of a run of this family: those of every experiment, and the family's own.
+/// The keys of runs of this family: those of all experiments, then the family's own.
 fn keys_of(family_name: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(family(family_name).map_or(&[][..], |family| family.keys()))
 }
 
-/// Fills in defaults and drops what does nothing.
+/// Fills in defaults and drops keys without an effect; `file` is for errors.
 pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError> {
     let family_name =
         given.get("network.family").and_then(|given| given.value.as_str()).unwrap_or_default();
@@ -42,7 +43,7 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
         {
             return Err(SpecError {
                 place: file.into(),
-                message: format!("{} must be given: {} ({})", key.name, key.kind, key.help),
+                message: format!("{} is required: {} ({})", key.name, key.kind, key.help),
             });
         }
     }
@@ -50,9 +51,9 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<Resolved, SpecError>
     Ok(Resolved { config, idle })
 }
 
-/// Drops keys that do nothing.
+/// Drops keys whose conditions do not hold.
 fn drop_idle(config: &mut Config, family_name: &str) {
-    // A condition may hang on a key that is dropped itself, so repeat until nothing changes.
+    // The key of a condition may be dropped itself, so this repeats until nothing changes.
     loop {
         let before = config.len();
         for key in keys_of(family_name) {
@@ -66,8 +67,8 @@ fn drop_idle(config: &mut Config, family_name: &str) {
     }
 }
 
-/// A configuration that an earlier version wrote, with the keys that there are since, at their
-/// defaults: what these mean is what was done then.
+/// A configuration of an earlier version, completed by the defaults of the keys that were added
+/// since: the default of an added key describes what earlier versions did.
 pub fn completed(config: &Config) -> Config {
     let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
     let mut complete = config.clone();
@@ -80,38 +81,40 @@ pub fn completed(config: &Config) -> Config {
     complete
 }
 
-/// A value that some family takes, if this one does.
+/// The value in canonical form for this key of the family; another family may define the key of the
+/// same name differently.
 fn of_family(key: &Key, given: &Given, family: &str) -> Result<Value, SpecError> {
     key.kind.normalise(&given.value).ok_or_else(|| SpecError {
         place: given.place.clone(),
         message: format!(
-            "{} = {}: with network.family = \"{family}\" expected {}",
+            "{} = {}: expected {} with network.family = \"{family}\"",
             key.name, given.value, key.kind
         ),
     })
 }
 
+/// Whether all conditions of a key hold.
 fn holds(key: &Key, config: &Config) -> bool {
     key.only_if.iter().all(|(name, values)| {
         config.get(*name).and_then(Value::as_str).is_some_and(|word| values.contains(&word))
     })
 }
 
-/// The default of a key in a configuration's family.
+/// The default of a key for the family of a configuration.
 pub(super) fn default_of(config: &Config, name: &str) -> Option<Value> {
     let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
     keys_of(family_name).find(|key| key.name == name)?.default.value()
 }
 
-/// The identity of a run: the first 8 digits of SHA-256 over the schema and every key that is not
-/// at its default, so that a key added in a later version does not rename old runs.
+/// The hash at the end of a run's id: the first 8 hexadecimal digits of the SHA-256 of the schema and
+/// every key that is not at its default, so that a key added in a later version keeps old ids.
 pub fn fingerprint(config: &Config) -> String {
     let family_name = config.get("network.family").and_then(Value::as_str).unwrap_or_default();
     let defaults: BTreeMap<&str, Value> =
         keys_of(family_name).filter_map(|key| Some((key.name, key.default.value()?))).collect();
-    let telling: BTreeMap<_, _> =
+    let set: BTreeMap<_, _> =
         config.iter().filter(|(name, value)| defaults.get(name.as_str()) != Some(*value)).collect();
-    let text = serde_json::json!({ "schema": SCHEMA, "config": telling }).to_string();
+    let text = serde_json::json!({ "schema": SCHEMA, "config": set }).to_string();
     Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -121,7 +124,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_configuration_of_an_earlier_version_gets_the_keys_that_there_are_since() {
+    fn a_configuration_of_an_earlier_version_gets_the_keys_that_were_added_since() {
         let given = [
             ("data.source", json!("shapes")),
             ("network.family", json!("plain")),

@@ -1,4 +1,4 @@
-//! A resolved configuration, typed for the worker.
+//! A complete configuration as typed settings for training.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -6,179 +6,177 @@ use super::Config;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
+use fathom_arch::InvalidKey;
 use fathom_base::choice;
 use fathom_data::{Augment, Request, Source, Standardise};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a run needs to know besides its network.
+/// The settings of a run, except its network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Which images.
+    /// The data set and its subsets.
     pub data: Request,
-    /// What is subtracted from pixels and divided by.
+    /// Standardisation of pixels.
     pub standardise: Standardise,
-    /// What happens to training images.
+    /// Augmentation of training images.
     pub augment: Augment,
-    /// The recipe.
+    /// The training recipe.
     pub training: Training,
-    /// When errors are measured, and on what.
+    /// When and on which images the net is evaluated.
     pub evaluate: Evaluate,
-    /// Of weights, order and augmentation.
+    /// Random seed of initial weights, batch order and augmentation.
     pub seed: u64,
 }
 
-/// The recipe of training.
+/// The training recipe.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
-    /// Updates.
+    /// Number of updates.
     pub iterations: u64,
-    /// Images of one update.
+    /// Number of images per update.
     pub batch: usize,
-    /// Rule of the update.
+    /// Update rule.
     pub optimiser: Optimiser,
-    /// Learning rate before schedule and warm-up.
+    /// Base learning rate, before schedule and warm-up.
     pub lr: f64,
-    /// How it falls.
+    /// Schedule of the learning rate.
     pub schedule: Schedule,
-    /// How it starts.
+    /// Warm-up of the learning rate.
     pub warmup: Warmup,
-    /// Times the parameter, added to its gradient.
+    /// Factor of the parameter that is added to its gradient.
     pub weight_decay: f64,
-    /// Which parameters decay.
+    /// The parameters with weight decay.
     pub decay: Decay,
-    /// Images over which BatchNorm's statistics are taken.
+    /// Number of images per BatchNorm statistic, a divisor of `batch`; `None` for the whole batch.
     pub norm_batch: Option<usize>,
-    /// Numbers of activations.
+    /// Number format of activations.
     pub precision: Precision,
-    /// Whether the net grows on the way.
+    /// Growth of the net during training; `None` for constant depth.
     pub grow: Option<Grow>,
-    /// δ, where the net is to give x + δ·g(x) of an image x instead of classes.
+    /// The scale δ of the regression target x + δ·g(x); `None` for classification.
     pub delta: Option<f64>,
 }
 
-/// A net that begins with fewer layers and grows by layers that are the identity.
+/// Growth of a net by layers that are initialised as the identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grow {
-    /// Layers before.
+    /// Depth before the net grows.
     pub from: u64,
-    /// Updates after which it grows.
+    /// Number of updates after which it grows to `network.depth`.
     pub at: u64,
 }
 
 choice! {
-    /// Words of `training.precision`: numbers of activations and of the copies of weights that they
-    /// meet. The weights that are updated, statistics, and the loss are f32 throughout.
+    /// Words of `training.precision`: number format of activations and of the copies of weights in
+    /// forward and backward passes. The updated weights, statistics and the loss are f32 throughout.
     #[derive(Default)]
     pub enum Precision {
-        /// 24 bits
+        /// 24 bits of significand
         #[default]
         F32,
-        /// f32 in memory; factors of products are rounded to 11 bits. CUDA only
+        /// f32 in memory, factors of products rounded to 11 bits; CUDA only
         Tf32,
-        /// 8 bits
+        /// 8 bits of significand
         Bf16,
     }
 }
 
-/// Rules of the update.
+/// Update rules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimiser {
     /// v ← momentum·v + g, w ← w − lr·v (with `nesterov`: w ← w − lr·(g + momentum·v)).
     Sgd {
-        /// Share of the old velocity.
+        /// Fraction of the previous velocity that is kept.
         momentum: f64,
-        /// Nesterov's variant.
+        /// Whether the update uses Nesterov momentum.
         nesterov: bool,
     },
     /// Adam (1412.6980) with ε = 10⁻⁸.
     Adam {
-        /// Decay of the first moment.
+        /// Decay rate of the first moment.
         beta1: f64,
-        /// Decay of the second moment.
+        /// Decay rate of the second moment.
         beta2: f64,
     },
     /// RMSprop with ε = 10⁻⁸, as in PyTorch.
     RmsProp {
-        /// Decay of the second moment.
+        /// Decay rate of the moving average of squared gradients.
         alpha: f64,
     },
 }
 
-/// How the learning rate falls.
+/// Schedules of the learning rate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
-    /// Not at all.
+    /// The base learning rate throughout.
     Constant,
     /// Multiplied by `factor` after each of these updates.
     Step {
-        /// Updates, ascending.
+        /// Numbers of updates, ascending.
         at: Vec<u64>,
-        /// What it is multiplied by.
+        /// Factor of the learning rate.
         factor: f64,
     },
-    /// Half a cosine down to zero at the last update.
+    /// Half a cosine from the base learning rate to zero at the last update.
     Cosine,
 }
 
-/// How the learning rate starts.
+/// Warm-ups of the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Warmup {
-    /// As scheduled.
+    /// The scheduled rate from the first update.
     None,
-    /// At `lr` for so many updates.
+    /// `lr` for the first `iterations` updates.
     Constant {
-        /// Rate.
+        /// Learning rate.
         lr: f64,
-        /// Updates.
+        /// Number of updates.
         iterations: u64,
     },
-    /// From `lr` in a straight line to the scheduled rate.
+    /// Linear from `lr` to the scheduled rate over the first `iterations` updates.
     Linear {
-        /// First rate.
+        /// Initial learning rate.
         lr: f64,
-        /// Updates.
+        /// Number of updates.
         iterations: u64,
     },
-    /// At `lr` until the running training error falls below `error_pct`, as 1512.03385 §4.2 does
-    /// for 110 layers.
+    /// `lr` until the running training error falls below `error_pct` (1512.03385 §4.2, for 110
+    /// layers).
     UntilError {
-        /// Rate.
+        /// Learning rate.
         lr: f64,
-        /// Per cent.
+        /// Training error in per cent.
         error_pct: f64,
     },
 }
 
-/// When errors are measured, and on what.
+/// When and on which images the net is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evaluate {
-    /// How often.
+    /// Interval of evaluations.
     pub every: Every,
-    /// Training images of the curve's training error.
+    /// Number of training images for the training error of the curve.
     pub train_images: usize,
-    /// Whether what happens in each layer is looked at.
+    /// Whether statistics of the layers are written to `layers.csv`.
     pub layers: bool,
 }
 
-/// How often errors are measured.
+/// Interval of evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// After so many updates.
+    /// This number of updates.
     Steps(u64),
     /// At the first update after each pass over the training images.
     Epoch,
 }
 
-/// Key and message of what does not go together.
-type Fault = (String, String);
-
 impl Settings {
-    /// Types a resolved configuration.
+    /// The settings of a complete configuration.
     ///
     /// # Errors
-    /// Values that do not go together, with the key to blame.
-    pub fn new(config: &Config) -> Result<Self, Fault> {
+    /// If values contradict each other, with the key to change.
+    pub fn new(config: &Config) -> Result<Self, InvalidKey> {
         let keys = Keys(config);
         let settings = Self {
             data: keys.request()?,
@@ -199,80 +197,81 @@ impl Settings {
         Ok(settings)
     }
 
-    fn check(&self) -> Result<(), Fault> {
-        let fault = |key: &str, message: String| Err((key.to_owned(), message));
+    /// Refuses values that contradict each other.
+    fn check(&self) -> Result<(), InvalidKey> {
+        self.check_training()?;
+        self.check_data()
+    }
+
+    fn check_training(&self) -> Result<(), InvalidKey> {
         let training = &self.training;
         if let Some(part) = training.norm_batch
             && !training.batch.is_multiple_of(part)
         {
-            return fault(
-                "training.norm_batch",
-                format!("{part} does not divide training.batch = {}", training.batch),
-            );
+            let message = format!("{part} does not divide training.batch = {}", training.batch);
+            return Err(InvalidKey::new("training.norm_batch", message));
         }
         if let Some(Grow { at, .. }) = training.grow
             && at >= training.iterations
         {
             let iterations = training.iterations;
-            return fault(
-                "training.grow.at",
-                format!("{at} must be below training.iterations = {iterations}"),
-            );
+            let message = format!("{at} must be below training.iterations = {iterations}");
+            return Err(InvalidKey::new("training.grow.at", message));
         }
         if let Schedule::Step { at, .. } = &training.schedule
             && !at.is_sorted_by(|a, b| a < b)
         {
-            return fault("training.schedule.at", "must ascend".into());
+            return Err(InvalidKey::new("training.schedule.at", "must ascend, such as [400, 600]"));
         }
         if let Some(train) = self.data.train
             && train < training.batch
         {
-            return fault(
-                "training.batch",
-                format!("{} is more than data.train = {train}", training.batch),
-            );
+            let message = format!("{} is more than data.train = {train}", training.batch);
+            return Err(InvalidKey::new("training.batch", message));
         }
+        Ok(())
+    }
+
+    fn check_data(&self) -> Result<(), InvalidKey> {
         match (self.data.short_side, self.data.size) {
             (Some(_), None) => {
-                return fault("data.short_side", "needs data.size: what a net sees".into());
+                let message = "needs data.size, the side of the crops that a net sees";
+                return Err(InvalidKey::new("data.short_side", message));
             }
             (Some(short), Some(size)) if short < size => {
-                return fault(
-                    "data.short_side",
-                    format!("{short} is less than data.size = {size}"),
-                );
+                let message = format!("{short} is less than data.size = {size}");
+                return Err(InvalidKey::new("data.short_side", message));
             }
             (None, _) if self.augment == Augment::ResizedCrop => {
                 let message = "random-resized-crop needs data.source = \"images\" and \
                                data.short_side, such as 256 for data.size = 224";
-                return fault("data.augment", message.into());
+                return Err(InvalidKey::new("data.augment", message));
             }
-            _ => {}
+            (Some(_), Some(_)) | (None, _) => {}
         }
         if let Standardise::Given { mean, std } = &self.standardise {
             if mean.len() != std.len() {
-                return fault(
-                    "data.std",
-                    format!("has {} values, data.mean has {}", std.len(), mean.len()),
-                );
+                let message = format!("has {} values, data.mean has {}", std.len(), mean.len());
+                return Err(InvalidKey::new("data.std", message));
             }
             if std.iter().any(|std| *std <= 0.0) {
-                return fault("data.std", "must be above zero".into());
+                return Err(InvalidKey::new("data.std", "must be above zero for every channel"));
             }
         }
         Ok(())
     }
 }
 
+/// Typed access to a configuration.
 struct Keys<'a>(&'a Config);
 
 impl Keys<'_> {
-    fn get<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Result<T, Fault> {
+    fn get<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Result<T, InvalidKey> {
         let value = self.0.get(key).cloned().unwrap_or(Value::Null);
-        serde_json::from_value(value).map_err(|error| (key.to_owned(), error.to_string()))
+        serde_json::from_value(value).map_err(|error| InvalidKey::new(key, error.to_string()))
     }
 
-    fn request(&self) -> Result<Request, Fault> {
+    fn request(&self) -> Result<Request, InvalidKey> {
         Ok(Request {
             source: self.get::<Source>("data.source")?,
             train: self.get("data.train")?,
@@ -285,7 +284,7 @@ impl Keys<'_> {
         })
     }
 
-    fn standardise(&self) -> Result<Standardise, Fault> {
+    fn standardise(&self) -> Result<Standardise, InvalidKey> {
         Ok(match self.get("data.standardise")? {
             StandardiseName::Channel => Standardise::Channel,
             StandardiseName::PerFeature => Standardise::PerFeature,
@@ -297,7 +296,7 @@ impl Keys<'_> {
         })
     }
 
-    fn augment(&self) -> Result<Augment, Fault> {
+    fn augment(&self) -> Result<Augment, InvalidKey> {
         Ok(match self.get("data.augment")? {
             AugmentName::None => Augment::None,
             AugmentName::Crop => Augment::Crop { pad: self.get("data.pad")?, flip: false },
@@ -306,7 +305,7 @@ impl Keys<'_> {
         })
     }
 
-    fn training(&self) -> Result<Training, Fault> {
+    fn training(&self) -> Result<Training, InvalidKey> {
         Ok(Training {
             iterations: self.get("training.iterations")?,
             batch: self.get("training.batch")?,
@@ -346,7 +345,7 @@ impl Keys<'_> {
         })
     }
 
-    fn warmup(&self) -> Result<Warmup, Fault> {
+    fn warmup(&self) -> Result<Warmup, InvalidKey> {
         let lr = || self.get("training.warmup.lr");
         let iterations = || self.get("training.warmup.iterations");
         Ok(match self.get("training.warmup.kind")? {

@@ -1,16 +1,17 @@
-//! A few steps of one run per distinct net, to see that everything works.
+//! Smoke runs: a few updates of one run per distinct net, to test that an experiment works.
 
 use super::{Run, Settings, fingerprint};
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde_json::json;
 
-/// Updates of a smoke run: on a GPU the fourth is recorded, and the fifth is a replay.
+/// Number of updates of a smoke run: on a GPU the fourth is recorded as a CUDA graph, and the fifth
+/// replays it.
 const ITERATIONS: u64 = 5;
 
-/// The first run of every distinct net, and of every way in which one grows, cut down to a few steps on a few images.
+/// The first run of every distinct net and initial depth, shortened to a few updates on a few images.
 ///
 /// # Errors
-/// When the shorter run does not go together any more, which would be a fault of this program.
+/// If the settings of a shortened run contradict each other, which is a defect of this function.
 pub fn smoke(runs: &[Run]) -> Result<Vec<Run>> {
     let mut short: Vec<Run> = Vec::new();
     for run in runs {
@@ -28,9 +29,8 @@ pub fn smoke(runs: &[Run]) -> Result<Vec<Run>> {
         if run.settings.training.grow.is_some() {
             run.config.insert("training.grow.at".into(), json!(1));
         }
-        run.settings =
-            Settings::new(&run.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
-        // The hash at the end of an id is that of the configuration.
+        run.settings = Settings::new(&run.config)?;
+        // An id ends in the hash of the configuration.
         let name = run.id.rsplit_once('-').map_or(run.id.as_str(), |(name, _)| name);
         run.id = format!("smoke-{name}-{}", fingerprint(&run.config));
         short.push(run);

@@ -5,7 +5,9 @@ mod statement;
 use super::evidence::{Evidence, Final};
 use super::verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};
 use fathom_base::key::short;
-use fathom_spec::{Arm, Choice, Claim, Contrast, Deciding, Relation, Tune};
+use fathom_spec::{
+    Arm, Claim, Contrast, Deciding, Direction, Limit, Relation, Tune, TuneCandidate,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use statement::statement;
@@ -94,7 +96,7 @@ struct Judge<'a> {
 
 /// One configuration for each arm, and the reason why it cannot decide the claim.
 struct Chosen<'a> {
-    arms: Vec<(&'a Arm, &'a Choice)>,
+    arms: Vec<(&'a Arm, &'a TuneCandidate)>,
     reason: Option<String>,
 }
 
@@ -177,10 +179,10 @@ impl Judge<'_> {
         let mut arms = Vec::new();
         for arm in &self.contrast.arms {
             let choice = match &self.claim.tune {
-                None => &arm.choices[0],
+                None => &arm.candidates[0],
                 Some(tune) => self.best(arm, tune).unwrap_or_else(|reason| {
                     reasons.push(reason);
-                    &arm.choices[0]
+                    &arm.candidates[0]
                 }),
             };
             if let (Some(tune), true) = (&self.claim.tune, reasons.is_empty())
@@ -193,17 +195,17 @@ impl Judge<'_> {
         Chosen { arms, reason: (!reasons.is_empty()).then(|| reasons.join("; ")) }
     }
 
-    /// The choice with the smallest mean over the tuning seeds.
-    fn best<'b>(&self, arm: &'b Arm, tune: &Tune) -> Result<&'b Choice, String> {
-        let mut best: Option<(f64, &Choice)> = None;
-        for choice in &arm.choices {
+    /// The candidate with the smallest mean over the tuning seeds.
+    fn best<'b>(&self, arm: &'b Arm, tune: &Tune) -> Result<&'b TuneCandidate, String> {
+        let mut best: Option<(f64, &TuneCandidate)> = None;
+        for choice in &arm.candidates {
             let mut sum = 0.0;
             for seed in &tune.seeds {
                 let id = choice
                     .runs
                     .get(seed)
                     .ok_or_else(|| format!("{} has no run of tuning seed {seed}", arm.label))?;
-                sum += value(self.evidence.value(id, &tune.by, None))?;
+                sum += value(self.evidence.value(id, tune.by.word(), None))?;
             }
             let mean = sum / tune.seeds.len() as f64;
             if best.is_none_or(|(least, _)| mean < least) {
@@ -219,8 +221,8 @@ impl Judge<'_> {
     }
 
     /// The effect of one seed: the weighted sum of the arms' values.
-    fn effect(&self, arms: &[(&Arm, &Choice)], seed: u64) -> Result<f64, String> {
-        let term = |(arm, choice): &(&Arm, &Choice)| -> Result<f64, String> {
+    fn effect(&self, arms: &[(&Arm, &TuneCandidate)], seed: u64) -> Result<f64, String> {
+        let term = |(arm, choice): &(&Arm, &TuneCandidate)| -> Result<f64, String> {
             Ok(arm.weight * value(self.last(&choice.runs[&seed]))?)
         };
         arms.iter().map(term).sum()
@@ -255,7 +257,7 @@ impl Judge<'_> {
         self.looks.iter().copied().find(|look| *look >= n)
     }
 
-    fn summary(&self, arm: &Arm, choice: &Choice, seeds: &[u64]) -> ArmSummary {
+    fn summary(&self, arm: &Arm, choice: &TuneCandidate, seeds: &[u64]) -> ArmSummary {
         let runs: Vec<String> =
             seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect();
         let finals: Vec<Final> = runs.iter().map(|id| self.last(id)).collect();
@@ -278,7 +280,7 @@ impl Judge<'_> {
 
     fn remarks(
         &self,
-        arms: &[(&Arm, &Choice)],
+        arms: &[(&Arm, &TuneCandidate)],
         seeds: &[u64],
         effects: &[(u64, f64)],
     ) -> Vec<String> {
@@ -331,10 +333,14 @@ fn value(last: Final) -> Result<f64, String> {
 fn region(relation: &Relation) -> Region {
     let (low, high) = match relation {
         Relation::Higher { by_at_least, .. } => (Some(*by_at_least), None),
-        Relation::Trend { rises: true, by_at_least, .. } => (Some(*by_at_least), None),
-        Relation::Trend { rises: false, by_at_least, .. } => (None, Some(-by_at_least)),
-        Relation::Bound { at_most: true, bound, .. } => (None, Some(*bound)),
-        Relation::Bound { at_most: false, bound, .. } => (Some(*bound), None),
+        Relation::Trend { direction: Direction::Rises, by_at_least, .. } => {
+            (Some(*by_at_least), None)
+        }
+        Relation::Trend { direction: Direction::Falls, by_at_least, .. } => {
+            (None, Some(-by_at_least))
+        }
+        Relation::Bound { limit: Limit::AtMost, bound, .. } => (None, Some(*bound)),
+        Relation::Bound { limit: Limit::AtLeast, bound, .. } => (Some(*bound), None),
         Relation::NoWorse { margin, .. } => (None, Some(*margin)),
         Relation::Same { margin, .. } => (Some(-margin), Some(*margin)),
     };
@@ -343,9 +349,9 @@ fn region(relation: &Relation) -> Region {
 
 /// The reason why the best value of a tuned key does not count: at the edge of the grid, a better
 /// value may lie beyond it.
-fn at_edge(arm: &Arm, choice: &Choice, tune: &Tune) -> Option<String> {
+fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
     let numbers: Vec<f64> =
-        arm.choices.iter().filter_map(|choice| choice.value.as_ref()?.as_f64()).collect();
+        arm.candidates.iter().filter_map(|choice| choice.value.as_ref()?.as_f64()).collect();
     let best = choice.value.as_ref()?.as_f64()?;
     let (least, greatest) = (numbers.first()?, numbers.last()?);
     let at_edge = numbers.len() > 1 && (best == *least || best == *greatest);
@@ -359,7 +365,7 @@ fn at_edge(arm: &Arm, choice: &Choice, tune: &Tune) -> Option<String> {
 }
 
 /// Ids of the runs of these seeds in all arms.
-fn ids(arms: &[(&Arm, &Choice)], seeds: &[u64]) -> BTreeSet<String> {
+fn ids(arms: &[(&Arm, &TuneCandidate)], seeds: &[u64]) -> BTreeSet<String> {
     let runs =
         arms.iter().flat_map(|(_, choice)| seeds.iter().filter_map(|seed| choice.runs.get(seed)));
     runs.cloned().collect()

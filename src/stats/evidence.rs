@@ -3,7 +3,7 @@
 use super::Layerwise;
 use anyhow::Result;
 use fathom_record::{LayerRow, Made, Provenance, RunCurve, State, SweepDir};
-use fathom_spec::{Candidates, Config, LAYER_METRICS, completed};
+use fathom_spec::{Candidates, Config, LayerMetric, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The results of a directory, by run id.
@@ -90,7 +90,7 @@ impl Evidence {
     }
 
     fn measured(&self, run: &RunCurve, metric: &str, step: Option<u64>) -> Option<f64> {
-        let value = if LAYER_METRICS.contains(&metric) {
+        let value = if let Some(metric) = LayerMetric::named(metric) {
             Layerwise::figure(self.layers.get(&run.id)?, metric, step)
         } else {
             match step {

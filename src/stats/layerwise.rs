@@ -1,6 +1,7 @@
 //! Metrics of a whole net at one step, computed from the statistics of its layers.
 
 use fathom_record::LayerRow;
+use fathom_spec::LayerMetric;
 use std::collections::BTreeMap;
 
 /// Metrics of a whole net, computed from the rows of one step of its `layers.csv`.
@@ -15,15 +16,13 @@ use std::collections::BTreeMap;
 pub struct Layerwise;
 
 impl Layerwise {
-    /// The metric of this name after `step` updates, or at the last step of the rows; `None` for an
-    /// unknown name, or with too few rows.
-    pub fn figure(rows: &[LayerRow], metric: &str, step: Option<u64>) -> Option<f64> {
+    /// The metric after `step` updates, or at the last step of the rows; `None` with too few rows.
+    pub fn figure(rows: &[LayerRow], metric: LayerMetric, step: Option<u64>) -> Option<f64> {
         let step = step.or_else(|| rows.last().map(|row| row.step))?;
         let rows: Vec<&LayerRow> = rows.iter().filter(|row| row.step == step).collect();
         match metric {
-            "gradient_first_to_last" => first_to_last(&rows),
-            "gradient_growth" => growth(&rows),
-            _ => None,
+            LayerMetric::FirstToLast => first_to_last(&rows),
+            LayerMetric::Growth => growth(&rows),
         }
     }
 }
@@ -86,10 +85,10 @@ mod tests {
     fn growth_is_that_of_layers_within_stages() {
         let mut all = rows(0);
         all[6].gradient_norm = Some(1e9);
-        let growth = Layerwise::figure(&all, "gradient_growth", Some(0)).unwrap();
+        let growth = Layerwise::figure(&all, LayerMetric::Growth, Some(0)).unwrap();
         assert!((growth - 1.5).abs() < 1e-12, "{growth}");
-        assert_eq!(Layerwise::figure(&all, "gradient_growth", Some(1)), None);
-        assert_eq!(Layerwise::figure(&all[..1], "gradient_growth", None), None);
+        assert_eq!(Layerwise::figure(&all, LayerMetric::Growth, Some(1)), None);
+        assert_eq!(Layerwise::figure(&all[..1], LayerMetric::Growth, None), None);
     }
 
     #[test]
@@ -99,7 +98,7 @@ mod tests {
         let first = all.len() - 8;
         all[first].gradient_norm = Some(5.0);
         all[first + 6].gradient_norm = Some(2.0);
-        let ratio = |step| Layerwise::figure(&all, "gradient_first_to_last", step);
+        let ratio = |step| Layerwise::figure(&all, LayerMetric::FirstToLast, step);
         assert_eq!(ratio(None), Some(2.5));
         assert!(ratio(Some(0)).unwrap() > 2.5);
     }

@@ -24,7 +24,7 @@ pub fn check_compatible(present: &BTreeMap<String, Config>, directory: &SweepDir
         begun.insert(id, config);
     }
     let changes = changes_among(&begun, &recorded, present);
-    let count = changes.strangers;
+    let count = changes.removed;
     ensure!(
         changes.is_empty(),
         "{} holds {count} {} that this experiment does not have:\n{}give another --out, or change \

@@ -5,7 +5,6 @@ use super::fault::Fault;
 use super::placement::Placement;
 use super::timing::{Clock, Repeated, Updates, wait};
 use super::{device, run};
-use anyhow::anyhow;
 use fathom_arch::Network;
 use fathom_base::random::{Purpose, Stream};
 use fathom_data::{Images, Shape, Split, Standardiser};
@@ -23,8 +22,7 @@ use tch::{Device, Kind, Tensor};
 pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
-    let settings =
-        Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
+    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
     let images = noise(&job.network, settings.training.batch);
     let standardiser = Standardiser::measure(&settings.standardise, &images);
     let place = Placement::new(device, job.layout, settings.training.precision);

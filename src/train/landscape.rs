@@ -32,8 +32,7 @@ pub fn look(job: &LandscapeJob) -> Result<Landscape, Fault> {
     device::fast(device, plain, Precision::F32)?;
     let trained = Weights::read(&job.weights)?;
     trained.fit(&job.network).with_context(|| job.weights.display().to_string())?;
-    let settings =
-        Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
+    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
     let dataset =
         data::load(&settings.data, job.data_dir.as_deref()).map_err(|error| Fault::data(&error))?;
     if dataset.sha256 != job.data {

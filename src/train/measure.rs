@@ -7,7 +7,6 @@ use super::interrupt::Interrupt;
 use super::placement::Placement;
 use super::timing::{Clock, Evaluations, Updates};
 use super::{device, run};
-use anyhow::anyhow;
 use fathom_data::{Augment, Standardiser};
 use fathom_protocol::{Event, Job, Measured};
 use fathom_spec::Settings;
@@ -24,8 +23,7 @@ const EVALUATIONS: f64 = 0.2;
 pub fn measure(job: &Job, seconds: f64, started: Instant) -> Result<Measured, Fault> {
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
-    let settings =
-        Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
+    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
     let mut quiet = |_: Event| {};
     let dataset = run::load(job, &settings, &mut quiet).map_err(|error| Fault::data(&error))?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);

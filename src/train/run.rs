@@ -73,8 +73,7 @@ fn train(job: &Job, stop: &Interrupt, lock: &Lock, feedback: Feedback) -> Result
     let started = Instant::now();
     tch::set_num_threads(job.threads as i32);
     let device = device::open(&job.device)?;
-    let settings =
-        Settings::new(&job.config).map_err(|(key, message)| anyhow!("{key}: {message}"))?;
+    let settings = Settings::new(&job.config).map_err(anyhow::Error::from)?;
     let dataset = load(job, &settings, feedback).map_err(|error| Fault::data(&error))?;
     check(job, &settings, &dataset)?;
     let standardiser = Standardiser::measure(&settings.standardise, &dataset.train);

@@ -1,8 +1,7 @@
 //! `fathom bench`.
 
-use crate::support::{fail, fathom};
+use crate::support::{fail, fathom, probe, write_script};
 use serde_json::Value;
-use std::process::Command;
 
 const TINY: &str = "bench residual --depth 8 --width 2 --size 8 --batch 8 --device cpu";
 
@@ -101,20 +100,13 @@ mod measured {
 /// A worker that is a script, with what it does when it is asked to time a net.
 fn with_worker(bench: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let probe = format!(
-        r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
-        fathom::PROGRAM.build
-    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
+    let probe = probe(fathom::PROGRAM.build);
     let peaks = r#"{"f32_flops":1e11,"flops":1e11,"copy_bytes_per_second":2e10}"#;
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\njob=$(cat)\n\
          [ $1 = peaks ] && echo '{peaks}' && exit\n{bench}\n"
     );
-    std::fs::write(folder.path().join("draft"), script).expect("writable");
-    // This process never has it open for writing, which a fork of another test could carry on.
-    let mut install = Command::new("install");
-    install.args(["-m", "755", "draft", "worker"]).current_dir(folder.path());
-    assert!(install.status().expect("install").success());
+    write_script(&folder.path().join("worker"), &script);
     folder
 }
 

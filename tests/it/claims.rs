@@ -115,7 +115,7 @@ fn a_claim_about_no_run_and_a_file_without_claims_are_told_so() {
     let folder = published("\n[[claim]]\nname = \"c\"\nof = { depth = 56 }\nat_most = 1\n");
     let said = fail(folder.path(), 2, &["check", "quick"]);
     assert!(said.contains("experiment.toml:"), "{said}");
-    assert!(said.contains("no run has network.depth = 56; there is 8, 20, 44"), "{said}");
+    assert!(said.contains("no run has network.depth = 56; valid: 8, 20, 44"), "{said}");
     let said = fail(published("").path(), 2, &["check", "quick"]);
     assert!(said.contains("makes no claims"), "{said}");
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod browser;
+mod build;
 #[cfg(feature = "train")]
 mod chaos;
 mod claims;

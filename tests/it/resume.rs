@@ -1,4 +1,4 @@
-//! A run that is stopped or killed and goes on ends with the bytes of one that was left alone.
+//! A run that is stopped or killed and then resumed ends with the bytes of an undisturbed one.
 
 use crate::session::{ARMS, NEVER, job, outcome, resumed, runs, session, start};
 use crate::support::{fail, succeed, with_experiment};
@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// A configuration with looks into the layers.
+/// The configuration with statistics of the layers.
 fn watched(config: &Config) -> Config {
     let mut config = config.clone();
     config.insert("evaluate.layers".into(), true.into());
     config
 }
 
-/// `layers.csv`, which has rows for the steps that are looked at.
+/// The text of `layers.csv`, which has rows for these steps alone.
 fn layers(job: &Job) -> String {
     let directory = RunDir::new(&job.directory);
     let steps: BTreeSet<u64> =
@@ -26,7 +26,7 @@ fn layers(job: &Job) -> String {
 }
 
 #[test]
-fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
+fn runs_of_every_family_resume_exactly_after_being_stopped_and_killed() {
     let folder = with_experiment(ARMS);
     let runs = runs(folder.path());
     assert_eq!(runs.len(), 7);
@@ -36,11 +36,16 @@ fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
         let watched =
             Job { config: watched(&run.config), ..job(run, &folder.path().join("watched"), 1) };
         assert_eq!(session(&watched, NEVER, 0).0, Some(0), "{}", run.id);
-        assert_eq!(outcome(&alone), outcome(&watched), "{}: looks change nothing", run.id);
+        assert_eq!(
+            outcome(&alone),
+            outcome(&watched),
+            "{}: statistics of layers change nothing",
+            run.id
+        );
         let config = watched.config.clone();
         let disturbed = Job { config, ..job(run, &folder.path().join("disturbed"), 1) };
-        // Rows come at 0, 2, 4 …, checkpoints at 3, 6, 9: killed after the row of step 4 it goes
-        // on from 3, and after that of step 8 from 6.
+        // Rows are written at 0, 2, 4 …, checkpoints at 3, 6, 9: a run that is killed after the row
+        // of step 4 resumes from 3, and after that of step 8 from 6.
         assert_eq!(session(&disturbed, 3, libc::SIGKILL).0, None);
         let (code, told) = session(&disturbed, 3, libc::SIGTERM);
         assert_eq!(code, Some(i32::from(STOPPED)), "{}", run.id);
@@ -55,7 +60,7 @@ fn runs_of_every_family_go_on_exactly_after_being_stopped_and_killed() {
         assert!(resumed(&told) >= Some(status.step));
         assert_eq!(outcome(&alone), outcome(&disturbed), "{}", run.id);
         assert_eq!(layers(&watched), layers(&disturbed), "{}", run.id);
-        // One that is done keeps its weights and no optimiser's state.
+        // A finished run keeps its weights, but not the state of its optimiser.
         let size = std::fs::metadata(disturbed.directory.join("checkpoint.safetensors"));
         assert!(size.expect("weights").len() < 6 * run.audit.parameters + 40_000);
     }
@@ -66,7 +71,7 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_then_to_the_start() {
     let folder = with_experiment("");
     let runs = runs(folder.path());
     let alone = job(&runs[0], &folder.path().join("alone"), 1);
-    session(&alone, NEVER, 0);
+    assert_eq!(session(&alone, NEVER, 0).0, Some(0));
     let disturbed = job(&runs[0], &folder.path().join("disturbed"), 1);
     let directory = RunDir::new(&disturbed.directory);
     let damage = |path: &Path| {
@@ -92,16 +97,18 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_then_to_the_start() {
 }
 
 #[test]
-fn a_changed_curve_is_not_gone_on_with() {
+fn a_run_whose_curve_was_changed_starts_again() {
     let folder = with_experiment("");
     let runs = runs(folder.path());
     let alone = job(&runs[0], &folder.path().join("alone"), 1);
-    session(&alone, NEVER, 0);
+    assert_eq!(session(&alone, NEVER, 0).0, Some(0));
     let disturbed = job(&runs[0], &folder.path().join("disturbed"), 1);
     assert_eq!(session(&disturbed, 5, libc::SIGKILL).0, None);
     let curve = RunDir::new(&disturbed.directory).curve_path();
     let text = std::fs::read_to_string(&curve).expect("a curve");
-    std::fs::write(&curve, text.replacen("0.1", "0.2", 1)).expect("writable");
+    let changed = text.replacen("0.1", "0.2", 1);
+    assert_ne!(text, changed);
+    std::fs::write(&curve, changed).expect("writable");
     let (code, told) = session(&disturbed, NEVER, 0);
     assert_eq!((code, resumed(&told)), (Some(0), None), "{told:?}");
     assert_eq!(outcome(&alone), outcome(&disturbed));
@@ -140,10 +147,10 @@ fn a_second_signal_ends_a_worker_at_once() {
         unsafe { libc::kill(child.id() as i32, signal) };
     };
     let wait = |millis| std::thread::sleep(std::time::Duration::from_millis(millis));
-    // SignalEffect between the row and the first update, it would stop before that.
+    // A signal between the row and the first update would stop the run before that update.
     wait(300);
-    // What follows closely on the first is its echo, so the second comes later; that the update is
-    // not over by then, the process is made to stand still meanwhile.
+    // A second signal shortly after the first is ignored as its echo, so it is sent later; meanwhile
+    // the process is paused, so that the update has not ended by then.
     kill(libc::SIGUSR1);
     wait(300);
     kill(libc::SIGSTOP);
@@ -165,7 +172,7 @@ fn a_worker_whose_supervisor_is_gone_does_not_begin() {
 }
 
 #[test]
-fn a_sweep_goes_on_with_the_threads_it_began_with() {
+fn a_sweep_resumes_with_the_threads_it_began_with() {
     let folder = with_experiment("[sweep]\nseed = [0, 1]\n");
     let run = |out: &str, more: &[&str]| {
         let mut all = vec!["run", "tiny.toml", "--device", "cpu", "--out", out];
@@ -190,7 +197,7 @@ fn a_sweep_goes_on_with_the_threads_it_began_with() {
 }
 
 #[test]
-fn a_sweep_goes_on_with_the_layout_it_began_with() {
+fn a_sweep_resumes_with_the_layout_it_began_with() {
     fn run<'a>(more: &[&'a str]) -> Vec<&'a str> {
         [&["run", "tiny.toml", "--device", "cpu", "--out", "out"][..], more].concat()
     }
@@ -205,7 +212,7 @@ fn a_sweep_goes_on_with_the_layout_it_began_with() {
     assert_eq!(stored["layouts"][0]["width"], 2);
     let told = fail(folder.path(), 1, &run(&["--layout", "nchw", "--set", "seed=[0,1]"]));
     assert!(told.contains("have another layout, and --layout would change"), "{told}");
-    // What was not stored is read from the runs.
+    // Without the stored execution, the layout is read from the runs.
     std::fs::remove_file(folder.path().join("out/execution.json")).expect("a file");
     succeed(folder.path(), &run(&["--set", "seed=[0,1]"]));
     for entry in std::fs::read_dir(folder.path().join("out/runs")).expect("runs") {
@@ -232,7 +239,7 @@ fn a_sweep_goes_on_with_the_layout_it_began_with() {
 }
 
 #[test]
-fn a_net_that_grows_goes_on_exactly_from_before_and_after() {
+fn a_net_that_grows_resumes_exactly_from_before_and_after() {
     let folder = with_experiment("");
     let sets = [
         "training.iterations=12",

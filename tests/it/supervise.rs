@@ -1,29 +1,29 @@
-//! `fathom run` with a worker that is a shell script: what it does with signals, locks and failures.
+//! `fathom run` with a shell script as the worker: signals, locks, failures, and workers of another
+//! build.
 
-use crate::support::with_experiment;
+use crate::support::{probe, with_experiment, write_script};
 use fathom::record::{Execution, Manifest, SCHEMA, State, SweepDir};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Installs the script as the worker; `$dir` is the run's folder. This process never has it open
-/// for writing, which a fork of another test could carry on.
+/// A folder with an experiment and a script as the worker, in which `$dir` is the directory of the
+/// run.
 fn with_worker(text: &str) -> tempfile::TempDir {
+    with_worker_of(fathom::PROGRAM.build, text)
+}
+
+/// Like [`with_worker`], of this build of the sources.
+fn with_worker_of(build: &str, text: &str) -> tempfile::TempDir {
     let folder = with_experiment("");
-    let probe = format!(
-        r#"{{"build":"{}","libtorch":"","library":"","capability":"","threads":1,"#,
-        fathom::PROGRAM.build
-    ) + r#""cuda_library":{"Err":"none"},"cuda_devices":0,"cuda_graphs":false,"kernels":""}"#;
+    let probe = probe(build);
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\n\
          dir=$(cat | sed 's/.*\"directory\":\"\\([^\"]*\\)\".*/\\1/')\n\
          end() {{ echo '{{\"schema\":1,\"state\":\"'$1'\",\"step\":5,\"message\":\"\",\
          \"seconds\":0,\"peak_memory_bytes\":0}}' >$dir/status.json; }}\n{text}\n"
     );
-    std::fs::write(folder.path().join("draft"), script).expect("writable");
-    let mut install = Command::new("install");
-    install.args(["-m", "755", "draft", "worker"]).current_dir(folder.path());
-    assert!(install.status().expect("install").success());
+    write_script(&folder.path().join("worker"), &script);
     folder
 }
 
@@ -67,7 +67,7 @@ fn state(folder: &Path) -> State {
     directory.run(&name.to_string_lossy()).status().expect("a status").state
 }
 
-/// Until the test's folder is gone, at the latest.
+/// Waits, at most until the test removes its folder.
 const WAITS: &str = "touch started; while [ -d $dir ]; do sleep 0.02; done";
 
 #[test]
@@ -86,6 +86,17 @@ fn a_signal_stops_a_sweep_at_a_checkpoint_and_the_lock_is_released() {
     assert!(errors.contains("stopped; the same command goes on"), "{errors}");
     assert_eq!(state(folder.path()), State::Interrupted);
     assert!(!folder.path().join("results/tiny/sweep.lock").exists());
+}
+
+#[test]
+fn a_worker_of_another_build_is_refused_before_it_trains() {
+    let folder = with_worker_of("0123456789abcdef", "touch started");
+    let (code, errors) = end(start(folder.path(), &[]));
+    assert_eq!(code, Some(1), "{errors}");
+    let worker = folder.path().join("worker");
+    assert!(errors.contains(worker.to_str().expect("text")), "{errors}");
+    assert!(errors.contains("another build") && errors.contains("cargo build"), "{errors}");
+    assert!(!folder.path().join("started").exists());
 }
 
 #[test]
@@ -125,7 +136,7 @@ fn a_lock_of_a_process_that_is_no_more_is_taken_over_and_told() {
     wait_for(&folder.path().join("started"));
     dead.kill().and_then(|()| dead.wait()).expect("it was running");
     let folder_of = |text: &str| std::fs::write(folder.path().join("tiny.toml"), text);
-    // Refused for its file only after the lock was seen to.
+    // The missing data set is refused only after the lock was taken over.
     let text = std::fs::read_to_string(folder.path().join("tiny.toml")).expect("readable");
     folder_of(
         &text.replace("source = \"shapes\"", "source = \"cifar10\"").replace("size = 8\n", ""),

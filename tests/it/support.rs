@@ -1,10 +1,10 @@
-//! What the tests share.
+//! Helpers that the tests share.
 
 use assert_cmd::Command;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The program, started in `folder` with an environment that holds nothing of the tester's.
+/// The program `fathom`, to be started in `folder` with the tester's environment hidden.
 pub fn fathom(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("fathom"));
     command.current_dir(folder).env("HOME", folder).env_remove("FATHOM_DATA");
@@ -27,12 +27,37 @@ pub fn command(folder: &Path) -> std::process::Command {
     command
 }
 
-/// A folder with an experiment of tiny nets in `tiny.toml`; `more` is appended to it.
+/// Reports that a test is skipped because something is missing on this machine, which is an error
+/// where `FATHOM_REQUIRE_ALL` is set.
+pub fn skip(missing: &str) {
+    let required = std::env::var_os("FATHOM_REQUIRE_ALL").is_some();
+    assert!(!required, "FATHOM_REQUIRE_ALL is set: {missing}");
+    eprintln!("skipped: {missing}");
+}
+
+/// The answer to `probe` of a worker of this build, or of another one.
+pub fn probe(build: &str) -> String {
+    format!(
+        r#"{{"build":"{build}","libtorch":"","library":"","capability":"","threads":1,"cuda_library":{{"Err":"none"}},"cuda_devices":0,"cuda_graphs":false,"kernels":""}}"#
+    )
+}
+
+/// Writes an executable script. This process never has it open for writing, which a fork of another
+/// test could inherit.
+pub fn write_script(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    std::fs::write(&draft, text).expect("writable");
+    let mut install = std::process::Command::new("install");
+    install.args(["-m", "755"]).args([&draft, &path.to_owned()]);
+    assert!(install.status().expect("install").success());
+}
+
+/// A folder with an experiment of tiny nets in `tiny.toml`, to which `more` is appended.
 pub fn with_experiment(more: &str) -> TempDir {
     with_experiment_in(&std::env::temp_dir(), more)
 }
 
-/// The same below a given folder.
+/// Like [`with_experiment`], below a given folder.
 pub fn with_experiment_in(parent: &Path, more: &str) -> TempDir {
     let folder = tempfile::tempdir_in(parent).expect("a temporary folder");
     std::fs::write(folder.path().join("tiny.toml"), format!("{TINY}{more}")).expect("writable");
@@ -62,7 +87,7 @@ every = 4
 train_images = 50
 "#;
 
-/// Runs a command line that should succeed, and returns its standard output.
+/// Runs a command line that must succeed, and returns its standard output.
 pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     let output = fathom(folder).args(arguments).output().expect("the program starts");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -70,7 +95,7 @@ pub fn succeed(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Runs a command line that should fail with this exit code, and returns its standard error.
+/// Runs a command line that must fail with this exit code, and returns its standard error.
 pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
     let output = fathom(folder).args(arguments).output().expect("the program starts");
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -78,7 +103,7 @@ pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
     errors
 }
 
-/// Curves without their clocks, and weights, by run.
+/// Curves without the column of seconds, and weights, by run.
 #[cfg(feature = "train")]
 pub fn outcomes(results: &Path) -> std::collections::BTreeMap<String, (String, Vec<u8>)> {
     let entries = std::fs::read_dir(results.join("runs")).expect("results");

@@ -99,7 +99,7 @@ fn a_change_in_one_arm_is_told_for_its_runs_alone() {
     let text = ARMS.replace("= 9", "= 10\n\"training.lr\" = 0.2");
     let new = configs(&text, &[]);
     let lines = told(&old, &new);
-    assert_eq!(changes(&old, &new).strangers, 1);
+    assert_eq!(changes(&old, &new).removed, 1);
     assert!(lines.contains("training.iterations: 9 -> 10 (1 of 2 runs, two-"), "{lines}");
     assert!(lines.contains("training.lr: 0.1 -> 0.2 (1 of 2 runs, two-"), "{lines}");
 }
@@ -109,7 +109,7 @@ fn a_swept_key_that_only_changes_names_says_so() {
     let old = configs(GRID, &[]);
     let new = configs(GRID, &["training.lr=[0.1, 0.2]"]);
     let lines = told(&old, &new);
-    assert!(lines.starts_with("another name, as arms or swept keys changed: plain-"), "{lines}");
+    assert!(lines.starts_with("new id, because arms or swept keys changed: plain-"), "{lines}");
     assert!(lines.contains("-0.1-s0-") && lines.ends_with("(6 runs)\n"), "{lines}");
     assert_eq!(lines.lines().count(), 1);
 }

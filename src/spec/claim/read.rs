@@ -1,220 +1,257 @@
 //! A `[[claim]]` from its table.
 
-use super::{Claim, Relation, Selector, Tune};
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use super::{Claim, Direction, Limit, Relation, Selector, Tune, TuneMetric};
 use crate::SpecError;
 use crate::file::{Reader, Table, Values, full_name};
-use crate::leaves::{json, number, numbers, word};
-use crate::published::published;
+use crate::leaves::{json, keyword, number, numbers, word};
+use crate::published::{PublishedValue, published_value};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-const KNOWN: [&str; 16] = [
-    "name",
-    "metric",
-    "step",
-    "higher",
-    "lower",
-    "by_at_least",
-    "of",
-    "rises_with",
-    "falls_with",
-    "at_most",
-    "at_least",
-    "no_worse_than",
-    "same_as",
-    "margin",
-    "tune",
-    "also_differs",
-];
+/// The keys of a `[[claim]]`.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames, strum::Display)]
+#[strum(serialize_all = "snake_case")]
+enum ClaimKey {
+    Name,
+    Metric,
+    Step,
+    Higher,
+    Lower,
+    ByAtLeast,
+    Of,
+    RisesWith,
+    FallsWith,
+    AtMost,
+    AtLeast,
+    NoWorseThan,
+    SameAs,
+    Margin,
+    Tune,
+    AlsoDiffers,
+}
 
-/// What the forms of claims are, for messages.
+/// The keys of a bound that is derived from a published value.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum BoundKey {
+    Published,
+    Plus,
+}
+
+/// The keys of `tune`.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum TuneKey {
+    Over,
+    Seeds,
+    By,
+}
+
+/// The forms of claims, for error messages.
 const FORMS: &str = "a claim has higher and lower, or of with one of rises_with, falls_with, \
                      at_most, at_least, no_worse_than, same_as";
 
-/// The keys of one `[[claim]]` as they were read.
+/// The form of a claim with the value of the key that only this form has.
+enum Form {
+    Higher(Selector),
+    Trend(Direction, String),
+    Bound(Limit, Bound),
+    NoWorseThan(Selector),
+    SameAs(Selector),
+}
+
+/// A bound, and the published value with the summand that it was computed from.
+struct Bound {
+    value: f64,
+    published: Option<(&'static PublishedValue, f64)>,
+}
+
+/// The values of one `[[claim]]` as they were read.
 #[derive(Default)]
 struct Given {
-    words: BTreeMap<&'static str, String>,
-    numbers: BTreeMap<&'static str, f64>,
+    name: Option<String>,
+    metric: Option<String>,
     step: Option<u64>,
-    selectors: BTreeMap<&'static str, Selector>,
-    published: Option<(f64, &'static str, String)>,
-    also_differs: BTreeSet<String>,
+    form: Vec<(ClaimKey, Form)>,
+    lower: Option<Selector>,
+    of: Option<Selector>,
+    by_at_least: Option<f64>,
+    margin: Option<f64>,
     tune: Option<Tune>,
+    also_differs: BTreeSet<String>,
 }
 
 impl Claim {
-    /// Reads a `[[claim]]`.
+    /// Reads a `[[claim]]`, whose header is at `place`.
     pub(crate) fn read(reader: &Reader, table: &Table<'_>, place: &str) -> Result<Self, SpecError> {
         let mut given = Given::default();
         let mut place = place.to_owned();
         for (key, value) in table {
             let here = reader.place(key.span().start);
             let fail = |message: String| SpecError { place: here.clone(), message };
-            let written = key.get_ref().as_ref();
-            let Some(&key) = KNOWN.iter().find(|known| **known == written) else {
-                let near = fathom_base::key::nearest(written, KNOWN);
-                let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                return Err(fail(format!("unknown key {written}{hint} ({FORMS})")));
-            };
-            match key {
-                "name" | "metric" => {
-                    given.words.insert(key, word(value).map_err(fail)?);
-                    if key == "name" {
-                        place.clone_from(&here);
-                    }
-                }
-                "rises_with" | "falls_with" => {
-                    let name = full_name(&word(value).map_err(fail)?).map_err(fail)?;
-                    given.words.insert(key, name);
-                }
-                "step" => {
-                    let step = json(value).map_err(fail)?;
-                    let step = step.as_u64().ok_or_else(|| {
-                        fail(format!("step = {step}: expected a number of updates, from 0"))
-                    })?;
-                    given.step = Some(step);
-                }
-                "by_at_least" | "margin" => {
-                    let least = number(value).map_err(fail)?;
-                    if least < 0.0 {
-                        return Err(fail(format!("{key} = {least}: expected at least 0")));
-                    }
-                    given.numbers.insert(key, least);
-                }
-                "at_most" | "at_least" => {
-                    given.bound(key, reader, value, &here)?;
-                }
-                "also_differs" => given.also_differs = keys(value).map_err(fail)?,
-                "tune" => given.tune = Some(tune(value).map_err(fail)?),
-                _ => {
-                    given.selectors.insert(key, selector(reader, value, &here)?);
-                }
+            let key = keyword(key.get_ref())
+                .map_err(|message| fail(format!("[[claim]]: {message}; {FORMS}")))?;
+            if let ClaimKey::Name = key {
+                place.clone_from(&here);
             }
+            given.read(reader, key, value, &here)?;
         }
         let fail = |message: String| SpecError { place: place.clone(), message };
-        let name = given.words.remove("name");
-        let name = name.ok_or_else(|| fail("a [[claim]] needs a name".into()))?;
+        let name = given.name.take();
+        let name = name.ok_or_else(|| fail("a [[claim]] needs a name: name = \"...\"".into()))?;
+        let fail = |message: String| fail(format!("claim \"{name}\": {message}"));
         let metric = given.metric().map_err(fail)?;
-        let (tune, step) = (given.tune.take(), given.step);
+        let (step, tune) = (given.step, given.tune.take());
         let also_differs = std::mem::take(&mut given.also_differs);
-        let relation =
-            given.relation().map_err(|message| fail(format!("claim \"{name}\": {message}")))?;
+        let relation = given.relation().map_err(fail)?;
         Ok(Self { name, metric, step, relation, tune, also_differs, place })
     }
 }
 
 impl Given {
-    /// `at_most = 9.0`, or `at_most = { published = "resnet-20/test", plus = 0.5 }`.
-    fn bound(
+    fn read(
         &mut self,
-        key: &'static str,
         reader: &Reader,
+        key: ClaimKey,
         value: &Spanned<DeValue<'_>>,
         place: &str,
     ) -> Result<(), SpecError> {
-        let Some(table) = value.get_ref().as_table() else {
-            let fail = |message| SpecError { place: place.to_owned(), message };
-            self.numbers.insert(key, number(value).map_err(fail)?);
-            return Ok(());
+        let fail = |message: String| SpecError {
+            place: place.to_owned(),
+            message: format!("{key}: {message}"),
         };
-        let (mut found, mut plus) = (None, 0.0);
-        for (inner, value) in table {
-            let place = reader.place(inner.span().start);
-            let fail = |message| SpecError { place: place.clone(), message };
-            match inner.get_ref().as_ref() {
-                "published" => {
-                    found = Some(published(&word(value).map_err(fail)?).map_err(fail)?);
-                }
-                "plus" => plus = number(value).map_err(fail)?,
-                other => {
-                    return Err(fail(format!("unknown key {other}; valid: published, plus")));
-                }
+        let key_name = || full_name(&word(value)?);
+        let selector = || selector(reader, value, place);
+        match key {
+            ClaimKey::Name => self.name = Some(word(value).map_err(fail)?),
+            ClaimKey::Metric => self.metric = Some(word(value).map_err(fail)?),
+            ClaimKey::Step => {
+                let step = json(value).map_err(fail)?.as_u64();
+                let expected = || fail("expected a number of updates, from 0".into());
+                self.step = Some(step.ok_or_else(expected)?);
             }
+            ClaimKey::Higher => self.form.push((key, Form::Higher(selector()?))),
+            ClaimKey::Lower => self.lower = Some(selector()?),
+            ClaimKey::Of => self.of = Some(selector()?),
+            ClaimKey::ByAtLeast => self.by_at_least = Some(difference(value).map_err(fail)?),
+            ClaimKey::Margin => self.margin = Some(difference(value).map_err(fail)?),
+            ClaimKey::RisesWith => {
+                let over = key_name().map_err(fail)?;
+                self.form.push((key, Form::Trend(Direction::Rises, over)));
+            }
+            ClaimKey::FallsWith => {
+                let over = key_name().map_err(fail)?;
+                self.form.push((key, Form::Trend(Direction::Falls, over)));
+            }
+            ClaimKey::AtMost => {
+                self.form.push((key, Form::Bound(Limit::AtMost, bound(value).map_err(fail)?)));
+            }
+            ClaimKey::AtLeast => {
+                self.form.push((key, Form::Bound(Limit::AtLeast, bound(value).map_err(fail)?)));
+            }
+            ClaimKey::NoWorseThan => self.form.push((key, Form::NoWorseThan(selector()?))),
+            ClaimKey::SameAs => self.form.push((key, Form::SameAs(selector()?))),
+            ClaimKey::Tune => self.tune = Some(tune(value).map_err(fail)?),
+            ClaimKey::AlsoDiffers => self.also_differs = keys(value).map_err(fail)?,
         }
-        let found = found.ok_or_else(|| SpecError {
-            place: place.into(),
-            message: format!("{key}: expected a number, or {{ published = \"…\", plus = … }}"),
-        })?;
-        self.numbers.insert(key, found.value + plus);
-        let sum = if plus == 0.0 { String::new() } else { format!(" {plus:+}") };
-        let unit = if found.metric.ends_with("_pct") { "%" } else { "" };
-        let said = format!("{} = {}{unit}{sum} ({})", found.name, found.value, found.source);
-        self.published = Some((found.value, found.metric, said));
         Ok(())
     }
 
-    /// The column that the claim is about: that of the published value where there is one.
+    /// The metric of the claim: by default that of the published value, else the training error.
     fn metric(&mut self) -> Result<String, String> {
-        let defined = self.published.as_ref().map(|(_, metric, _)| *metric);
-        let metric = match (self.words.remove("metric"), defined) {
-            (None, defined) => defined.unwrap_or("train_err_pct").to_owned(),
-            (Some(metric), Some(defined)) if metric != defined => {
-                return Err(format!(
-                    "metric = \"{metric}\": the published value is an error as {defined} is"
-                ));
-            }
-            (Some(metric), _) => metric,
-        };
-        Ok(metric)
-    }
-
-    fn relation(mut self) -> Result<Relation, String> {
-        let mut kinds = Vec::new();
-        let of_words = ["rises_with", "falls_with"];
-        let of_numbers = ["at_most", "at_least"];
-        let of_selectors = ["higher", "no_worse_than", "same_as"];
-        kinds.extend(of_words.into_iter().filter(|key| self.words.contains_key(key)));
-        kinds.extend(of_numbers.into_iter().filter(|key| self.numbers.contains_key(key)));
-        kinds.extend(of_selectors.into_iter().filter(|key| self.selectors.contains_key(key)));
-        let [kind] = kinds.as_slice() else {
-            return Err(FORMS.into());
-        };
-        let relation = match *kind {
-            "higher" => Relation::Higher {
-                higher: self.selector("higher")?,
-                lower: self.selector("lower")?,
-                by_at_least: self.numbers.remove("by_at_least").unwrap_or(0.0),
-            },
-            "rises_with" | "falls_with" => Relation::Trend {
-                of: self.selector("of")?,
-                over: self.words.remove(kind).unwrap_or_default(),
-                rises: *kind == "rises_with",
-                by_at_least: self.numbers.remove("by_at_least").unwrap_or(0.0),
-            },
-            "at_most" | "at_least" => Relation::Bound {
-                of: self.selector("of")?,
-                at_most: *kind == "at_most",
-                bound: self.numbers.remove(kind).unwrap_or_default(),
-                source: self.published.take().map(|(_, _, source)| source),
-            },
-            "no_worse_than" => Relation::NoWorse {
-                of: self.selector("of")?,
-                than: self.selector("no_worse_than")?,
-                margin: self.margin()?,
-            },
-            _ => Relation::Same {
-                of: self.selector("of")?,
-                as_: self.selector("same_as")?,
-                margin: self.margin()?,
-            },
-        };
-        let left = self.numbers.keys().chain(self.selectors.keys()).next();
-        match left {
-            Some(key) => Err(format!("{key} does not go with {kind} ({FORMS})")),
-            None => Ok(relation),
+        let defined = self.form.iter().find_map(|(_, form)| match form {
+            Form::Bound(_, bound) => bound.published.map(|(published, _)| published.metric),
+            Form::Higher(_) | Form::Trend(..) | Form::NoWorseThan(_) | Form::SameAs(_) => None,
+        });
+        match (self.metric.take(), defined) {
+            (None, defined) => Ok(defined.unwrap_or("train_err_pct").to_owned()),
+            (Some(metric), Some(defined)) if metric != defined => Err(format!(
+                "metric = \"{metric}\": the published value is a {defined}; leave metric out"
+            )),
+            (Some(metric), _) => Ok(metric),
         }
     }
 
-    fn selector(&mut self, key: &str) -> Result<Selector, String> {
-        self.selectors.remove(key).ok_or_else(|| format!("{key} is missing ({FORMS})"))
+    fn relation(mut self) -> Result<Relation, String> {
+        let mut forms = std::mem::take(&mut self.form);
+        let (Some((key, form)), true) = (forms.pop(), forms.is_empty()) else {
+            return Err(FORMS.into());
+        };
+        let missing = |key: ClaimKey| move || format!("{key} is missing ({FORMS})");
+        let mut of = || self.of.take().ok_or_else(missing(ClaimKey::Of));
+        let mut margin = || {
+            let margin = self.margin.take().filter(|margin| *margin > 0.0);
+            let expected = "margin is missing: the largest irrelevant difference, above 0";
+            margin.ok_or_else(|| expected.to_owned())
+        };
+        let mut by_at_least = || self.by_at_least.take().unwrap_or(0.0);
+        let relation = match form {
+            Form::Higher(higher) => Relation::Higher {
+                higher,
+                lower: self.lower.take().ok_or_else(missing(ClaimKey::Lower))?,
+                by_at_least: by_at_least(),
+            },
+            Form::Trend(direction, over) => {
+                Relation::Trend { of: of()?, over, direction, by_at_least: by_at_least() }
+            }
+            Form::Bound(limit, bound) => {
+                Relation::Bound { of: of()?, limit, bound: bound.value, source: bound.source() }
+            }
+            Form::NoWorseThan(than) => Relation::NoWorse { of: of()?, than, margin: margin()? },
+            Form::SameAs(as_) => Relation::Same { of: of()?, as_, margin: margin()? },
+        };
+        let left = [
+            (self.of.is_some(), ClaimKey::Of),
+            (self.lower.is_some(), ClaimKey::Lower),
+            (self.by_at_least.is_some(), ClaimKey::ByAtLeast),
+            (self.margin.is_some(), ClaimKey::Margin),
+        ];
+        match left.iter().find(|(is_left, _)| *is_left) {
+            Some((_, extra)) => Err(format!("{extra} does not go with {key} ({FORMS})")),
+            None => Ok(relation),
+        }
     }
+}
 
-    fn margin(&mut self) -> Result<f64, String> {
-        let margin = self.numbers.remove("margin").filter(|margin| *margin > 0.0);
-        margin.ok_or_else(|| "margin is missing: the difference that does not matter".into())
+impl Bound {
+    /// The published value for a reader, such as `resnet-20/test = 8.75% +0.5 (1512.03385, Table 6)`.
+    fn source(&self) -> Option<String> {
+        let (published, plus) = self.published?;
+        let sum = if plus == 0.0 { String::new() } else { format!(" {plus:+}") };
+        let unit = if published.metric.ends_with("_pct") { "%" } else { "" };
+        let PublishedValue { name, value, source, .. } = published;
+        Some(format!("{name} = {value}{unit}{sum} ({source})"))
+    }
+}
+
+/// `9.0`, or `{ published = "resnet-20/test", plus = 0.5 }`.
+fn bound(value: &Spanned<DeValue<'_>>) -> Result<Bound, String> {
+    let Some(table) = value.get_ref().as_table() else {
+        return Ok(Bound { value: number(value)?, published: None });
+    };
+    let (mut published, mut plus) = (None, 0.0);
+    for (key, value) in table {
+        match keyword(key.get_ref())? {
+            BoundKey::Published => published = Some(published_value(&word(value)?)?),
+            BoundKey::Plus => plus = number(value)?,
+        }
+    }
+    let published =
+        published.ok_or("expected a number, or { published = \"resnet-20/test\", plus = 0.5 }")?;
+    Ok(Bound { value: published.value + plus, published: Some((published, plus)) })
+}
+
+/// A difference of at least 0.
+fn difference(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
+    let difference = number(value)?;
+    if difference < 0.0 {
+        Err(format!("{difference}: expected at least 0"))
+    } else {
+        Ok(difference)
     }
 }
 
@@ -228,50 +265,48 @@ fn selector(
         fail("expected a table of keys, such as { family = \"plain\", depth = 44 }".into())
     })?;
     let mut values = Values::new();
-    let mut found = Selector::new();
+    let mut arm = None;
     for (key, value) in table {
         if key.get_ref() == "arm" {
-            found.insert("arm".into(), word(value).map_err(fail)?.into());
+            arm = Some(word(value).map_err(fail)?);
             continue;
         }
         let full = full_name(key.get_ref()).map_err(fail)?;
         if full == "seed" {
-            return Err(fail("seed: a claim is about all seeds".into()));
+            return Err(fail("seed: a claim is about all seeds; leave seed out".into()));
         }
         reader.flatten(&full, value, place, &mut values)?;
     }
-    found.extend(values.into_iter().map(|(key, given)| (key, given.value)));
-    Ok(found)
+    let keys = values.into_iter().map(|(key, given)| (key, given.value)).collect();
+    Ok(Selector { arm, keys })
 }
 
-/// A list of full keys.
+/// A list of keys, by their full names.
 fn keys(value: &Spanned<DeValue<'_>>) -> Result<BTreeSet<String>, String> {
-    let Value::Array(items) = json(value)? else { return Err("expected a list of keys".into()) };
-    let name = |item: &Value| full_name(item.as_str().ok_or("expected a list of keys")?);
-    items.iter().map(name).collect()
+    let expected = "expected a list of keys, such as [\"training.lr\"]";
+    let Value::Array(items) = json(value)? else { return Err(expected.into()) };
+    items.iter().map(|item| full_name(item.as_str().ok_or(expected)?)).collect()
 }
 
-/// `{ over = "training.lr", seeds = [0, 1] }`.
+/// `{ over = "training.lr", seeds = [100, 101] }`.
 fn tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
     let form = "expected { over = \"training.lr\", seeds = [100, 101] }";
     let table = value.get_ref().as_table().ok_or(form)?;
-    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), "validation_err_pct".to_owned());
+    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), TuneMetric::default());
     for (key, value) in table {
-        match key.get_ref().as_ref() {
-            "over" => over = Some(full_name(&word(value)?)?),
-            "seeds" => seeds = numbers(value)?.into_iter().collect(),
-            "by" => by = word(value)?,
-            other => return Err(format!("unknown key {other}; valid: over, seeds, by")),
+        match keyword(key.get_ref())? {
+            TuneKey::Over => over = Some(full_name(&word(value)?)?),
+            TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
+            TuneKey::By => {
+                by = serde_json::from_value(json(value)?).map_err(|_| {
+                    let valid = TuneMetric::WORDS.join(" or ");
+                    format!("by: expected {valid}: tuning must not use the images of the claim")
+                })?;
+            }
         }
-    }
-    if !["validation_err_pct", "validation_loss"].contains(&by.as_str()) {
-        return Err(format!(
-            "by = \"{by}\": expected validation_err_pct or validation_loss, since what is chosen \
-             by looking must not look at what is claimed"
-        ));
     }
     match over {
         Some(over) if !seeds.is_empty() => Ok(Tune { over, seeds, by }),
-        _ => Err(form.into()),
+        Some(_) | None => Err(form.into()),
     }
 }

@@ -46,7 +46,7 @@ fn two_arms_are_found_by_their_keys_with_all_their_seeds() {
     let labels: Vec<&str> = found.arms.iter().map(|arm| arm.label.as_str()).collect();
     assert_eq!(labels, ["plain 20", "plain 8"]);
     assert_eq!(found.arms[0].weight, -found.arms[1].weight);
-    let runs = &found.arms[0].choices[0].runs;
+    let runs = &found.arms[0].candidates[0].runs;
     assert_eq!(runs.keys().copied().collect::<Vec<_>>(), [0, 1]);
     assert!(runs[&1].starts_with("plain-20-s1-"), "{}", runs[&1]);
 }
@@ -82,8 +82,8 @@ set = { "training.lr" = 0.01 }
 "#;
     let claim = "[[claim]]\nname = \"c\"\nhigher = { family = \"plain\", depth = 20 }\nlower = { family = \"plain\", depth = 8 }\n";
     let error = parse(&format!("{SWEEP}{over}{claim}")).unwrap_err();
-    let expected = "claim \"c\": its arms differ in what it does not name: training.lr (0.01, 0.1); \
-                    make them equal, or say also_differs = [\"training.lr\"]";
+    let expected = "claim \"c\": its arms differ in keys that it does not name: training.lr (0.01, 0.1); \
+                    give these keys equal values, or declare the difference: also_differs = [\"training.lr\"]";
     assert!(error.contains(expected), "{error}");
     let declared = format!("{SWEEP}{over}{claim}also_differs = [\"training.lr\"]");
     let experiment = parse(&declared).unwrap();
@@ -96,10 +96,10 @@ set = { "training.lr" = 0.01 }
 }
 
 #[test]
-fn a_selector_of_nothing_or_of_several_says_what_there_is() {
+fn a_selector_of_no_or_several_configurations_is_refused_with_what_would_be_valid() {
     let other = "lower = { family = \"plain\", depth = 8 }";
     let error = refused(&format!("higher = {{ family = \"plain\", depth = 32 }}\n{other}"));
-    assert!(error.contains("no run has network.depth = 32; there is 8, 14, 20"), "{error}");
+    assert!(error.contains("no run has network.depth = 32; valid: 8, 14, 20"), "{error}");
     assert!(error.starts_with("t.toml:"), "{error}");
     let error = refused(&format!("higher = {{ family = \"plain\" }}\n{other}"));
     assert!(
@@ -130,12 +130,12 @@ fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
             format!(
                 "{of}metric = \"train_err_pct\"\nat_most = {{ published = \"plain-56/train\" }}"
             ),
-            "the published value is an error as train_err_running_pct is",
+            "the published value is a train_err_running_pct; leave metric out",
         ),
         (format!("{of}rises_wiht = \"depth\""), "did you mean rises_with?"),
         (
             format!("{of}at_most = 1\ntune = {{ over = \"training.lr\", seeds = [0] }}"),
-            "needs images held out",
+            "needs validation images",
         ),
     ] {
         let error = refused(&claim);
@@ -171,12 +171,12 @@ fn looks_plan_seeds_that_are_run_later() {
     assert_eq!(experiment.configs.len(), 24);
     let seeds: BTreeSet<u64> = experiment.later.iter().map(|run| run.settings.seed).collect();
     assert_eq!(seeds, BTreeSet::from([2, 3]));
-    let choice = &experiment.claims[0].1.arms[0].choices[0];
-    assert_eq!(choice.runs.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let candidate = &experiment.claims[0].1.arms[0].candidates[0];
+    assert_eq!(candidate.runs.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
 #[test]
-fn a_tuned_key_is_a_choice_of_each_arm() {
+fn a_tuned_key_gives_each_arm_a_candidate_per_value() {
     let text = r#"
 [sweep]
 "network.depth" = [8, 14]
@@ -191,6 +191,6 @@ tune = { over = "training.lr", seeds = [0] }
     let experiment =
         parse(&text.replace("[sweep]", "[sweep]\n\"data.validation\" = [10]")).unwrap();
     let values: Vec<_> =
-        experiment.claims[0].1.arms[1].choices.iter().map(|c| c.value.clone()).collect();
+        experiment.claims[0].1.arms[1].candidates.iter().map(|c| c.value.clone()).collect();
     assert_eq!(values, [0.01, 0.05, 0.1].map(|rate| Some(Value::from(rate))));
 }

@@ -2,10 +2,10 @@
 
 use fathom_base::key::short;
 use fathom_record::Unit;
-use fathom_spec::{Arm, Choice, Claim, Relation};
+use fathom_spec::{Arm, Claim, Limit, Relation, TuneCandidate};
 
 /// One sentence without a full stop: the metric, the arms, the margin with its unit.
-pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &Choice)]) -> String {
+pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &TuneCandidate)]) -> String {
     let metric = match claim.step {
         None => claim.metric.clone(),
         Some(1) => format!("{} after 1 update", claim.metric),
@@ -29,19 +29,22 @@ pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &Choice)]) -> String {
             label(1),
             size(*by_at_least)
         ),
-        Relation::Trend { over, rises, by_at_least, .. } => format!(
+        Relation::Trend { over, direction, by_at_least, .. } => format!(
             "{metric} {} from {} to {}, fitted over {} values of {}, by at least {}",
-            if *rises { "rises" } else { "falls" },
+            direction.word(),
             label(0),
             label(arms.len() - 1),
             arms.len(),
             short(over),
             size(*by_at_least),
         ),
-        Relation::Bound { at_most, bound, .. } => format!(
+        Relation::Bound { limit, bound, .. } => format!(
             "{metric} of {} is at {} {bound}{own}",
             label(0),
-            if *at_most { "most" } else { "least" }
+            match limit {
+                Limit::AtMost => "most",
+                Limit::AtLeast => "least",
+            }
         ),
         Relation::NoWorse { margin, .. } => {
             let by = size(*margin);

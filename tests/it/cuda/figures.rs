@@ -3,11 +3,19 @@
 use super::{Machine, SIZES};
 use crate::support::with_experiment;
 
-/// Counts of a longer run less those of a shorter one, for each update: what begins and ends a run is
-/// in both.
-fn per_update(more: &str) -> [f64; 4] {
+/// Counts of one update.
+struct PerUpdate {
+    launches: f64,
+    replays: f64,
+    waits: f64,
+    calls: f64,
+}
+
+/// The counts of one update, as the difference between a longer and a shorter run, which have the same
+/// start and end; `None` without the emulated device.
+fn per_update(more: &str) -> Option<PerUpdate> {
     let folder = with_experiment("");
-    let Some(machine) = Machine::new(folder.path()) else { return [0.0; 4] };
+    let machine = Machine::new(folder.path())?;
     let count = |updates: u32| {
         let before = machine.counts();
         machine.succeed(&format!(
@@ -18,21 +26,20 @@ fn per_update(more: &str) -> [f64; 4] {
         ["LAUNCH", "REPLAY", "WAIT", "CALLS"].map(|what| (after.of(what) - before.of(what)) as f64)
     };
     let (short, long) = (count(40), count(240));
-    std::array::from_fn(|at| (long[at] - short[at]) / 200.0)
+    let [launches, replays, waits, calls] =
+        std::array::from_fn(|at| (long[at] - short[at]) / 200.0);
+    Some(PerUpdate { launches, replays, waits, calls })
 }
 
 #[test]
 fn a_recorded_update_is_one_replay_with_few_launches_and_waits_around_it() {
     for augment in ["none", "crop-flip"] {
-        let [launches, replays, waits, calls] =
-            per_update(&format!("--set data.augment={augment}"));
+        let more = format!("--set data.augment={augment}");
+        let Some(PerUpdate { launches, replays, waits, calls }) = per_update(&more) else { return };
         eprintln!(
             "{augment}: {launches} launches, {replays} replays, {waits} waits, {calls} calls of the \
              host in all per update"
         );
-        if replays == 0.0 {
-            return;
-        }
         assert_eq!(replays, 1.0);
         // Two inputs are copied, as is the learning rate, for which the processor waits; crops of
         // several updates are assembled at once.
@@ -44,7 +51,7 @@ fn a_recorded_update_is_one_replay_with_few_launches_and_waits_around_it() {
 
 #[test]
 fn an_update_without_a_recording_launches_every_operation() {
-    let [launches, replays, ..] = per_update("--no-graphs");
+    let Some(PerUpdate { launches, replays, .. }) = per_update("--no-graphs") else { return };
     assert_eq!(replays, 0.0);
-    assert!(launches == 0.0 || launches > 50.0, "{launches} launches");
+    assert!(launches > 50.0, "{launches} launches");
 }

@@ -5,6 +5,7 @@
 use super::copy;
 use crate::support::{fail, fathom, succeed};
 use fathom::record::{RunCurve, SCHEMA, SweepDir, metric_columns};
+use fathom::spec::LayerMetric;
 use fathom::stats::{Layerwise, table, table_columns};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,10 @@ fn fixture() -> PathBuf {
 
 fn directories(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).expect("a folder").map(|entry| entry.expect("an entry"));
-    let mut found: Vec<PathBuf> =
-        entries.map(|entry| entry.path()).filter(|path| path.join("resolved.json").exists()).collect();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join("resolved.json").exists())
+        .collect();
     found.sort();
     found
 }
@@ -66,7 +69,7 @@ fn further(directory: &SweepDir, id: &str) -> anyhow::Result<String> {
         let figures = (row.weight_norm, row.response_sd, row.cosine);
         writeln!(text, "  layer {} {}: {figures:?}", row.layer, row.name)?;
     }
-    for metric in ["gradient_first_to_last", "gradient_growth"] {
+    for metric in [LayerMetric::FirstToLast, LayerMetric::Growth] {
         for step in [Some(0), Some(1), None] {
             if let Some(value) = Layerwise::figure(&layers, metric, step) {
                 writeln!(text, "  {metric} {step:?}: {value}")?;
