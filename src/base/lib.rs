@@ -13,7 +13,9 @@ pub mod key;
 mod numbers;
 mod program;
 pub mod random;
+mod text;
 
 pub use atomic::{make_readable, write_after, write_atomically};
 pub use numbers::rounded;
 pub use program::{Program, identify, program};
+pub use text::plain;

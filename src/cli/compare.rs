@@ -5,7 +5,7 @@ use super::choice::choice;
 use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::{Result, ensure};
-use fathom_record::{SweepDir, Table, metric_columns};
+use fathom_record::{SweepDir, Table};
 use fathom_report::label;
 use fathom_stats::{ComparedGroup, Comparison, ExecutionDifference};
 use fathom_sweep::check_integrity;
@@ -49,15 +49,11 @@ const COLUMNS: [&str; 11] = [
 ];
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let known: Vec<&str> = metric_columns().collect();
-    ensure!(
-        known.contains(&args.metric.as_str()),
-        Usage(format!("--metric {}: valid are {}", args.metric, known.join(", ")))
-    );
     let [a, b] = [&args.a, &args.b].map(|dir| dir.display());
     check_integrity(&SweepDir::new(&args.a))?;
     check_integrity(&SweepDir::new(&args.b))?;
     let comparison = Comparison::load(&args.a, &args.b)?;
+    comparison.check_metric(&args.metric).map_err(|error| Usage(format!("--metric {error}")))?;
     let unmatched = comparison.unmatched();
     for (dir, ids) in [(&a, &unmatched.only_a), (&b, &unmatched.only_b)] {
         if let Some(first) = ids.first() {

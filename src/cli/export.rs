@@ -52,11 +52,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     check_integrity(&directory)?;
     let curves = directory.load()?;
     if args.wide {
-        let known: Vec<&str> =
-            CURVE_COLUMNS.into_iter().filter(|name| !["schema", "step"].contains(name)).collect();
-        let is_known = known.contains(&args.metric.as_str());
-        let message = || format!("--metric {}: valid are {}", args.metric, known.join(", "));
-        ensure!(is_known, Usage(message()));
+        let known: Vec<&str> = CURVE_COLUMNS
+            .iter()
+            .copied()
+            .filter(|name| !["schema", "step"].contains(name))
+            .collect();
+        let found = curves.check_column(&args.metric, &known);
+        found.map_err(|error| Usage(format!("--metric {error}")))?;
         let runs: Vec<&RunCurve> = curves.runs.iter().collect();
         let ordered = group(&runs, &curves.axes()).into_iter().flat_map(|same| same.runs);
         print(&wide_table(&ordered.collect::<Vec<_>>(), &args.metric), Format::Csv)?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 use fathom_base::choice;
 use fathom_record::{Table, cell_text};
-use fathom_stats::{Summary, SummaryTable, axis_cell, summary_csv, table_columns};
+use fathom_stats::{ChosenOn, Summary, SummaryTable, axis_cell, summary_csv, table_columns};
 use serde_json::Value;
 use std::io::Write;
 
@@ -79,7 +79,8 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
 fn summary_for_people(table: &SummaryTable) -> Table {
     let mut headers = table.axes.clone();
     headers.extend(table_columns().map(str::to_owned));
-    let held_out = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == "validation");
+    let held_out =
+        table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == ChosenOn::Validation);
     let best = if held_out { "best (on validation)" } else { "best (on test)" };
     headers.extend([best, "n", "diverged", "unfinished"].map(str::to_owned));
     let mut out = Table::new(headers);

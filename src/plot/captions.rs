@@ -1,60 +1,135 @@
-//! What figures say: metrics by name, what rises and what falls, counts.
+//! Words of figures: metrics by name, trends over depth, numbers of seeds and of lost runs.
 
+use super::canvas::{INK, Stroke};
+use super::page::{Entry, Sample};
 use super::series::Finals;
-use anyhow::bail;
-use fathom_record::{self as record, METRICS, Part, Unit};
+use anyhow::Result;
+use fathom_record::{self as record, METRICS, MeasuredOn, SweepCurves, Unit, metric_columns};
+use std::convert::Infallible;
 use std::str::FromStr;
 
-/// A training metric with the test metric that goes with it.
+/// What a figure shows: a training metric with its test metric, or one column alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// The column of the training curve.
+    /// Column of the training curve, or the only column.
     pub train: &'static str,
-    /// The column of the test curve.
+    /// Column of the test curve; the same as `train` for one column alone.
     pub test: &'static str,
-    /// "training error", within a sentence.
+    /// Name of the training metric within a sentence, such as `training error`.
     pub(super) train_words: &'static str,
+    /// Name of the test metric within a sentence.
     pub(super) test_words: &'static str,
-    /// The y axis.
+    /// Title of the y axis.
     pub(super) axis: &'static str,
-    unit: Unit,
-    /// What the training metric is, in one line.
+    unit: Option<Unit>,
+    /// Definition of the training metric, in one line.
     pub(super) definition: &'static str,
 }
 
 impl Metric {
-    /// All training metrics that can be drawn; the first is the default.
+    /// All training metrics, each with its test metric; the first is the default.
     pub fn all() -> impl Iterator<Item = Metric> {
-        METRICS.iter().filter(|metric| metric.part == Part::Train).map(Self::with_test)
+        let is_training = |metric: &&record::Metric| metric.measured_on == MeasuredOn::Train;
+        METRICS.iter().filter(is_training).map(Self::with_test)
     }
 
     fn with_test(train: &'static record::Metric) -> Self {
-        let is_beside = |test: &&record::Metric| test.part == Part::Test && test.unit == train.unit;
-        let test = METRICS.iter().find(is_beside).expect("each unit has a test metric");
+        let is_test = |test: &&record::Metric| {
+            test.measured_on == MeasuredOn::Test && test.unit == train.unit
+        };
+        let test = METRICS.iter().find(is_test).expect("each unit has a test metric");
+        Self { test: test.column, test_words: test.label, ..Self::alone(train) }
+    }
+
+    fn alone(metric: &'static record::Metric) -> Self {
         Self {
-            train: train.column,
-            test: test.column,
-            train_words: train.label,
-            test_words: test.label,
-            axis: train.unit.axis(),
-            unit: train.unit,
-            definition: train.definition,
+            train: metric.column,
+            test: metric.column,
+            train_words: metric.label,
+            test_words: metric.label,
+            axis: metric.unit.axis(),
+            unit: Some(metric.unit),
+            definition: metric.definition,
+        }
+    }
+
+    /// A column that is not fathom's own.
+    fn extra(column: &str) -> Self {
+        // A metric is chosen once for the whole program, so its name may live as long.
+        let name: &'static str = column.to_owned().leak();
+        Self {
+            train: name,
+            test: name,
+            train_words: name,
+            test_words: name,
+            axis: name,
+            unit: Unit::of(name),
+            definition: "as the program that trained the nets wrote it",
+        }
+    }
+
+    /// Whether it is one column alone.
+    pub(super) fn is_single(&self) -> bool {
+        self.train == self.test
+    }
+
+    /// Checks that the column is one of fathom's own metrics or that any run has it.
+    ///
+    /// # Errors
+    /// When it is neither, with the columns there are and the nearest of them.
+    pub(super) fn check(&self, curves: &SweepCurves) -> Result<()> {
+        curves.check_column(self.train, &metric_columns().collect::<Vec<_>>())
+    }
+
+    /// The columns to draw, training first, with the stroke of each.
+    pub(super) fn lines(&self) -> Vec<(&'static str, Stroke)> {
+        match self.is_single() {
+            true => vec![(self.train, Stroke::Bold)],
+            false => vec![(self.train, Stroke::Dashed), (self.test, Stroke::Bold)],
+        }
+    }
+
+    /// Entries of the legend for [`Metric::lines`].
+    pub(super) fn legend(&self) -> Vec<Entry> {
+        let words = [self.train_words, self.test_words];
+        let entry = |((_, stroke), words)| Entry::new(Sample::Line(INK, None, stroke), words);
+        self.lines().into_iter().zip(words).map(entry).collect()
+    }
+
+    /// "training error and test error", or the name of the only column.
+    pub(super) fn words(&self) -> String {
+        match self.is_single() {
+            true => self.train_words.to_owned(),
+            false => format!("{} and {}", self.train_words, self.test_words),
+        }
+    }
+
+    /// The columns with the definition of the first one, as sentences.
+    pub(super) fn sentences(&self) -> String {
+        let name = match self.train_words == self.train {
+            true => self.train.to_owned(),
+            false => format!("{}: {}", capital(self.train_words), self.train),
+        };
+        let train = format!("{name}, {}.", self.definition);
+        match self.is_single() {
+            true => train,
+            false => format!("{train} {}: {}.", capital(self.test_words), self.test),
         }
     }
 
     /// The largest value there can be.
     pub(super) fn most(&self) -> f64 {
         match self.unit {
-            Unit::PerCent => 100.0,
-            Unit::Nats => f64::INFINITY,
+            Some(Unit::PerCent) => 100.0,
+            Some(Unit::Nats) | None => f64::INFINITY,
         }
     }
 
     /// A value with its unit, as titles show it.
     pub(super) fn show(&self, value: f64) -> String {
         match self.unit {
-            Unit::PerCent => format!("{value:.1}%"),
-            Unit::Nats => format!("{value:.3}"),
+            Some(Unit::PerCent) => format!("{value:.1}%"),
+            Some(Unit::Nats) | None => format!("{value:.3}"),
         }
     }
 }
@@ -66,34 +141,35 @@ impl Default for Metric {
 }
 
 impl FromStr for Metric {
-    type Err = anyhow::Error;
+    type Err = Infallible;
 
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match Self::all().find(|metric| metric.train == name) {
-            Some(metric) => Ok(metric),
-            None => {
-                let known: Vec<&str> = Self::all().map(|metric| metric.train).collect();
-                bail!("use one of {}", known.join(", "))
-            }
-        }
+    /// The metric of a column: a training metric comes with its test metric, every other column
+    /// alone. Whether any run has the column is found out when a figure is drawn.
+    fn from_str(column: &str) -> Result<Self, Self::Err> {
+        let training = Self::all().find(|metric| metric.train == column);
+        let alone = || record::Metric::named(column).map(Self::alone);
+        Ok(training.or_else(alone).unwrap_or_else(|| Self::extra(column)))
     }
 }
 
-/// How a final value changes with depth, as far as the seeds leave no doubt.
+/// How a final value changes with depth, where the seeds leave no doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trend {
-    /// Never falls from one depth to the next, and the deepest is beyond the shallowest in every
-    /// seed.
+    /// The mean never falls from one depth to the next, and every seed of the deepest net is above
+    /// every seed of the shallowest.
     Rises,
+    /// The opposite of [`Trend::Rises`].
     Falls,
-    /// The same of the two ends only.
+    /// Every seed of the deepest net is above every seed of the shallowest, and the mean falls in
+    /// between.
     HigherAtDeepest,
+    /// The opposite of [`Trend::HigherAtDeepest`].
     LowerAtDeepest,
-    /// Seeds overlap, are single, diverged or are missing.
+    /// Seeds overlap, there is only one, or runs diverged or are missing.
     Unclear,
 }
 
-/// The trend over depths, shallowest first.
+/// The trend over depths; `finals` are sorted by depth.
 pub(super) fn trend(finals: &[&Finals]) -> Trend {
     let sound = |f: &&Finals| f.values.len() >= 2 && f.diverged + f.unfinished == 0;
     let (Some(first), Some(last)) = (finals.first(), finals.last()) else { return Trend::Unclear };
@@ -115,7 +191,8 @@ pub(super) fn trend(finals: &[&Finals]) -> Trend {
     }
 }
 
-/// "Diverged: plain 44, 1 of 3; <what of it>. Unfinished: residual 44, 2 of 3.", or nothing.
+/// The lost runs of each group, such as "Diverged: plain 44, 1 of 3 (<consequence>). Unfinished: residual
+/// 44, 2 of 3.", or nothing.
 pub(super) fn losses(groups: &[(String, Finals)], consequence: &str) -> Option<String> {
     let list = |count: fn(&Finals) -> usize| {
         let some = groups.iter().filter(|(_, finals)| count(finals) > 0);
@@ -146,7 +223,7 @@ pub(super) fn seeds((fewest, most): (usize, usize)) -> String {
     }
 }
 
-/// The first letter as a capital.
+/// The text with a capital first letter.
 pub(super) fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters
@@ -181,9 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn metrics_have_names_and_an_unknown_one_lists_them() {
-        assert_eq!("train_loss".parse::<Metric>().unwrap().test, "test_loss");
-        let message = "loss".parse::<Metric>().unwrap_err().to_string();
-        assert!(message.contains("train_err_running_pct"), "{message}");
+    fn every_column_is_a_metric_and_training_metrics_have_a_test_metric() {
+        let of = |column: &str| column.parse::<Metric>().unwrap();
+        let pair = of("train_loss");
+        assert_eq!(
+            (pair.test, pair.words().as_str()),
+            ("test_loss", "training loss and test loss")
+        );
+        assert_eq!(pair.lines().len(), 2);
+        for column in ["validation_err_pct", "test_loss", "top5_pct"] {
+            assert!(of(column).is_single(), "{column}");
+            assert_eq!(of(column).lines(), [(of(column).train, Stroke::Bold)]);
+        }
+        assert_eq!(of("top5_pct").sentences().matches("top5_pct").count(), 1);
+        let message = of("train_los").check(&SweepCurves::default()).unwrap_err().to_string();
+        assert!(message.ends_with("did you mean train_loss?"), "{message}");
+        of("test_loss").check(&SweepCurves::default()).unwrap();
     }
 }

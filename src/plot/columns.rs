@@ -1,4 +1,5 @@
-//! Columns of any CSV table against one of them: a panel for each, a line for each group.
+//! Figures of any CSV table: columns against one of them, with a panel for each column and a line for
+//! each group of rows.
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
@@ -9,18 +10,18 @@ use super::page::{Entry, Page, Sample};
 use super::{canvas, to_png, to_svg};
 use anyhow::{Context, Result, bail, ensure};
 
-/// What of a table is drawn, and how.
+/// The columns of a table to draw, and the axes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns {
-    /// Names of the columns: the horizontal one, then one for each panel.
+    /// Names of the columns: that of the x axis, then one for each panel.
     pub names: Vec<String>,
-    /// The column whose values are told apart by colour.
+    /// The column whose values distinguish the lines by colour.
     pub group_by: Option<String>,
-    /// Logarithmic horizontally.
+    /// Whether the x axis is logarithmic.
     pub log_x: bool,
-    /// Logarithmic vertically.
+    /// Whether the y axes are logarithmic.
     pub log_y: bool,
-    /// The file, for the caption.
+    /// Name of the file for the caption.
     pub source: String,
 }
 
@@ -28,7 +29,8 @@ impl Columns {
     /// Draws the table as SVG.
     ///
     /// # Errors
-    /// When a column is missing, a cell is no number, naming its line, or nothing is left to draw.
+    /// When a column is missing, a cell is not a number (with its line), or no row has numbers in all
+    /// columns.
     pub fn svg(&self, table: &str) -> Result<String> {
         canvas::load_font()?;
         to_svg(&self.figure(table)?)
@@ -83,8 +85,8 @@ impl Columns {
         Ok(LinesFigure { page, panels })
     }
 
-    /// The named columns by group, in the order in which groups appear. Rows without one of the
-    /// numbers are passed over.
+    /// The values of the named columns by group, in the order in which groups appear. Rows with an
+    /// empty cell are skipped.
     fn groups(&self, table: &str) -> Result<Vec<(String, Vec<Vec<f64>>)>> {
         let mut reader = csv::Reader::from_reader(table.as_bytes());
         let headers = reader.headers().context("no table")?.clone();
@@ -105,7 +107,9 @@ impl Columns {
             }
             let number = |(cell, name): (&&str, &String)| {
                 let number = cell.parse::<f64>().ok().filter(|number| number.is_finite());
-                number.with_context(|| format!("line {line}: {name} is {cell}, which is no number"))
+                number.with_context(|| {
+                    format!("line {line}: column {name} has the value {cell}, expected a number")
+                })
             };
             let row = cells.iter().zip(&self.names).map(number).collect::<Result<Vec<_>>>()?;
             let name = group.map(|place| record[place].to_owned()).unwrap_or_default();
@@ -163,7 +167,7 @@ mod tests {
         let fault = |names: &[&str]| format!("{:#}", columns(names).svg(TABLE).unwrap_err());
         let expected = "there is no column hours; there are what, n, seconds, note";
         assert_eq!(fault(&["n", "hours"]), expected);
-        assert_eq!(fault(&["n", "note"]), "line 2: note is x, which is no number");
+        assert_eq!(fault(&["n", "note"]), "line 2: column note has the value x, expected a number");
         assert_eq!(fault(&["n"]), "n alone: name a second column to draw against it");
     }
 }

@@ -134,8 +134,7 @@ where
 fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
     let mut lines = Vec::new();
     for Curve { key, runs } in &panel.curves {
-        let metrics = [(options.metric.test, Stroke::Bold), (options.metric.train, Stroke::Dashed)];
-        for (metric, stroke) in metrics {
+        for (metric, stroke) in options.metric.lines().into_iter().rev() {
             let diverged = runs.iter().filter(|run| run.state == State::Diverged);
             let last = |run: &&RunCurve| finite(run, metric, options.smooth).last().copied();
             lines.push(Line {
@@ -221,7 +220,7 @@ fn title(panel: &Panel, panels: &Panels, metric: &Metric) -> String {
             let numbers = format!("({}; {})", end(low, first), end(high, last));
             format!("{claim} {}", numbers.replace(' ', "\u{a0}"))
         }
-        _ => format!("{words} and {}", metric.test_words),
+        _ => metric.words(),
     };
     if panel.label.is_empty() { capital(&text) } else { format!("{}: {text}", panel.label) }
 }
@@ -235,7 +234,7 @@ fn legend(panels: &Panels, lines: &[Vec<Line>], metric: &Metric) -> Vec<Vec<Entr
         };
         rows.push([heading].into_iter().chain(panels.keys.iter().enumerate().map(entry)).collect());
     }
-    let mut styles = Entry::parts(metric).to_vec();
+    let mut styles = metric.legend();
     if panels.seeds().1 > 1 {
         styles.push(Entry::new(Sample::Band, "smallest to largest seed"));
     }
@@ -266,14 +265,7 @@ fn caption(panels: &Panels, options: &Options) -> Vec<String> {
         (_, 1) => "One seed (n = 1) per curve, so no spread is shown.".to_owned(),
         counts => format!("Lines: mean over n = {}; bands: smallest to largest.", seeds(counts)),
     }];
-    parts.push(format!(
-        "{}: {}, {}. {}: {}.",
-        capital(metric.train_words),
-        metric.train,
-        metric.definition,
-        capital(metric.test_words),
-        metric.test
-    ));
+    parts.push(metric.sentences());
     parts.extend(losses(panels, metric));
     if options.smooth > 1 {
         parts.push(format!("Values are trailing means over {} evaluations.", options.smooth));

@@ -30,13 +30,15 @@ struct Series {
 /// The runs of one configuration at one depth.
 struct AtDepth {
     depth: f64,
-    /// Final training and test values.
-    finals: [Finals; 2],
+    /// Final values in the order of [`Metric::lines`].
+    finals: Vec<Finals>,
 }
 
 /// The laid-out figure.
 pub(super) struct DepthFigure {
     page: Page,
+    /// Stroke of the lines of each panel.
+    strokes: Vec<Stroke>,
     x: TitledAxis,
     y: TitledAxis,
     /// Chance level of the metric, if known.
@@ -67,13 +69,15 @@ impl DepthFigure {
         let x = Axis::at_values(&depths, options.log_x);
         let chance = results.chance(metric.train);
         let y = y_axis(&finals, chance, metric, options.log_y);
-        let titles = [0, 1].map(|panel| title(&series, panel, metric));
+        let strokes: Vec<Stroke> = metric.lines().into_iter().map(|(_, stroke)| stroke).collect();
+        let titles: Vec<String> =
+            (0..strokes.len()).map(|panel| title(&series, panel, metric)).collect();
         let mut parts = caption(&series, &y, chance, metric);
         parts.extend(all_runs(&shared));
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
         let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
-        Ok(Self { page, x: x.titled("depth"), y: y.titled(metric.axis), chance, series })
+        Ok(Self { page, strokes, x: x.titled("depth"), y: y.titled(metric.axis), chance, series })
     }
 }
 
@@ -110,8 +114,8 @@ impl DepthFigure {
         DB::ErrorType: 'static,
     {
         let (colour, mark) = (palette::of_category(place), Mark::nth(place));
-        let (stroke, filled) =
-            if panel == 0 { (Stroke::Dashed, false) } else { (Stroke::Bold, true) };
+        let stroke = self.strokes[panel];
+        let filled = stroke == Stroke::Bold;
         let depths = &self.series[place].depths;
         let mean = |at: &AtDepth| Some(frame.place(at.depth, at.finals[panel].mean()?));
         let line: Vec<Pixel> = depths.iter().filter_map(mean).collect();
@@ -166,7 +170,8 @@ fn all_series(curves: &SweepCurves, metric: &Metric) -> (Vec<Series>, Vec<String
             .into_iter()
             .filter_map(|at| {
                 let depth = at.runs.first().and_then(|run: &&RunCurve| run.number("depth"))?;
-                let finals = [metric.train, metric.test].map(|m| Finals::of(&at.runs, m));
+                let lines = metric.lines().into_iter();
+                let finals = lines.map(|(column, _)| Finals::of(&at.runs, column)).collect();
                 Some(AtDepth { depth, finals })
             })
             .collect(),
@@ -234,7 +239,7 @@ fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
         };
         rows.push(series.iter().enumerate().map(entry).collect());
     }
-    let mut styles = Entry::parts(metric).to_vec();
+    let mut styles = metric.legend();
     styles.push(Entry::new(Sample::Dot, "one seed"));
     if series.iter().flat_map(|s| &s.depths).any(|at| at.finals[0].diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
@@ -254,14 +259,7 @@ fn caption(series: &[Series], y: &Axis, chance: Option<f64>, metric: &Metric) ->
             seeds(counts)
         ),
     };
-    let metrics = format!(
-        "{}: {}, {}. {}: {}. Both are of the last row of each run.",
-        capital(metric.train_words),
-        metric.train,
-        metric.definition,
-        capital(metric.test_words),
-        metric.test
-    );
+    let metrics = format!("{} Values are those of the last row of each run.", metric.sentences());
     let name = |s: &Series, depth| {
         format!("{} {}", s.label.to_lowercase(), short_number(depth)).trim().to_owned()
     };

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
-use super::captions::{capital, losses, seeds};
+use super::captions::{losses, seeds};
 use super::depth::crosses;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample};
@@ -45,8 +45,8 @@ struct AtDepth {
     /// Panel, colour and depth as text, such as `norm batch plain 44`.
     name: String,
     depth: f64,
-    train: Finals,
-    test: Finals,
+    /// Final values in the order of [`Metric::lines`].
+    finals: Vec<Finals>,
 }
 
 /// The runs of one colour in one panel.
@@ -81,20 +81,17 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let titles: Vec<String> = facets.iter().map(|facet| facet.title.clone()).collect();
     let all = || facets.iter().flat_map(|facet| &facet.series).flat_map(|series| &series.depths);
     let mut parts = vec![format!(
-        "{} ({}) and {} ({}) of the last row. Lines: mean over n = {}; bars: 95% interval of the mean \
-         (Student's t).",
-        capital(metric.train_words),
-        metric.train,
-        metric.test_words,
-        metric.test,
-        seeds(extent(all().map(|at| at.train.runs()))),
+        "{} Values are those of the last row of each run. Lines: mean over n = {}; bars: 95% interval of \
+         the mean (Student's t).",
+        metric.sentences(),
+        seeds(extent(all().map(|at| at.finals[0].runs()))),
     )];
     let groups: Vec<(String, Finals)> =
-        all().map(|at| (at.name.clone(), at.train.clone())).collect();
+        all().map(|at| (at.name.clone(), at.finals[0].clone())).collect();
     parts.extend(losses(&groups, crosses(chance)));
     parts.extend(all_runs(&axes.shared));
     parts.push(format!("Source: {}.", options.source));
-    let legend = legend(&names, all().any(|at| at.train.diverged > 0), metric);
+    let legend = legend(&names, all().any(|at| at.finals[0].diverged > 0), metric);
     let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
     Ok(LinesFigure { page, panels })
 }
@@ -110,8 +107,11 @@ fn facet(panel: &RunGroup, axes: &Axes, names: &[String], metric: &Metric) -> Fa
             Some(AtDepth {
                 name: parts.collect::<Vec<_>>().join(" ").to_lowercase(),
                 depth: at.runs.first().and_then(|run: &&RunCurve| run.number("depth"))?,
-                train: Finals::of(&at.runs, metric.train),
-                test: Finals::of(&at.runs, metric.test),
+                finals: metric
+                    .lines()
+                    .iter()
+                    .map(|(column, _)| Finals::of(&at.runs, column))
+                    .collect(),
             })
         };
         Series {
@@ -131,7 +131,7 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
     let metric = &options.metric;
     let crosses_at = chance.unwrap_or_else(|| metric.most().min(100.0));
     let of_facet = |facet: &Facet| -> Vec<Line> {
-        facet.series.iter().flat_map(|series| lines(series, crosses_at)).collect()
+        facet.series.iter().flat_map(|series| lines(series, metric, crosses_at)).collect()
     };
     let lines: Vec<Vec<Line>> = facets.iter().map(of_facet).collect();
     let points = || lines.iter().flatten().flat_map(|line| &line.points);
@@ -145,26 +145,25 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
     lines.into_iter().map(|lines| Panel { x: x.clone(), y: y.clone(), lines }).collect()
 }
 
-/// Training and test line of a series, and a cross at every depth at which a run diverged.
-fn lines(series: &Series, crosses_at: f64) -> Vec<Line> {
+/// The lines of a series, and a cross at every depth at which a run diverged.
+fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
     let colour = palette::of_category(series.colour);
-    let line = |stroke: Stroke, finals: fn(&AtDepth) -> &Finals| {
+    let line = |(index, stroke): (usize, Stroke)| {
         let point = |at: &AtDepth| {
-            let values = &finals(at).values;
-            let interval = Interval::of(values, 0.95);
-            Some(Point { x: at.depth, y: finals(at).mean()?, interval, dots: values.clone() })
+            let finals = &at.finals[index];
+            let interval = Interval::of(&finals.values, 0.95);
+            Some(Point { x: at.depth, y: finals.mean()?, interval, dots: finals.values.clone() })
         };
         let points = series.depths.iter().filter_map(point).collect();
         Line { colour, mark: Some(Mark::nth(series.colour)), stroke, points }
     };
-    let diverged = series.depths.iter().filter(|at| at.train.diverged > 0);
+    let diverged = series.depths.iter().filter(|at| at.finals[0].diverged > 0);
     let cross = |at: &AtDepth| {
         let points = vec![Point::bare(at.depth, crosses_at)];
         Line { colour, mark: Some(Mark::Cross), stroke: Stroke::Bold, points }
     };
     let mut lines: Vec<Line> = diverged.map(cross).collect();
-    lines.push(line(Stroke::Dashed, |at| &at.train));
-    lines.push(line(Stroke::Bold, |at| &at.test));
+    lines.extend(metric.lines().into_iter().map(|(_, stroke)| stroke).enumerate().map(line));
     lines
 }
 
@@ -176,7 +175,7 @@ fn legend(names: &[String], has_crosses: bool, metric: &Metric) -> Vec<Vec<Entry
         };
         rows.push(names.iter().enumerate().map(entry).collect());
     }
-    let mut styles = Entry::parts(metric).to_vec();
+    let mut styles = metric.legend();
     styles.push(Entry::new(Sample::Dot, "one seed"));
     if has_crosses {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));

@@ -14,6 +14,7 @@ pub(super) fn run(
     RunCurve {
         id: format!("{family}-{depth}-s{seed}"),
         axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        keys: Default::default(),
         seed,
         state,
         rows: errors

@@ -253,6 +253,7 @@ impl Picture for LaidOut {
 }
 
 fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidOut> {
+    options.metric.check(&results.curves)?;
     // Texts are measured with the font.
     canvas::load_font()?;
     let over_time = |what| layerwise::over_time(results, options, what);

@@ -1,7 +1,6 @@
 //! Layout of a page: note, panels with their titles, legend and caption. Nothing overlaps, as every
 //! text is measured before it is placed.
 
-use super::Metric;
 use super::canvas::{Canvas, INK, Mark, Stroke, text_width, wrap};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -48,14 +47,6 @@ impl Entry {
     /// A sample of a bold line with its mark.
     pub(super) fn line(colour: RGBColor, mark: Option<Mark>, words: impl Into<String>) -> Self {
         Self::new(Sample::Line(colour, mark, Stroke::Bold), words)
-    }
-
-    /// The line styles of training and test metrics, for figures that draw both.
-    pub(super) fn parts(metric: &Metric) -> [Self; 2] {
-        [
-            Self::new(Sample::Line(INK, None, Stroke::Dashed), metric.train_words),
-            Self::new(Sample::Line(INK, None, Stroke::Bold), metric.test_words),
-        ]
     }
 
     fn width(&self) -> f64 {

@@ -1,21 +1,21 @@
-//! Runs to points: curves over seeds, joined on exact steps, and final values.
+//! The points of figures: curves over seeds, joined at equal steps, and final values.
 
-use fathom_record::{CurveRow, RunCurve, State};
+use fathom_record::{CurveRow, METRICS, RunCurve, State, Unit};
 use std::collections::BTreeMap;
 
-/// The runs of one curve at one step.
+/// The values of several runs at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
     pub(super) step: u64,
     pub(super) mean: f64,
     pub(super) min: f64,
     pub(super) max: f64,
-    /// How many runs have a finite value there.
+    /// Number of runs with a finite value at this step.
     pub(super) n: usize,
 }
 
-/// Steps and values of one run, as far as they are finite; with `smooth`, each value is the mean
-/// of up to that many values ending with it.
+/// Steps and finite values of one run up to the first row whose loss is not finite. Each value is the
+/// mean of up to `smooth` values that end with it.
 pub(super) fn finite(run: &RunCurve, metric: &str, smooth: usize) -> Vec<(u64, f64)> {
     let rows = run.rows.iter().take_while(|row| is_sound(row));
     let raw: Vec<(u64, f64)> = rows
@@ -29,14 +29,14 @@ pub(super) fn finite(run: &RunCurve, metric: &str, smooth: usize) -> Vec<(u64, f
     raw.iter().enumerate().map(|(place, (step, _))| (*step, mean(place))).collect()
 }
 
-/// Whether the net still computed numbers: the error of a net whose loss is NaN is that of always
-/// answering the first class, and says nothing.
+/// Whether all losses of a row are finite. A net whose loss is NaN predicts the first class for every
+/// image, so its error is meaningless.
 fn is_sound(row: &CurveRow) -> bool {
-    let losses = [row.train_loss, row.train_loss_running, row.test_loss];
-    losses.iter().flatten().all(|loss| loss.is_finite())
+    let mut losses = METRICS.iter().filter(|metric| metric.unit == Unit::Nats);
+    losses.all(|loss| loss.of(row).is_none_or(f64::is_finite))
 }
 
-/// Mean and extent over runs at every step that any of them has.
+/// Mean, minimum and maximum over runs at every step that any of them has.
 pub(super) fn over_seeds(runs: &[&RunCurve], metric: &str, smooth: usize) -> Vec<Point> {
     let mut at: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for run in runs {
@@ -54,14 +54,14 @@ pub(super) fn over_seeds(runs: &[&RunCurve], metric: &str, smooth: usize) -> Vec
     at.into_iter().map(point).collect()
 }
 
-/// How the runs of one configuration ended.
+/// The final values of the runs of one configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Finals {
-    /// Final values of the runs that made all their steps, by seed.
+    /// Final values of the runs that made all steps, by seed.
     pub(super) values: Vec<f64>,
-    /// How many diverged.
+    /// Number of runs that diverged.
     pub(super) diverged: usize,
-    /// How many stopped early or have not yet finished, or lack the metric.
+    /// Number of runs that stopped early, have not finished yet, or lack the metric.
     pub(super) unfinished: usize,
 }
 
@@ -86,7 +86,7 @@ impl Finals {
         some.map(|(count, how)| format!("{count} of {all} {how}")).collect()
     }
 
-    /// The mean of the final values.
+    /// Mean of the final values; `None` when there are none.
     pub(super) fn mean(&self) -> Option<f64> {
         let sum: f64 = self.values.iter().sum();
         (!self.values.is_empty()).then(|| sum / self.values.len() as f64)

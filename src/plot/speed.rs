@@ -99,7 +99,7 @@ fn speed(results: &Results, run: &RunCurve) -> Option<f64> {
     let config = &results.facts.get(&run.id)?.config;
     let batch = config.get("training.batch")?.as_f64()?;
     let (first, last) = (run.rows.first()?, run.rows.last()?);
-    let (steps, seconds) = ((last.step - first.step) as f64, last.seconds - first.seconds);
+    let (steps, seconds) = ((last.step - first.step) as f64, last.seconds? - first.seconds?);
     Some(steps * batch / seconds).filter(|speed| speed.is_finite() && *speed > 0.0)
 }
 

@@ -1,7 +1,7 @@
-//! `slurm/`: what was handed to Slurm, one array of tasks after the other.
+//! `slurm/`: the array jobs that were submitted to Slurm, numbered from 1.
 //!
-//! Of array 3 there are `3.json` (this file), `3.sh` (the script that was submitted) and, for each of
-//! its tasks, `3-<index>.log` (what the task said).
+//! Array 3 has the files `3.json` (a [`TaskArray`]), `3.sh` (the submitted script) and, for each of its
+//! tasks, `3-<index>.log` (the output of the task).
 
 use super::SweepDir;
 use super::manifest::{read_json, write_json};
@@ -13,19 +13,19 @@ use std::path::PathBuf;
 /// One array job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskArray {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
-    /// The number that Slurm gave it; none as long as it was not taken.
+    /// Slurm's number of the job; absent until Slurm has accepted it.
     pub job: Option<u64>,
-    /// The runs of each task, by its index.
+    /// Ids of the runs of each task, by index of the task.
     pub tasks: Vec<Vec<String>>,
 }
 
-/// A task of an array job: the job's number and the index.
+/// A task of an array job: Slurm's number of the job, and the index of the task.
 pub type TaskId = (u64, usize);
 
 impl SweepDir {
-    /// All arrays, by their numbers here.
+    /// All arrays by their numbers in this directory.
     ///
     /// # Errors
     /// When a file is damaged.
@@ -48,10 +48,10 @@ impl SweepDir {
         Ok(arrays)
     }
 
-    /// Writes one of them.
+    /// Writes the file of an array.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_array(&self, number: u32, array: &TaskArray) -> Result<()> {
         let folder = self.arrays_folder();
         std::fs::create_dir_all(&folder)
@@ -59,12 +59,12 @@ impl SweepDir {
         write_json(&folder.join(format!("{number}.json")), array)
     }
 
-    /// Its script.
+    /// The path of an array's script.
     pub fn array_script(&self, number: u32) -> PathBuf {
         self.arrays_folder().join(format!("{number}.sh"))
     }
 
-    /// The last task that each run was given to.
+    /// The latest accepted task of each run, by run id.
     ///
     /// # Errors
     /// When a file is damaged.

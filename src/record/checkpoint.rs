@@ -1,9 +1,9 @@
-//! What a run needs to go on as if it had never stopped: `checkpoint.safetensors`, and the one
-//! before it.
+//! Checkpoints, from which a run resumes as if it had never stopped: `checkpoint.safetensors`, and the
+//! previous one.
 //!
-//! A checkpoint is a file of weights with the optimiser's state beside them and the position in
-//! the recipe among its metadata. Random numbers need no place in it: every draw is keyed by the
-//! seed and the number of updates.
+//! A checkpoint is a file of weights that also holds the optimiser's state and, in its metadata, the
+//! position in the training loop. The state of random numbers is not stored, as every draw is keyed
+//! by the seed and the number of updates.
 
 use super::weights::{OWN, floats, is_counter};
 use super::{CurveMark, RunDir, SCHEMA, Values, Weights};
@@ -16,39 +16,39 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// Where a run is.
+/// The position of a run in its training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
-    /// Updates made.
+    /// Number of updates so far.
     pub step: u64,
     /// Learning rate of the last update.
     pub lr: f64,
-    /// Whether the evaluation that is due at this step was made.
+    /// Whether the evaluation that is due at this step is done.
     pub evaluated: bool,
-    /// The curve up to here.
+    /// Content of `curve.csv`.
     pub curve: CurveMark,
-    /// `layers.csv` up to here, where it is written.
+    /// Content of `layers.csv`, where the run writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<CurveMark>,
-    /// Bits of the sum of losses (f32) since the last row.
+    /// Bits of the sum of batch losses (f32) since the last row of the curve.
     pub running_loss: u32,
-    /// Wrong answers since the last row.
+    /// Number of misclassified images since the last row.
     pub running_wrong: i64,
-    /// Batches since the last row.
+    /// Number of batches since the last row.
     pub running_batches: u64,
-    /// Wrong answers in each of the last batches of a warm-up that goes on until the error falls;
-    /// absent when there is none, or it is over.
+    /// Numbers of misclassified images in the last batches, during a warm-up that lasts until the error
+    /// falls; absent otherwise.
     pub warming: Option<Vec<u64>>,
-    /// Wall-clock time of training so far.
+    /// Wall-clock seconds of training so far.
     pub seconds: f64,
-    /// SHA-256 of the data set.
+    /// SHA-256 of the data set, in hexadecimal.
     pub data: String,
 }
 
 impl Position {
-    /// The file that is not what it was.
+    /// The first CSV file that does not begin with the content of this position.
     fn misfit(&self, directory: &RunDir) -> Option<PathBuf> {
         let layers = self.layers.as_ref().map(|mark| (mark, directory.layers_path()));
         let files = [Some((&self.curve, directory.curve_path())), layers];
@@ -56,27 +56,27 @@ impl Position {
     }
 }
 
-/// A run that was stopped.
+/// The state of a run from which it can resume.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Parameters and moving averages.
+    /// Parameters and moving averages of the net.
     pub weights: Weights,
-    /// The optimiser's state: for each of its parts one number for each parameter.
+    /// State of the optimiser: parts such as momentum, each with one value for each parameter.
     pub optimiser: Vec<Vec<f32>>,
-    /// Where it was.
+    /// Position in the training loop.
     pub position: Position,
 }
 
-/// Names of metadata.
+/// Names of entries in the metadata.
 const POSITION: &str = "fathom.position";
 const DIGEST: &str = "fathom.sha256";
 
 impl Checkpoint {
-    /// Writes it; the one that was the last becomes the one before. `allowed` is asked before
-    /// anything is renamed.
+    /// Writes the checkpoint and keeps the last one as the previous one. `allowed` is called before any
+    /// file is renamed.
     ///
     /// # Errors
-    /// When the disk refuses, or `allowed` does; what was there stays valid.
+    /// When a file cannot be written, and the error of `allowed`. Existing checkpoints stay valid.
     pub fn write(
         &self,
         directory: &RunDir,
@@ -105,8 +105,7 @@ impl Checkpoint {
         })
     }
 
-    /// The last checkpoint that is whole and that the curve goes with, and what was wrong with
-    /// those that are not.
+    /// The latest checkpoint that is intact and matches the run's CSV files, and the faults of the others.
     pub fn find(directory: &RunDir) -> (Option<Self>, Vec<String>) {
         let mut faults = Vec::new();
         for path in [directory.checkpoint(), directory.previous_checkpoint()] {
@@ -117,12 +116,12 @@ impl Checkpoint {
                 Ok(Some(found)) => match found.position.misfit(directory) {
                     None => return (Some(found), faults),
                     Some(other) => faults.push(format!(
-                        "{} does not go with {}, which was changed or is damaged",
+                        "{} does not match {}, which was changed or is damaged",
                         path.display(),
                         other.display()
                     )),
                 },
-                // Weights alone, of a run that was done.
+                // The weights of a finished run.
                 Ok(None) => {}
                 Err(error) => faults.push(format!("{error:#}")),
             }
@@ -130,7 +129,7 @@ impl Checkpoint {
         (None, faults)
     }
 
-    /// Reads one; nothing when it holds weights alone.
+    /// Reads a checkpoint; `None` if the file holds the weights of a finished run.
     fn read(path: &Path) -> Result<Option<Self>> {
         let damaged = || format!("{} is damaged", path.display());
         let bytes =
@@ -155,7 +154,7 @@ impl Checkpoint {
     }
 }
 
-/// SHA-256 over the position and every tensor with its name.
+/// SHA-256 over the position and every tensor with its name, in hexadecimal.
 fn digest(position: &str, tensors: &BTreeMap<String, Values>) -> String {
     let mut hasher = Sha256::new();
     hasher.update(position);
@@ -164,7 +163,7 @@ fn digest(position: &str, tensors: &BTreeMap<String, Values>) -> String {
         hasher.update([0]);
         hasher.update(tensor.bytes());
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
 #[cfg(test)]
@@ -194,7 +193,7 @@ mod tests {
                 let values = vec![step as f32 + 0.1; shape.iter().product()];
                 (name, Values { shape, values })
             };
-            let sha256 = Sha256::digest(curve).iter().map(|b| format!("{b:02x}")).collect();
+            let sha256 = hex::encode(Sha256::digest(curve));
             Checkpoint {
                 weights: Weights { tensors: state.map(tensor).collect() },
                 optimiser: vec![vec![0.25; 7], vec![f32::MIN_POSITIVE; 3]],
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_damaged_byte_is_noticed_and_the_one_before_serves() {
+    fn every_damaged_byte_is_detected_and_the_previous_checkpoint_is_used() {
         let run = Run::new();
         run.write(2, FIRST);
         run.write(4, BOTH);
@@ -260,7 +259,7 @@ mod tests {
             .filter(|(name, _)| !is_counter(name))
             .map(|(_, view)| view.data().len())
             .sum();
-        // Counters lie first or last by type; PyTorch's counters are not needed to go on.
+        // Counters are stored first or last by type; PyTorch's counters are not needed to resume.
         for place in (0..start).step_by(97).chain((whole.len() - floats..whole.len()).step_by(9973))
         {
             let mut damaged = whole.clone();
@@ -274,7 +273,7 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         assert_eq!(run.found(), (Some(2), 1));
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(run.found(), (Some(2), 0), "as when power goes between two renames");
+        assert_eq!(run.found(), (Some(2), 0), "as after a loss of power between two renames");
     }
 
     #[test]
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn without_leave_nothing_is_renamed() {
+    fn nothing_is_renamed_when_it_is_not_allowed() {
         let run = Run::new();
         run.write(2, FIRST);
         let refused = || anyhow::bail!("the lock is lost");

@@ -1,118 +1,52 @@
-//! The columns of `curve.csv`: one row per evaluation.
+//! `curve.csv`: one row for each evaluation.
 
-use super::SCHEMA;
-use super::metrics::Metric;
-use super::table::{self, Row};
-use anyhow::{Context, Result, bail, ensure};
+use super::metrics::{CurveRow, metric_columns};
+use super::table::{self, Header, Row};
+use anyhow::{Context, Result, ensure};
+use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// One evaluation of a net. Absent is empty in the file; NaN and inf are written as such.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CurveRow {
-    /// Version of this format.
-    pub schema: u32,
-    /// Updates made so far; 0 is the untrained net.
-    pub step: u64,
-    /// Training images seen so far over the number of training images.
-    pub epoch: f64,
-    /// Learning rate of the last update (of the first one at step 0), warm-up included.
-    pub lr: f64,
-    /// Mean cross-entropy in nats on training images, in evaluation mode, without augmentation.
-    pub train_loss: Option<f64>,
-    /// Top-1 error on the same images.
-    pub train_err_pct: Option<f64>,
-    /// How many images these two were measured on.
-    pub train_images: u64,
-    /// Mean cross-entropy over the batches since the last row, as trained on.
-    pub train_loss_running: Option<f64>,
-    /// Top-1 error over the batches since the last row, as trained on: what the papers plot.
-    pub train_err_running_pct: Option<f64>,
-    /// Training error with BatchNorm's statistics recomputed over the same images, as moving
-    /// averages lag in deep nets; at step 0 and at the end only.
-    pub train_err_fresh_pct: Option<f64>,
-    /// Mean cross-entropy on the test images.
-    pub test_loss: Option<f64>,
-    /// Top-1 error on the test images.
-    pub test_err_pct: Option<f64>,
-    /// How many images these two were measured on.
-    pub test_images: u64,
-    /// Mean cross-entropy on the images held out.
-    pub validation_loss: Option<f64>,
-    /// Top-1 error on the images held out; absent when there are none.
-    pub validation_err_pct: Option<f64>,
-    /// Time since the run started, evaluations included: the one column that no seed fixes.
-    pub seconds: f64,
-}
+/// Names of the columns of [`CurveRow`], in the order in which they are written.
+pub const CURVE_COLUMNS: &[&str] = <CurveRow as Row>::COLUMNS;
 
-/// Names of the columns of [`CurveRow`], in order.
-pub const CURVE_COLUMNS: [&str; 16] = [
-    "schema",
-    "step",
-    "epoch",
-    "lr",
-    "train_loss",
-    "train_err_pct",
-    "train_images",
-    "train_loss_running",
-    "train_err_running_pct",
-    "train_err_fresh_pct",
-    "test_loss",
-    "test_err_pct",
-    "test_images",
-    "validation_loss",
-    "validation_err_pct",
-    "seconds",
-];
+/// Names that `curves.csv` joins to the columns of `curve.csv`; a column that a program adds to
+/// `curve.csv` under one of them is ignored.
+pub(super) const JOINED: [&str; 4] = ["run_id", "arm", "seed", "state"];
 
-impl CurveRow {
-    /// The value of a column by name, where it is a number that is present.
-    pub fn metric(&self, column: &str) -> Option<f64> {
-        match column {
-            "step" => Some(self.step as f64),
-            "epoch" => Some(self.epoch),
-            "lr" => Some(self.lr),
-            "seconds" => Some(self.seconds),
-            metric => Metric::named(metric)?.of(self),
-        }
-    }
-}
-
-/// Appends rows to a `curve.csv`; every row is on its way to the disk when `append` returns.
+/// Appends rows to a `curve.csv`, each of which is flushed to the operating system.
 pub struct CurveWriter {
     path: PathBuf,
     writer: csv::Writer<File>,
 }
 
-/// How much of a `curve.csv` was there at some moment.
+/// The content of a CSV file at the time of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurveMark {
-    /// Bytes.
+    /// Length in bytes.
     pub bytes: u64,
-    /// SHA-256 of these.
+    /// SHA-256 of these bytes, in hexadecimal.
     pub sha256: String,
 }
 
 impl CurveMark {
-    /// Whether a file begins with what was marked.
+    /// Whether a file begins with the content that was marked.
     pub fn matches(&self, path: &Path) -> bool {
         let bytes = std::fs::read(path).unwrap_or_default();
-        let marked =
-            usize::try_from(self.bytes).ok().and_then(|bytes_then| bytes.get(..bytes_then));
+        let marked = usize::try_from(self.bytes).ok().and_then(|length| bytes.get(..length));
         marked.is_some_and(|marked| sha256(marked) == self.sha256)
     }
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 impl CurveWriter {
-    /// Starts a new file, replacing what stood there.
+    /// Creates the file; an existing one is replaced.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -122,26 +56,32 @@ impl CurveWriter {
         Ok(Self { path: path.into(), writer: csv::Writer::from_writer(file) })
     }
 
-    /// Goes on after what was marked; what comes behind it is cut off.
+    /// Opens the file to continue after the marked content; what follows that is cut off.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or has other columns than [`CURVE_COLUMNS`].
     pub fn resume(path: &Path, mark: &CurveMark) -> Result<Self> {
+        Self::resume_rows::<CurveRow>(path, mark)
+    }
+
+    /// The same for rows of another type.
+    pub(super) fn resume_rows<R: Row>(path: &Path, mark: &CurveMark) -> Result<Self> {
+        table::check_header::<R>(path)?;
         let open = || -> std::io::Result<File> {
             let mut file = File::options().write(true).open(path)?;
             file.set_len(mark.bytes)?;
             file.seek(SeekFrom::End(0))?;
             Ok(file)
         };
-        let file = open().with_context(|| format!("cannot go on with {}", path.display()))?;
+        let file = open().with_context(|| format!("cannot continue {}", path.display()))?;
         let writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
         Ok(Self { path: path.into(), writer })
     }
 
-    /// Brings all rows to the disk and marks them.
+    /// Writes all rows to the disk and returns a mark of the content.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the file cannot be written or read again.
     pub fn mark(&mut self) -> Result<CurveMark> {
         let context = || format!("cannot write {}", self.path.display());
         self.writer.flush().with_context(context)?;
@@ -153,13 +93,13 @@ impl CurveWriter {
     /// Writes one row and flushes it.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the file cannot be written.
     pub fn append(&mut self, row: &CurveRow) -> Result<()> {
-        self.append_any(row)
+        self.append_row(row)
     }
 
-    /// A row of whatever file this is.
-    pub(super) fn append_any(&mut self, row: &impl Serialize) -> Result<()> {
+    /// The same for a row of another type.
+    pub(super) fn append_row(&mut self, row: &impl Row) -> Result<()> {
         let context = || format!("cannot write {}", self.path.display());
         self.writer.serialize(row).with_context(context)?;
         self.writer.flush().with_context(context)
@@ -170,78 +110,132 @@ impl CurveWriter {
 pub struct CurveReader;
 
 impl CurveReader {
-    /// All rows. A last line without its line end is that of a run which was cut off: it is
-    /// dropped.
+    /// Reads all rows. Columns may be in any order; a missing one was not measured, and an unknown
+    /// one is an extra metric if it holds numbers. A last line without its line end, which a stopped
+    /// program leaves behind, is dropped.
     ///
     /// # Errors
-    /// Missing, extra or reordered columns, a value that does not parse, a later schema: each with
-    /// file and line.
+    /// When there is no `step`, no metric at all, a value that cannot be read, or a row of a later
+    /// schema: with file, line and column.
     pub fn read(path: &Path) -> Result<Vec<CurveRow>> {
-        table::read(path)
-    }
-}
-
-impl Row for CurveRow {
-    const COLUMNS: &'static [&'static str] = &CURVE_COLUMNS;
-
-    fn schema(&self) -> u32 {
-        self.schema
-    }
-}
-
-/// Refuses a header that is not the expected one, naming the first difference.
-pub(super) fn check_header<'a>(
-    path: &Path,
-    found: impl Iterator<Item = &'a str>,
-    expected: &[&str],
-) -> Result<()> {
-    let found: Vec<&str> = found.collect();
-    for (place, name) in expected.iter().enumerate() {
-        match found.get(place) {
-            Some(there) if there == name => {}
-            Some(there) => bail!(
-                "{}, line 1: column {} is `{there}`, expected `{name}`",
-                path.display(),
-                place + 1
-            ),
-            None => bail!("{}, line 1: column `{name}` is missing", path.display()),
+        let text = table::whole_lines(path)?;
+        if text.is_empty() {
+            return Ok(Vec::new());
         }
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut rows = || -> Result<Vec<CurveRow>> {
+            let mut columns = CurveColumns::new(reader.headers()?, 0)?;
+            let rows = reader.records().map(|record| columns.row(&record?)).collect();
+            columns.finish()?;
+            rows
+        };
+        rows().with_context(|| path.display().to_string())
     }
-    ensure!(
-        found.len() == expected.len(),
-        "{}, line 1: column `{}` is not known",
-        path.display(),
-        found[expected.len()]
-    );
-    Ok(())
 }
 
-/// Refuses a file of a later format.
-pub(super) fn check_schema(path: &Path, schema: u32) -> Result<()> {
-    ensure!(
-        schema <= SCHEMA,
-        "{} has schema {schema}; this fathom reads up to {SCHEMA}",
-        path.display()
-    );
-    Ok(())
+/// The columns of a file with rows of curves, and the state of reading the extra ones.
+pub(super) struct CurveColumns {
+    header: Header,
+    extra: Vec<ExtraColumn>,
+}
+
+/// A column that is not fathom's own: an extra metric if any of its cells is a number.
+struct ExtraColumn {
+    position: usize,
+    name: String,
+    has_numbers: bool,
+    /// The error for the first cell that is no number.
+    fault: Option<anyhow::Error>,
+}
+
+impl CurveColumns {
+    /// The columns of a header after its first `skipped` ones.
+    ///
+    /// # Errors
+    /// When a name occurs twice, or no column is a metric.
+    pub(super) fn new(names: &StringRecord, skipped: usize) -> Result<Self> {
+        let header = Header::new::<CurveRow>(names, skipped)?;
+        let extra = header.others.iter().filter(|(_, name)| !JOINED.contains(&name.as_str()));
+        let extra = extra.map(|(position, name)| ExtraColumn {
+            position: *position,
+            name: name.clone(),
+            has_numbers: false,
+            fault: None,
+        });
+        let extra: Vec<ExtraColumn> = extra.collect();
+        ensure!(
+            !extra.is_empty() || header.has_any(metric_columns()),
+            "line 1: no column is a metric, such as train_err_pct"
+        );
+        Ok(Self { header, extra })
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// As for [`Header::row`].
+    pub(super) fn row(&mut self, record: &StringRecord) -> Result<CurveRow> {
+        let mut row: CurveRow = self.header.row(record)?;
+        for column in &mut self.extra {
+            match record.get(column.position).unwrap_or_default() {
+                "" => {}
+                text => match text.parse() {
+                    Ok(value) => {
+                        column.has_numbers = true;
+                        row.extra.insert(column.name.clone(), value);
+                    }
+                    Err(_) if column.fault.is_some() => {}
+                    Err(_) => {
+                        column.fault = Some(table::unreadable(record, &column.name, text));
+                    }
+                },
+            }
+        }
+        Ok(row)
+    }
+
+    /// Checks the extra columns after the last row: a column without any number holds text, which is
+    /// ignored.
+    ///
+    /// # Errors
+    /// When a column with numbers has another value, with line and column.
+    pub(super) fn finish(self) -> Result<()> {
+        let mut metrics = self.extra.into_iter().filter(|column| column.has_numbers);
+        metrics.find_map(|column| column.fault).map_or(Ok(()), Err)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SCHEMA;
 
     fn row() -> CurveRow {
         CurveRow {
             schema: SCHEMA,
             step: 50,
-            epoch: 0.32,
-            lr: 0.1,
+            epoch: Some(0.32),
+            lr: Some(0.1),
             train_loss: Some(f64::NAN),
             train_err_pct: Some(90.2),
             train_images: 2000,
             train_loss_running: Some(f64::INFINITY),
+            seconds: Some(0.0),
             ..CurveRow::default()
         }
+    }
+
+    /// Reads a file with this text.
+    fn read(text: &str) -> Result<Vec<CurveRow>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curve.csv");
+        std::fs::write(&path, text).unwrap();
+        CurveReader::read(&path)
+    }
+
+    fn fault(text: &str) -> String {
+        let message = format!("{:#}", read(text).unwrap_err());
+        message.split_once("curve.csv: ").expect("the file is named").1.to_owned()
     }
 
     #[test]
@@ -262,34 +256,82 @@ mod tests {
     }
 
     #[test]
-    fn a_half_written_last_line_is_dropped_and_a_wrong_header_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curve.csv");
-        CurveWriter::create(&path).unwrap().append(&row()).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, format!("{text}1,100,0.6")).unwrap();
-        assert_eq!(CurveReader::read(&path).unwrap().len(), 1);
-        std::fs::write(&path, text.replace("train_loss,", "loss,")).unwrap();
-        let message = format!("{:#}", CurveReader::read(&path).unwrap_err());
-        assert!(message.contains("line 1: column 5 is `loss`, expected `train_loss`"), "{message}");
+    fn a_last_line_without_its_end_is_dropped() {
+        let rows = read("step,train_err_pct\n0,90\n50,80\n100,7").unwrap();
+        assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 50]);
+        assert_eq!(read("").unwrap(), []);
+        assert_eq!(read("step,train_err").unwrap(), []);
     }
 
     #[test]
-    fn every_numeric_column_is_a_metric() {
-        let all = CurveRow {
-            train_loss: Some(0.0),
-            train_err_pct: Some(0.0),
-            train_err_running_pct: Some(0.0),
-            train_err_fresh_pct: Some(0.0),
-            test_loss: Some(0.0),
-            test_err_pct: Some(0.0),
-            validation_loss: Some(0.0),
-            validation_err_pct: Some(0.0),
-            ..row()
+    fn columns_are_found_by_name_and_missing_ones_were_not_measured() {
+        let rows = read("test_err_pct,note,top5_pct,step\n40.5,first,9,0\n,,,50\n").unwrap();
+        let extra = [("top5_pct".to_owned(), 9.0)];
+        let first = CurveRow {
+            schema: 1,
+            test_err_pct: Some(40.5),
+            extra: extra.into(),
+            ..CurveRow::default()
         };
-        for column in CURVE_COLUMNS {
-            let counts = matches!(column, "schema" | "train_images" | "test_images");
-            assert_eq!(all.metric(column).is_some(), !counts, "{column}");
+        assert_eq!(rows[0], first);
+        assert_eq!(rows[1], CurveRow { schema: 1, step: 50, ..CurveRow::default() });
+        assert_eq!((rows[0].metric("top5_pct"), rows[0].metric("note")), (Some(9.0), None));
+        assert_eq!((rows[0].metric("lr"), rows[0].metric("seconds")), (None, None));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_refused_with_line_and_column() {
+        for (text, expected) in [
+            ("epoch,train_err_pct\n0,90\n", "line 1: column `step` is missing"),
+            ("step,lr,seed\n0,0.1,3\n", "line 1: no column is a metric, such as train_err_pct"),
+            ("step,lr,lr\n0,0.1,3\n", "line 1: column `lr` occurs twice"),
+            ("step,top5,top5\n0,1,3\n", "line 1: column `top5` occurs twice"),
+            ("step,train_err_pct\n0,90\n,80\n", "line 3: column `step` is empty"),
+            (
+                "step,train_err_pct\n0,ninety\n",
+                "line 2: column `train_err_pct` has the value `ninety`, expected a number",
+            ),
+            (
+                "step,top5\n0,1\n10,two\n20,three\n",
+                "line 3: column `top5` has the value `two`, expected a number",
+            ),
+            (
+                "schema,step,top5\n9,0,1\n",
+                "line 2: schema 9 is of a later version of fathom; this one reads schemas up to 1",
+            ),
+        ] {
+            assert_eq!(fault(text), expected);
         }
+        assert!(fault("step,train_err_pct\n0,90,1\n").contains("line: 2"), "csv's own words");
+    }
+
+    #[test]
+    fn a_resumed_file_ends_where_it_was_marked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curve.csv");
+        let mut writer = CurveWriter::create(&path).unwrap();
+        writer.append(&row()).unwrap();
+        let mark = writer.mark().unwrap();
+        writer.append(&CurveRow { step: 100, ..row() }).unwrap();
+        assert!(mark.matches(&path));
+        CurveWriter::resume(&path, &mark).unwrap().append(&CurveRow { step: 75, ..row() }).unwrap();
+        let steps: Vec<u64> =
+            CurveReader::read(&path).unwrap().iter().map(|row| row.step).collect();
+        assert_eq!(steps, [50, 75]);
+        assert!(mark.matches(&path));
+        let text = std::fs::read_to_string(&path).unwrap().replace(",90.2,", ",9.2,");
+        std::fs::write(&path, text).unwrap();
+        assert!(!mark.matches(&path));
+        assert!(!mark.matches(&folder.path().join("absent.csv")));
+    }
+
+    #[test]
+    fn a_file_with_other_columns_is_not_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curve.csv");
+        std::fs::write(&path, "step,train_err_pct\n0,90\n").unwrap();
+        let mark = CurveMark { bytes: 24, sha256: String::new() };
+        let message = CurveWriter::resume(&path, &mark).err().unwrap().to_string();
+        assert!(message.ends_with("and cannot be continued"), "{message}");
     }
 }

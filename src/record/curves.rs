@@ -1,11 +1,12 @@
-//! `curves.csv`: every row of every run, with the columns that tell runs apart joined in.
+//! `curves.csv`: every row of every run, joined with the keys that distinguish the runs.
 
-use super::curve::{CURVE_COLUMNS, CurveRow, check_header, check_schema};
-use super::{Manifest, State};
-use anyhow::{Context, Result, bail};
-use fathom_base::key::short;
-use fathom_base::write_atomically;
-use serde::Deserialize;
+use super::curve::{CURVE_COLUMNS, CurveColumns, JOINED};
+use super::{CurveRow, Manifest, State};
+use anyhow::{Context, Result, bail, ensure};
+use csv::StringRecord;
+use fathom_base::key::{nearest, short};
+use fathom_base::{plain, write_atomically};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -14,8 +15,11 @@ use std::path::Path;
 pub struct RunCurve {
     /// The run's name.
     pub id: String,
-    /// What tells it apart, by short key (`family`, `depth`, `lr`, …, without the seed), as text.
+    /// The values, as text, of the keys that distinguish it from other runs, without the seed. A key
+    /// goes by its short name (`family`, `depth`, `lr`, …), or by its full one where two share that.
     pub axes: BTreeMap<String, String>,
+    /// Full dotted names of these keys by the names in `axes`, where they differ.
+    pub keys: BTreeMap<String, String>,
     /// Its seed.
     pub seed: u64,
     /// How it ended.
@@ -25,58 +29,90 @@ pub struct RunCurve {
 }
 
 impl RunCurve {
-    /// The curve of a run with what its manifest says of it.
+    /// The curve of a run with the values from its manifest.
     pub fn new(manifest: &Manifest, state: State, rows: Vec<CurveRow>) -> Self {
-        let mut axes = BTreeMap::new();
-        if let Some(arm) = &manifest.arm {
-            axes.insert("arm".to_owned(), arm.clone());
-        }
+        let mut run = Self {
+            id: manifest.id.clone(),
+            axes: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            seed: seed(&manifest.config),
+            state,
+            rows,
+        };
+        run.axes.extend(manifest.arm.iter().map(|arm| ("arm".to_owned(), arm.clone())));
         let always = ["network.family", "network.depth"].map(str::to_owned);
         for key in always.iter().chain(&manifest.axes).filter(|key| *key != "seed") {
             if let Some(value) = manifest.config.get(key) {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                axes.insert(short(key).to_owned(), text);
+                run.add(key, plain(value));
             }
         }
-        let seed = manifest.config.get("seed").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Self { id: manifest.id.clone(), axes, seed, state, rows }
+        run
     }
 
-    /// A run that has not begun, of which only its configuration is known; `axes` are the short keys
-    /// that tell others apart.
+    /// A run that has not begun, of which only the configuration is known; `axes` are the names of the
+    /// keys that distinguish the other runs.
     pub fn planned(
         id: &str,
         arm: Option<&String>,
         axes: &BTreeSet<String>,
-        config: &BTreeMap<String, serde_json::Value>,
+        config: &BTreeMap<String, Value>,
     ) -> Self {
-        let mut found = BTreeMap::new();
-        if let Some(arm) = arm {
-            found.insert("arm".to_owned(), arm.clone());
-        }
+        let mut run = Self {
+            id: id.into(),
+            axes: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            seed: seed(config),
+            state: State::Pending,
+            rows: Vec::new(),
+        };
+        run.axes.extend(arm.map(|arm| ("arm".to_owned(), arm.clone())));
         for (key, value) in config.iter().filter(|(key, _)| axes.contains(short(key))) {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            found.insert(short(key).to_owned(), text);
+            run.add(key, plain(value));
         }
-        let seed = config.get("seed").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        Self { id: id.into(), axes: found, seed, state: State::Pending, rows: Vec::new() }
+        run
     }
 
-    /// An axis as a number.
+    /// Adds an axis. Of keys that share a short name one has it, whatever their order: the key that is
+    /// no longer than it, else the first by letter.
+    fn add(&mut self, key: &str, value: String) {
+        let name = short(key);
+        let holder = self.keys.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        if let Some(other) = self.axes.get(name).filter(|_| holder != key).cloned() {
+            if holder == name || (key != name && *holder < *key) {
+                self.axes.insert(key.to_owned(), value);
+                return;
+            }
+            self.axes.insert(holder, other);
+            self.keys.remove(name);
+        }
+        if name != key {
+            self.keys.insert(name.to_owned(), key.to_owned());
+        }
+        self.axes.insert(name.to_owned(), value);
+    }
+
+    /// The value of an axis as a number.
     pub fn number(&self, axis: &str) -> Option<f64> {
         self.axes.get(axis)?.parse().ok()
     }
 }
 
+fn seed(config: &BTreeMap<String, Value>) -> u64 {
+    config.get("seed").and_then(Value::as_u64).unwrap_or(0)
+}
+
 /// All runs of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SweepCurves {
-    /// By id.
+    /// Sorted by id, runs that were planned only last.
     pub runs: Vec<RunCurve>,
 }
 
+/// Section that `curves.csv` gives to a key without one where a column has the same name.
+const CONFIG: &str = "config.";
+
 impl SweepCurves {
-    /// Names of the axes that any run has, `family` and `depth` first.
+    /// Names of the axes that any run has, `arm`, `family` and `depth` first.
     pub fn axes(&self) -> Vec<String> {
         let mut names: Vec<String> =
             self.runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
@@ -85,104 +121,250 @@ impl SweepCurves {
         names
     }
 
-    /// Writes `curves.csv`.
+    /// Names of the columns that are not fathom's own and that any run has.
+    pub fn extra_columns(&self) -> BTreeSet<String> {
+        let rows = self.runs.iter().flat_map(|run| &run.rows);
+        rows.flat_map(|row| row.extra.keys()).cloned().collect()
+    }
+
+    /// [`check_column`] with the extra columns of these runs.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the column is unknown.
+    pub fn check_column(&self, column: &str, own: &[&str]) -> Result<()> {
+        check_column(column, own, &self.extra_columns())
+    }
+
+    /// Writes `curves.csv`: `run_id`, the axes by their full dotted names, `seed`, `state`, and the
+    /// columns of `curve.csv`. No name occurs twice.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let axes = self.axes();
+        let (axes, extra) = (self.axes(), self.extra_columns());
+        let measured = || CURVE_COLUMNS.iter().copied().chain(extra.iter().map(String::as_str));
+        let full_name = |axis: &String| {
+            let key = self.runs.iter().find_map(|run| run.keys.get(axis)).unwrap_or(axis);
+            let is_taken = key != "arm" && JOINED.into_iter().chain(measured()).any(|it| it == key);
+            if is_taken { format!("{CONFIG}{key}") } else { key.clone() }
+        };
+        let names: Vec<String> = axes.iter().map(full_name).collect();
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-        let fixed = ["run_id"].into_iter().chain(axes.iter().map(String::as_str));
-        writer.write_record(fixed.chain(["seed", "state"]).chain(CURVE_COLUMNS))?;
+        let fixed = ["run_id"].into_iter().chain(names.iter().map(String::as_str));
+        writer.write_record(fixed.chain(["seed", "state"]).chain(measured()))?;
         for run in &self.runs {
             let value = |axis| run.axes.get(axis).map_or("", String::as_str);
             let values: Vec<&str> = axes.iter().map(value).collect();
             for row in &run.rows {
-                writer.serialize((&run.id, &values, run.seed, run.state, row))?;
+                let others: Vec<Option<f64>> =
+                    extra.iter().map(|column| row.extra.get(column).copied()).collect();
+                writer.serialize((&run.id, &values, run.seed, run.state, row, others))?;
             }
         }
         write_atomically(path, &writer.into_inner().context("in memory")?)
     }
 
-    /// Reads `curves.csv`.
+    /// Reads `curves.csv`, also that of earlier versions, in which axes go by their short names. The
+    /// columns from `run_id` to `seed` are the axes; those after `state` are read as in `curve.csv`.
     ///
     /// # Errors
-    /// Missing, extra or reordered columns, a value that does not parse, a later schema: each with
-    /// file and line.
+    /// As for [`super::CurveReader::read`], and when one of the joined columns is missing.
     pub fn read(path: &Path) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Fixed {
-            seed: u64,
-            state: State,
-        }
         let mut reader = csv::Reader::from_path(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let header = reader.headers()?.clone();
-        let Some(seed) = header.iter().position(|name| name == "seed") else {
-            bail!("{}, line 1: column `seed` is missing", path.display());
+        let mut runs = || -> Result<Vec<RunCurve>> {
+            let header = reader.headers()?.clone();
+            let joined = Joined::new(&header)?;
+            let mut columns = CurveColumns::new(&header, joined.seed + 2)?;
+            let mut runs: Vec<RunCurve> = Vec::new();
+            let mut places = BTreeMap::new();
+            for record in reader.records() {
+                let record = record?;
+                let row = columns.row(&record)?;
+                let place = match places.get(&record[0]) {
+                    Some(place) => *place,
+                    None => {
+                        places.insert(record[0].to_owned(), runs.len());
+                        runs.push(joined.run(&record)?);
+                        runs.len() - 1
+                    }
+                };
+                runs[place].rows.push(row);
+            }
+            columns.finish()?;
+            Ok(runs)
         };
-        if header.get(0) != Some("run_id") || seed == 0 {
-            bail!("{}, line 1: column 1 should be `run_id`", path.display());
-        }
-        check_header(path, header.iter().skip(seed + 2), &CURVE_COLUMNS)?;
-        let mut runs: Vec<RunCurve> = Vec::new();
-        let mut places = BTreeMap::new();
-        for record in reader.records() {
-            let record = record.with_context(|| format!("in {}", path.display()))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let context = || format!("{}, line {line}", path.display());
-            let fixed: Fixed = record.deserialize(Some(&header)).with_context(context)?;
-            let row: csv::StringRecord = record.iter().skip(seed + 2).collect();
-            let row: CurveRow = row.deserialize(None).with_context(context)?;
-            check_schema(path, row.schema)?;
-            let place = *places.entry(record[0].to_owned()).or_insert_with(|| {
-                let axes = header.iter().zip(record.iter()).take(seed).skip(1);
-                runs.push(RunCurve {
-                    id: record[0].to_owned(),
-                    axes: axes
-                        .filter(|(_, value)| !value.is_empty())
-                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                        .collect(),
-                    seed: fixed.seed,
-                    state: fixed.state,
-                    rows: Vec::new(),
-                });
-                runs.len() - 1
-            });
-            runs[place].rows.push(row);
-        }
-        Ok(Self { runs })
+        Ok(Self { runs: runs().with_context(|| path.display().to_string())? })
     }
+}
+
+/// The columns of `curves.csv` that come before those of `curve.csv`.
+struct Joined<'a> {
+    header: &'a StringRecord,
+    /// Position of `seed`, which `state` follows.
+    seed: usize,
+}
+
+impl<'a> Joined<'a> {
+    fn new(header: &'a StringRecord) -> Result<Self> {
+        ensure!(header.get(0) == Some("run_id"), "line 1: column 1 should be `run_id`");
+        let Some(seed) = header.iter().position(|name| name == "seed") else {
+            bail!("line 1: column `seed` is missing");
+        };
+        let state = header.get(seed + 1);
+        ensure!(state == Some("state"), "line 1: column {} should be `state`", seed + 2);
+        Ok(Self { header, seed })
+    }
+
+    /// A run without rows, from its first record.
+    fn run(&self, record: &StringRecord) -> Result<RunCurve> {
+        let line = record.position().map_or(0, csv::Position::line);
+        let (seed, state) = (&record[self.seed], &record[self.seed + 1]);
+        let mut run = RunCurve {
+            id: record[0].to_owned(),
+            axes: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            seed: seed.parse().with_context(|| {
+                format!("line {line}: column `seed` has the value `{seed}`, expected a number")
+            })?,
+            state: serde_json::from_value(state.into())
+                .with_context(|| format!("line {line}: column `state` has the value `{state}`"))?,
+            rows: Vec::new(),
+        };
+        for (name, value) in self.header.iter().zip(record).take(self.seed).skip(1) {
+            if !value.is_empty() {
+                run.add(name.strip_prefix(CONFIG).unwrap_or(name), value.to_owned());
+            }
+        }
+        Ok(run)
+    }
+}
+
+/// Checks that a column is one of `own` or of the `extra` ones.
+///
+/// # Errors
+/// When it is neither, with the valid columns and the most similar of them.
+pub fn check_column(column: &str, own: &[&str], extra: &BTreeSet<String>) -> Result<()> {
+    let known = || own.iter().copied().chain(extra.iter().map(String::as_str));
+    if known().any(|known| known == column) {
+        return Ok(());
+    }
+    let hint = nearest(column, known()).map(|meant| format!("; did you mean {meant}?"));
+    let list: Vec<&str> = known().collect();
+    bail!("{column}: valid are {}{}", list.join(", "), hint.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn curves_survive_the_file() {
-        let run = |id: &str, depth: &str, seed| RunCurve {
+    fn run(id: &str, keys: &[(&str, &str)], seed: u64) -> RunCurve {
+        let first =
+            CurveRow { schema: 1, lr: Some(0.1), train_err_pct: Some(90.0), ..CurveRow::default() };
+        let last = CurveRow { schema: 1, step: 50, ..CurveRow::default() };
+        let mut run = RunCurve {
             id: id.into(),
-            axes: [("family", "plain"), ("depth", depth)]
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            axes: BTreeMap::new(),
+            keys: BTreeMap::new(),
             seed,
             state: State::Diverged,
-            rows: vec![
-                CurveRow { schema: 1, lr: 0.1, train_err_pct: Some(90.0), ..CurveRow::default() },
-                CurveRow { schema: 1, step: 50, ..CurveRow::default() },
-            ],
+            rows: vec![first, last],
         };
-        let curves = SweepCurves { runs: vec![run("a", "8", 0), run("b", "44", 1)] };
+        keys.iter().for_each(|(key, value)| run.add(key, (*value).to_owned()));
+        run
+    }
+
+    /// What is read again after writing, and the file's text.
+    fn written(curves: &SweepCurves) -> (SweepCurves, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("curves.csv");
         curves.write(&path).unwrap();
-        assert_eq!(SweepCurves::read(&path).unwrap(), curves);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("run_id,family,depth,seed,state,schema,step,"), "{text}");
+        (SweepCurves::read(&path).unwrap(), std::fs::read_to_string(&path).unwrap())
+    }
 
-        std::fs::write(&path, text.replacen(",90.0,", ",ninety,", 1)).unwrap();
-        let message = format!("{:#}", SweepCurves::read(&path).unwrap_err());
-        assert!(message.contains("curves.csv, line 2"), "{message}");
+    fn read(text: &str) -> Result<SweepCurves> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curves.csv");
+        std::fs::write(&path, text).unwrap();
+        SweepCurves::read(&path)
+    }
+
+    #[test]
+    fn curves_survive_the_file_and_its_columns_have_one_name_each() {
+        let keys = |depth| {
+            [
+                ("arm", "a"),
+                ("network.family", "plain"),
+                ("network.depth", depth),
+                ("training.lr", "1"),
+            ]
+        };
+        let curves = SweepCurves { runs: vec![run("a", &keys("8"), 0), run("b", &keys("44"), 1)] };
+        assert_eq!(curves.axes(), ["arm", "family", "depth", "lr"]);
+        let (read_again, text) = written(&curves);
+        assert_eq!(read_again, curves);
+        let header =
+            "run_id,arm,network.family,network.depth,training.lr,seed,state,schema,step,epoch,lr,";
+        assert!(text.starts_with(header), "{text}");
+        let mut names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        let message = format!("{:#}", read(&text.replacen(",90.0,", ",ninety,", 1)).unwrap_err());
+        let expected = "curves.csv: line 2: column `train_err_pct` has the value `ninety`";
+        assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn keys_of_other_programs_do_not_hide_columns_or_each_other() {
+        let keys = [("lr", "0.5"), ("network.width", "4"), ("training.width", "8"), ("top5", "x")];
+        let mut one = run("a", &keys, 0);
+        one.rows[0].extra.insert("top5".into(), 7.5);
+        assert_eq!((one.axes["width"].as_str(), one.axes["training.width"].as_str()), ("4", "8"));
+        let all: [(&str, &str); 3] = [("training.a", "1"), ("network.a", "2"), ("a", "3")];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let run = run("a", &order.map(|place| all[place]), 0);
+            let axes = ["training.a", "network.a", "a"].map(|name| run.axes[name].as_str());
+            assert_eq!((axes, run.keys.len()), (["1", "2", "3"], 0));
+        }
+        let curves = SweepCurves { runs: vec![one] };
+        let (read_again, text) = written(&curves);
+        assert_eq!(read_again, curves);
+        let header = "run_id,config.lr,config.top5,training.width,network.width,seed,";
+        assert!(text.starts_with(header), "{text}");
+        assert_eq!(curves.extra_columns().into_iter().collect::<Vec<_>>(), ["top5"]);
+    }
+
+    #[test]
+    fn files_of_earlier_versions_are_read() {
+        let text = "run_id,family,depth,lr,seed,state,schema,step,epoch,lr,train_err_pct\n\
+                    a,plain,8,0.1,3,done,1,50,0.5,0.01,12.5\n";
+        let found = read(text).unwrap().runs.remove(0);
+        let axes = ["family", "depth", "lr"].map(|axis| found.axes[axis].as_str());
+        assert_eq!(axes, ["plain", "8", "0.1"]);
+        assert_eq!((found.seed, found.state, found.rows[0].lr), (3, State::Done, Some(0.01)));
+        for (from, to, expected) in [
+            ("run_id,", "id,", "line 1: column 1 should be `run_id`"),
+            (",seed,", ",seeds,", "line 1: column `seed` is missing"),
+            (",state,", ",ended,", "line 1: column 6 should be `state`"),
+            (",3,done", ",three,done", "line 2: column `seed` has the value `three`"),
+            (",done,", ",over,", "line 2: column `state` has the value `over`"),
+        ] {
+            let message = format!("{:#}", read(&text.replacen(from, to, 1)).unwrap_err());
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_planned_run_has_the_axes_of_the_others() {
+        let axes = ["arm", "depth", "lr"].map(str::to_owned).into();
+        let config =
+            [("network.depth", 44.into()), ("training.batch", 4.into()), ("seed", 2.into())];
+        let config = config.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into();
+        let planned = RunCurve::planned("b", Some(&"wide".to_owned()), &axes, &config);
+        let axes: Vec<_> = planned.axes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(axes, [("arm", "wide"), ("depth", "44")]);
+        assert_eq!((planned.seed, planned.state), (2, State::Pending));
     }
 }

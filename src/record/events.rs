@@ -9,17 +9,18 @@ use std::path::Path;
 /// The tag of the learning rate.
 const LR: &str = "train/lr";
 
-/// Writes the curve of a run as one event file. Wall time is the run's own clock, as nothing tells
-/// when it began.
+/// Writes the curve of a run as one event file; an extra column is its own tag. Wall time counts from
+/// the start of the run, whose date no file holds.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the file cannot be written.
 pub fn write(path: &Path, rows: &[CurveRow]) -> Result<()> {
     let mut bytes = record(&event(0.0, 0, &text(3, "brain.Event:2")));
     for row in rows {
         let mut summary = Vec::new();
         let metrics = METRICS.iter().map(|metric| (metric.tag, metric.of(row)));
-        for (tag, value) in metrics.chain([(LR, Some(row.lr))]) {
+        let extra = row.extra.iter().map(|(column, value)| (column.as_str(), Some(*value)));
+        for (tag, value) in metrics.chain([(LR, row.lr)]).chain(extra) {
             if let Some(value) = value {
                 let mut scalar = text(1, tag);
                 scalar.extend(key(2, FIXED_32));
@@ -27,7 +28,7 @@ pub fn write(path: &Path, rows: &[CurveRow]) -> Result<()> {
                 summary.extend(nested(1, &scalar));
             }
         }
-        bytes.extend(record(&event(row.seconds, row.step, &nested(5, &summary))));
+        bytes.extend(record(&event(row.seconds.unwrap_or(0.0), row.step, &nested(5, &summary))));
     }
     write_atomically(path, &bytes)
 }
@@ -38,12 +39,12 @@ const FIXED_64: u8 = 1;
 const LENGTH: u8 = 2;
 const FIXED_32: u8 = 5;
 
-fn event(seconds: f64, step: u64, what: &[u8]) -> Vec<u8> {
+fn event(seconds: f64, step: u64, content: &[u8]) -> Vec<u8> {
     let mut bytes: Vec<u8> = key(1, FIXED_64).collect();
     bytes.extend(seconds.to_le_bytes());
     bytes.extend(key(2, VARINT));
     bytes.extend(varint(step));
-    bytes.extend(what);
+    bytes.extend(content);
     bytes
 }
 
@@ -72,7 +73,7 @@ fn text(field: u8, text: &str) -> Vec<u8> {
     nested(field, text.as_bytes())
 }
 
-/// A record of a TFRecord file.
+/// Frames the data of one record of a TFRecord file.
 fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     let mut bytes = length.to_vec();
@@ -82,7 +83,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C, rotated and shifted, since checksums of checksums are weak.
+/// The masked CRC-32C of TFRecord: rotated and shifted, as checksums of checksums are weak.
 fn masked(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -97,7 +98,8 @@ mod tests {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.out.tfevents.0.fathom");
-        let row = CurveRow { step: 300, lr: 0.5, train_loss: Some(1.5), ..CurveRow::default() };
+        let row =
+            CurveRow { step: 300, lr: Some(0.5), train_loss: Some(1.5), ..CurveRow::default() };
         write(&path, &[row]).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let (mut at, mut records) = (0, Vec::new());

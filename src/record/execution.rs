@@ -1,7 +1,7 @@
-//! `execution.json`: how all runs of a results directory are run.
+//! `execution.json`: device, threads and layouts that all runs of a results directory share.
 //!
-//! Kind of device, number of threads and layout change the last digits of results, so what the first
-//! invocation chose holds for later ones too, whatever they have side by side.
+//! Each of them changes the last digits of results, so later invocations use what the first one
+//! chose.
 
 use super::manifest::{read_json, write_json};
 use super::{SCHEMA, SweepDir};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 choice! {
-    /// Order in memory of the values of activations and of the weights of convolutions.
+    /// Memory layout of activations and of the weights of convolutions.
     #[derive(Default)]
     pub enum Layout {
         /// Images, channels, rows, columns
@@ -22,32 +22,32 @@ choice! {
     }
 }
 
-/// What decides which layout is the faster one. Nets that are alike in it are compared with each
-/// other, and have the same.
+/// The properties of a net that decide which layout is faster. All nets with equal properties have the
+/// same layout, as they are compared with each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetShape {
-    /// Outputs of the first layer with weights.
+    /// Number of outputs (channels or units) of the first layer with weights.
     pub width: usize,
-    /// Channels, rows, columns of the images.
+    /// Channels, rows and columns of the images.
     pub input: [usize; 3],
-    /// Images of one update.
+    /// Batch size.
     pub batch: usize,
 }
 
 /// The layout of all nets of one shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ShapeLayout {
-    /// Which nets.
+    /// The nets.
     #[serde(flatten)]
     pub shape: NetShape,
-    /// Theirs.
+    /// Their layout.
     pub layout: Layout,
-    /// Seconds of one update with each layout, where they were measured.
+    /// Seconds of one update with each layout, if they were measured.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub seconds: Option<LayoutSeconds>,
 }
 
-/// Seconds of one update.
+/// Measured seconds of one update.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LayoutSeconds {
@@ -58,7 +58,7 @@ pub struct LayoutSeconds {
 }
 
 impl LayoutSeconds {
-    /// The faster one.
+    /// The faster layout.
     pub fn best(&self) -> Layout {
         if self.channels_last < self.nchw { Layout::ChannelsLast } else { Layout::Nchw }
     }
@@ -70,25 +70,25 @@ impl LayoutSeconds {
 pub struct Layouts(pub Vec<ShapeLayout>);
 
 impl Layouts {
-    /// That of nets of this shape, where it was decided.
+    /// The layout of nets of this shape, if it was chosen.
     pub fn get(&self, shape: &NetShape) -> Option<Layout> {
         self.0.iter().find(|one| one.shape == *shape).map(|one| one.layout)
     }
 
-    /// That of nets of this shape.
+    /// The layout of nets of this shape, or the default.
     pub fn of(&self, shape: &NetShape) -> Layout {
         self.get(shape).unwrap_or_default()
     }
 }
 
-/// How a GPU is used. None of it changes what is computed, but for its last digits.
+/// Options for training on a GPU. They change results only in the last digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CudaUse {
-    /// An update is recorded once and replayed, instead of being started operation by operation.
+    /// Whether an update is recorded as a CUDA graph and replayed, instead of launching each kernel.
     pub graphs: bool,
-    /// Images lie on the GPU as bytes, and batches are assembled there.
+    /// Whether all images are stored on the GPU as bytes, and batches are assembled there.
     pub resident: bool,
-    /// Only algorithms that give the same bits every time; else the fastest ones found at the
+    /// Whether only deterministic algorithms are used; otherwise the fastest ones are chosen at the
     /// start.
     pub deterministic: bool,
 }
@@ -99,26 +99,26 @@ impl Default for CudaUse {
     }
 }
 
-/// What is the same for every run of a directory.
+/// The settings that all runs of a directory share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepExecution {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
     /// Kind of device: `cpu` or `cuda`.
     pub device: String,
     /// Threads of one operation.
     pub threads: usize,
-    /// Of each shape of nets; those of which runs have begun and that are missing here are as the
-    /// runs' manifests say.
+    /// Layout of each shape of nets. For a shape that is missing here, the manifests of its runs have
+    /// the layout.
     #[serde(default)]
     pub layouts: Layouts,
-    /// On GPUs.
+    /// Options for GPUs.
     #[serde(default)]
     pub cuda: CudaUse,
 }
 
 impl SweepExecution {
-    /// For a device such as `cuda:0`, whose kind is kept.
+    /// Settings for the kind of a device such as `cuda:0`, without layouts.
     pub fn new(device: &str, threads: usize) -> Self {
         let kind = device.split(':').next().unwrap_or(device);
         let (layouts, cuda) = Default::default();
@@ -127,8 +127,8 @@ impl SweepExecution {
 }
 
 impl SweepDir {
-    /// What binds further runs here: what was stored, else what the first run says of itself;
-    /// nothing as long as no run has begun or was handed to Slurm.
+    /// The settings that further runs must share: the stored ones, or those of the first run. `None` as
+    /// long as no run has begun or was submitted to Slurm.
     ///
     /// # Errors
     /// When a file is damaged.
@@ -148,7 +148,7 @@ impl SweepDir {
         Ok(Some(SweepExecution::new(&execution.device, execution.threads)))
     }
 
-    /// What was stored, also before any run has begun.
+    /// The stored settings, even if no run has begun.
     ///
     /// # Errors
     /// When the file is damaged.
@@ -157,10 +157,10 @@ impl SweepDir {
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Stores it for later invocations.
+    /// Stores the settings for later invocations.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_execution(&self, execution: &SweepExecution) -> Result<()> {
         write_json(&self.execution_file(), execution)
     }
@@ -204,6 +204,6 @@ mod tests {
         assert_eq!(directory.execution().unwrap(), Some(stored));
         std::fs::remove_file(folder.path().join("execution.json")).unwrap();
         let expected = Some(SweepExecution::new("cpu", 2));
-        assert_eq!(directory.execution().unwrap(), expected, "results of before");
+        assert_eq!(directory.execution().unwrap(), expected, "results of earlier versions");
     }
 }

@@ -1,25 +1,27 @@
-//! Runs gathered by what they share: the seeds of one configuration, the depths of one family.
+//! Groups of runs with equal values of some axes: the seeds of one configuration, the depths of one
+//! family.
 
 use super::{RunCurve, State, SweepCurves};
 use std::cmp::Ordering;
 
-/// The runs of one group with the values that they share, in the order of the axes asked for.
+/// The runs of one group with the values that they share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunGroup<'a> {
-    /// One value for each axis; empty where a run does not have the axis.
+    /// One value for each axis of the grouping; empty where the runs do not have the axis.
     pub values: Vec<String>,
-    /// In order of seeds.
+    /// The runs, ordered by seed.
     pub runs: Vec<&'a RunCurve>,
 }
 
 impl SweepCurves {
-    /// Gathers the runs that agree on all of `axes`; groups and seeds are in their natural order.
+    /// Groups all runs by their values of `axes`, see [`group`].
     pub fn groups(&self, axes: &[String]) -> Vec<RunGroup<'_>> {
         group(&self.runs.iter().collect::<Vec<_>>(), axes)
     }
 }
 
-/// Gathers those of `runs` that agree on all of `axes`; groups and seeds are in their natural order.
+/// Groups runs by their values of `axes`. Groups are in the [`natural_order`] of the values, runs in
+/// that of seeds.
 pub fn group<'a>(runs: &[&'a RunCurve], axes: &[String]) -> Vec<RunGroup<'a>> {
     let mut groups: Vec<RunGroup> = Vec::new();
     for &run in runs {
@@ -40,8 +42,8 @@ pub fn group<'a>(runs: &[&'a RunCurve], axes: &[String]) -> Vec<RunGroup<'a>> {
     groups
 }
 
-/// Numbers by size and before words; families from the plain to the elaborate; other words by
-/// letter.
+/// Order of values of axes: numbers by size and before words, families from plain to dense, and other
+/// words alphabetically.
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let number = |text: &str| text.parse::<f64>().ok().filter(|value| !value.is_nan());
     match (number(a), number(b)) {
@@ -58,8 +60,8 @@ fn family_rank(text: &str) -> usize {
 }
 
 impl RunCurve {
-    /// A metric in the last row of a run that made all its steps; absent for every other run, and
-    /// where the number is missing or not finite.
+    /// The value of a metric in the last row of a run that made all steps; `None` for every other run,
+    /// and where the value is absent or not finite.
     pub fn final_metric(&self, column: &str) -> Option<f64> {
         let last = self.rows.last().filter(|_| self.state == State::Done)?;
         last.metric(column).filter(|value| value.is_finite())
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_sort_as_people_would_sort_them() {
+    fn numbers_are_sorted_by_size_and_families_from_plain_to_dense() {
         let mut values = ["residual", "44", "group", "plain", "8", "0.1", "arm"];
         values.sort_by(|a, b| natural_order(a, b));
         assert_eq!(values, ["0.1", "8", "44", "plain", "residual", "arm", "group"]);
@@ -82,6 +84,7 @@ mod tests {
         let run = |depth: &str, seed| RunCurve {
             id: format!("{depth}-{seed}"),
             axes: [("depth".to_owned(), depth.to_owned())].into(),
+            keys: Default::default(),
             seed,
             state: State::Done,
             rows: Vec::new(),

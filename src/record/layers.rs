@@ -1,135 +1,95 @@
-//! The columns of `layers.csv`: what happens inside a net, one row per layer with weights at some
-//! steps of a run.
+//! `layers.csv`: statistics of each layer with weights at some steps of a run.
 
-use super::table::Row;
+use super::table::{Row, row};
 use super::{CurveMark, CurveWriter};
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// One layer with weights after so many updates, seen on a fixed batch of training images without
-/// augmentation, with the statistics of that batch. Absent is empty.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LayerRow {
-    /// Version of this format.
-    pub schema: u32,
-    /// Updates made so far.
-    pub step: u64,
-    /// Its place among layers with weights, from 1 at the image.
-    pub layer: u64,
-    /// Its name, without `.weight`.
-    pub name: String,
-    /// Euclidean norm of the loss's gradient by its weights.
-    pub gradient_norm: Option<f64>,
-    /// Euclidean norm of its weights.
-    pub weight_norm: Option<f64>,
-    /// By how much the next update changes its response on the same images: the norm of the
-    /// difference over that of the response.
-    pub response_change: Option<f64>,
-    /// Mean of its response: its output after its normalisation, before addition and
-    /// non-linearity (1512.03385, Fig. 7).
-    pub response_mean: Option<f64>,
-    /// Standard deviation of its response, over images, channels and positions.
-    pub response_sd: Option<f64>,
-    /// Mean cosine between what two different images become behind its non-linearity.
-    pub cosine: Option<f64>,
-    /// Channels that are zero everywhere behind its ReLU, in per cent.
-    pub dead_pct: Option<f64>,
-    /// Least scale of its normalisation.
-    pub gamma_min: Option<f64>,
-    /// Greatest.
-    pub gamma_max: Option<f64>,
-    /// Least shift.
-    pub beta_min: Option<f64>,
-    /// Greatest.
-    pub beta_max: Option<f64>,
-    /// How far the moving means are from the batch's, in deviations of the batch: root mean square
-    /// over channels.
-    pub mean_gap: Option<f64>,
-    /// Mean over channels of the moving variance's logarithm less that of the batch's.
-    pub variance_gap: Option<f64>,
+row! {
+    /// The statistics of one layer with weights after a number of updates, on a fixed batch of training
+    /// images without augmentation and with the normalisation statistics of that batch. Absent is
+    /// empty in the file.
+    pub struct LayerRow {
+        /// Version of the format.
+        pub schema: u32 = 1,
+        /// Number of updates so far.
+        pub step: u64,
+        /// Position among the layers with weights, counted from 1 at the input.
+        pub layer: u64,
+        /// Name of the layer, which is that of its parameters without `.weight`.
+        pub name: String,
+        /// Euclidean norm of the gradient of the loss with respect to the weights.
+        pub gradient_norm: Option<f64>,
+        /// Euclidean norm of the weights.
+        pub weight_norm: Option<f64>,
+        /// Relative change of the response to the same images by the next update: norm of the
+        /// difference over norm of the response.
+        pub response_change: Option<f64>,
+        /// Mean of the response: the output after normalisation, before the residual addition and
+        /// ReLU (1512.03385, Fig. 7).
+        pub response_mean: Option<f64>,
+        /// Standard deviation of the response over images, channels and positions.
+        pub response_sd: Option<f64>,
+        /// Mean cosine similarity between the activations of two different images, after the
+        /// non-linearity.
+        pub cosine: Option<f64>,
+        /// Channels whose activations after ReLU are zero for all images and positions, in per cent.
+        pub dead_pct: Option<f64>,
+        /// Smallest scale of the normalisation.
+        pub gamma_min: Option<f64>,
+        /// Largest scale of the normalisation.
+        pub gamma_max: Option<f64>,
+        /// Smallest shift of the normalisation.
+        pub beta_min: Option<f64>,
+        /// Largest shift of the normalisation.
+        pub beta_max: Option<f64>,
+        /// Distance of the moving means from the batch means in standard deviations of the batch:
+        /// root mean square over channels.
+        pub mean_gap: Option<f64>,
+        /// Logarithm of the moving variance over the batch variance: mean over channels.
+        pub variance_gap: Option<f64>,
+    }
 }
 
 impl LayerRow {
-    /// With six digits of each figure, which is more than any of them means.
+    /// The row with all statistics rounded to six significant digits, the precision of the file.
     pub fn rounded(&self) -> Self {
         let mut row = self.clone();
-        for figure in [
-            &mut row.gradient_norm,
-            &mut row.weight_norm,
-            &mut row.response_change,
-            &mut row.response_mean,
-            &mut row.response_sd,
-            &mut row.cosine,
-            &mut row.dead_pct,
-            &mut row.gamma_min,
-            &mut row.gamma_max,
-            &mut row.beta_min,
-            &mut row.beta_max,
-            &mut row.mean_gap,
-            &mut row.variance_gap,
-        ] {
-            // What is not a number has no digits, and is written as it is.
+        for figure in row.figures_mut() {
+            // NaN and infinities have no digits and stay as they are.
             *figure = figure.map(|value| format!("{value:.5e}").parse().unwrap_or(value));
         }
         row
     }
 }
 
-/// Names of the columns of [`LayerRow`], in order.
-pub const LAYER_COLUMNS: [&str; 17] = [
-    "schema",
-    "step",
-    "layer",
-    "name",
-    "gradient_norm",
-    "weight_norm",
-    "response_change",
-    "response_mean",
-    "response_sd",
-    "cosine",
-    "dead_pct",
-    "gamma_min",
-    "gamma_max",
-    "beta_min",
-    "beta_max",
-    "mean_gap",
-    "variance_gap",
-];
-
-impl Row for LayerRow {
-    const COLUMNS: &'static [&'static str] = &LAYER_COLUMNS;
-
-    fn schema(&self) -> u32 {
-        self.schema
-    }
-}
+/// Names of the columns of [`LayerRow`], in the order in which they are written.
+pub const LAYER_COLUMNS: &[&str] = <LayerRow as Row>::COLUMNS;
 
 /// Appends rows to a `layers.csv`.
 pub struct LayerWriter(CurveWriter);
 
 impl LayerWriter {
-    /// Starts a new file.
+    /// Creates the file; an existing one is replaced.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When the file cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         CurveWriter::create(path).map(Self)
     }
 
-    /// Goes on after what was marked.
+    /// Opens the file to continue after the marked content; what follows that is cut off.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or has other columns than [`LAYER_COLUMNS`].
     pub fn resume(path: &Path, mark: &CurveMark) -> Result<Self> {
-        CurveWriter::resume(path, mark).map(Self)
+        CurveWriter::resume_rows::<LayerRow>(path, mark).map(Self)
     }
 
-    /// Brings all rows to the disk and marks them.
+    /// Writes all rows to the disk and returns a mark of the content.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the file cannot be written or read again.
     pub fn mark(&mut self) -> Result<CurveMark> {
         self.0.mark()
     }
@@ -137,9 +97,9 @@ impl LayerWriter {
     /// Writes the rows of one step and flushes them.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the file cannot be written.
     pub fn append(&mut self, rows: &[LayerRow]) -> Result<()> {
-        rows.iter().try_for_each(|row| self.0.append_any(row))
+        rows.iter().try_for_each(|row| self.0.append_row(row))
     }
 }
 
@@ -150,7 +110,7 @@ mod tests {
     use crate::table::read;
 
     #[test]
-    fn figures_have_six_digits_and_what_is_no_number_stays() {
+    fn figures_have_six_digits_and_nan_and_infinity_stay() {
         let row = LayerRow {
             gradient_norm: Some(147.093_997_216),
             response_mean: Some(1.455_191_522e-9),
@@ -184,8 +144,37 @@ mod tests {
         assert_eq!(read::<LayerRow>(&path).unwrap(), rows);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().next().unwrap(), LAYER_COLUMNS.join(","));
-        std::fs::write(&path, text.replace("weight_norm", "weights")).unwrap();
-        let message = format!("{:#}", read::<LayerRow>(&path).unwrap_err());
-        assert!(message.contains("column 6 is `weights`, expected `weight_norm`"), "{message}");
+        assert_eq!(
+            LAYER_COLUMNS.join(","),
+            "schema,step,layer,name,gradient_norm,weight_norm,response_change,response_mean,\
+             response_sd,cosine,dead_pct,gamma_min,gamma_max,beta_min,beta_max,mean_gap,variance_gap"
+        );
+    }
+
+    #[test]
+    fn columns_are_found_by_name_and_a_row_without_its_layer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layers.csv");
+        std::fs::write(&path, "name,rank,layer,weight_norm,step\nfc,9,3,0.5,10\n").unwrap();
+        let row = LayerRow {
+            schema: 1,
+            step: 10,
+            layer: 3,
+            name: "fc".into(),
+            weight_norm: Some(0.5),
+            ..LayerRow::default()
+        };
+        assert_eq!(read::<LayerRow>(&path).unwrap(), [row]);
+        for (text, expected) in [
+            ("name,step,weight_norm\nfc,10,1\n", "line 1: column `layer` is missing"),
+            (
+                "name,layer,step,weight_norm\nfc,3,10,one\n",
+                "line 2: column `weight_norm` has the value `one`, expected a number",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let message = format!("{:#}", read::<LayerRow>(&path).unwrap_err());
+            assert!(message.ends_with(&format!("layers.csv: {expected}")), "{message}");
+        }
     }
 }

@@ -1,18 +1,21 @@
-//! The one owner of every file in a results directory: which files there are, which columns they
-//! have, and how they are written so that none is ever half there under its final name.
+//! The files of a results directory: names, formats, and how they are written so that none is ever
+//! incomplete under its final name.
 //!
 //! ```text
 //! results/<name>/
 //!   experiment.toml  resolved.json  execution.json
 //!   runs/<run id>/run.json curve.csv layers.csv status.json log.txt
 //!   curves.csv  figures/
-//!   slurm/                                  what was handed to Slurm
-//!   sweep.lock  runs/<run id>/run.lock      only while somebody writes there
+//!   slurm/                                  array jobs that were submitted to Slurm
+//!   sweep.lock  runs/<run id>/run.lock      only while a process writes there
 //! ```
 //!
-//! `runs/` is primary, and `execution.json` holds what later invocations must do likewise; all else
-//! can be made again from it. Who writes holds a lock (`lock`), which works on file systems shared
-//! between machines.
+//! `runs/` is primary, and `execution.json` holds settings that later invocations must share; all
+//! other files can be derived from these. A process that writes holds a lock (`lock`), which works on
+//! file systems shared between machines.
+//!
+//! Files live longer than programs: tables are read by the names of their columns (`table`), unknown
+//! keys of JSON files are ignored, and [`SCHEMA`] rises only when something changes its meaning.
 
 mod arrays;
 mod checkpoint;
@@ -34,8 +37,8 @@ mod weights;
 
 pub use arrays::{TaskArray, TaskId};
 pub use checkpoint::{Checkpoint, Position};
-pub use curve::{CURVE_COLUMNS, CurveMark, CurveReader, CurveRow, CurveWriter};
-pub use curves::{RunCurve, SweepCurves};
+pub use curve::{CURVE_COLUMNS, CurveMark, CurveReader, CurveWriter};
+pub use curves::{RunCurve, SweepCurves, check_column};
 pub use data_table::{Table, cell_text, wide_table};
 pub use events::write as write_events;
 pub use execution::{
@@ -48,10 +51,19 @@ pub use lock::{Acquired, Holder, Lock, LockError, LockTiming, LockToken, LostLoc
 pub use manifest::{
     DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,
 };
-pub use metrics::{METRICS, Metric, Part, Unit, metric_columns};
+pub use metrics::{CurveRow, METRICS, MeasuredOn, Metric, Unit, metric_columns};
 pub use provenance::{Made, Provenance};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
 
 /// Version of every file format here; a file of a later version is refused.
 pub const SCHEMA: u32 = 1;
+
+/// Refuses the schema of a later version.
+fn check_schema(schema: u32) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        schema <= SCHEMA,
+        "schema {schema} is of a later version of fathom; this one reads schemas up to {SCHEMA}"
+    );
+    Ok(())
+}

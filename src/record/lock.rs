@@ -1,35 +1,34 @@
-//! A lock file that works where `flock` does not: on file systems shared between machines.
+//! Lock files for file systems that several machines share, on which `flock` is unreliable.
 //!
-//! Locked are a results directory while a sweep plans or supervises (`sweep.lock`) and a run's
-//! directory while it trains (`run.lock`). The file says who holds it ([`Owner`]), under a random
-//! token and with a counter that the holder moves every few seconds.
+//! A sweep locks its results directory while it plans or supervises (`sweep.lock`), and a run its own
+//! directory while it trains (`run.lock`). The file names the holder ([`Owner`]) with a random token and
+//! a counter that the holder increments every few seconds.
 //!
-//! **Taking.** The file is written under a temporary name and appears by `link`, which fails where
-//! the name exists; where links are not to be had, by exclusive creation.
+//! **Acquiring.** The file is written under a temporary name and gets its name by a hard link, which
+//! fails if the name exists; without hard links, by exclusive creation.
 //!
 //! **Stale locks.** Clocks of two machines are never compared.
-//! - Same host, boot and pid namespace: the process is looked up. Gone, or another process by now
-//!   under the same pid (by its start time): stale at once.
-//! - Same host, other boot: the machine was started anew, stale at once. Two machines that share a
-//!   name would fool this, so nameless ones and `localhost` count as other hosts; containers on
-//!   several machines need names of their own.
-//! - Else (another host; another container, whose pids mean nothing here; a file that cannot be
-//!   read) the file is watched for [`LockTiming::watch`] on the observer's monotonic clock: stale
-//!   when nothing in it moves, held as soon as anything does.
+//! - Same host, boot and pid namespace: the process is looked up. If it has ended, or another process
+//!   has its pid by now (with another start time), the lock is stale.
+//! - Same host, other boot: the machine was rebooted, so the lock is stale. As two machines with one
+//!   name would break this rule, nameless hosts and `localhost` count as other hosts; containers on
+//!   several machines need different host names.
+//! - Otherwise (another host, another container, whose pids have no meaning here, or an unreadable
+//!   file) the file is watched for [`LockTiming::watch`] on the observer's monotonic clock. The lock is
+//!   held as soon as the file changes, and stale if it does not.
 //!
-//! **Taking over.** The stale file is read once more, renamed to a name that only this taker uses,
-//! and read there. If what was renamed away is not what was seen to be stale (another taker was
-//! faster, or the holder woke up), it is linked back. So of two takers exactly one wins.
+//! **Taking over.** The stale file is read once more, renamed to a name that only this process uses,
+//! and read again. If its content is not the one that was found stale (another process was faster, or
+//! the holder resumed), it is linked back. So exactly one of two processes wins.
 //!
-//! **What remains.** The holder may have been suspended, not dead. Renewing never brings its lock
-//! back: the counter is written into the file that has its token, wherever that file was moved to,
-//! and no file is put in the place of another. But it must ask [`Lock::check`] before it renames
-//! anything into place, and between that question and the rename it can be suspended again: then
-//! one rename gets through. A shared file system has nothing that could forbid this, so whatever
-//! is written under a lock should be whole and true of its configuration whoever wrote it. And
-//! between a mistaken renaming and its linking back, microseconds unless the taker dies there, a
-//! third process finds the name free; then the lock that was moved is lost, and its holder is told
-//! by `check`. Never do two processes pass `check` for long.
+//! **Remaining risk.** The holder may have been suspended instead of ended. A renewal never restores
+//! its lock: the counter is written into the file with its token, under whatever name, and no file is
+//! replaced. But the holder must call [`Lock::check`] before it renames a file into place, and it can
+//! be suspended again between the two: then one rename succeeds without a lock. A shared file system
+//! cannot prevent this, so every file that is written under a lock is complete and correct for its
+//! configuration whoever wrote it. And in the microseconds between a mistaken renaming and linking back,
+//! or for longer if the process ends there, a third process finds the name free; then the renamed lock
+//! is lost, which `check` reports to its holder. Two processes never pass `check` for long.
 
 mod file;
 mod holder;
@@ -48,12 +47,12 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long things take.
+/// Durations of renewing and watching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockTiming {
-    /// Time for which a lock of another host must stand still to be stale.
+    /// Time without a change after which the lock of another host is stale.
     pub watch: Duration,
-    /// Time between two renewals of a lock that is held; several must fit into `watch`.
+    /// Time between two renewals; `watch` must be several times as long.
     pub beat: Duration,
 }
 
@@ -63,10 +62,10 @@ impl Default for LockTiming {
     }
 }
 
-/// Why there is no lock.
+/// The reason why a lock was not acquired.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody has it.
+    /// Another process holds it.
     #[error(
         "{} is held by {owner}: wait until it ends or stop it; if there is no such process \
          anywhere, remove that file",
@@ -75,136 +74,140 @@ pub enum LockError {
     Held {
         /// The lock file.
         path: PathBuf,
-        /// Who.
+        /// The process that holds it.
         owner: Box<Owner>,
     },
-    /// The file system refuses.
+    /// The file system failed.
     #[error("cannot lock {}: {source}", path.display())]
     Io {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: std::io::Error,
     },
 }
 
-/// The lock is not, or no longer, the one that was taken: nothing more may be written under it.
+/// The lock file is no longer that of the lock which was acquired: nothing more may be written under it.
 #[derive(Debug, thiserror::Error)]
-#[error("the lock {} is lost, nothing more is written under it: {why}", path.display())]
+#[error("the lock {} is lost, nothing more is written under it: {reason}", path.display())]
 pub struct LostLock {
     /// The lock file.
     pub path: PathBuf,
-    why: String,
+    reason: String,
 }
 
-/// A lock just taken.
+/// A lock that was acquired.
 #[derive(Debug)]
 pub struct Acquired {
-    /// It.
+    /// The lock.
     pub lock: Lock,
-    /// Whose stale lock was in its place.
+    /// The owner of the stale lock that was taken over, if there was one.
     pub taken_over: Option<Owner>,
 }
 
-/// A lock that is held until it is dropped. A process that ends without dropping it leaves a stale
-/// file behind, which does no harm.
+/// A lock that is held until it is dropped. A process that ends without dropping it leaves a stale lock,
+/// which others take over.
 #[derive(Debug)]
 pub struct Lock {
     token: LockToken,
-    /// The renewing thread ends when this is dropped.
+    /// The thread that renews the lock ends when this is dropped.
     stop: Option<Sender<()>>,
     beating: Option<JoinHandle<()>>,
 }
 
-/// Names a lock that some process holds, for others that work under it: it can be sent to a child.
+/// The identity of a lock, with which a child process can check the lock of its parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockToken {
     /// The lock file.
     pub path: PathBuf,
-    /// What must stand in it.
+    /// The token that the file must have.
     pub token: String,
 }
 
-/// A missing file is looked for this often before it counts as gone: a taker that moved it by
-/// mistake is about to put it back.
-const LOOKS: u32 = 10;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(30);
+/// Number of reads after which a missing file counts as removed. A process that renamed it by mistake
+/// links it back meanwhile.
+const READS: u32 = 10;
+const BETWEEN_READS: Duration = Duration::from_millis(30);
 
-/// Rounds of finding the name neither free nor anybody's, as where it is a dangling link.
+/// Number of attempts while the name exists and cannot be read, as with a dangling link.
 const ROUNDS: u32 = 200;
 
 impl Lock {
-    /// Takes the lock, waiting only as long as it takes to see whether another host's is stale.
-    /// `what` is what is being done, for those who are refused: `fathom run`.
+    /// Acquires the lock. It waits only to find out whether the lock of another host is stale. `activity`
+    /// is shown to processes that are refused, such as `fathom run`.
     ///
     /// # Errors
-    /// [`LockError::Held`] when somebody has it, also this very process.
-    pub fn acquire(path: &Path, what: &str, patience: &LockTiming) -> Result<Acquired, LockError> {
-        Self::acquire_telling(path, what, patience, &mut |_| {})
+    /// [`LockError::Held`] if any process holds it, including this one.
+    pub fn acquire(
+        path: &Path,
+        activity: &str,
+        timing: &LockTiming,
+    ) -> Result<Acquired, LockError> {
+        Self::acquire_telling(path, activity, timing, &mut |_| {})
     }
 
-    /// The same; `waiting` is told, once, whose lock is being watched.
+    /// The same with a callback that gets the owner of a lock before it is watched.
     ///
     /// # Errors
     /// As for [`Lock::acquire`].
     pub fn acquire_telling(
         path: &Path,
-        what: &str,
-        patience: &LockTiming,
+        activity: &str,
+        timing: &LockTiming,
         waiting: &mut dyn FnMut(&Owner),
     ) -> Result<Acquired, LockError> {
         let failed = |source| LockError::Io { path: path.into(), source };
-        let me = Owner::here(what).map_err(failed)?;
+        let me = Owner::here(activity).map_err(failed)?;
         let mut taken_over = None;
         for _ in 0..ROUNDS {
             if file::place(path, &me).map_err(failed)? {
                 let token = LockToken { path: path.into(), token: me.token.clone() };
-                let lock = Self::beating(token, me, patience.beat).map_err(failed)?;
+                let lock = Self::beating(token, me, timing.beat).map_err(failed)?;
                 return Ok(Acquired { lock, taken_over });
             }
             let Some(seen) = file::look(path).map_err(failed)? else {
-                // Gone since, or about to be put back.
+                // It was removed in the meantime, or is about to be linked back.
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             };
-            judge(path, &seen, &me, patience, waiting)?;
+            wait_until_stale(path, &seen, &me, timing, waiting)?;
             match file::withdraw(path, &me.token, |found| found == seen).map_err(failed)? {
                 Withdrawn::Yes => taken_over = Some(Owner::read(&seen)),
                 Withdrawn::No => {}
             }
         }
-        Err(failed(std::io::Error::other("it is there and cannot be read, as a dangling link")))
+        Err(failed(std::io::Error::other("the file exists and cannot be read, as a dangling link")))
     }
 
-    /// Starts to renew a lock that was placed.
+    /// Starts the thread that renews a lock whose file was created.
     fn beating(token: LockToken, mut me: Owner, every: Duration) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let watched = token.clone();
         let beat = move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 me.beat += 1;
-                // A disk that is full or away for a while is no loss of the lock.
+                // The lock is not lost while the disk is full or unavailable.
                 let renewed = file::renew(&watched.path, &me);
                 if matches!(renewed, Ok(false)) && watched.check().is_err() {
                     break;
                 }
             }
         };
-        // A lock without its thread is dropped, and removed with that.
+        // If the thread cannot be started, the lock is dropped, which removes its file.
         let mut lock = Self { token, stop: Some(stop), beating: None };
         lock.beating = Some(std::thread::Builder::new().name("lock".into()).spawn(beat)?);
         Ok(lock)
     }
 
-    /// Whether the lock is still this one: to be asked before every rename into place.
+    /// Checks that the lock is still held. To be called before every rename into place.
     ///
     /// # Errors
-    /// When it was taken over, removed, or cannot be read.
+    /// When the lock was taken over or removed, or its file cannot be read.
     pub fn check(&self) -> Result<(), LostLock> {
         self.token.check()
     }
 
-    /// What a child needs in order to check this lock.
+    /// The token with which a child process can check this lock.
     pub fn token(&self) -> &LockToken {
         &self.token
     }
@@ -216,22 +219,22 @@ impl Drop for Lock {
         if let Some(beating) = self.beating.take() {
             let _ = beating.join();
         }
-        // Only reading tells whether it is ours to remove; what goes wrong leaves a stale lock.
+        // The file is removed only if it has this token. A failure leaves a stale lock.
         let ours = |found: &[u8]| Owner::read(found).token == self.token.token;
         let _ = file::withdraw(&self.token.path, &self.token.token, ours);
     }
 }
 
 impl LockToken {
-    /// Whether this lock still stands.
+    /// Checks that the lock is still held.
     ///
     /// # Errors
-    /// When it was taken over, removed, or cannot be read.
+    /// When the lock was taken over or removed, or its file cannot be read.
     pub fn check(&self) -> Result<(), LostLock> {
-        let lost = |why: String| LostLock { path: self.path.clone(), why };
-        for look in 0..LOOKS {
-            if look > 0 {
-                std::thread::sleep(BETWEEN_LOOKS);
+        let lost = |reason: String| LostLock { path: self.path.clone(), reason };
+        for read in 0..READS {
+            if read > 0 {
+                std::thread::sleep(BETWEEN_READS);
             }
             match file::look(&self.path) {
                 Ok(Some(found)) => {
@@ -251,12 +254,12 @@ impl LockToken {
     }
 }
 
-/// Returns when what was seen is stale.
-fn judge(
+/// Returns when the lock with the content `seen` is stale.
+fn wait_until_stale(
     path: &Path,
     seen: &[u8],
     me: &Owner,
-    patience: &LockTiming,
+    timing: &LockTiming,
     waiting: &mut dyn FnMut(&Owner),
 ) -> Result<(), LockError> {
     let owner = Owner::read(seen);
@@ -267,13 +270,13 @@ fn judge(
         Life::Unknown => waiting(&owner),
     }
     let since = Instant::now();
-    while since.elapsed() < patience.watch {
-        std::thread::sleep((patience.watch / 40).min(Duration::from_millis(500)));
+    while since.elapsed() < timing.watch {
+        std::thread::sleep((timing.watch / 40).min(Duration::from_millis(500)));
         match file::look(path).map_err(|source| LockError::Io { path: path.into(), source })? {
             Some(found) if found == seen => {}
-            // Whoever moved it is alive.
+            // The owner renewed it, so it runs.
             Some(found) => return held(Owner::read(&found)),
-            // Released; what stood there cannot be withdrawn any more, so the caller tries anew.
+            // It was released. Its content cannot be withdrawn any more, so the caller tries again.
             None => return Ok(()),
         }
     }

@@ -1,6 +1,6 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{CudaUse, Layout, SCHEMA, curve::check_schema};
+use super::{CudaUse, Layout, SCHEMA, check_schema};
 use anyhow::{Context, Result};
 use fathom_base::choice;
 use fathom_base::write_atomically;
@@ -8,63 +8,63 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a run is and how it was run.
+/// Configuration of a run, and the circumstances under which it is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
-    /// The run's name, which is also that of its folder.
+    /// Id of the run, which is also the name of its folder.
     pub id: String,
-    /// The arm that it belongs to, when the experiment has arms.
+    /// Arm of the run, if the experiment has arms.
     #[serde(default)]
     pub arm: Option<String>,
-    /// The keys that distinguish the experiment's runs, seed last.
+    /// Full names of the keys in which the experiment's runs differ, seed last.
     pub axes: Vec<String>,
-    /// The resolved configuration by dotted key; with the schema it decides the run's identity.
+    /// Resolved configuration by dotted key. With the schema it determines the run's id.
     pub config: BTreeMap<String, serde_json::Value>,
-    /// How it was run, which does not change what it is.
+    /// Device, threads and libraries, which are not part of the identity.
     #[serde(default)]
     pub execution: Execution,
-    /// The program that ran it.
+    /// Version of the program.
     #[serde(default)]
     pub revision: Revision,
-    /// The data that it saw.
+    /// The data set.
     #[serde(default)]
     pub data: DataRecord,
-    /// Number of trained parameters; 0 where nobody said.
+    /// Number of trained parameters; 0 if unknown.
     #[serde(default)]
     pub parameters: u64,
-    /// Multiply-adds of one image's forward pass in convolutions and fully connected layers; 0
-    /// where nobody said.
+    /// Multiply-adds of the forward pass of one image in convolutions and fully connected layers; 0 if
+    /// unknown.
     #[serde(default)]
     pub macs: u64,
 }
 
-/// Device, threads and libraries. Equal execution gives equal bytes.
+/// Device, threads and libraries of a run. With equal values, results are equal to the last bit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Execution {
-    /// `cpu`, `cuda:0`, …
+    /// Device, such as `cpu` or `cuda:0`.
     pub device: String,
-    /// Threads of one operation.
+    /// Number of threads of one operation.
     pub threads: usize,
-    /// Runs that could share the device while it trained, itself among them: where there are
-    /// several, its times are not those of a run alone. 0 where nobody said.
+    /// Largest number of runs that shared the device, including this one; 0 if unknown. With several,
+    /// its times are longer than those of a single run.
     #[serde(default)]
     pub jobs: usize,
-    /// Order of activations in memory.
+    /// Memory layout of activations.
     pub layout: Layout,
-    /// How the GPU is used, where there is one.
+    /// Options for the GPU, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cuda: Option<CudaUse>,
-    /// The GPU, where there is one.
+    /// The GPU, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
-    /// libtorch's version.
+    /// Version of libtorch.
     pub libtorch: String,
-    /// Instruction set of the processor that libtorch chose (`AVX2`, …).
+    /// Instruction set of the processor that libtorch uses, such as `AVX2`.
     pub capability: String,
-    /// Name of the machine.
+    /// Host name of the machine.
     pub host: String,
 }
 
@@ -72,32 +72,32 @@ pub struct Execution {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gpu {
-    /// Model.
+    /// Name of the model.
     pub name: String,
     /// Compute capability, such as `9.0`.
     pub capability: String,
     /// Memory in bytes.
     pub memory_bytes: u64,
-    /// Identity, such as `GPU-…`, or `MIG-…` for a slice.
+    /// Unique identifier, such as `GPU-…`, or `MIG-…` for a slice.
     pub uuid: String,
     /// Version of the driver.
     pub driver: String,
 }
 
-/// The sources that the program was built from.
+/// Version of the sources that the program was built from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Revision {
     /// Version of fathom.
     pub version: String,
-    /// Commit.
+    /// Git commit.
     pub git: String,
     /// Whether the sources differed from that commit.
     pub dirty: bool,
 }
 
 impl Revision {
-    /// The revision of this very program.
+    /// The revision of the running program.
     pub fn of_this_build() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -107,57 +107,57 @@ impl Revision {
     }
 }
 
-/// The data that a run saw.
+/// The data set of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DataRecord {
-    /// SHA-256 over shapes, pixels and labels.
+    /// SHA-256 over shapes, pixels and labels, in hexadecimal.
     pub sha256: String,
-    /// Training images.
+    /// Number of training images.
     pub train: usize,
-    /// Images held out of the training set.
+    /// Number of images held out of the training set.
     pub validation: usize,
-    /// Test images.
+    /// Number of test images.
     pub test: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Channels, rows, columns.
+    /// Channels, rows and columns of an image.
     pub shape: [usize; 3],
-    /// How pixels were standardised, with the figures where they are few.
+    /// Standardisation of pixels, with means and deviations if they are few.
     pub standardised: String,
-    /// What a reader should know of the data.
+    /// Remarks on the data for the reader.
     pub notes: Vec<String>,
 }
 
 choice! {
-    /// How a run ended.
+    /// State of a run.
     #[derive(PartialOrd, Ord)]
     pub enum State {
-        /// Not begun, or never heard of again.
+        /// The run has not ended: it was not started, or was lost without a trace.
         Pending,
-        /// All steps were made.
+        /// The run made all steps.
         Done,
         /// The loss became NaN or infinite: an outcome, not a failure.
         Diverged,
-        /// Stopped by a signal, at a checkpoint: the same command goes on.
+        /// A signal stopped the run at a checkpoint; the same command resumes it.
         Interrupted,
-        /// Memory of the machine or the device ran out.
+        /// The machine or the device ran out of memory.
         OutOfMemory,
-        /// The data set is missing, damaged, or not the one that the run began with.
+        /// The data set is missing, damaged, or differs from the one at the start of the run.
         BadData,
-        /// The device is gone or broken.
+        /// The device is lost or broken.
         LostDevice,
-        /// The worker was killed, by a person or by the system for want of memory.
+        /// The worker was killed, by a person or by the system when memory ran out.
         Killed,
-        /// Files could not be written: a full or read-only disk.
+        /// A file could not be written: the disk is full or read-only.
         Disk,
-        /// Anything else: a fault of this program.
+        /// Any other failure: a defect of the program.
         Failed,
     }
 }
 
 impl State {
-    /// Whether there is nothing left to run.
+    /// Whether the run has ended for good.
     pub fn is_final(self) -> bool {
         matches!(self, State::Done | State::Diverged)
     }
@@ -166,49 +166,49 @@ impl State {
 /// `status.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
-    /// How the run ended.
+    /// State of the run.
     pub state: State,
-    /// The last step made.
+    /// Number of updates made.
     pub step: u64,
-    /// Why, where that needs saying.
+    /// Explanation of the state; may be empty.
     #[serde(default)]
     pub message: String,
-    /// Wall-clock time of the run.
+    /// Wall-clock seconds of the run.
     #[serde(default)]
     pub seconds: f64,
-    /// Most memory that the process held at once, in bytes.
+    /// Peak memory of the process, in bytes.
     #[serde(default)]
     pub peak_memory_bytes: u64,
-    /// Where the time of the process that ended it went.
+    /// Wall-clock seconds of the last process by activity.
     #[serde(default)]
     pub spent: Spent,
 }
 
-/// Wall-clock seconds of a process by what they were spent on. Work that a GPU still does when it was
-/// given is counted where it is waited for.
+/// Wall-clock seconds of a process by activity. Asynchronous work of a GPU counts for the activity that
+/// waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Before the first update: the process, libtorch, data, the net, a checkpoint to go on from.
+    /// Everything before the first update: process, libtorch, data, net, and reading a checkpoint.
     pub start: f64,
-    /// Batches of training images.
+    /// Assembling batches of training images.
     pub batches: f64,
-    /// Forward and backward passes, and updates.
+    /// Forward and backward passes, and updates of the weights.
     pub updates: f64,
-    /// Errors on training, validation and test images.
+    /// Evaluations on training, validation and test images.
     pub evaluations: f64,
-    /// Looks into the layers, where these were asked for.
+    /// Statistics of the layers, if the run measures them.
     #[serde(default)]
     pub diagnostics: f64,
-    /// Checkpoints and final weights.
+    /// Writing checkpoints and final weights.
     pub checkpoints: f64,
-    /// All the rest: rows of the curve, messages, looks at signals.
+    /// Everything else, such as rows of the curve and messages.
     pub rest: f64,
 }
 
 impl Status {
-    /// A status of the present schema.
+    /// A status of the current schema, without times and memory.
     pub fn new(state: State, step: u64, message: impl Into<String>) -> Self {
         let message = message.into();
         let spent = Spent::default();
@@ -216,26 +216,26 @@ impl Status {
     }
 }
 
-/// `resolved.json`: the runs that an experiment and its `--set` values came to.
+/// `resolved.json`: the runs of an experiment with its `--set` values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
     /// Configurations by run id.
     pub runs: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
-    /// The arms of runs that belong to one, by run id.
+    /// Names of arms by run id, if the experiment has arms.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arms: BTreeMap<String, String>,
 }
 
-/// Writes a value as indented JSON with a final line end.
+/// Writes a value as indented JSON with a newline at its end.
 pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     write_atomically(path, &bytes)
 }
 
-/// Reads JSON that carries a `schema`.
+/// Reads JSON with a `schema`. Unknown keys are ignored.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -244,6 +244,6 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let context = || format!("{} is damaged", path.display());
     let version: Versioned = serde_json::from_slice(&bytes).with_context(context)?;
-    check_schema(path, version.schema)?;
+    check_schema(version.schema).with_context(|| path.display().to_string())?;
     serde_json::from_slice(&bytes).with_context(context)
 }

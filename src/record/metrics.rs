@@ -1,9 +1,12 @@
-//! The metrics of `curve.csv`: one table that claims, figures, reports, exports and help read.
+//! The table of the columns of `curve.csv`. Its metrics are what claims, figures, reports, exports
+//! and help name: a new metric is one row here, and its measurement in the training loop.
 
-use super::CurveRow;
+use super::table::row;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A column of `curve.csv` that holds a measurement of the net.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Metric {
     /// Name of the column.
     pub column: &'static str,
@@ -12,7 +15,7 @@ pub struct Metric {
     /// Unit of its values.
     pub unit: Unit,
     /// The images that it is measured on.
-    pub part: Part,
+    pub measured_on: MeasuredOn,
     /// How it is measured, in one line.
     pub definition: &'static str,
     /// Tag in TensorBoard's event files.
@@ -33,7 +36,7 @@ pub enum Unit {
 
 /// The images that a metric is measured on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum MeasuredOn {
     /// Training images.
     Train,
     /// Test images.
@@ -50,10 +53,16 @@ impl Unit {
             Unit::Nats => "cross-entropy (nats)",
         }
     }
+
+    /// The unit of a column: that of its metric, else per cent where its name ends with `_pct`.
+    pub fn of(column: &str) -> Option<Self> {
+        let named = Metric::named(column).map(|metric| metric.unit);
+        named.or_else(|| column.ends_with("_pct").then_some(Unit::PerCent))
+    }
 }
 
 impl Metric {
-    /// The metric of this column.
+    /// The metric of a column.
     pub fn named(column: &str) -> Option<&'static Metric> {
         METRICS.iter().find(|metric| metric.column == column)
     }
@@ -64,106 +73,182 @@ impl Metric {
     }
 }
 
-const EVALUATED: &str = "in evaluation mode, without augmentation";
-const RUNNING: &str = "over the batches since the previous row, as trained on";
-
 /// All metrics, errors before losses.
-pub static METRICS: [Metric; 9] = [
-    Metric {
-        column: "train_err_pct",
-        label: "training error",
-        unit: Unit::PerCent,
-        part: Part::Train,
-        definition: EVALUATED,
-        tag: "train/error",
-        is_in_tables: true,
-        value: |row| row.train_err_pct,
-    },
-    Metric {
-        column: "train_err_running_pct",
-        label: "running training error",
-        unit: Unit::PerCent,
-        part: Part::Train,
-        definition: RUNNING,
-        tag: "train/error_running",
-        is_in_tables: true,
-        value: |row| row.train_err_running_pct,
-    },
-    Metric {
-        column: "train_err_fresh_pct",
-        label: "training error with fresh statistics",
-        unit: Unit::PerCent,
-        part: Part::Train,
-        definition: "in evaluation mode, BatchNorm's statistics recomputed",
-        tag: "train/error_fresh",
-        is_in_tables: true,
-        value: |row| row.train_err_fresh_pct,
-    },
-    Metric {
-        column: "test_err_pct",
-        label: "test error",
-        unit: Unit::PerCent,
-        part: Part::Test,
-        definition: EVALUATED,
-        tag: "test/error",
-        is_in_tables: true,
-        value: |row| row.test_err_pct,
-    },
-    Metric {
-        column: "validation_err_pct",
-        label: "validation error",
-        unit: Unit::PerCent,
-        part: Part::Validation,
-        definition: EVALUATED,
-        tag: "validation/error",
-        is_in_tables: false,
-        value: |row| row.validation_err_pct,
-    },
-    Metric {
-        column: "train_loss",
-        label: "training loss",
-        unit: Unit::Nats,
-        part: Part::Train,
-        definition: EVALUATED,
-        tag: "train/loss",
-        is_in_tables: false,
-        value: |row| row.train_loss,
-    },
-    Metric {
-        column: "train_loss_running",
-        label: "running training loss",
-        unit: Unit::Nats,
-        part: Part::Train,
-        definition: RUNNING,
-        tag: "train/loss_running",
-        is_in_tables: false,
-        value: |row| row.train_loss_running,
-    },
-    Metric {
-        column: "test_loss",
-        label: "test loss",
-        unit: Unit::Nats,
-        part: Part::Test,
-        definition: EVALUATED,
-        tag: "test/loss",
-        is_in_tables: false,
-        value: |row| row.test_loss,
-    },
-    Metric {
-        column: "validation_loss",
-        label: "validation loss",
-        unit: Unit::Nats,
-        part: Part::Validation,
-        definition: EVALUATED,
-        tag: "validation/loss",
-        is_in_tables: false,
-        value: |row| row.validation_loss,
-    },
-];
+pub static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
+    let mut metrics = TABLE.to_vec();
+    // Metrics of one unit stay in the order of the file.
+    metrics.sort_by_key(|metric| metric.unit != Unit::PerCent);
+    metrics
+});
 
 /// Names of all metrics' columns, in the order of [`METRICS`].
 pub fn metric_columns() -> impl Iterator<Item = &'static str> + Clone {
     METRICS.iter().map(|metric| metric.column)
+}
+
+/// Defines [`CurveRow`] and the table of its metrics. Columns are written in the order given here.
+macro_rules! curve {
+    ($(
+        columns { $($(#[$about:meta])* $column:ident: $kind:ty $(= $absent:expr)?,)* }
+        metrics { $($metric:ident {
+            label: $label:literal,
+            unit: $unit:ident,
+            measured_on: $images:ident,
+            definition: $definition:expr,
+            tag: $tag:literal,
+            is_in_tables: $is_in_tables:literal,
+        })* }
+    )*) => {
+        row! {
+            /// One evaluation of a net. Absent is empty in the file; NaN and inf are written as such.
+            pub struct CurveRow {
+                $(
+                    $($(#[$about])* pub $column: $kind $(= $absent)?,)*
+                    $(
+                        #[doc = concat!("Metric \"", $label, "\" of [`METRICS`].")]
+                        pub $metric: Option<f64>,
+                    )*
+                )*
+                + /// Values of the columns that are not fathom's own, as far as they were measured.
+                pub extra: BTreeMap<String, f64>,
+            }
+        }
+
+        static TABLE: &[Metric] = &[$($(Metric {
+            column: stringify!($metric),
+            label: $label,
+            unit: Unit::$unit,
+            measured_on: MeasuredOn::$images,
+            definition: $definition,
+            tag: $tag,
+            is_in_tables: $is_in_tables,
+            value: |row| row.$metric,
+        },)*)*];
+    };
+}
+
+const EVALUATED: &str = "in evaluation mode, without augmentation";
+const RUNNING: &str = "over the batches since the previous row, as trained on";
+
+curve! {
+    columns {
+        /// Version of the format.
+        schema: u32 = 1,
+        /// Number of updates so far; 0 is the untrained net.
+        step: u64,
+        /// Number of training images seen so far, divided by the size of the training set.
+        epoch: Option<f64>,
+        /// Learning rate of the last update, warm-up included; at step 0 that of the first update.
+        lr: Option<f64>,
+    }
+    metrics {
+        train_loss {
+            label: "training loss",
+            unit: Nats,
+            measured_on: Train,
+            definition: EVALUATED,
+            tag: "train/loss",
+            is_in_tables: false,
+        }
+        train_err_pct {
+            label: "training error",
+            unit: PerCent,
+            measured_on: Train,
+            definition: EVALUATED,
+            tag: "train/error",
+            is_in_tables: true,
+        }
+    }
+    columns {
+        /// Number of training images that were evaluated.
+        train_images: u64 = 0,
+    }
+    metrics {
+        train_loss_running {
+            label: "running training loss",
+            unit: Nats,
+            measured_on: Train,
+            definition: RUNNING,
+            tag: "train/loss_running",
+            is_in_tables: false,
+        }
+        train_err_running_pct {
+            label: "running training error",
+            unit: PerCent,
+            measured_on: Train,
+            definition: RUNNING,
+            tag: "train/error_running",
+            is_in_tables: true,
+        }
+        train_err_fresh_pct {
+            label: "training error with fresh statistics",
+            unit: PerCent,
+            measured_on: Train,
+            definition: "in evaluation mode, BatchNorm's statistics recomputed",
+            tag: "train/error_fresh",
+            is_in_tables: true,
+        }
+        test_loss {
+            label: "test loss",
+            unit: Nats,
+            measured_on: Test,
+            definition: EVALUATED,
+            tag: "test/loss",
+            is_in_tables: false,
+        }
+        test_err_pct {
+            label: "test error",
+            unit: PerCent,
+            measured_on: Test,
+            definition: EVALUATED,
+            tag: "test/error",
+            is_in_tables: true,
+        }
+    }
+    columns {
+        /// Number of test images that were evaluated.
+        test_images: u64 = 0,
+    }
+    metrics {
+        validation_loss {
+            label: "validation loss",
+            unit: Nats,
+            measured_on: Validation,
+            definition: EVALUATED,
+            tag: "validation/loss",
+            is_in_tables: false,
+        }
+        validation_err_pct {
+            label: "validation error",
+            unit: PerCent,
+            measured_on: Validation,
+            definition: EVALUATED,
+            tag: "validation/error",
+            is_in_tables: false,
+        }
+    }
+    columns {
+        /// Seconds since the run started, evaluations included: the one column that no seed fixes.
+        seconds: Option<f64>,
+    }
+    metrics {}
+}
+
+impl CurveRow {
+    /// The value of a column by name: a metric, another column of numbers, or an extra column;
+    /// absent where it was not measured.
+    pub fn metric(&self, column: &str) -> Option<f64> {
+        match column {
+            "step" => Some(self.step as f64),
+            "epoch" => self.epoch,
+            "lr" => self.lr,
+            "seconds" => self.seconds,
+            _ => match Metric::named(column) {
+                Some(metric) => metric.of(self),
+                None => self.extra.get(column).copied(),
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -182,9 +267,40 @@ mod tests {
         assert_eq!(distinct(|metric| metric.column), METRICS.len());
         assert_eq!(distinct(|metric| metric.label), METRICS.len());
         assert_eq!(distinct(|metric| metric.tag), METRICS.len());
-        for metric in &METRICS {
-            assert!(CURVE_COLUMNS.contains(&metric.column), "{}", metric.column);
+        for metric in METRICS.iter() {
             assert_eq!(metric.column.ends_with("_pct"), metric.unit == Unit::PerCent);
         }
+    }
+
+    /// The order of the file is public, and so is that of lists of metrics.
+    #[test]
+    fn columns_and_metrics_have_their_order() {
+        assert_eq!(
+            CURVE_COLUMNS.join(","),
+            "schema,step,epoch,lr,train_loss,train_err_pct,train_images,train_loss_running,\
+             train_err_running_pct,train_err_fresh_pct,test_loss,test_err_pct,test_images,\
+             validation_loss,validation_err_pct,seconds"
+        );
+        assert_eq!(
+            metric_columns().collect::<Vec<_>>().join(","),
+            "train_err_pct,train_err_running_pct,train_err_fresh_pct,test_err_pct,\
+             validation_err_pct,train_loss,train_loss_running,test_loss,validation_loss"
+        );
+    }
+
+    #[test]
+    fn every_number_of_a_row_has_its_name() {
+        let mut row =
+            CurveRow { extra: [("top5_pct".to_owned(), 1.0)].into(), ..Default::default() };
+        for (value, figure) in crate::table::Row::figures_mut(&mut row).into_iter().enumerate() {
+            *figure = Some(value as f64);
+        }
+        let mut values: Vec<f64> =
+            CURVE_COLUMNS.iter().filter_map(|column| row.metric(column)).collect();
+        values.sort_by(f64::total_cmp);
+        values.dedup();
+        assert_eq!(values.len(), 3 + METRICS.len(), "each another one: {values:?}");
+        assert_eq!(row.metric("top5_pct"), Some(1.0));
+        assert_eq!(row.metric("train_images"), None);
     }
 }

@@ -1,54 +1,51 @@
-//! What is known of a run besides its curve: from its manifest, or where that was not kept, from
-//! the experiment's resolved configurations.
+//! Facts about a run that are not in its curve: from its manifest, or from the resolved configurations
+//! of the experiment where the manifest was not kept.
 
-use super::{Execution, Manifest, Resolved, Revision, SweepDir};
+use super::{Execution, Manifest, Metric, Resolved, Revision, SweepDir, Unit};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What a run is, and as far as it is known, how it was run and on what.
+/// Configuration of a run and, where they are known, the circumstances under which it was trained.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Provenance {
-    /// The resolved configuration by dotted key.
+    /// Resolved configuration by dotted key.
     pub config: BTreeMap<String, Value>,
-    /// The arm that it belongs to, where the experiment has arms.
+    /// Arm of the run, where the experiment has arms.
     pub arm: Option<String>,
-    /// What only a manifest says; absent of runs that have not begun, and where `runs/` was not
-    /// kept.
+    /// Facts from the manifest; absent for runs that have not begun, and where `runs/` was not kept.
     pub manifest: Option<Made>,
 }
 
-/// The part of a manifest that the configuration does not say.
+/// The facts of a manifest that are not in the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Made {
     /// Number of classes.
     pub classes: usize,
-    /// SHA-256 of the data.
+    /// SHA-256 of the data, in hexadecimal.
     pub data: String,
-    /// Training images.
+    /// Number of training images.
     pub train_images: usize,
-    /// Trained parameters.
+    /// Number of trained parameters.
     pub parameters: u64,
-    /// Multiply-adds of one image's forward pass.
+    /// Multiply-adds of the forward pass of one image.
     pub macs: u64,
-    /// How it was run.
+    /// Device, threads and libraries.
     pub execution: Execution,
-    /// The program that ran it.
+    /// Version of the program that trained it.
     pub revision: Revision,
 }
 
 impl Made {
-    /// What guessing gives: the error in per cent of a column that ends with `_pct`, else the loss in
-    /// nats of who gives every class the same chance. Absent where the classes are not known, and for
-    /// what is neither.
-    pub fn chance(&self, metric: &str) -> Option<f64> {
-        let classes = self.classes as f64;
-        match self.classes {
-            0 => None,
-            _ if metric.ends_with("_pct") => Some(100.0 * (1.0 - 1.0 / classes)),
-            _ if metric.contains("loss") => Some(classes.ln()),
-            _ => None,
-        }
+    /// Chance level of a metric, the value for uniform random guesses: 100 (1 − 1/k) for errors in per
+    /// cent and ln k for losses in nats, with k classes. `None` if the number of classes is unknown, and
+    /// for columns that are not fathom's own.
+    pub fn chance(&self, column: &str) -> Option<f64> {
+        let classes = Some(self.classes as f64).filter(|classes| *classes > 0.0)?;
+        Some(match Metric::named(column)?.unit {
+            Unit::PerCent => 100.0 * (1.0 - 1.0 / classes),
+            Unit::Nats => classes.ln(),
+        })
     }
 }
 
@@ -62,7 +59,7 @@ impl From<Manifest> for Provenance {
 }
 
 impl SweepDir {
-    /// What is known of every run that was planned or has begun, by id.
+    /// The facts about every run that was planned or has begun, by id.
     ///
     /// # Errors
     /// When a file is damaged.

@@ -1,4 +1,4 @@
-//! Where things lie in a results directory.
+//! The layout of a results directory: one function for each file.
 
 use super::manifest::{read_json, write_json};
 use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Bytes that must fit on the disk before a sweep begins: its own files and a first run's.
-const ROOM: usize = 1 << 20;
+/// Free bytes that a sweep needs to start: for its own files and those of the first run.
+const NEEDED_BYTES: usize = 1 << 20;
 
-/// `results/<name>`.
+/// The directory of a sweep, `results/<name>`.
 #[derive(Clone, Debug)]
 pub struct SweepDir {
     root: PathBuf,
@@ -26,34 +26,33 @@ impl SweepDir {
         Self { root: root.into() }
     }
 
-    /// Its path.
+    /// Path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Creates the directory and its `runs` folder, and finds out whether as much can be written as
-    /// a sweep needs to begin.
+    /// Creates the directory and its `runs` folder, and checks that there is space to start a sweep.
     ///
     /// # Errors
-    /// When it cannot: the disk is full or read-only, or the place is somebody else's.
+    /// When the disk is full or read-only, or permissions do not allow writing.
     pub fn create(&self) -> Result<()> {
         let runs = self.root.join("runs");
         let try_writing = || -> std::io::Result<()> {
             std::fs::create_dir_all(&runs)?;
             let mut file = tempfile::tempfile_in(&runs)?;
-            file.write_all(&[0; ROOM])?;
+            file.write_all(&[0; NEEDED_BYTES])?;
             file.sync_all()
         };
         try_writing().with_context(|| {
             let root = self.root.display();
             format!(
-                "cannot write to {root} (what is there stays as it is; free space, make it \
+                "cannot write to {root} (existing files are unchanged; free space, make it \
                  writable, or give another --out)"
             )
         })
     }
 
-    /// The experiment as given.
+    /// The experiment file.
     pub fn experiment(&self) -> PathBuf {
         self.root.join("experiment.toml")
     }
@@ -63,7 +62,7 @@ impl SweepDir {
         self.root.join("curves.csv")
     }
 
-    /// Final and best values over seeds.
+    /// The table of final and best values over seeds.
     pub fn summary(&self) -> PathBuf {
         self.root.join("summary.csv")
     }
@@ -73,7 +72,7 @@ impl SweepDir {
         self.root.join("figures")
     }
 
-    /// The file that is locked while somebody plans or supervises here.
+    /// The lock file of the process that plans or supervises the sweep.
     pub fn lock(&self) -> PathBuf {
         self.root.join("sweep.lock")
     }
@@ -83,16 +82,16 @@ impl SweepDir {
         RunDir { root: self.root.join("runs").join(id) }
     }
 
-    /// Writes the experiment beside its results: as given, and the runs that it came to.
+    /// Writes the experiment file and the runs that it expands to.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_experiment(&self, text: &str, resolved: &Resolved) -> Result<()> {
         write_atomically(&self.experiment(), text.as_bytes())?;
         write_json(&self.root.join("resolved.json"), resolved)
     }
 
-    /// The runs that the experiment came to; nothing where results were written otherwise.
+    /// The runs that the experiment expands to; `None` for results of other programs.
     ///
     /// # Errors
     /// When the file is damaged.
@@ -101,23 +100,23 @@ impl SweepDir {
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
-    /// Writes `claims.json`: what became of the experiment's claims.
+    /// Writes `claims.json`: the verdicts on the experiment's claims.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_claims(&self, verdicts: &impl Serialize) -> Result<()> {
         write_json(&self.root.join("claims.json"), verdicts)
     }
 
-    /// Whether this is a directory of results at all.
+    /// Whether the directory has a `runs` folder.
     pub fn has_begun(&self) -> bool {
         self.root.join("runs").is_dir()
     }
 
-    /// All runs that have begun, by name.
+    /// All runs that have begun, sorted by id.
     ///
     /// # Errors
-    /// When the directory is not one of results.
+    /// When there is no `runs` folder.
     pub fn runs(&self) -> Result<Vec<RunDir>> {
         let folder = self.root.join("runs");
         let entries = std::fs::read_dir(&folder)
@@ -133,20 +132,21 @@ impl SweepDir {
         Ok(runs)
     }
 
-    /// The curves of all runs: from `runs/` where it is there, else from `curves.csv`. A run that
-    /// was planned and has not begun is pending, without rows.
+    /// Reads the curves of all runs from `runs/`, or from `curves.csv` if there is no such folder.
+    /// Planned runs that have not begun are pending, without rows.
     ///
     /// # Errors
-    /// When neither is there, or a file is damaged.
+    /// When neither exists, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
         let mut runs = if self.has_begun() {
             self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
         } else {
             SweepCurves::read(&self.curves())?.runs
         };
-        let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
-        let axes: BTreeSet<String> = runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
         if let Some(Resolved { runs: planned, arms, .. }) = self.resolved()? {
+            let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
+            let axes: BTreeSet<String> =
+                runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
             let missing = planned.iter().filter(|(id, _)| !begun.contains(*id));
             runs.extend(
                 missing.map(|(id, config)| RunCurve::planned(id, arms.get(id), &axes, config)),
@@ -156,7 +156,7 @@ impl SweepDir {
     }
 }
 
-/// `results/<name>/runs/<run id>`.
+/// The directory of a run, `results/<name>/runs/<run id>`.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
@@ -168,7 +168,7 @@ impl RunDir {
         Self { root: root.into() }
     }
 
-    /// Its path.
+    /// Path of the directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -178,32 +178,32 @@ impl RunDir {
         self.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What the worker said on its standard error.
+    /// The standard error of the worker.
     pub fn log(&self) -> PathBuf {
         self.root.join("log.txt")
     }
 
-    /// While the run lasts its last [`super::Checkpoint`], and then the weights alone.
+    /// The last [`super::Checkpoint`] during training, and the weights of the net afterwards.
     pub fn checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.safetensors")
     }
 
-    /// The checkpoint before the last.
+    /// The previous checkpoint.
     pub fn previous_checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.previous.safetensors")
     }
 
-    /// One row per evaluation.
+    /// The curve: one row for each evaluation.
     pub fn curve_path(&self) -> PathBuf {
         self.root.join("curve.csv")
     }
 
-    /// What happens inside the net, where that was asked for.
+    /// Statistics of the layers, if the run measures them.
     pub fn layers_path(&self) -> PathBuf {
         self.root.join("layers.csv")
     }
 
-    /// Reads `layers.csv`; no rows where there is none.
+    /// Reads `layers.csv`; no rows if there is no such file.
     ///
     /// # Errors
     /// When it is damaged.
@@ -212,12 +212,12 @@ impl RunDir {
         if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
     }
 
-    /// Slices of the loss through the trained net.
+    /// Slices of the loss landscape around the trained net.
     pub fn slices_path(&self) -> PathBuf {
         self.root.join("slices.csv")
     }
 
-    /// Reads `slices.csv`; no rows where there is none.
+    /// Reads `slices.csv`; no rows if there is no such file.
     ///
     /// # Errors
     /// When it is damaged.
@@ -229,17 +229,17 @@ impl RunDir {
     /// Writes `slices.csv`.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_slices(&self, rows: &[SliceRow]) -> Result<()> {
         table::write(&self.slices_path(), rows)
     }
 
-    /// How alike gradients are along the input.
+    /// Correlation of input gradients over distance.
     pub fn correlations_path(&self) -> PathBuf {
         self.root.join("correlation.csv")
     }
 
-    /// Reads `correlation.csv`; no rows where there is none.
+    /// Reads `correlation.csv`; no rows if there is no such file.
     ///
     /// # Errors
     /// When it is damaged.
@@ -251,12 +251,12 @@ impl RunDir {
     /// Writes `correlation.csv`.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_correlations(&self, rows: &[CorrelationRow]) -> Result<()> {
         table::write(&self.correlations_path(), rows)
     }
 
-    /// The file that is locked while the run trains.
+    /// The lock file of the process that trains the run.
     pub fn lock(&self) -> PathBuf {
         self.root.join("run.lock")
     }
@@ -264,7 +264,7 @@ impl RunDir {
     /// Creates the directory.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn create(&self) -> Result<()> {
         std::fs::create_dir_all(&self.root)
             .with_context(|| format!("cannot create {}", self.root.display()))
@@ -273,7 +273,7 @@ impl RunDir {
     /// Writes `run.json`.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         write_json(&self.root.join("run.json"), manifest)
     }
@@ -287,7 +287,7 @@ impl RunDir {
         let manifest: Manifest = read_json(&path)?;
         ensure!(
             manifest.id == self.id(),
-            "{} is of the run {}, which is not the name of its folder",
+            "{} has the id {}, which is not the name of its folder",
             path.display(),
             manifest.id
         );
@@ -297,15 +297,15 @@ impl RunDir {
     /// Writes `status.json`.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write_status(&self, status: &Status) -> Result<()> {
         write_json(&self.root.join("status.json"), status)
     }
 
-    /// Removes `status.json`: the run begins anew.
+    /// Removes `status.json`, before the run starts again.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn clear_status(&self) -> Result<()> {
         match std::fs::remove_file(self.root.join("status.json")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -315,7 +315,7 @@ impl RunDir {
         }
     }
 
-    /// Reads `status.json`; [`State::Pending`] where there is none.
+    /// Reads `status.json`; the state is [`State::Pending`] if there is no such file.
     ///
     /// # Errors
     /// When it is damaged or of a later schema.
@@ -324,26 +324,26 @@ impl RunDir {
         if path.exists() { read_json(&path) } else { Ok(Status::new(State::Pending, 0, "")) }
     }
 
-    /// Starts `curve.csv` anew.
+    /// Creates `curve.csv`; an existing one is replaced.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn curve_writer(&self) -> Result<CurveWriter> {
         CurveWriter::create(&self.curve_path())
     }
 
-    /// Goes on with `curve.csv` after what was marked.
+    /// Opens `curve.csv` to continue after the marked content.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn resume_curve(&self, mark: &CurveMark) -> Result<CurveWriter> {
         CurveWriter::resume(&self.curve_path(), mark)
     }
 
-    /// Starts `layers.csv`, or goes on with it after what was marked.
+    /// Creates `layers.csv`, or opens it to continue after the marked content.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn layer_writer(&self, mark: Option<&CurveMark>) -> Result<LayerWriter> {
         match mark {
             Some(mark) => LayerWriter::resume(&self.layers_path(), mark),
@@ -351,7 +351,7 @@ impl RunDir {
         }
     }
 
-    /// Reads `curve.csv`; no rows where there is none.
+    /// Reads `curve.csv`; no rows if there is no such file.
     ///
     /// # Errors
     /// When it is damaged.
@@ -363,10 +363,10 @@ impl RunDir {
     fn load(&self) -> Result<RunCurve> {
         let (manifest, status, rows) = (self.manifest()?, self.status()?, self.curve()?);
         let last = rows.last().map_or(0, |row| row.step);
-        // Else some other row would pass for the last one.
+        // Otherwise an earlier row would be taken for the final one.
         ensure!(
             status.state != State::Done || last == status.step,
-            "{} ends at step {last}, and status.json says done at step {}: the file was cut or edited",
+            "{} ends at step {last}, but status.json says done at step {}: the file was cut or edited",
             self.curve_path().display(),
             status.step
         );

@@ -1,4 +1,4 @@
-//! Weights as safetensors, by torchvision's names.
+//! Files of weights in safetensors format, with torchvision's names of tensors.
 
 use anyhow::{Context, Result, bail, ensure};
 use fathom_arch::{COUNTER, Network};
@@ -8,17 +8,17 @@ use safetensors::{SafeTensors, serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// One tensor.
+/// The values of a tensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values {
-    /// Its shape.
+    /// Shape.
     pub shape: Vec<usize>,
-    /// Its values, row-major.
+    /// Values in row-major order.
     pub values: Vec<f32>,
 }
 
 impl Values {
-    /// Its values, little-endian.
+    /// The bytes of the values, little-endian.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
@@ -27,28 +27,28 @@ impl Values {
 /// Tensors by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    /// All but the counters.
+    /// Parameters and moving averages, without `num_batches_tracked`.
     pub tensors: BTreeMap<String, Values>,
 }
 
-/// What the names of tensors begin with that are not a net's but a checkpoint's.
+/// Prefix of the names of a checkpoint's tensors that do not belong to the net.
 pub(super) const OWN: &str = "fathom.";
 
-/// Names told of each kind of fault; a net of another depth has hundreds.
-const TOLD: usize = 8;
+/// Largest number of names in a list of an error: a net of another depth has hundreds.
+const MOST_NAMES: usize = 8;
 
 impl Weights {
-    /// Reads a file. Halves and doubles become f32; `num_batches_tracked` is left out.
+    /// Reads a file. Values of other floating-point types become f32; `num_batches_tracked` is left out.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or holds other numbers than floating-point ones.
+    /// When the file cannot be read, is damaged, or holds a tensor that is not of a floating-point type.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = SafeTensors::deserialize(&bytes).with_context(|| {
             format!(
-                "{} is no safetensors file or is damaged (scripts/convert_weights.py converts \
-                 PyTorch's)",
+                "{} is not a safetensors file or is damaged (scripts/convert_weights.py converts \
+                 PyTorch's files)",
                 path.display()
             )
         })?;
@@ -63,15 +63,15 @@ impl Weights {
         Ok(Self { tensors })
     }
 
-    /// Writes a file: whole, or not at all. Each batch normalisation's counter says `batches`.
+    /// Writes a file atomically. `batches` becomes `num_batches_tracked` of every batch normalisation.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub fn write(&self, path: &Path, network: &Network, batches: u64) -> Result<()> {
         write_atomically(path, &self.encode(network, batches, HashMap::new())?)
     }
 
-    /// The bytes of a file, with these entries of metadata.
+    /// The bytes of a file with these entries of metadata.
     pub(super) fn encode(
         &self,
         network: &Network,
@@ -90,15 +90,15 @@ impl Weights {
             Ok((name, TensorView::new(*kind, shape.clone(), bytes)?))
         });
         let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-        // As PyTorch's own files say.
+        // The entry that PyTorch's own files have.
         metadata.insert("format".into(), "pt".into());
         Ok(serialize(views, Some(metadata))?)
     }
 
-    /// Whether these are the weights of this net, no more and no less.
+    /// Checks that these are exactly the tensors of a net.
     ///
     /// # Errors
-    /// One that lists missing, unexpected and misshapen tensors.
+    /// When they are not, with the missing, unexpected and misshapen tensors.
     pub fn fit(&self, network: &Network) -> Result<()> {
         let expected: BTreeMap<String, Vec<usize>> = network.state().into_iter().collect();
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
@@ -115,26 +115,32 @@ impl Weights {
         let unexpected: Vec<String> =
             names.filter(|name| !expected.contains_key(*name)).cloned().collect();
         let kinds = [("missing", &missing), ("unexpected", &unexpected), ("misshapen", &misshapen)];
-        let told: Vec<String> = kinds
+        let faults: Vec<String> = kinds
             .iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(kind, names)| format!("{} {kind}: {}", names.len(), listed(names)))
             .collect();
-        ensure!(told.is_empty(), "the weights are not this net's: {}", told.join("; "));
+        ensure!(faults.is_empty(), "the weights do not fit the net: {}", faults.join("; "));
         Ok(())
     }
 }
 
+/// Whether a tensor is the counter of a batch normalisation.
 pub(super) fn is_counter(name: &str) -> bool {
     name.rsplit('.').next() == Some(COUNTER)
 }
 
+/// The first names of a list, with the number of the others.
 fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(TOLD);
+    let shown = names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(MOST_NAMES);
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
+/// The values of a floating-point tensor as f32.
+///
+/// # Errors
+/// When the tensor has another type, which is the message.
 pub(super) fn floats(view: &TensorView) -> Result<Vec<f32>> {
     let bytes = view.data();
     Ok(match view.dtype() {
@@ -194,7 +200,7 @@ mod tests {
         let message = weights.fit(&network).unwrap_err().to_string();
         assert_eq!(
             message,
-            "the weights are not this net's: 1 missing: fc.bias; 1 unexpected: linear.bias; \
+            "the weights do not fit the net: 1 missing: fc.bias; 1 unexpected: linear.bias; \
              1 misshapen: conv1.weight [16, 1, 3, 3] instead of [16, 3, 3, 3]"
         );
         let none = Weights::default().fit(&network).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! The Markdown report, and tables for splicing into other files.
 
 use super::{Report, sections};
-use fathom_record::{METRICS, Part, Unit};
+use fathom_record::{METRICS, MeasuredOn, Unit};
 use fathom_stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
 use std::path::PathBuf;
 
@@ -95,10 +95,10 @@ pub fn metrics() -> String {
             Unit::PerCent => "%",
             Unit::Nats => "nats",
         };
-        let part = match metric.part {
-            Part::Train => "training images",
-            Part::Test => "test images",
-            Part::Validation => "validation images",
+        let part = match metric.measured_on {
+            MeasuredOn::Train => "training images",
+            MeasuredOn::Test => "test images",
+            MeasuredOn::Validation => "validation images",
         };
         let [column, tag] = [metric.column, metric.tag].map(|text| format!("`{text}`"));
         let [label, unit, part, definition] =

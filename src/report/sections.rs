@@ -120,7 +120,7 @@ pub(super) fn runs(report: &Report) -> Markup {
                 last.step.to_string(),
                 number(last.train_err_pct),
                 number(last.test_err_pct),
-                format!("{:.1}", last.seconds),
+                format!("{:.1}", last.seconds.unwrap_or_default()),
             ]
         })
         .collect();

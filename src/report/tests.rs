@@ -8,6 +8,7 @@ fn report() -> Report {
     let run = |seed, state| RunCurve {
         id: format!("run-{seed}"),
         axes: [("arm".to_owned(), EVIL.to_owned())].into(),
+        keys: Default::default(),
         seed,
         state,
         rows: vec![

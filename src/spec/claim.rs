@@ -23,7 +23,8 @@ pub struct Selector {
 pub struct Claim {
     /// Unique name within the experiment.
     pub name: String,
-    /// A column of `curve.csv`, or the word of a [`LayerMetric`].
+    /// A column of `curve.csv`, or the word of a [`LayerMetric`];
+    /// [`Contrast::of`](crate::Contrast::of) checks that the runs have it.
     pub metric: String,
     /// Number of updates after which the metric is taken; `None` for its final value.
     pub step: Option<u64>,

@@ -3,8 +3,10 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::SpecError;
-use super::claim::{Claim, Relation, Selector};
+use super::claim::{Claim, LayerMetric, Relation, Selector};
 use super::resolve::{Config, default_of};
+use fathom_base::key::nearest;
+use fathom_record::metric_columns;
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,26 @@ pub struct Candidates {
     pub arms: BTreeMap<String, String>,
     /// Full names of the keys that `[[arm]]` tables set.
     pub arm_keys: BTreeSet<String>,
+    /// Columns of the runs' curves that are not fathom's own, each an extra metric.
+    pub extra_columns: BTreeSet<String>,
+}
+
+impl Candidates {
+    /// Checks that a metric is a column of the curves or a metric of the layers.
+    ///
+    /// # Errors
+    /// When it is none, with the metrics there are and the nearest of them.
+    fn check_metric(&self, metric: &str) -> Result<(), String> {
+        let mut known: Vec<&str> =
+            metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();
+        known.extend(self.extra_columns.iter().map(String::as_str));
+        if known.contains(&metric) {
+            return Ok(());
+        }
+        let meant = nearest(metric, known.iter().copied());
+        let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        Err(format!("metric = \"{metric}\": expected one of {}{hint}", known.join(", ")))
+    }
 }
 
 /// What a claim compares: the weighted sum of the values of its arms.
@@ -53,11 +75,12 @@ impl Contrast {
     /// Finds the runs of a claim.
     ///
     /// # Errors
-    /// If a selector matches no configuration or several, or if the arms differ in a key that the
-    /// claim does not name.
+    /// If there is no such metric, if a selector matches no configuration or several, or if the arms
+    /// differ in a key that the claim does not name.
     pub fn of(claim: &Claim, candidates: &Candidates) -> Result<Self, SpecError> {
         let finder = Finder { claim, candidates };
-        finder.find().map_err(|message| SpecError {
+        let found = candidates.check_metric(&claim.metric).and_then(|()| finder.find());
+        found.map_err(|message| SpecError {
             place: claim.place.clone(),
             message: format!("claim \"{}\": {message}", claim.name),
         })

@@ -112,6 +112,8 @@ impl Experiment {
             configs: runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect(),
             arms: runs.iter().filter_map(|run| Some((run.id.clone(), run.arm.clone()?))).collect(),
             arm_keys: arm_keys(&file),
+            // Runs that fathom trains have its own columns only.
+            extra_columns: BTreeSet::new(),
         };
         let claims = file.claims.into_iter().map(|claim| {
             let contrast = Contrast::of(&claim, &candidates)?;

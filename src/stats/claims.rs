@@ -1,4 +1,4 @@
-//! Claims against results: which runs, what they gave, and what that says.
+//! Claims against results: the runs of a claim, their effect, and the verdict.
 
 mod statement;
 
@@ -13,62 +13,63 @@ use serde_json::Value;
 use statement::statement;
 use std::collections::BTreeSet;
 
-/// A claim with what became of it.
+/// A claim with its verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Its name.
+    /// Name of the claim.
     pub name: String,
-    /// What it says, in words.
+    /// The claim as a sentence.
     pub statement: String,
-    /// The column that it is about.
+    /// The metric that the claim is about: a column of the curves, or a metric of the layers.
     pub metric: String,
-    /// What the numbers say.
+    /// Verdict.
     pub outcome: Outcome,
-    /// Why it is undecided, where more than a wide interval is to blame.
+    /// The reason why the claim is undecided, unless it is the width of the interval.
     pub reason: Option<String>,
-    /// The mean effect over seeds: a difference, a fitted rise, or the metric itself.
+    /// Mean effect over seeds, in the unit of the metric: a difference, a fitted rise, or the metric
+    /// itself.
     pub effect: Option<f64>,
-    /// Lower end of its interval.
+    /// Lower end of the effect's interval.
     pub low: Option<f64>,
-    /// Upper end.
+    /// Upper end of the effect's interval.
     pub high: Option<f64>,
     /// Probability with which the interval covers the effect.
     pub confidence: f64,
     /// The effects for which the claim is true.
     pub region: Region,
-    /// Seeds that decided, or that were looked at last.
+    /// Number of seeds of the interval.
     pub n: usize,
-    /// Seeds that were planned, without those by which a key was tuned.
+    /// Number of planned seeds, without those that tuned a key.
     pub planned: usize,
-    /// The numbers of seeds at which it is looked at, where the experiment fixes them.
+    /// Numbers of seeds after which the claim is tested, where the experiment fixes them.
     pub looks: Vec<usize>,
-    /// Seeds in all that would decide at the present effect and deviation; where looks are fixed,
-    /// the first one that would.
+    /// Total number of seeds that would decide the claim at the present effect and deviation; the
+    /// first sufficient look where looks are fixed.
     pub seeds_needed: Option<usize>,
-    /// The effect of each complete seed.
+    /// Effect of each complete seed.
     pub effects: Vec<(u64, f64)>,
-    /// Complete seeds beyond the last look: shown, and not used.
+    /// Complete seeds after the look that decided: shown, and not used.
     pub exploratory: Vec<u64>,
-    /// What was compared.
+    /// The configurations that were compared.
     pub arms: Vec<ArmSummary>,
-    /// What a reader should know: declared differences, diverged runs, other machines.
+    /// Remarks for the reader: declared differences, diverged runs, different machines.
     pub remarks: Vec<String>,
 }
 
-/// An arm over the seeds that were used.
+/// An arm, summarised over the seeds that were used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmSummary {
-    /// What a reader calls it.
+    /// Name for a reader, such as `plain 44`.
     pub label: String,
-    /// Its weight in the effect.
+    /// Weight of the arm's mean in the effect.
     pub weight: f64,
-    /// Mean of the metric.
+    /// Mean of the metric over seeds.
     pub mean: Option<f64>,
-    /// Of the runs behind it those that diverged, and count as chance.
+    /// Number of runs that diverged and count with the chance level.
     pub diverged: usize,
-    /// The value of the tuned key.
+    /// Chosen value of the tuned key.
     pub chosen: Option<Value>,
-    /// Ids of its runs, those of tuning not among them.
+    /// Ids of the runs, without those of tuning seeds.
     pub runs: Vec<String>,
 }
 
@@ -93,7 +94,7 @@ struct Judge<'a> {
     evidence: &'a Evidence,
 }
 
-/// The configurations that stand for the arms, and why they may not.
+/// One configuration for each arm, and the reason why it cannot decide the claim.
 struct Chosen<'a> {
     arms: Vec<(&'a Arm, &'a TuneCandidate)>,
     reason: Option<String>,
@@ -104,7 +105,7 @@ impl Judge<'_> {
         let Chosen { arms, reason } = self.choose();
         let tuned = self.claim.tune.as_ref().map(|tune| &tune.seeds);
         let is_free = |seed: &u64| tuned.is_none_or(|tuned| !tuned.contains(seed));
-        // Seeds pair: those that every arm has.
+        // Effects are paired by seed, so only seeds that every arm has count.
         let seeds: Vec<u64> = arms[0].1.runs.keys().copied().filter(is_free).collect();
         let seeds: Vec<u64> = seeds
             .into_iter()
@@ -116,10 +117,10 @@ impl Judge<'_> {
         for seed in &seeds {
             match self.effect(&arms, *seed) {
                 Ok(effect) => effects.push((*seed, effect)),
-                Err(why) => missing.push(why),
+                Err(reason) => missing.push(reason),
             }
         }
-        // Looks are of the first seeds in order: one that is missing ends what can be looked at.
+        // A look takes the first seeds in order, so it cannot go beyond an incomplete seed.
         let ordered: Vec<f64> = seeds
             .iter()
             .zip(&effects)
@@ -172,29 +173,29 @@ impl Judge<'_> {
         }
     }
 
-    /// Each arm's one configuration, or where a key is tuned its best one.
+    /// Chooses the configuration of each arm: the only one, or the best one where a key is tuned.
     fn choose(&self) -> Chosen<'_> {
         let mut reasons = Vec::new();
         let mut arms = Vec::new();
         for arm in &self.contrast.arms {
             let choice = match &self.claim.tune {
                 None => &arm.candidates[0],
-                Some(tune) => self.best(arm, tune).unwrap_or_else(|why| {
-                    reasons.push(why);
+                Some(tune) => self.best(arm, tune).unwrap_or_else(|reason| {
+                    reasons.push(reason);
                     &arm.candidates[0]
                 }),
             };
             if let (Some(tune), true) = (&self.claim.tune, reasons.is_empty())
-                && let Some(why) = at_edge(arm, choice, tune)
+                && let Some(reason) = at_edge(arm, choice, tune)
             {
-                reasons.push(why);
+                reasons.push(reason);
             }
             arms.push((arm, choice));
         }
         Chosen { arms, reason: (!reasons.is_empty()).then(|| reasons.join("; ")) }
     }
 
-    /// The choice whose mean over the tuning seeds is least.
+    /// The candidate with the smallest mean over the tuning seeds.
     fn best<'b>(&self, arm: &'b Arm, tune: &Tune) -> Result<&'b TuneCandidate, String> {
         let mut best: Option<(f64, &TuneCandidate)> = None;
         for choice in &arm.candidates {
@@ -214,11 +215,12 @@ impl Judge<'_> {
         best.map(|(_, choice)| choice).ok_or_else(|| format!("{} has no runs", arm.label))
     }
 
-    /// What the claim is about, of one run.
+    /// The value of the claim's metric with which a run counts.
     fn last(&self, id: &str) -> Final {
         self.evidence.value(id, &self.claim.metric, self.claim.step)
     }
 
+    /// The effect of one seed: the weighted sum of the arms' values.
     fn effect(&self, arms: &[(&Arm, &TuneCandidate)], seed: u64) -> Result<f64, String> {
         let term = |(arm, choice): &(&Arm, &TuneCandidate)| -> Result<f64, String> {
             Ok(arm.weight * value(self.last(&choice.runs[&seed]))?)
@@ -226,7 +228,7 @@ impl Judge<'_> {
         arms.iter().map(term).sum()
     }
 
-    /// Why there is nothing to decide by.
+    /// The reason why no look can be taken yet.
     fn unfinished(
         &self,
         missing: &[String],
@@ -234,7 +236,7 @@ impl Judge<'_> {
         ordered: &[f64],
         complete: usize,
     ) -> String {
-        let first = missing.first().map(|why| format!(" ({why})")).unwrap_or_default();
+        let first = missing.first().map(|reason| format!(" ({reason})")).unwrap_or_default();
         match self.looks.first() {
             Some(look) => {
                 let complete = ordered.len();
@@ -245,6 +247,7 @@ impl Judge<'_> {
         }
     }
 
+    /// Total number of seeds, or the look, that would decide the claim.
     fn needed(&self, effects: &[(u64, f64)], region: &Region) -> Option<usize> {
         let effects: Vec<f64> = effects.iter().map(|(_, effect)| *effect).collect();
         let n = seeds_needed(&effects, region, self.confidence)?;
@@ -285,7 +288,7 @@ impl Judge<'_> {
             .contrast
             .declared
             .iter()
-            .map(|told| format!("its arms also differ in {told}"))
+            .map(|keys| format!("its arms also differ in {keys}"))
             .collect();
         if let Relation::Bound { source: Some(source), .. } = &self.claim.relation {
             remarks.push(format!("published: {source}"));
@@ -317,15 +320,16 @@ impl Judge<'_> {
     }
 }
 
-/// The value of a run, chance where it diverged; or why there is none.
+/// The value with which a run counts, or the reason why it has none.
 fn value(last: Final) -> Result<f64, String> {
     match last {
         Final::Value(value) | Final::Chance(value) => Ok(value),
-        Final::Missing(why) => Err(why),
+        Final::Missing(reason) => Err(reason),
     }
 }
 
-/// The effects for which a claim is true. An effect is a rise, also where a fall is claimed.
+/// The effects for which a claim is true. The effect of a trend is a rise, so that of a claimed fall
+/// is negative.
 fn region(relation: &Relation) -> Region {
     let (low, high) = match relation {
         Relation::Higher { by_at_least, .. } => (Some(*by_at_least), None),
@@ -343,7 +347,8 @@ fn region(relation: &Relation) -> Region {
     Region { low, high }
 }
 
-/// A best value at the end of its grid may not be the best there is.
+/// The reason why the best value of a tuned key does not count: at the edge of the grid, a better
+/// value may lie beyond it.
 fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
     let numbers: Vec<f64> =
         arm.candidates.iter().filter_map(|choice| choice.value.as_ref()?.as_f64()).collect();
@@ -359,6 +364,7 @@ fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
     })
 }
 
+/// Ids of the runs of these seeds in all arms.
 fn ids(arms: &[(&Arm, &TuneCandidate)], seeds: &[u64]) -> BTreeSet<String> {
     let runs =
         arms.iter().flat_map(|(_, choice)| seeds.iter().filter_map(|seed| choice.runs.get(seed)));

@@ -2,7 +2,9 @@
 
 use super::Interval;
 use anyhow::Result;
-use fathom_record::{CurveRow, Made, Provenance, RunCurve, SweepDir, natural_order};
+use fathom_record::{
+    CurveRow, Made, Provenance, RunCurve, SweepDir, check_column, metric_columns, natural_order,
+};
 use fathom_spec::{Changes, changes, fingerprint};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -103,6 +105,17 @@ impl Comparison {
         Ok(Self { a: a?, b: b? })
     }
 
+    /// Checks that `metric` is a metric of fathom's own, or a column of a curve in either directory.
+    ///
+    /// # Errors
+    /// When it is neither, with the valid ones.
+    pub fn check_metric(&self, metric: &str) -> Result<()> {
+        let runs = self.a.runs.values().chain(self.b.runs.values());
+        let rows = runs.flat_map(|(run, _)| &run.rows);
+        let extra = rows.flat_map(|row| row.extra.keys()).cloned().collect();
+        check_column(metric, &metric_columns().collect::<Vec<_>>(), &extra)
+    }
+
     /// Number of runs that both directories have.
     pub fn common(&self) -> usize {
         self.common_keys().count()
@@ -185,7 +198,7 @@ impl Comparison {
         let (x, y) = (&self.a.runs[key].0.rows, &self.b.runs[key].0.rows);
         // As text, so that NaN equals NaN.
         let without_clock =
-            |row: &CurveRow| format!("{:?}", CurveRow { seconds: 0.0, ..row.clone() });
+            |row: &CurveRow| format!("{:?}", CurveRow { seconds: None, ..row.clone() });
         let differing =
             x.iter().zip(y).find(|(one, other)| without_clock(one) != without_clock(other));
         let beyond = |rows: &[CurveRow], other: usize| rows.get(other).map(|row| row.step);
@@ -232,6 +245,7 @@ mod tests {
             let run = RunCurve {
                 id: "r".into(),
                 axes: BTreeMap::new(),
+                keys: BTreeMap::new(),
                 seed: 0,
                 state: State::Done,
                 rows,
@@ -242,6 +256,7 @@ mod tests {
     }
 
     fn row(step: u64, loss: f64, seconds: f64) -> CurveRow {
+        let seconds = Some(seconds);
         CurveRow { step, train_loss: Some(loss), seconds, ..CurveRow::default() }
     }
 

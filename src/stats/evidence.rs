@@ -1,28 +1,28 @@
-//! What claims are decided by: final values of runs, and what is known of how they were made.
+//! The evidence for claims: values of runs, and how the runs were made.
 
 use super::Layerwise;
 use anyhow::Result;
-use fathom_record::{LayerRow, Layout, Made, Provenance, RunCurve, State, SweepDir};
+use fathom_record::{LayerRow, Made, Provenance, RunCurve, State, SweepDir};
 use fathom_spec::{Candidates, Config, LayerMetric, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The outcomes of a results directory by run id.
+/// The results of a directory, by run id.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     runs: BTreeMap<String, RunCurve>,
     facts: BTreeMap<String, Provenance>,
-    /// What was seen in layers, of runs where that was asked for.
+    /// Rows of `layers.csv`; empty for a run without that file.
     layers: BTreeMap<String, Vec<LayerRow>>,
 }
 
-/// The last value of a run.
+/// The value of a metric with which a run counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Final {
-    /// Of a run that made all its steps.
+    /// The measured value.
     Value(f64),
-    /// A run that diverged counts as one that learned nothing: the error or loss of guessing.
+    /// The chance level of the metric, as the run diverged: it counts as a net that learned nothing.
     Chance(f64),
-    /// None, and why.
+    /// No value, with the reason.
     Missing(String),
 }
 
@@ -38,7 +38,7 @@ impl Evidence {
     /// Reads a results directory.
     ///
     /// # Errors
-    /// When it is damaged.
+    /// When a file is damaged.
     pub fn load(directory: &SweepDir) -> Result<Self> {
         let curves = directory.load()?;
         let mut layers = BTreeMap::new();
@@ -49,17 +49,20 @@ impl Evidence {
         Ok(Self { runs, facts: directory.facts()?, layers })
     }
 
-    /// The runs that claims may be about, planned ones among them.
+    /// The runs that claims can select, including planned ones. `arm_keys` are the keys that the
+    /// experiment's arms set.
     pub fn candidates(&self, arm_keys: BTreeSet<String>) -> Candidates {
         let configs = self.facts.iter().map(|(id, facts)| (id.clone(), complete(facts)));
         let configs = configs.collect();
         let arm = |facts: &Provenance| facts.arm.clone();
         let arms =
             self.facts.iter().filter_map(|(id, facts)| Some((id.clone(), arm(facts)?))).collect();
-        Candidates { configs, arms, arm_keys }
+        let rows = self.runs.values().flat_map(|run| &run.rows);
+        let extra_columns = rows.flat_map(|row| row.extra.keys()).cloned().collect();
+        Candidates { configs, arms, arm_keys, extra_columns }
     }
 
-    /// The final value of a run's metric, or that after so many updates.
+    /// The value of a metric with which a run counts: after `step` updates, or the final one.
     pub fn value(&self, id: &str, metric: &str, step: Option<u64>) -> Final {
         let Some(run) = self.runs.get(id) else {
             return Final::Missing(format!("{id} has not begun"));
@@ -70,17 +73,14 @@ impl Evidence {
                 None => Final::Missing(format!("{id} has no {metric} {}", when(step))),
             },
             State::Diverged => {
-                // Before it did, it may have had one.
+                // The run may have been evaluated at that step before it diverged.
                 let before = step.and_then(|_| self.measured(run, metric, step));
                 let chance = self.made(id).and_then(|made| made.chance(metric));
                 match (before, chance) {
                     (Some(value), _) => Final::Value(value),
                     (None, Some(chance)) => Final::Chance(chance),
-                    (None, None) if LayerMetric::named(metric).is_some() => {
-                        Final::Missing(format!("{id} diverged, and chance has no {metric}"))
-                    }
                     (None, None) => Final::Missing(format!(
-                        "{id} diverged, and without its run.json nobody knows what chance is"
+                        "{id} diverged, and the chance level of {metric} is not known"
                     )),
                 }
             }
@@ -101,7 +101,7 @@ impl Evidence {
         value.filter(|value| value.is_finite())
     }
 
-    /// What guessing gives in the data of these runs.
+    /// The chance level of a metric on the data of these runs, see [`Made::chance`].
     pub fn chance(&self, ids: &[String], metric: &str) -> Option<f64> {
         ids.iter().find_map(|id| self.made(id)?.chance(metric))
     }
@@ -110,7 +110,7 @@ impl Evidence {
         self.facts.get(id)?.manifest.as_ref()
     }
 
-    /// Why runs that saw different data cannot be compared.
+    /// The reason why these runs cannot be compared, if they were trained on different data.
     pub fn mixed_data(&self, ids: &BTreeSet<String>) -> Option<String> {
         let sums: BTreeSet<&str> = ids
             .iter()
@@ -122,17 +122,17 @@ impl Evidence {
         (count > 1).then(|| format!("its runs saw {count} different data sets"))
     }
 
-    /// How the making of runs differs, in words.
+    /// Remarks on differences in device, layout, threads, libtorch and revision between these runs.
     pub fn mixed_execution(&self, ids: &BTreeSet<String>) -> Vec<String> {
         let made: Vec<&Made> = ids.iter().filter_map(|id| self.made(id)).collect();
-        let differing = |what: &str, of: &dyn Fn(&Made) -> String| {
+        let differing = |fact: &str, of: &dyn Fn(&Made) -> String| {
             let values: BTreeSet<String> = made.iter().map(|made| of(made)).collect();
             let list = || values.iter().cloned().collect::<Vec<_>>().join(", ");
-            (values.len() > 1).then(|| format!("its runs differ in {what} ({})", list()))
+            (values.len() > 1).then(|| format!("its runs differ in {fact} ({})", list()))
         };
         let all = [
             differing("device", &|made| kind(&made.execution.device).to_owned()),
-            differing("layout", &|made| layout(made.execution.layout).to_owned()),
+            differing("layout", &|made| made.execution.layout.to_string()),
             differing("threads", &|made| made.execution.threads.to_string()),
             differing("libtorch", &|made| made.execution.libtorch.clone()),
             differing("revision", &|made| {
@@ -147,14 +147,14 @@ impl Evidence {
     }
 }
 
-/// A configuration of fathom's own may be of an earlier version; what other programs wrote stays as
-/// it is.
+/// The configuration of a run, with the keys that its version of fathom did not have yet at their
+/// defaults; a configuration of another program stays as it is.
 fn complete(facts: &Provenance) -> Config {
     let is_ours = facts.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
     if is_ours { completed(&facts.config) } else { facts.config.clone() }
 }
 
-/// When a value was looked for.
+/// The time of a value that is missing, in words.
 fn when(step: Option<u64>) -> String {
     match step {
         None => "in its last row".into(),
@@ -162,14 +162,7 @@ fn when(step: Option<u64>) -> String {
     }
 }
 
-fn layout(layout: Layout) -> &'static str {
-    match layout {
-        Layout::Nchw => "nchw",
-        Layout::ChannelsLast => "channels-last",
-    }
-}
-
-/// `cuda` of `cuda:1`.
+/// The kind of a device: `cuda` for `cuda:1`.
 fn kind(device: &str) -> &str {
     device.split(':').next().unwrap_or(device)
 }

@@ -1,22 +1,22 @@
-//! Figures of a whole net at one step, from what was seen in its layers.
+//! Metrics of a whole net at one step, computed from the statistics of its layers.
 
 use fathom_record::LayerRow;
 use fathom_spec::LayerMetric;
 use std::collections::BTreeMap;
 
-/// Figures of a whole net, out of the rows of one step of its `layers.csv`.
+/// Metrics of a whole net, computed from the rows of one step of its `layers.csv`.
 ///
-/// - `gradient_first_to_last`: norm of the gradient by the first layer's weights over that by the
-///   last one's before the classes. Below 1 gradients shrink on their way to the image.
-/// - `gradient_growth`: the factor by which that norm grows with every layer on the way to the
-///   image: the line fitted to its logarithm over the layers of each stage, with one slope for all
-///   stages and a height for each, as their weights have different shapes. Ways around blocks do
-///   not count.
+/// - `gradient_first_to_last`: norm of the gradient with respect to the weights of the first layer,
+///   divided by that of the last layer before the classifier. Below 1, gradients shrink towards the
+///   input.
+/// - `gradient_growth`: factor by which that norm grows from layer to layer towards the input. It is
+///   fitted by least squares to the logarithm of the norm, with one slope for all stages and one
+///   intercept for each stage, as the weights of stages have different shapes. Layers of shortcuts
+///   are left out.
 pub struct Layerwise;
 
 impl Layerwise {
-    /// The figure by name, after so many updates; without, at the last step that was looked at.
-    /// Nothing where there are no such rows, or too few.
+    /// The metric after `step` updates, or at the last step of the rows; `None` with too few rows.
     pub fn figure(rows: &[LayerRow], metric: LayerMetric, step: Option<u64>) -> Option<f64> {
         let step = step.or_else(|| rows.last().map(|row| row.step))?;
         let rows: Vec<&LayerRow> = rows.iter().filter(|row| row.step == step).collect();
@@ -35,7 +35,7 @@ fn first_to_last(rows: &[&LayerRow]) -> Option<f64> {
 fn growth(rows: &[&LayerRow]) -> Option<f64> {
     let mut stages: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.name.contains("downsample")) {
-        // `layer1.0.conv2` is of the stage `layer1`; the first layer and the classes are of none.
+        // `layer1.0.conv2` belongs to the stage `layer1`; the first layer and the classifier to none.
         let Some((stage, _)) = row.name.split_once('.') else { continue };
         stages.entry(stage).or_default().push((row.layer as f64, row.gradient_norm?.ln()));
     }
@@ -47,7 +47,7 @@ fn growth(rows: &[&LayerRow]) -> Option<f64> {
         products += points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum::<f64>();
         squares += points.iter().map(|point| (point.0 - x).powi(2)).sum::<f64>();
     }
-    // Layers are counted from the image.
+    // Layers are counted from the input, so the slope towards the input is the negative one.
     (squares > 0.0).then(|| (-products / squares).exp())
 }
 
@@ -68,7 +68,7 @@ mod tests {
             "fc",
         ];
         let row = |(place, name): (usize, &&str)| {
-            // The second stage's are all smaller.
+            // All gradients of the second stage are smaller.
             let height = if name.starts_with("layer2") { 0.1 } else { 1.0 };
             LayerRow {
                 step,

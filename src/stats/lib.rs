@@ -1,4 +1,4 @@
-//! Runs to summaries over seeds, and measurements to quantiles.
+//! Statistics of results: summaries over seeds, intervals and quantiles, and the verdicts on claims.
 
 mod claims;
 mod claims_of_directory;
@@ -20,6 +20,6 @@ pub use layerwise::Layerwise;
 pub use numbers::{CONFIDENCE, Summary};
 pub use quantile::{median, quantile};
 pub use student::{Interval, quantile as student_quantile};
-pub use summary::{Best, SummaryRow, SummaryTable, table, table_columns};
+pub use summary::{Best, ChosenOn, SummaryRow, SummaryTable, table, table_columns};
 pub use summary_csv::{axis_cell, summary_csv};
 pub use verdict::{Look, Outcome, Region, confidence, decide, seeds_needed};

@@ -1,4 +1,4 @@
-//! A few numbers in brief: location, spread, and where their mean lies.
+//! Summaries of few values: location, spread, and the interval of their mean.
 
 use super::quantile::{median, quantile};
 use super::student::Interval;
@@ -7,39 +7,39 @@ use fathom_base::random::{Purpose, Stream};
 /// Probability with which the intervals of summaries cover the mean.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Fewer values than these say too little of a distribution to draw from them.
+/// Smallest number of values from which the bootstrap draws.
 const BOOTSTRAP_FROM: usize = 8;
-/// Samples drawn with replacement.
+/// Number of samples that the bootstrap draws.
 const RESAMPLES: u64 = 10_000;
 
-/// A few numbers in brief.
+/// Summary of a few values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
-    /// How many numbers.
+    /// Number of values.
     pub n: usize,
-    /// Their mean.
+    /// Mean.
     pub mean: f64,
-    /// Their standard deviation with n − 1 in the denominator; absent for one number.
+    /// Standard deviation with n − 1 in the denominator; absent for one value.
     pub sd: Option<f64>,
-    /// The one in the middle.
+    /// Median.
     pub median: f64,
-    /// The 95% interval of the mean by Student's t; absent for one number.
+    /// 95% interval of the mean by Student's t; absent for one value.
     pub interval: Option<Interval>,
-    /// The same by the bootstrap's percentiles; absent for fewer than eight numbers.
+    /// 95% interval of the mean by the percentile bootstrap; absent for fewer than eight values.
     pub bootstrap: Option<Interval>,
-    /// The smallest.
+    /// Smallest value.
     pub min: f64,
-    /// The largest.
+    /// Largest value.
     pub max: f64,
 }
 
 impl Summary {
-    /// Sums up numbers; absent when there are none.
+    /// Summarises values; `None` when there are none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let first = *values.first()?;
         let n = values.len();
         let mean = mean(values);
-        // In two passes, as the difference of two large sums would lose the digits that matter.
+        // Two passes, as the difference of two large sums would lose significant digits.
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         Some(Self {
             n,
@@ -58,8 +58,8 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The middle 95% of the means of samples drawn from the values with replacement, the same every
-/// time.
+/// Percentile bootstrap of the mean: the central 95% of the means of samples drawn with replacement.
+/// The random numbers are fixed, so equal values give equal intervals.
 fn bootstrap(values: &[f64]) -> Option<Interval> {
     let n = values.len();
     if n < BOOTSTRAP_FROM {
@@ -74,7 +74,7 @@ fn bootstrap(values: &[f64]) -> Option<Interval> {
     Some(Interval { low: quantile(&means, tail)?, high: quantile(&means, 1.0 - tail)? })
 }
 
-/// `12.3 ± 0.4`, or `12.3` for one number.
+/// Mean and standard deviation, such as `12.30 ± 0.40`; the value alone where there is only one.
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.sd {
@@ -109,7 +109,7 @@ mod tests {
         let values: Vec<f64> = (0..20).map(|n| f64::from(n * 7 % 20)).collect();
         let summary = Summary::of(&values).unwrap();
         let (student, bootstrap) = (summary.interval.unwrap(), summary.bootstrap.unwrap());
-        // The bootstrap knows no t: of 20 values it is narrower, by 1.96/2.09 · √(19/20).
+        // The bootstrap is narrower as it does not correct for few values: by 1.96/2.09 · √(19/20).
         let ratio = bootstrap.half_width() / student.half_width();
         assert!((ratio - 0.913).abs() < 0.03, "{ratio}");
         assert_eq!(Summary::of(&values).unwrap(), summary);

@@ -1,12 +1,12 @@
-//! Quantiles of measurements, which a few slow ones do not shift as they do a mean.
+//! Quantiles of measurements, which outliers shift less than a mean.
 
-/// The value below which this share (0 … 1) of the values lies, between two values in proportion to
-/// its distance from both (Hyndman and Fan's type 7, as in NumPy and R); absent for no values.
+/// The quantile of the values at this share (0 … 1), interpolated linearly between two values (Hyndman
+/// and Fan's type 7, the default of NumPy and R); `None` for no values.
 ///
 /// # Panics
 /// When the share is not in 0 … 1.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
-    assert!((0.0..=1.0).contains(&share), "{share} is no share");
+    assert!((0.0..=1.0).contains(&share), "share {share} is not in 0 … 1");
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = share * sorted.len().checked_sub(1)? as f64;
@@ -14,7 +14,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// The value in the middle, or the mean of the two there; absent for no values.
+/// The median: the middle value, or the mean of the two middle values; `None` for no values.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }

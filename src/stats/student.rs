@@ -1,28 +1,27 @@
-//! Student's t: intervals of a mean from few values.
+//! Student's t distribution: intervals of a mean from few values.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// The value that a variable of Student's distribution with these degrees of freedom stays below
-/// with probability `p`.
+/// The quantile of Student's t distribution with `df` degrees of freedom at probability `p`.
 ///
 /// # Panics
-/// When `df` is not above zero or `p` not in 0 … 1.
+/// When `df` is not positive or `p` not in 0 … 1.
 pub fn quantile(df: f64, p: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, df).expect("degrees of freedom above zero").inverse_cdf(p)
+    StudentsT::new(0.0, 1.0, df).expect("positive degrees of freedom").inverse_cdf(p)
 }
 
-/// Where a mean lies.
+/// A confidence interval of a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// Its lower end.
+    /// Lower end.
     pub low: f64,
-    /// Its upper end.
+    /// Upper end.
     pub high: f64,
 }
 
 impl Interval {
-    /// The interval that covers the mean of the values' distribution with this probability, if that
-    /// is normal; absent for fewer than two values. Of equal values it has no width.
+    /// The interval that covers the mean of the values' distribution with probability `confidence`, if
+    /// the distribution is normal; `None` for fewer than two values. For equal values its width is 0.
     pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
         let n = values.len() as f64;
         if n < 2.0 {
@@ -31,13 +30,13 @@ impl Interval {
         let mean = values.iter().sum::<f64>() / n;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let error = (squares / (n - 1.0) / n).sqrt();
-        // Far quantiles of few degrees of freedom times nothing are nothing.
+        // A quantile at few degrees of freedom may be infinite, and times zero it would be NaN.
         let half =
             if error == 0.0 { 0.0 } else { quantile(n - 1.0, 0.5 + confidence / 2.0) * error };
         Some(Self { low: mean - half, high: mean + half })
     }
 
-    /// Half its width.
+    /// Half the width.
     pub fn half_width(&self) -> f64 {
         (self.high - self.low) / 2.0
     }
@@ -49,7 +48,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_tables() {
-        // Student's t table, to three digits behind the point.
+        // Student's t table, to three decimals.
         for (df, p, expected) in [
             (1.0, 0.975, 12.706),
             (2.0, 0.975, 4.303),

@@ -1,52 +1,73 @@
-//! Final values over seeds: one row for each configuration.
+//! Tables of final values over seeds, with one row for each configuration.
 
 use super::numbers::Summary;
+use fathom_base::choice;
 use fathom_record::{METRICS, RunCurve, State, SweepCurves};
 
-/// The columns of final tables, in order.
+/// Columns of the metrics in final tables, in order.
 pub fn table_columns() -> impl Iterator<Item = &'static str> + Clone {
     METRICS.iter().filter(|metric| metric.is_in_tables).map(|metric| metric.column)
 }
 
-/// The seeds of one configuration.
+/// The final values of one configuration over its seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SummaryRow {
     /// One value for each axis of the table; empty where the runs do not have it.
     pub axes: Vec<String>,
-    /// All runs, however they ended.
+    /// Number of runs in any state.
     pub runs: usize,
-    /// Runs that made all their steps: those behind `metrics`.
+    /// Number of runs that made all steps, which `metrics` summarises.
     pub done: usize,
-    /// Runs that diverged: an outcome that no mean includes and none may hide.
+    /// Number of runs that diverged. They are in no mean, so tables show their number.
     pub diverged: usize,
-    /// Runs that failed, were stopped or have not ended.
+    /// Number of runs that failed, were stopped or have not ended.
     pub unfinished: usize,
-    /// Final values, in the order of [`table_columns`]; absent where no run that is done has a
-    /// finite one. `n` is below `done` where some have none.
+    /// Final values, in the order of [`table_columns`]; absent where no finished run has a finite
+    /// one. `n` is below `done` where some runs lack the metric.
     pub metrics: Vec<Option<Summary>>,
-    /// The lowest test error along each curve, or that at the lowest validation error.
+    /// Lowest test error of each curve, or the test error at the lowest validation error.
     pub best: Option<Best>,
 }
 
-/// The best test error, which somebody had to choose.
+/// Test errors at the best step of each run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Best {
-    /// Over the runs that are done.
+    /// Test error in per cent over the finished runs.
     pub error: Summary,
-    /// By what the row was chosen: `test` (which flatters it) or `validation`.
-    pub by: &'static str,
+    /// The images that the step was chosen on.
+    pub by: ChosenOn,
 }
 
-/// The final table of a sweep.
+choice! {
+    /// The images that the best step of a run is chosen on.
+    pub enum ChosenOn {
+        /// Test images: the error is biased downwards.
+        Test,
+        /// Images held out of the training set.
+        Validation,
+    }
+}
+
+impl ChosenOn {
+    /// The column whose lowest value is the best one.
+    fn column(self) -> &'static str {
+        match self {
+            ChosenOn::Test => "test_err_pct",
+            ChosenOn::Validation => "validation_err_pct",
+        }
+    }
+}
+
+/// The table of final values of a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SummaryTable {
-    /// Names of the axes: family and depth first, no seed.
+    /// Names of the axes: family and depth first, without the seed.
     pub axes: Vec<String>,
-    /// In the natural order of their axes' values.
+    /// One row for each configuration, in the natural order of the axes' values.
     pub rows: Vec<SummaryRow>,
 }
 
-/// Sums up the final values of every configuration over its seeds.
+/// Summarises the final values of every configuration over its seeds.
 pub fn table(curves: &SweepCurves) -> SummaryTable {
     let axes = curves.axes();
     let groups = curves.groups(&axes).into_iter();
@@ -71,19 +92,18 @@ fn row(axes: Vec<String>, runs: &[&RunCurve]) -> SummaryRow {
     }
 }
 
-/// Chosen on held-out images where there are some, else on the test set itself.
+/// Test errors at the best steps, chosen on held-out images where there are some, else on the test
+/// images.
 fn best(runs: &[&RunCurve]) -> Option<Best> {
     let done: Vec<&&RunCurve> = runs.iter().filter(|run| run.state == State::Done).collect();
-    let has_validation = done.iter().any(|run| run.final_metric("validation_err_pct").is_some());
-    let (column, by) = if has_validation {
-        ("validation_err_pct", "validation")
-    } else {
-        ("test_err_pct", "test")
-    };
+    let has_validation =
+        done.iter().any(|run| run.final_metric(ChosenOn::Validation.column()).is_some());
+    let by = if has_validation { ChosenOn::Validation } else { ChosenOn::Test };
     let of = |run: &&&RunCurve| {
-        // The first of equals; an untrained net is nobody's choice.
+        // The first of equal values. The untrained net does not count.
         let rows = run.rows.iter().filter(|row| row.step > 0);
-        let rows = rows.filter_map(|row| Some((row.metric(column)?, row.metric("test_err_pct")?)));
+        let rows =
+            rows.filter_map(|row| Some((row.metric(by.column())?, row.metric("test_err_pct")?)));
         let finite = rows.filter(|(chosen, test)| chosen.is_finite() && test.is_finite());
         finite.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, test)| test)
     };
@@ -101,6 +121,7 @@ mod tests {
         RunCurve {
             id: format!("plain-{depth}-s{seed}"),
             axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            keys: Default::default(),
             seed,
             state,
             rows: vec![
@@ -154,8 +175,8 @@ mod tests {
             table(&SweepCurves { runs: vec![run] }).rows[0].best.unwrap()
         };
         let seen = with([(0, 1.0, None), (5, 20.0, None), (9, 30.0, None)]);
-        assert_eq!((seen.error.mean, seen.by), (20.0, "test"), "step 0 is not trained");
+        assert_eq!((seen.error.mean, seen.by), (20.0, ChosenOn::Test), "step 0 is not trained");
         let held = with([(0, 1.0, Some(1.0)), (5, 20.0, Some(40.0)), (9, 30.0, Some(35.0))]);
-        assert_eq!((held.error.mean, held.by), (30.0, "validation"));
+        assert_eq!((held.error.mean, held.by), (30.0, ChosenOn::Validation));
     }
 }

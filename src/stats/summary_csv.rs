@@ -1,6 +1,6 @@
 //! `summary.csv`: final values over seeds, for programs.
 
-use super::{Interval, Summary, SummaryTable, table_columns};
+use super::{ChosenOn, Interval, Summary, SummaryTable, table_columns};
 use fathom_record::Table;
 use serde_json::Value;
 
@@ -32,7 +32,10 @@ pub fn summary_csv(table: &SummaryTable) -> Table {
         let finals =
             table_columns().zip(&row.metrics).map(|(name, summary)| (name, "last", *summary));
         let best = row.best.map(|best| {
-            let at = if best.by == "test" { "best-test" } else { "best-validation" };
+            let at = match best.by {
+                ChosenOn::Test => "best-test",
+                ChosenOn::Validation => "best-validation",
+            };
             ("test_err_pct", at, Some(best.error))
         });
         for (metric, at, summary) in finals.chain(best) {

@@ -1,42 +1,32 @@
-//! Whether numbers bear a claim out: an interval of the mean effect against the effects that the
-//! claim allows.
+//! Verdicts: the interval of the mean effect against the effects for which a claim is true.
 
 use super::student::{Interval, quantile};
+use fathom_base::choice;
 use serde::{Deserialize, Serialize};
 
-/// What the numbers say of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// The interval lies wholly within what the claim allows.
-    Supported,
-    /// Wholly outside.
-    Refuted,
-    /// Neither, or runs are missing.
-    Undecided,
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Outcome::Supported => "supported",
-            Outcome::Refuted => "refuted",
-            Outcome::Undecided => "undecided",
-        })
+choice! {
+    /// Verdict on a claim.
+    pub enum Outcome {
+        /// The whole interval lies in the region of the claim.
+        Supported,
+        /// The whole interval lies outside the region of the claim.
+        Refuted,
+        /// Neither holds, or runs are missing.
+        Undecided,
     }
 }
 
-/// The effects for which a claim is true, ends included; absent where there is no end.
+/// The effects for which a claim is true: a closed interval, unbounded where an end is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Region {
-    /// Least effect.
+    /// Smallest effect.
     pub low: Option<f64>,
-    /// Greatest effect.
+    /// Largest effect.
     pub high: Option<f64>,
 }
 
 impl Region {
-    /// What an interval of the effect says.
+    /// The verdict for an interval of the effect.
     pub fn judge(&self, interval: &Interval) -> Outcome {
         let (low, high) = self.ends();
         if interval.low > low && interval.high < high {
@@ -52,7 +42,7 @@ impl Region {
         (self.low.unwrap_or(f64::NEG_INFINITY), self.high.unwrap_or(f64::INFINITY))
     }
 
-    /// The largest half width of an interval around this effect that decides.
+    /// The half width below which an interval around this effect decides the claim.
     fn room(&self, effect: f64) -> f64 {
         let (low, high) = self.ends();
         if effect < low {
@@ -65,28 +55,28 @@ impl Region {
     }
 }
 
-/// Confidence of the intervals by which so many claims are decided at so many looks, for all of them
-/// to err in one direction with a chance of at most `level` / 2 (Bonferroni, whatever the
-/// dependence between claims and looks).
+/// Confidence of each interval when `claims` claims are tested at `looks` looks. The probability of any
+/// wrong verdict in one direction is then at most `level` / 2 (Bonferroni, for any dependence between
+/// claims and looks).
 pub fn confidence(level: f64, claims: usize, looks: usize) -> f64 {
     1.0 - level / (claims.max(1) * looks.max(1)) as f64
 }
 
-/// A decision at one look.
+/// The test of a claim after some number of seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
-    /// Seeds that were looked at.
+    /// Number of seeds.
     pub n: usize,
-    /// The mean effect.
+    /// Mean effect.
     pub effect: f64,
-    /// Its interval; absent for fewer than two seeds.
+    /// Interval of the mean effect; absent for fewer than two seeds.
     pub interval: Option<Interval>,
-    /// What it says.
+    /// Verdict.
     pub outcome: Outcome,
 }
 
 impl Look {
-    /// At these effects, one of each seed; none for no seeds.
+    /// The test with these effects, one for each seed; `None` for no seeds.
     pub fn at(effects: &[f64], region: &Region, confidence: f64) -> Option<Self> {
         let n = effects.len();
         if n == 0 {
@@ -99,8 +89,8 @@ impl Look {
     }
 }
 
-/// The first look that decides, else the last one: of the effects in the order of their seeds, at
-/// each number of seeds of which there are as many.
+/// The first look that decides, else the last one that can be taken. `effects` are in the order of
+/// seeds, and `looks` are numbers of seeds in ascending order.
 pub fn decide(effects: &[f64], looks: &[usize], region: &Region, confidence: f64) -> Option<Look> {
     let mut last = None;
     for &n in looks.iter().filter(|n| **n <= effects.len()) {
@@ -112,11 +102,11 @@ pub fn decide(effects: &[f64], looks: &[usize], region: &Region, confidence: f64
     last
 }
 
-/// More seeds than these nobody trains.
+/// Largest number of seeds that [`seeds_needed`] considers.
 const MOST_SEEDS: usize = 1000;
 
-/// How many seeds in all would decide, if effect and deviation were as in these; none where more than
-/// a thousand would not, or where fewer than two are known.
+/// Total number of seeds that would decide the claim if effect and deviation stayed as they are; `None`
+/// if a thousand would not suffice, or for fewer than two effects.
 pub fn seeds_needed(effects: &[f64], region: &Region, confidence: f64) -> Option<usize> {
     let now = effects.len();
     let half = |n: usize| {
@@ -127,7 +117,7 @@ pub fn seeds_needed(effects: &[f64], region: &Region, confidence: f64) -> Option
     (now.max(2)..=MOST_SEEDS).find(|n| half(*n).is_some_and(|half| half < room))
 }
 
-/// Width of an interval from `n` values by that from `now`, at equal deviation.
+/// Width of an interval from `n` values divided by that from `now` values, at equal deviation.
 fn shrunk(now: usize, n: usize, confidence: f64) -> f64 {
     let width = |n: usize| quantile(n as f64 - 1.0, 0.5 + confidence / 2.0) / (n as f64).sqrt();
     width(n) / width(now)

@@ -152,7 +152,11 @@ fn run_status(id: String, run: &RunDir, iterations: Option<u64>) -> Result<RunSt
         train_err_pct: last.train_err_pct,
         test_err_pct: last.test_err_pct,
         steps_per_second: rate,
-        seconds: if status.seconds > 0.0 && !is_running { status.seconds } else { last.seconds },
+        seconds: if status.seconds > 0.0 && !is_running {
+            status.seconds
+        } else {
+            last.seconds.unwrap_or_default()
+        },
         left_seconds: match (rate, iterations) {
             (Some(rate), Some(all)) if is_running => Some(all.saturating_sub(step) as f64 / rate),
             (Some(_) | None, Some(_) | None) => None,
@@ -167,7 +171,7 @@ fn steps_per_second(curve: &[CurveRow]) -> Option<f64> {
     let [.., before, last] = curve else { return None };
     let steps = last.step.checked_sub(before.step)? as f64;
     // A run that was resumed from a checkpoint may have been timed by another clock.
-    let rate = steps / (last.seconds - before.seconds);
+    let rate = steps / (last.seconds? - before.seconds?);
     (rate.is_finite() && rate > 0.0).then_some(rate)
 }
 
@@ -178,7 +182,7 @@ mod tests {
     use fathom_record::{LockTiming, SCHEMA, Status};
 
     fn at(step: u64, seconds: f64) -> CurveRow {
-        CurveRow { schema: SCHEMA, step, seconds, ..CurveRow::default() }
+        CurveRow { schema: SCHEMA, step, seconds: Some(seconds), ..CurveRow::default() }
     }
 
     #[test]

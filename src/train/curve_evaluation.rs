@@ -80,7 +80,7 @@ impl<'a> CurveEvaluation<'a> {
             row.validation_loss = Some(rounded(held_out.loss));
             row.validation_err_pct = Some(rounded(held_out.err_pct));
         }
-        row.seconds = rounded(state.seconds());
+        row.seconds = Some(rounded(state.seconds()));
         Ok(row)
     }
 
@@ -94,11 +94,11 @@ impl<'a> CurveEvaluation<'a> {
         CurveRow {
             schema: SCHEMA,
             step: state.step,
-            epoch: rounded(images_seen as f64 / self.context.data.dataset.train.len() as f64),
-            lr: state.lr,
+            epoch: Some(rounded(images_seen as f64 / self.context.data.dataset.train.len() as f64)),
+            lr: Some(state.lr),
             train_loss_running: loss.map(rounded),
             train_err_running_pct: error.map(rounded),
-            seconds: rounded(state.seconds()),
+            seconds: Some(rounded(state.seconds())),
             ..CurveRow::default()
         }
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+mod old_results;
+
 const WRITE: &str = r#"
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -131,30 +133,30 @@ fn bad_input_is_told_with_file_and_line_and_never_becomes_a_number() {
     let cases: [(&str, Change, &str); 9] = [
         (
             "curve.csv",
-            |t| t.replace(",train_loss,", ","),
-            "line 1: column 5 is `train_err_pct`, expected `train_loss`",
+            |t| t.replace("step,epoch", "steps,epoch"),
+            "curve.csv: line 1: column `step` is missing",
         ),
         (
             "curve.csv",
-            |t| t.replace(",seconds\n", ",seconds,mine\n"),
-            "line 1: column `mine` is not known",
+            |t| t.replace("step,epoch", "step,step"),
+            "curve.csv: line 1: column `step` occurs twice",
         ),
+        ("curve.csv", |t| t.replace(",seconds\n", ",seconds,mine\n"), "line: 2"),
         (
             "curve.csv",
-            |t| t.replace("step,epoch", "epoch,step"),
-            "column 2 is `epoch`, expected `step`",
+            |t| t.replace(",31,", ",thirty-one,"),
+            "line 3: column `train_err_pct` has the value `thirty-one`, expected a number",
         ),
-        ("curve.csv", |t| t.replace(",31,", ",thirty-one,"), "line: 3"),
         (
             "curve.csv",
             |t| t.replace("\n1,100,", "\n9,100,"),
-            "has schema 9; this fathom reads up to 1",
+            "line 3: schema 9 is of a later version of fathom; this one reads schemas up to 1",
         ),
         // Cut in the middle of the last line: the one before must not pass for it.
         (
             "curve.csv",
             |t| t[..t.len() - 9].to_owned(),
-            "ends at step 0, and status.json says done at step 100",
+            "ends at step 0, but status.json says done at step 100",
         ),
         (
             "run.json",

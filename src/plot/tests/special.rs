@@ -20,7 +20,7 @@ fn rich() -> Results {
                 run.id = format!("{family}-{depth}-{norm}-{lr}-{seed}");
                 run.axes.insert("norm".into(), norm.into());
                 run.axes.insert("lr".into(), lr.to_string());
-                run.rows[1].seconds = 2.0;
+                run.rows[1].seconds = Some(2.0);
                 let made = Made {
                     classes: 10,
                     parameters: 1000 * depth,

@@ -1,4 +1,4 @@
-//! What is done to a lock file. Every step is one that two machines cannot both succeed in.
+//! Operations on lock files. Each is built on a file system operation that succeeds on one machine only.
 
 use super::Owner;
 use fathom_base::make_readable;
@@ -6,16 +6,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Whether a lock was moved away.
+/// Whether a lock was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withdrawn {
     Yes,
-    /// It was another one by then, which stays.
+    /// Another lock is there by now, which stays.
     No,
 }
 
-/// What stands in the file; nothing where there is none. It is opened anew every time, which is
-/// what makes a network file system ask its server.
+/// Reads a lock file; `None` if there is none. It is opened for every read, as a network file system
+/// asks its server then.
 pub(super) fn look(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn look(path: &Path) -> io::Result<Option<Vec<u8>>> {
     };
     match read() {
         Ok(bytes) => Ok(Some(bytes)),
-        // A handle grows stale when another machine replaced the file since its name was read.
+        // A handle becomes stale when another machine replaces the file after its name was looked up.
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
     }
@@ -34,12 +34,12 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESTALE)
 }
 
-/// Makes the lock where there is none; tells whether it did.
+/// Creates the lock file if there is none; returns whether it did.
 pub(super) fn place(path: &Path, owner: &Owner) -> io::Result<bool> {
     place_by(path, owner, |temporary, path| std::fs::hard_link(temporary, path))
 }
 
-/// The same by a given way of linking.
+/// The same with a given function for hard links.
 pub(super) fn place_by(
     path: &Path,
     owner: &Owner,
@@ -58,14 +58,14 @@ pub(super) fn place_by(
     };
     match link(temporary.path(), path) {
         Ok(()) => Ok(true),
-        // Also when the link was made and the answer lost, and the request sent again.
+        // The link may exist because its confirmation was lost and the request was sent again.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(ours()),
-        // No links here, or another trouble, which then shows again.
+        // The file system has no hard links, or another fault, which occurs again in `create`.
         Err(_) => create(path, owner),
     }
 }
 
-/// Exclusive creation: others may see the file before it is written, and watch it meanwhile.
+/// Creates the file exclusively. Others may see it before it is written, and watch it in the meantime.
 fn create(path: &Path, owner: &Owner) -> io::Result<bool> {
     let mut file = match std::fs::File::create_new(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
@@ -78,9 +78,9 @@ fn create(path: &Path, owner: &Owner) -> io::Result<bool> {
     written.map(|()| true)
 }
 
-/// Writes the new counter into the file if it has the owner's token; tells whether it had. The
-/// bytes go into the very file that was read and never make a name: a lock that was taken over
-/// between the two is not brought back.
+/// Writes the new counter into the file if it has the owner's token; returns whether it has. The bytes
+/// go into the file that was read, under whatever name it has by now, so a lock that was taken over in
+/// between is not restored.
 pub(super) fn renew(path: &Path, owner: &Owner) -> io::Result<bool> {
     let mut file = match std::fs::File::options().read(true).write(true).open(path) {
         Err(error) if is_gone(&error) => return Ok(false),
@@ -91,13 +91,13 @@ pub(super) fn renew(path: &Path, owner: &Owner) -> io::Result<bool> {
     if Owner::read(&found).token != owner.token {
         return Ok(false);
     }
-    // As long as before, so that nothing need be allocated and nothing cut off.
+    // The length is the same as before, so no space is allocated and nothing is left over.
     file.write_all_at(&owner.bytes(), 0)?;
     file.sync_all()?;
     Ok(true)
 }
 
-/// Removes the lock if it is the expected one.
+/// Removes the lock if its content is the expected one.
 pub(super) fn withdraw(
     path: &Path,
     token: &str,
@@ -109,8 +109,8 @@ pub(super) fn withdraw(
     }
 }
 
-/// Moves whatever is there to a name of this process (by its `token`), and back if it is not the
-/// expected one.
+/// Renames the lock file to a name of this process (from its `token`), and back if its content is not
+/// the expected one.
 pub(super) fn move_away(
     path: &Path,
     token: &str,
@@ -120,18 +120,18 @@ pub(super) fn move_away(
     away.push(format!(".stale.{token}"));
     let away = PathBuf::from(away);
     match std::fs::rename(path, &away) {
-        // Somebody else was faster, unless it is only the answer that was lost.
+        // Another process was faster, unless only the confirmation was lost.
         Err(error) if is_gone(&error) && !away.exists() => return Ok(Withdrawn::No),
         Err(error) if !is_gone(&error) => return Err(error),
         _ => {}
     }
     let is_expected = look(&away)?.is_some_and(|found| expected(&found));
     if !is_expected && std::fs::hard_link(&away, path).is_err() && !path.exists() {
-        // No links here: a rename could hit what a third made meanwhile, but there is no better.
+        // Without hard links, a rename may replace a lock that a third process made in the meantime.
         std::fs::rename(&away, path)?;
         return Ok(Withdrawn::No);
     }
-    // At once: a holder whose cached name still leads here is then told by its server.
+    // At once, so that a holder with a cached name learns of it from the server.
     std::fs::remove_file(&away)?;
     Ok(if is_expected { Withdrawn::Yes } else { Withdrawn::No })
 }

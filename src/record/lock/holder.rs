@@ -1,25 +1,26 @@
-//! Who holds a lock, for those who only want to know.
+//! Reading the holder of a lock without taking it.
 
 use super::owner::Life;
 use super::{Lock, Owner, file};
 use std::path::Path;
 
-/// Who made a lock that is there.
+/// The process that made an existing lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
-    /// A process that runs.
+    /// The process runs.
     Alive(Owner),
-    /// A process of another machine or container: only watching the lock would tell.
+    /// The process is on another machine or in another container. Whether it runs could only be found
+    /// out by watching the lock.
     Elsewhere(Owner),
-    /// A process that is no more.
+    /// The process has ended.
     Gone(Owner),
 }
 
 impl Lock {
-    /// Who holds the lock, without waiting and without touching it; nobody where there is none.
+    /// The holder of a lock, without waiting and without changing the file; `None` if there is no lock.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn peek(path: &Path) -> std::io::Result<Option<Holder>> {
         let Some(seen) = file::look(path)? else { return Ok(None) };
         let owner = Owner::read(&seen);

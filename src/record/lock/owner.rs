@@ -1,36 +1,36 @@
-//! Who holds a lock, and whether that process still lives.
+//! The process that holds a lock, and whether it still runs.
 
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 
-/// Version of the lock file, apart from that of the results: locks do not outlive a sweep.
+/// Version of the lock file. It is independent of that of results, as locks do not outlive a sweep.
 const LOCK_SCHEMA: u32 = 1;
 
 /// The process that made a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// Version of this format.
+    /// Version of the format.
     pub schema: u32,
-    /// 128 random bits in hexadecimal: tells this lock from every other one.
+    /// 128 random bits in hexadecimal, which identify the lock.
     pub token: String,
-    /// Name of the machine or container.
+    /// Host name of the machine or container.
     pub host: String,
-    /// The machine's boot; empty where it does not tell.
+    /// Identifier of the machine's boot; empty if unknown.
     pub boot: String,
-    /// In what namespace the pid counts; empty where it is not known.
+    /// Namespace of the process id; empty if unknown.
     pub namespace: String,
-    /// Process.
+    /// Process id.
     pub pid: u32,
-    /// When the process started, in ticks since the boot: tells a pid that is used again.
+    /// Start of the process in clock ticks since the boot, which detects a reused process id.
     pub started: u64,
-    /// What it is doing.
+    /// Activity of the process, such as `fathom run`.
     pub what: String,
-    /// How often it was renewed.
+    /// Number of renewals.
     #[serde(with = "fixed_width")]
     pub beat: u64,
 }
 
-/// Whether an owner lives, as far as can be told without watching its lock.
+/// State of the owner, as far as it is known without watching the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Lasts,
@@ -39,7 +39,7 @@ pub(super) enum Life {
 }
 
 impl Owner {
-    /// This process, with a new token.
+    /// An owner for the current process, with a new token.
     pub(super) fn here(what: &str) -> std::io::Result<Self> {
         let mut random = [0; 16];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
@@ -47,7 +47,7 @@ impl Owner {
         let pid = std::process::id();
         Ok(Self {
             schema: LOCK_SCHEMA,
-            token: random.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: hex::encode(random),
             host: line("/proc/sys/kernel/hostname"),
             boot: line("/proc/sys/kernel/random/boot_id"),
             namespace: namespace.map_or_else(|_| String::new(), |n| n.display().to_string()),
@@ -58,7 +58,7 @@ impl Owner {
         })
     }
 
-    /// Reads the bytes of a lock file; damaged ones are nobody's.
+    /// Reads the bytes of a lock file; damaged ones give an unknown owner.
     pub(super) fn read(bytes: &[u8]) -> Self {
         serde_json::from_slice(bytes).unwrap_or_else(|_| Self {
             schema: 0,
@@ -73,26 +73,26 @@ impl Owner {
         })
     }
 
-    /// Whether the lock could be read.
+    /// Whether the owner could be read from the lock file.
     pub fn is_known(&self) -> bool {
         !self.token.is_empty()
     }
 
-    /// The bytes of a lock file: equally many however often it was renewed, so that a reader who
-    /// comes in the midst of a renewal finds a mixture that still reads.
+    /// The bytes of a lock file. Their number does not depend on the number of renewals, so that a reader
+    /// during a renewal finds a mixture of both that can still be parsed.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("plain fields");
         bytes.push(b'\n');
         bytes
     }
 
-    /// Whether this process lives, for an observer.
+    /// State of this process as `observer` can find it out.
     pub(super) fn life(&self, observer: &Self) -> Life {
         if self.host != observer.host || self.boot.is_empty() || observer.boot.is_empty() {
             return Life::Unknown;
         }
         if self.boot != observer.boot {
-            // Started anew, unless it is a name that many machines have.
+            // The machine was rebooted, unless several machines have this name.
             let is_anonymous = matches!(self.host.as_str(), "" | "(none)" | "localhost")
                 || self.host.starts_with("localhost.");
             return if is_anonymous { Life::Unknown } else { Life::Over };
@@ -113,18 +113,18 @@ impl std::fmt::Display for Owner {
     }
 }
 
-/// Whether a process of this machine runs. Where that cannot be told, it does.
+/// Whether a process of this machine runs; `true` if that is unknown.
 fn runs(pid: u32, then: u64) -> bool {
     let Ok(pid_of_system) = libc::pid_t::try_from(pid) else { return false };
     if pid_of_system <= 0 {
         return false;
     }
-    // SAFETY: signal 0 is not sent; only whether it could be is told.
+    // SAFETY: signal 0 is not delivered; the call only checks whether the process exists.
     let answer = unsafe { libc::kill(pid_of_system, 0) };
     if answer != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH) {
         return false;
     }
-    // /proc may hide processes of others. One that ended and waits for its parent is no more.
+    // /proc may hide processes of other users. A zombie has ended.
     match stat(pid) {
         Some(fields) if matches!(fields.first().map(String::as_str), Some("Z" | "X")) => false,
         Some(fields) => start(&fields).is_none_or(|now| then == 0 || now == then),
@@ -132,27 +132,29 @@ fn runs(pid: u32, then: u64) -> bool {
     }
 }
 
+/// Start of a process in clock ticks since the boot.
 fn started(pid: u32) -> Option<u64> {
     start(&stat(pid)?)
 }
 
-/// The fields of `/proc/PID/stat` behind the program's name, which may hold anything.
+/// The fields of `/proc/PID/stat` after the program's name, which may contain any character.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, behind) = text.rsplit_once(')')?;
-    Some(behind.split_whitespace().map(str::to_owned).collect())
+    let (_, fields) = text.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Field 22; the first one behind the name is the third.
+/// Field 22 (start time); the first field after the name is the third.
 fn start(fields: &[String]) -> Option<u64> {
     fields.get(22 - 3)?.parse().ok()
 }
 
+/// The trimmed text of a file; empty if it cannot be read.
 fn line(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
-/// Numbers as text of always the same length.
+/// Numbers as text of fixed length.
 mod fixed_width {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

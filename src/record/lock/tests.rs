@@ -3,7 +3,7 @@ use super::*;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Short enough for tests; a beat that never comes unless it is asked for.
+/// A short time of watching, and no renewals.
 const SHORT: LockTiming =
     LockTiming { watch: Duration::from_millis(120), beat: Duration::from_secs(3600) };
 
@@ -13,12 +13,12 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Whoever holds the lock now.
+/// The present owner of the lock.
 fn holder(path: &Path) -> Owner {
     Owner::read(&std::fs::read(path).unwrap())
 }
 
-/// Leaves a lock behind as another process would have.
+/// Writes the lock of another process.
 fn leave(path: &Path, change: impl FnOnce(&mut Owner)) -> Owner {
     let mut owner = Owner::here("fathom-train").unwrap();
     change(&mut owner);
@@ -26,7 +26,7 @@ fn leave(path: &Path, change: impl FnOnce(&mut Owner)) -> Owner {
     owner
 }
 
-/// A process that was and is no more.
+/// The id of a process that has ended.
 fn dead_pid() -> u32 {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();
@@ -66,8 +66,8 @@ fn the_lock_of_a_dead_process_of_this_machine_is_taken_over_at_once() {
             "dead" => owner.pid = dead_pid(),
             _ => owner.started -= 1,
         });
-        let patience = LockTiming { watch: Duration::from_secs(3600), ..SHORT };
-        let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
+        let timing = LockTiming { watch: Duration::from_secs(3600), ..SHORT };
+        let taken = Lock::acquire(&path, "fathom run", &timing).unwrap();
         assert_eq!(taken.taken_over, Some(left), "{name}");
         taken.lock.check().unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{name}: only the lock");
@@ -129,9 +129,9 @@ fn the_lock_of_another_host_is_held_when_its_counter_moves() {
             left.beat += 1;
             assert!(file::renew(&path, &left).unwrap());
         });
-        let patience = LockTiming { watch: Duration::from_secs(10), ..SHORT };
+        let timing = LockTiming { watch: Duration::from_secs(10), ..SHORT };
         let begun = Instant::now();
-        let owner = held(Lock::acquire(&path, "fathom run", &patience));
+        let owner = held(Lock::acquire(&path, "fathom run", &timing));
         assert_eq!((owner.host.as_str(), owner.beat), ("node7", 1));
         assert!(begun.elapsed() < Duration::from_secs(5), "known as soon as it moved");
     });
@@ -141,8 +141,8 @@ fn the_lock_of_another_host_is_held_when_its_counter_moves() {
 #[test]
 fn a_lock_that_is_held_is_renewed_in_bytes_of_the_same_length() {
     let (_folder, path) = folder();
-    let patience = LockTiming { beat: Duration::from_millis(5), ..SHORT };
-    let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
+    let timing = LockTiming { beat: Duration::from_millis(5), ..SHORT };
+    let taken = Lock::acquire(&path, "fathom run", &timing).unwrap();
     let length = std::fs::metadata(&path).unwrap().len();
     let begun = Instant::now();
     while holder(&path).beat < 12 {
@@ -165,7 +165,7 @@ fn of_two_takers_exactly_one_wins() {
         let taker = || {
             together.wait();
             let taken = Lock::acquire(&path, "fathom run", &SHORT);
-            // Held until the other one has had its answer too.
+            // The lock is held until the other process has its answer.
             together.wait();
             match taken {
                 Ok(taken) => taken.lock.check().is_ok(),
@@ -186,15 +186,15 @@ fn of_two_takers_exactly_one_wins() {
 fn a_lock_that_was_moved_away_by_mistake_comes_back_and_is_not_lost() {
     let (folder, path) = folder();
     let taken = Lock::acquire(&path, "fathom run", &SHORT).unwrap();
-    // As a taker who saw another one there, and was overtaken just before its rename.
+    // Another process found a stale lock there, which was replaced just before its rename.
     assert_eq!(move_away(&path, "taker", |found| found == b"stale").unwrap(), Withdrawn::No);
     taken.lock.check().unwrap();
-    // The same with the holder asking in between.
+    // The same with a check by the holder in between.
     std::thread::scope(|scope| {
         let away = folder.path().join("away");
         std::fs::rename(&path, &away).unwrap();
         let asks = scope.spawn(|| taken.lock.check());
-        std::thread::sleep(BETWEEN_LOOKS);
+        std::thread::sleep(BETWEEN_READS);
         std::fs::rename(&away, &path).unwrap();
         asks.join().unwrap().unwrap();
     });
@@ -205,11 +205,11 @@ fn a_lock_that_was_moved_away_by_mistake_comes_back_and_is_not_lost() {
 #[test]
 fn a_lost_lock_is_noticed_and_neither_renewed_nor_removed() {
     let (_folder, path) = folder();
-    let patience = LockTiming { beat: Duration::from_millis(5), ..SHORT };
-    let taken = Lock::acquire(&path, "fathom run", &patience).unwrap();
+    let timing = LockTiming { beat: Duration::from_millis(5), ..SHORT };
+    let taken = Lock::acquire(&path, "fathom run", &timing).unwrap();
     let token = taken.lock.token().clone();
     token.check().unwrap();
-    // Somebody took it over while this process was suspended.
+    // Another process took it over while this one was suspended.
     std::fs::remove_file(&path).unwrap();
     let other = Owner { host: "node7".into(), ..Owner::here("fathom-train").unwrap() };
     assert!(place(&path, &other).unwrap());
@@ -217,7 +217,7 @@ fn a_lost_lock_is_noticed_and_neither_renewed_nor_removed() {
     assert!(message.contains("run.lock is lost"), "{message}");
     assert!(message.contains("taken over by fathom-train (pid "), "{message}");
     assert!(message.contains("on node7"), "{message}");
-    // A child that was handed the token sees it too.
+    // A child process with the token finds it out, too.
     let sent = serde_json::to_string(&token).unwrap();
     assert!(serde_json::from_str::<LockToken>(&sent).unwrap().check().is_err());
     std::thread::sleep(Duration::from_millis(30));
@@ -235,7 +235,7 @@ fn renewing_writes_into_the_old_file_even_when_it_was_moved() {
     left.beat = 9;
     assert!(!file::renew(&path, &left).unwrap(), "it makes no name");
     assert!(!path.exists());
-    // What was read before the move goes to the moved file.
+    // A write through the open file goes to the renamed one.
     std::os::unix::fs::FileExt::write_all_at(&open, &left.bytes(), 0).unwrap();
     assert_eq!(holder(&away).beat, 9);
 }
@@ -310,7 +310,7 @@ fn where_nothing_can_be_written_the_error_names_the_file() {
         let message = error.to_string();
         assert!(message.contains(&format!("cannot lock {}", path.display())), "{message}");
     }
-    // A name that leads nowhere is neither free nor anybody's.
+    // A dangling link is neither free nor held.
     let path = folder.path().join("run.lock");
     std::os::unix::fs::symlink("nowhere", &path).unwrap();
     let message = Lock::acquire(&path, "fathom run", &SHORT).unwrap_err().to_string();

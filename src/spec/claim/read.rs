@@ -2,12 +2,11 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{Claim, Direction, LayerMetric, Limit, Relation, Selector, Tune, TuneMetric};
+use super::{Claim, Direction, Limit, Relation, Selector, Tune, TuneMetric};
 use crate::SpecError;
 use crate::file::{Reader, Values, full_name};
 use crate::leaves::{json, keyword, number, numbers, word};
 use crate::published::{PublishedValue, published_value};
-use fathom_record::metric_columns;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -178,7 +177,7 @@ impl ClaimFields {
             (Some(metric), Some(defined)) if metric != defined => Err(format!(
                 "metric = \"{metric}\": the published value is a {defined}; leave metric out"
             )),
-            (Some(metric), _) => check_metric(&metric).map(|()| metric),
+            (Some(metric), _) => Ok(metric),
         }
     }
 
@@ -233,16 +232,6 @@ impl Bound {
         let PublishedValue { name, value, source, .. } = published;
         Some(format!("{name} = {value}{unit}{sum} ({source})"))
     }
-}
-
-/// The one check of a metric's name: a column of `curve.csv`, or a metric of the layers.
-fn check_metric(metric: &str) -> Result<(), String> {
-    let known = || metric_columns().chain(LayerMetric::WORDS.iter().copied());
-    if known().any(|one| one == metric) {
-        return Ok(());
-    }
-    let known: Vec<&str> = known().collect();
-    Err(format!("metric = \"{metric}\": expected one of {}", known.join(", ")))
 }
 
 /// `9.0`, or `{ published = "resnet-20/test", plus = 0.5 }`.

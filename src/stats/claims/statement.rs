@@ -1,6 +1,7 @@
-//! What a claim says, in words.
+//! A claim as a sentence.
 
 use fathom_base::key::short;
+use fathom_record::Unit;
 use fathom_spec::{Arm, Claim, Limit, Relation, TuneCandidate};
 
 /// One sentence without a full stop: the metric, the arms, the margin with its unit.
@@ -10,11 +11,11 @@ pub(super) fn statement(claim: &Claim, arms: &[(&Arm, &TuneCandidate)]) -> Strin
         Some(1) => format!("{} after 1 update", claim.metric),
         Some(step) => format!("{} after {step} updates", claim.metric),
     };
-    // A difference of two values, and a value.
-    let [many, own] = match &claim.metric {
-        metric if metric.ends_with("_pct") => [" points", "%"],
-        metric if metric.contains("loss") => [" nats", " nats"],
-        _ => ["", ""],
+    // The unit of a difference of two values, and of a value.
+    let [many, own] = match Unit::of(&claim.metric) {
+        Some(Unit::PerCent) => [" points", "%"],
+        Some(Unit::Nats) => [" nats", " nats"],
+        None => ["", ""],
     };
     let size = |number: f64| {
         let unit = if number == 1.0 { many.trim_end_matches('s') } else { many };

@@ -57,6 +57,7 @@ fn verdicts(text: &str, error: impl Fn(u64, f64, u64) -> Option<f64>) -> Vec<Ver
         let curve = RunCurve {
             id: run.id.clone(),
             axes: BTreeMap::new(),
+            keys: BTreeMap::new(),
             seed: run.settings.seed,
             state,
             rows: vec![row],

@@ -3,7 +3,7 @@
 use super::{Machine, SIZES, is_full};
 use crate::support::with_experiment;
 use fathom::record::Layout::{self, ChannelsLast, Nchw};
-use fathom::record::{CurveRow, State};
+use fathom::record::{CurveRow, METRICS, State};
 use std::collections::BTreeMap;
 
 /// Every family, and every recipe whose state lies on the device.
@@ -120,19 +120,9 @@ fn train(machine: &Machine, out: &str, more: &str) -> BTreeMap<String, Vec<Curve
     machine.runs(out).iter().map(|(name, run)| (name.clone(), curve(run))).collect()
 }
 
-/// What of a row is measured.
-fn measured(row: &CurveRow) -> [(&'static str, Option<f64>); 9] {
-    [
-        ("train_loss", row.train_loss),
-        ("train_err_pct", row.train_err_pct),
-        ("train_loss_running", row.train_loss_running),
-        ("train_err_running_pct", row.train_err_running_pct),
-        ("train_err_fresh_pct", row.train_err_fresh_pct),
-        ("test_loss", row.test_loss),
-        ("test_err_pct", row.test_err_pct),
-        ("validation_loss", row.validation_loss),
-        ("validation_err_pct", row.validation_err_pct),
-    ]
+/// The metrics of a row.
+fn measured(row: &CurveRow) -> Vec<(&'static str, Option<f64>)> {
+    METRICS.iter().map(|metric| (metric.column, metric.of(row))).collect()
 }
 
 /// Asserts that curves agree: losses within a share of `within`, errors within `images` images of

@@ -117,7 +117,7 @@ fn write(run: &Run, files: &RunDir, count: usize) -> anyhow::Result<()> {
     }
     let last = rows.last().expect("rows");
     let status = Status::new(State::Done, last.step, "");
-    put(files, "status.json", &Status { seconds: last.seconds, ..status })
+    put(files, "status.json", &Status { seconds: last.seconds.unwrap_or_default(), ..status })
 }
 
 /// Not by `RunDir` itself, which waits until each file is on the disk: on a busy one, seconds for
@@ -148,8 +148,8 @@ fn rows(run: &Run, count: usize) -> Vec<CurveRow> {
         CurveRow {
             schema: SCHEMA,
             step: (place * EVERY) as u64,
-            epoch: (place * EVERY * BATCH) as f64 / TRAIN as f64,
-            lr: 0.05 * (1.0 + (std::f64::consts::PI * f64::from(share)).cos()),
+            epoch: Some((place * EVERY * BATCH) as f64 / TRAIN as f64),
+            lr: Some(0.05 * (1.0 + (std::f64::consts::PI * f64::from(share)).cos())),
             train_loss,
             train_err_pct,
             train_images: if place == count - 1 { TRAIN } else { MEASURED } as u64,
@@ -159,9 +159,8 @@ fn rows(run: &Run, count: usize) -> Vec<CurveRow> {
             test_loss,
             test_err_pct,
             test_images: TEST as u64,
-            validation_loss: None,
-            validation_err_pct: None,
-            seconds: (place as f64 * 7_350.137).round() / 1e3,
+            seconds: Some((place as f64 * 7_350.137).round() / 1e3),
+            ..CurveRow::default()
         }
     };
     (0..count).map(row).collect()
