@@ -69,8 +69,8 @@ impl Side {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (a, b) = (Side::load(&args.a)?, Side::load(&args.b)?);
     let runs = a.runs.values().chain(b.runs.values()).map(|(run, _)| run.clone()).collect();
-    let found = SweepCurves { runs }
-        .check_column(&args.metric, &metric_columns().collect::<Vec<_>>());
+    let found =
+        SweepCurves { runs }.check_column(&args.metric, &metric_columns().collect::<Vec<_>>());
     found.map_err(|error| super::Usage(format!("--metric {error}")))?;
     tell_unmatched(&a, &b);
     tell_execution(&a, &b);

@@ -46,8 +46,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     integrity::check(&directory)?;
     let curves = directory.load()?;
     if args.wide {
-        let known: Vec<&str> =
-            CURVE_COLUMNS.iter().copied().filter(|name| !["schema", "step"].contains(name)).collect();
+        let known: Vec<&str> = CURVE_COLUMNS
+            .iter()
+            .copied()
+            .filter(|name| !["schema", "step"].contains(name))
+            .collect();
         let found = curves.check_column(&args.metric, &known);
         found.map_err(|error| super::Usage(format!("--metric {error}")))?;
         let runs: Vec<&RunCurve> = curves.runs.iter().collect();

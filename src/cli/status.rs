@@ -163,7 +163,11 @@ fn row(id: &str, run: &RunDir, config: &Config) -> Result<[Value; COLUMNS.len()]
         (Some(rate), Some(all)) if is_running => Some(all.saturating_sub(step) as f64 / rate),
         _ => None,
     };
-    let seconds = if status.seconds > 0.0 && !is_running { status.seconds } else { last.seconds.unwrap_or(0.0) };
+    let seconds = if status.seconds > 0.0 && !is_running {
+        status.seconds
+    } else {
+        last.seconds.unwrap_or(0.0)
+    };
     let (state, what_to_do) = match is_running {
         true => ("running".to_owned(), ""),
         false => (status.state.to_string(), remedy(status.state)),

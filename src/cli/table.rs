@@ -131,7 +131,8 @@ pub fn summary(table: &SummaryTable, format: Format) -> Table {
     }
     let mut headers = table.axes.clone();
     headers.extend(table_columns().map(str::to_owned));
-    let held = table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == ChosenOn::Validation);
+    let held =
+        table.rows.iter().flat_map(|row| &row.best).any(|best| best.by == ChosenOn::Validation);
     let best = if held { "best (on validation)" } else { "best (on test)" };
     headers.extend([best, "n", "diverged", "unfinished"].map(str::to_owned));
     let mut out = Table::new(headers);
