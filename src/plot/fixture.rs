@@ -25,6 +25,7 @@ pub(super) fn run(
                 train_err_pct: Some(error),
                 test_err_pct: Some(error + 5.0),
                 train_images: 2000,
+                seconds: Some(0.0),
                 ..CurveRow::default()
             })
             .collect(),
