@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compare two results directories, such as before and after a change or from two machines
+/// Compare two results directories
 ///
 /// Runs are matched by their configuration. Exit codes: 0 if the curves of all runs that both
 /// directories have are equal except for the clock, 6 if some differ

@@ -55,10 +55,8 @@ pub fn runs(folder: &Path) -> Vec<Run> {
 }
 
 pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
-    let options = Options {
-        checkpoint: Interval::Steps(3),
-        ..Options::new(vec!["cpu".into()], 1, threads)
-    };
+    let options =
+        Options { checkpoint: Interval::Steps(3), ..Options::new(vec!["cpu".into()], 1, threads) };
     Job {
         build: fathom::PROGRAM.build.into(),
         layout: Layout::ChannelsLast,

@@ -21,7 +21,8 @@ fn weights_of_a_run_on_a_device_are_evaluated_and_looked_at_there() {
     machine.succeed(&format!("{RUN} --device cuda {SIZES}"));
     let run = machine.runs("results/tiny").into_values().next().expect("a run");
     let last: CurveRow = run.curve().expect("rows").pop().expect("a row");
-    let landscape = "landscape results/tiny --images 64 --points 3 --directions 1 --pairs 2 --threads 1";
+    let landscape =
+        "landscape results/tiny --images 64 --points 3 --directions 1 --pairs 2 --threads 1";
     let looked = |device: &str| {
         machine.succeed(&format!("{landscape} --device {device}"));
         let slices = run.slices().expect("rows");
