@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             log(format!("only in {dir}: {} runs, such as {first}", ids.len()));
         }
     }
-    for line in unmatched.changes.iter().flat_map(|changes| lines(changes)) {
+    for line in unmatched.changes.iter().flat_map(lines) {
         log(format!("  {line}"));
     }
     for ExecutionDifference { fact, a: in_a, b: in_b } in comparison.execution_differences() {
