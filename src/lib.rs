@@ -10,9 +10,9 @@
 //! - [`spec`]: an experiment file becomes a checked, resolved list of runs
 //! - [`gpu`]: GPUs as their driver knows them
 //! - [`protocol`]: what the supervisor and its worker say to each other
-//! - [`sweep`]: which run goes where and when; starts the worker, knows nothing of its inside
-//! - [`stats`]: summaries over seeds and verdicts on claims; [`plot`], [`report`]: figures and pages,
-//!   which know `stats`; all from the files alone
+//! - [`stats`]: summaries over seeds, verdicts on claims, comparisons of results
+//! - [`sweep`]: scheduling: which run trains where and when; starts the worker, knows nothing of its inside
+//! - [`plot`], [`report`]: figures and pages, from the files alone
 //! - [`cli`]: the command line, which knows everybody and is known by nobody
 //! - `fathom-train`: the worker, the only crate that knows libtorch; none of the others depends on it
 //!

@@ -23,8 +23,10 @@ use over::Over;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Measure the training speed of nets on images of noise, each setting in a process of its own, and
-/// compare it with a large matrix product and a large copy on the same device with the same threads
+/// Measure training speed, and the peak speed of the machine
+///
+/// Each setting is timed in a process of its own on images of noise. Its speed is compared with that of a
+/// large matrix product and of a large copy on the same device with the same threads
 #[derive(clap::Args)]
 #[command(after_long_help = columns::HELP)]
 pub struct Args {

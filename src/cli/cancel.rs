@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Stop the sweep of a results directory: a `fathom run` on this machine, and its tasks on a Slurm
-/// cluster. Runs in progress write a checkpoint and can be resumed
+/// Stop the sweep of a results directory, on this machine and on a Slurm cluster
+///
+/// Runs in progress write a checkpoint and can be resumed
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compare two results directories, such as before and after a change or from two machines
+/// Compare two results directories
 ///
 /// Runs are matched by their configuration. Exit codes: 0 if the curves of all runs that both
 /// directories have are equal except for the clock, 6 if some differ
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             log(format!("only in {dir}: {} runs, such as {first}", ids.len()));
         }
     }
-    for line in unmatched.changes.iter().flat_map(|changes| lines(changes)) {
+    for line in unmatched.changes.iter().flat_map(lines) {
         log(format!("  {line}"));
     }
     for ExecutionDifference { fact, a: in_a, b: in_b } in comparison.execution_differences() {

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Report on this machine, the worker, libtorch and CUDA, and say how to repair what does not work
+/// Report on libtorch, CUDA and this machine, and say how to repair what does not work
 #[derive(clap::Args)]
 pub struct Args {}
 

@@ -13,7 +13,9 @@ use fathom_sweep::Worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Evaluate given weights on a data set: loss and error rates
+/// Evaluate given weights on a data set
+///
+/// Prints loss and error rates
 #[derive(clap::Args)]
 pub struct Args {
     /// Weights: a safetensors file with torchvision's names

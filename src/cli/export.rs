@@ -11,7 +11,9 @@ use fathom_sweep::check_integrity;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Export results for other programs: a wide table, TensorBoard event files, a table of final values
+/// Export results for other programs
+///
+/// Formats are one wide table, event files of TensorBoard, and a table of final values
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory

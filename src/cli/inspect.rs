@@ -10,7 +10,9 @@ use serde_json::Value;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Print a network layer by layer: output shapes, parameters, multiply-adds, receptive fields
+/// Print a network layer by layer
+///
+/// Prints output shapes, parameters, multiply-adds and receptive fields
 #[derive(clap::Args)]
 pub struct Args {
     /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)

@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "GLOB")]
     only: Option<String>,
     /// What to measure
-    #[arg(long, value_parser = choice::<What>(), value_delimiter = ',', default_values_t = [What::Slices, What::Correlation])]
+    #[arg(long, value_parser = choice::<What>(), value_delimiter = ',', default_value = "slices,correlation")]
     what: Vec<What>,
     /// Number of random directions of slices
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]

@@ -45,42 +45,26 @@ pub struct Cli {
     command: Command,
 }
 
+/// The sub-commands; the documentation of their arguments is their help.
 #[derive(Subcommand)]
 enum Command {
-    /// Train the runs of an experiment; the same command again resumes
     Run(run::Args),
-    /// Write a commented experiment file to start from
     New(new::Args),
-    /// Show the runs of an experiment: parameters, multiply-adds, memory, disk space, time
     Plan(plan::Args),
-    /// Show the state of every run of a results directory
     Status(status::Args),
-    /// Stop the sweep of a results directory, on this machine and on a Slurm cluster
     Cancel(cancel::Args),
-    /// Draw the figures of a results directory
     Plot(plot::Args),
-    /// Report results as an HTML page and in Markdown, and update tables in other files
     Report(report::Args),
-    /// Compare two results directories
     Compare(compare::Args),
-    /// Export results for other programs
     Export(export::Args),
-    /// Check an experiment's claims against its results
     Check(check::Args),
-    /// Print a network layer by layer
     Inspect(inspect::Args),
-    /// Evaluate given weights on a data set
     Eval(eval::Args),
-    /// Measure the loss around trained nets, and how their gradients change with the input
     #[command(visible_alias = "look")]
     Landscape(landscape::Args),
-    /// Measure training speed, and the peak speed of the machine
     Bench(bench::Args),
-    /// List, download, import, verify and show data sets
     Data(data::Args),
-    /// Report on libtorch, CUDA and this machine, and say how to repair what does not work
     Doctor(doctor::Args),
-    /// Train the runs of one task of a Slurm array, as submitted by `run --on slurm`
     #[command(hide = true)]
     Task(task::Args),
 }

@@ -13,8 +13,7 @@ use fathom_sweep::{Estimate, Forecast, OverMemory, Worker, available_memory, dis
 use serde_json::Value;
 use std::process::ExitCode;
 
-/// Show the runs of an experiment with their parameters, multiply-adds, memory and disk space; with
-/// --measure also how long they take
+/// Show the runs of an experiment: parameters, multiply-adds, memory, disk space, time
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -25,11 +24,12 @@ pub struct Args {
     /// Measure, and fail if the sweep would take longer
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     max_hours: Option<f64>,
-    #[command(flatten)]
-    machine: Machine,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
+    // Last, since its heading applies to all flags after it.
+    #[command(flatten)]
+    machine: Machine,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use style::{Format, Scale, figure_options};
 
-/// Draw the figures of a results directory from its CSV files, or columns of any one CSV table
+/// Draw the figures of a results directory
+///
+/// Figures are drawn from the CSV files alone; --columns draws columns of any CSV table
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory with `runs/` or `curves.csv`; or, with --columns, a CSV table
@@ -49,7 +51,7 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", value_parser = positive)]
     y_max: Option<f64>,
     /// File formats
-    #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_values_t = [Format::Svg, Format::Png])]
+    #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_value = "svg,png")]
     format: Vec<Format>,
 }
 

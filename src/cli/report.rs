@@ -16,8 +16,9 @@ use fathom_sweep::check_integrity;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Report results as one HTML page that needs no network, and as a summary in Markdown; or update
-/// tables in other Markdown files
+/// Report results as an HTML page and in Markdown, and update tables in other files
+///
+/// The page is one file that needs no network
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory

@@ -24,8 +24,10 @@ use setup::hold;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Train the runs of an experiment. The same command again resumes what was stopped and runs what is
-/// missing
+/// Train the runs of an experiment; the same command again resumes
+///
+/// A sweep that was stopped, or whose runs failed, is resumed by the same command. Exit codes: 0 if all
+/// runs are done, 3 if some failed, 75 if the sweep was stopped at a checkpoint
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -33,10 +35,6 @@ pub struct Args {
     /// Results directory [default: results/<name>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    machine: Machine,
-    #[command(flatten)]
-    slurm: slurm::Flags,
     /// Interval between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
     #[arg(long, value_name = "INTERVAL")]
     checkpoint: Option<Interval>,
@@ -57,6 +55,11 @@ pub struct Args {
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
+    // Last, since their headings apply to all flags after them.
+    #[command(flatten)]
+    machine: Machine,
+    #[command(flatten)]
+    slurm: slurm::Flags,
 }
 
 /// An experiment on its way: its runs, where their results go, and how they are run.

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Show the state of every run of a results directory, or final values over seeds
+/// Show the state of every run of a results directory
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory

@@ -11,7 +11,7 @@ use fathom_sweep::{Options, Worker, count_states};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Train the runs of one task of a Slurm array
+/// Train the runs of one task of a Slurm array, as submitted by `run --on slurm`
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory

@@ -67,6 +67,9 @@ pub struct ExecutionDifference {
     pub b: Vec<String>,
 }
 
+/// A fact on how a run was made, as text.
+type Fact = fn(&Made) -> String;
+
 impl Side {
     fn load(directory: &SweepDir) -> Result<Self> {
         let facts = directory.facts()?;
@@ -210,7 +213,7 @@ impl Comparison {
 
     /// Facts on how the runs were made that differ between the directories.
     pub fn execution_differences(&self) -> Vec<ExecutionDifference> {
-        let facts: [(&'static str, fn(&Made) -> String); 7] = [
+        let facts: [(&'static str, Fact); 7] = [
             ("revision", |made| {
                 let changed = if made.revision.dirty { " with changes" } else { "" };
                 format!("{}{changed}", made.revision.git)
