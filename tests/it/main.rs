@@ -15,6 +15,8 @@ mod disk;
 mod format;
 mod large;
 #[cfg(feature = "train")]
+mod recipes;
+#[cfg(feature = "train")]
 mod resume;
 #[cfg(feature = "train")]
 mod session;

@@ -1,0 +1,136 @@
+//! Recipes of `CONTRIBUTING.md`, followed mechanically in a copy of the sources.
+
+use crate::build::copy_sources;
+use crate::support::skip;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A `match` without an arm for a new variant, as the compiler reports it.
+struct MissingArm {
+    /// The file, relative to the root of the workspace.
+    file: String,
+    /// Byte offset at which the compiler suggests to insert an arm.
+    at: usize,
+    /// The suggested arm.
+    arm: String,
+}
+
+/// A copy of the sources that shares compiled dependencies with this build.
+struct SourceCopy {
+    root: PathBuf,
+}
+
+impl SourceCopy {
+    fn new(name: &str) -> Self {
+        // At the same path every time, so that cargo does not keep artifacts of every copy.
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if root.exists() {
+            std::fs::remove_dir_all(&root).expect("writable");
+        }
+        std::fs::create_dir_all(&root).expect("writable");
+        copy_sources(&root);
+        Self { root }
+    }
+
+    /// Inserts text after the only place where `anchor` stands in a file.
+    fn insert_after(&self, file: &str, anchor: &str, text: &str) {
+        let path = self.root.join(file);
+        let source = std::fs::read_to_string(&path).expect(file);
+        assert_eq!(source.matches(anchor).count(), 1, "{file}: {anchor}");
+        std::fs::write(&path, source.replace(anchor, &format!("{anchor}{text}"))).expect(file);
+    }
+
+    /// The missing arms that `cargo check` reports for all crates. Any other error fails the test.
+    fn missing_arms(&self) -> Vec<MissingArm> {
+        let program = assert_cmd::cargo::cargo_bin!("fathom");
+        let is_release = program.parent().is_some_and(|folder| folder.ends_with("release"));
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let libtorch = std::env::var_os("LIBTORCH");
+        let libtorch = libtorch.unwrap_or_else(|| home.join(".libtorch/torch").into());
+        let output = Command::new(env!("CARGO"))
+            .args(["check", "--workspace", "--offline", "--locked", "--message-format=json"])
+            .args(is_release.then_some("--release"))
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."))
+            .env("LIBTORCH", libtorch)
+            .output()
+            .expect("cargo starts");
+        let text = String::from_utf8(output.stdout).expect("text");
+        let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let messages = messages.filter(|message| message["message"]["level"] == "error");
+        let missing: Vec<MissingArm> =
+            messages.flat_map(|message| missing_arms(&message["message"])).collect();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), missing.is_empty(), "{errors}");
+        missing
+    }
+
+    /// Inserts arms, those at the end of a file first.
+    fn insert_arms(&self, missing: &[MissingArm]) {
+        let mut by_file: BTreeMap<&str, BTreeMap<usize, &str>> = BTreeMap::new();
+        for MissingArm { file, at, arm } in missing {
+            by_file.entry(file).or_default().insert(*at, arm);
+        }
+        for (file, arms) in by_file {
+            let path = self.root.join(file);
+            let mut source = std::fs::read_to_string(&path).expect(file);
+            arms.iter().rev().for_each(|(at, arm)| source.insert_str(*at, arm));
+            std::fs::write(&path, source).expect(file);
+        }
+    }
+}
+
+/// The missing arms of one error message.
+fn missing_arms(message: &Value) -> Vec<MissingArm> {
+    let rendered = message["rendered"].as_str().unwrap_or_default();
+    if message["code"].is_null() && message["spans"].as_array().is_some_and(Vec::is_empty) {
+        // `aborting due to 2 previous errors`.
+        return Vec::new();
+    }
+    assert_eq!(message["code"]["code"], "E0004", "{rendered}");
+    let children = message["children"].as_array().expect("help");
+    let spans = children.iter().flat_map(|child| child["spans"].as_array().expect("spans"));
+    let missing: Vec<MissingArm> = spans
+        .filter_map(|span| {
+            Some(MissingArm {
+                file: span["file_name"].as_str()?.to_owned(),
+                at: usize::try_from(span["byte_start"].as_u64()?).ok()?,
+                arm: span["suggested_replacement"].as_str()?.to_owned(),
+            })
+        })
+        .collect();
+    assert!(!missing.is_empty(), "no arm is suggested: {rendered}");
+    missing
+}
+
+#[test]
+fn the_compiler_names_every_place_that_handles_a_new_normalisation() {
+    if std::env::var_os("FATHOM_REQUIRE_ALL").is_none() {
+        return skip("recipes are followed where FATHOM_REQUIRE_ALL is set");
+    }
+    let copy = SourceCopy::new("recipe-norm");
+    copy.insert_after(
+        "src/arch/keys.rs",
+        "pub enum NormName {",
+        "\n        /// New.\n        New,",
+    );
+    copy.insert_after("src/arch/lib.rs", "pub enum Norm {", "\n    /// New.\n    New,");
+    let mut named = BTreeSet::new();
+    // A crate is checked only once those that it depends on compile.
+    for _ in 0..10 {
+        let missing = copy.missing_arms();
+        if missing.is_empty() {
+            break;
+        }
+        copy.insert_arms(&missing);
+        named.extend(missing.into_iter().map(|arm| arm.file));
+    }
+    assert!(copy.missing_arms().is_empty(), "{named:?}");
+    println!("files that handle a new normalisation: {named:?}");
+    // The word, its description in `inspect`, and the forward pass.
+    for file in ["src/arch/keys.rs", "src/arch/audit.rs", "src/train/net/norm.rs"] {
+        assert!(named.contains(file), "{file}: {named:?}");
+    }
+}
