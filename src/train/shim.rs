@@ -22,7 +22,7 @@ unsafe extern "C" {
         mean: *const C_tensor,
         variance: *const C_tensor,
         training: bool,
-        share: f64,
+        update: f64,
         eps: f64,
         relu: bool,
         overwrite: bool,

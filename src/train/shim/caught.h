@@ -1,4 +1,4 @@
-// No exception leaves this library: its words are kept for fathom_error().
+// Catches exceptions at the C boundary and keeps their messages for fathom_error().
 #pragma once
 #include <c10/util/Exception.h>
 
@@ -6,7 +6,7 @@
 #include <string>
 
 namespace fathom {
-// Of this thread's last failure.
+// Message of the last error in this thread.
 std::string& error();
 }  // namespace fathom
 

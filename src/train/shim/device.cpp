@@ -1,6 +1,6 @@
-// Streams, recorded work and figures of CUDA devices, without CUDA's headers: streams by libtorch's
-// device-independent interface, recordings by the symbols of libtorch_cuda.so, which the process
-// has loaded by then or not.
+// Streams, CUDA graphs, memory statistics and flags of CUDA devices, without CUDA's headers: streams
+// use libtorch's device-independent interface, and graphs use symbols of libtorch_cuda.so, if the
+// process has loaded it.
 #include <ATen/Context.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Pool = std::pair<unsigned long long, unsigned long long>;
 
-// at::cuda::CUDAGraph's members; tch pins libtorch's version, and with it their names.
+// Members of at::cuda::CUDAGraph. tch requires one version of libtorch, which fixes their names.
 struct GraphSymbols {
   void (*construct)(void*, bool keep_graph) = nullptr;
   void (*destruct)(void*) = nullptr;
@@ -41,7 +41,7 @@ struct GraphSymbols {
   }
 };
 
-// Not remembered while they are missing: the library may be loaded later.
+// Looked up again while incomplete, since the library may be loaded later.
 const GraphSymbols& symbols() {
   static GraphSymbols found;
   if (!found.complete) found = GraphSymbols();
@@ -49,11 +49,11 @@ const GraphSymbols& symbols() {
 }
 
 struct Graph {
-  // The object has 104 bytes in this version; more does no harm.
+  // Storage for the object, which has 104 bytes in this version.
   alignas(64) unsigned char object[512] = {};
 
   Graph() {
-    TORCH_CHECK(symbols().complete, "this libtorch cannot record work on the GPU");
+    TORCH_CHECK(symbols().complete, "this libtorch has no CUDA graphs");
     symbols().construct(object, false);
   }
   ~Graph() { symbols().destruct(object); }
@@ -61,7 +61,7 @@ struct Graph {
   Graph& operator=(const Graph&) = delete;
 };
 
-// cudaStreamCaptureModeThreadLocal would miss the threads of autograd.
+// cudaStreamCaptureModeThreadLocal would not cover autograd's threads.
 constexpr int CAPTURE_GLOBAL = 0;
 
 }  // namespace
@@ -102,8 +102,7 @@ bool fathom_graph_replay(void* graph) {
   });
 }
 
-// From here on this thread's work goes to a stream of its own, since that of the start cannot be
-// recorded.
+// Makes a new stream the current one of this thread, since the default stream cannot be recorded.
 bool fathom_own_stream(int device) {
   return caught(false, [&] {
     const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
@@ -114,8 +113,8 @@ bool fathom_own_stream(int device) {
   });
 }
 
-// Bytes that libtorch has reserved on the device: now, and at most so far. Tensors hold a part of
-// them; the rest is cached, and no other process can have it.
+// Bytes that libtorch has reserved on the device: the current number and the peak. They include
+// cached memory that no tensor uses, which is not available to other processes.
 bool fathom_device_memory(int device, int64_t* now, int64_t* most) {
   return caught(false, [&] {
     const auto stats = at::getDeviceAllocator(c10::DeviceType::CUDA)
@@ -128,7 +127,7 @@ bool fathom_device_memory(int device, int64_t* now, int64_t* most) {
   });
 }
 
-// Gives cached blocks back to the device.
+// Returns cached blocks to the device.
 bool fathom_empty_cache() {
   return caught(false, [] {
     at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
@@ -136,7 +135,7 @@ bool fathom_empty_cache() {
   });
 }
 
-// Waits until all work of the device is done.
+// Waits until the device has finished all work.
 bool fathom_synchronize(int device) {
   return caught(false, [&] {
     const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
@@ -145,7 +144,7 @@ bool fathom_synchronize(int device) {
   });
 }
 
-// The CUDA version that libtorch was built with, as 1000 * major + 10 * minor. libtorch_cuda.so
+// CUDA version that libtorch was built with, as 1000 * major + 10 * minor. libtorch_cuda.so
 // must be loaded.
 int64_t fathom_cuda_version() {
   return caught<int64_t>(-1, [] { return at::detail::getCUDAHooks().versionCUDART(); });
@@ -156,7 +155,7 @@ bool fathom_arithmetic(bool tf32, bool deterministic) {
     auto& context = at::globalContext();
     context.setAllowTF32CuBLAS(tf32);
     context.setAllowTF32CuDNN(tf32);
-    // The fastest algorithm is measured, and may be another one next time.
+    // Benchmark mode measures which algorithm is fastest, so its choice may vary between runs.
     context.setBenchmarkCuDNN(!deterministic);
     context.setDeterministicCuDNN(deterministic);
     context.setDeterministicAlgorithms(deterministic, /*warn_only=*/false);

@@ -4,18 +4,19 @@
 #error "FATHOM_ISA names the instruction set that this file is compiled for"
 #endif
 
-// Loops are over rows of a width that the compiler knows wherever it can be had, which it turns
-// into vector instructions by itself: written out by hand they were four to eight times slower.
+// Where possible, loops run over rows of a width that is known at compile time, so that the compiler
+// vectorises them. Loops written out by hand were four to eight times slower.
 namespace fathom {
 namespace FATHOM_ISA {
 
-// Columns of a block; more channels are taken so many at a time.
+// Columns of a block; more channels are processed in blocks of this size.
 constexpr int64_t MOST = 64;
-// Rows after which sums in T are added to those in double, so that long sums stay exact enough.
+// Rows after which sums in T are added to those in double, so that long sums stay accurate.
 constexpr int64_t BLOCK = 256;
 
-// Calls f<N>(rows): rows of fewer channels that divide N are so many at once as fill N columns, with
-// constants repeated. What is left over is shorter than a row.
+// Calls f(wide rows, width) where the number of channels divides the width: several rows are then
+// processed as one wide row, with the constants repeated. Returns the number of processed values;
+// the rest is shorter than a wide row.
 template <class F>
 static inline int64_t widened(int64_t rows, int64_t channels, F&& f) {
   const int64_t width = channels == 1 ? 16 : 32;
@@ -37,7 +38,7 @@ struct Repeated {
 // Adds the sums of wide rows to those of their channels.
 static inline void fold(const double* wide, int64_t width, int64_t channels, double* sums) {
   if (channels == 1) {
-    // Four at a time, so that none waits for the one before.
+    // Four sums at a time, so that additions do not wait for each other.
     double part[4] = {};
     for (int64_t j = 0; j < width; j += 4)
       for (int64_t k = 0; k < 4; ++k) part[k] += wide[j + k];
@@ -99,7 +100,7 @@ static void apply_rows(const T* x, const T* added, T* y, int64_t rows, int64_t n
     for (int64_t c = 0; c < columns; ++c) {
       T v = scale[c] * x[at + c] + shift[c];
       if (ADD) v += added[at + c];
-      // What is no number stays none.
+      // NaN stays NaN.
       y[at + c] = RELU && v < 0 ? T(0) : v;
     }
   }

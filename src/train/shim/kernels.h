@@ -1,7 +1,7 @@
-// Loops of batch normalisation with ReLU and addition on the processor. They are compiled once for
-// each instruction set (FATHOM_ISA names it), and know nothing of libtorch.
+// CPU kernels of batch normalisation with residual addition and ReLU. They are compiled once for
+// each instruction set (named by FATHOM_ISA) and do not depend on libtorch.
 //
-// Values lie as rows of `channels` values each. A plane of one channel is rows of one value.
+// Values are stored as rows of `channels` values each. A plane of one channel has rows of one value.
 #pragma once
 #include <cstdint>
 
@@ -25,7 +25,7 @@ struct Kernels {
                          int64_t channels, const T* a, const T* b, const T* d);
 };
 
-// Those for the instruction set that libtorch uses too.
+// Kernels for the instruction set that libtorch uses.
 template <class T>
 const Kernels<T>& kernels();
 

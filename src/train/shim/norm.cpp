@@ -24,7 +24,7 @@ const Kernels<T>& table();
 }
 #endif
 
-// As libtorch's own kernels: ATEN_CPU_CAPABILITY rules both.
+// The same choice as for libtorch's own kernels; ATEN_CPU_CAPABILITY sets both.
 static bool is_wide() {
 #ifdef FATHOM_AVX2
   static const bool wide = at::get_cpu_capability() != "DEFAULT";
@@ -42,7 +42,7 @@ const Kernels<T>& kernels() {
   return base::table<T>();
 }
 
-const char* kernels_in_words() {
+const char* describe_kernels() {
 #ifdef _OPENMP
   return is_wide() ? "AVX2, with threads" : "baseline instructions, with threads";
 #else
@@ -52,10 +52,10 @@ const char* kernels_in_words() {
 
 namespace {
 
-// Values below which a second thread costs more than it gains.
+// Number of values below which a second thread costs more time than it saves.
 constexpr int64_t GRAIN = 32768;
 
-// How the values of a batch lie: for each image either planes of one channel each, or rows of all
+// Memory layout of a batch: for each image either planes of one channel each, or rows of all
 // channels.
 struct Shape {
   int64_t images, channels, size;
@@ -70,13 +70,13 @@ struct Shape {
   }
   int64_t image() const { return channels * size; }
   double values() const { return double(images) * size; }
-  // The same for the same shape and number of threads, so that sums come out the same.
+  // Depends only on the shape and the number of threads, so that sums are reproducible.
   int64_t parts() const {
     const int64_t most = std::max<int64_t>(1, images * image() / GRAIN);
     return std::max<int64_t>(1, std::min({most, int64_t(at::get_num_threads()), images}));
   }
 
-  // Calls f(offset, rows, channels, first channel, part) for pieces that kernels take.
+  // Calls f(offset, rows, channels, first channel, part) for pieces that the kernels support.
   template <class F>
   void each(F&& f) const {
     const int64_t n = parts();
@@ -93,11 +93,11 @@ struct Shape {
   }
 };
 
-// Two sums for each channel, of each part by itself and added in the order of the parts.
+// Two sums for each channel. Each part has its own, which are added in the order of the parts.
 struct Sums {
   int64_t channels;
   std::vector<double> all;
-  // Lines apart, so that threads do not write to each other's.
+  // Padded, so that threads do not share cache lines.
   int64_t stride;
 
   explicit Sums(const Shape& shape)
@@ -126,7 +126,7 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
     shift[c] = T(beta[c] - a * mu);
   };
   if (how.training) {
-    // Sums are taken about a value that is near the mean: the first one of each channel.
+    // Sums are of differences from a value near the mean, the first of each channel, for accuracy.
     std::vector<T> about(shape.channels);
     for (int64_t c = 0; c < shape.channels; ++c) about[c] = values[shape.planes ? c * shape.size : c];
     Sums sums(shape);
@@ -145,8 +145,8 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
       over_sigma[c] = T(inverse);
       set(c, m, inverse);
       const double unbiased = variance * (n / std::max(1.0, n - 1));
-      moving_mean[c] = T((1 - how.share) * moving_mean[c] + how.share * m);
-      moving_variance[c] = T((1 - how.share) * moving_variance[c] + how.share * unbiased);
+      moving_mean[c] = T((1 - how.update) * moving_mean[c] + how.update * m);
+      moving_variance[c] = T((1 - how.update) * moving_variance[c] + how.update * unbiased);
     }
   } else {
     for (int64_t c = 0; c < shape.channels; ++c)
@@ -162,7 +162,7 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
   return y;
 }
 
-// Gradients of x, of what was added, of γ and of β.
+// Gradients by x, by the added shortcut, by γ and by β.
 template <class T>
 std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const at::Tensor& dy,
                                  const at::Tensor& gamma, const at::Tensor& mean,
@@ -172,7 +172,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const
   const T *values = x.const_data_ptr<T>(), *incoming = dy.const_data_ptr<T>();
   const T* of = y.defined() ? y.const_data_ptr<T>() : nullptr;
   const T *mu = mean.const_data_ptr<T>(), *over_sigma = inverse.const_data_ptr<T>();
-  // What passes ReLU goes to the shortcut as it is.
+  // The gradient of the shortcut is the gradient that passes ReLU.
   at::Tensor passed = has_added ? (of ? at::empty_like(x) : dy) : at::Tensor();
   T* kept = has_added && of ? passed.data_ptr<T>() : nullptr;
   Sums sums(shape);
@@ -199,7 +199,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const
   }
   at::Tensor dx = at::empty_like(x);
   T* out = dx.data_ptr<T>();
-  // What was kept needs no mask any more.
+  // The kept gradient is masked already.
   const T* from = kept ? kept : incoming;
   const T* mask = kept ? nullptr : of;
   shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t) {

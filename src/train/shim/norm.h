@@ -1,4 +1,4 @@
-// Batch normalisation, the addition of a shortcut, and ReLU as one operation on the processor.
+// Batch normalisation, residual addition and ReLU fused into one CPU operation.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -6,19 +6,20 @@ namespace fathom {
 
 struct NormRelu {
   at::Tensor gamma, beta;
-  // Moving mean and unbiased variance.
+  // Running mean and unbiased variance.
   at::Tensor mean, variance;
-  // Whether statistics are the batch's; then the moving ones move by `share` towards them.
+  // Whether the statistics are the batch's; then the running averages move towards them by the
+  // fraction `update`.
   bool training;
-  double share;
+  double update;
   double eps;
   bool relu;
-  // Whether x may be overwritten where no gradient is asked for.
+  // Whether x may be overwritten when no gradient is required.
   bool overwrite;
 };
 
-// The instruction set of the loops, and whether they have several threads.
-const char* kernels_in_words();
+// Instruction set and threading of the kernels, as text.
+const char* describe_kernels();
 
 // act(γ (x − μ) / √(σ² + ε) + β + added); `added` may be undefined.
 at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRelu& how);

@@ -226,6 +226,12 @@ fn build_scaled(set: &[(&str, Value)]) -> (Parameters, Net, Tensor) {
     (parameters, net, images(6).to_kind(Kind::Double))
 }
 
+/// Shortcut of option A: every second pixel, and as many channels of zeros after the input's.
+fn padded(x: &Tensor) -> Tensor {
+    let kept = x.slice(2, 0, None, 2).slice(3, 0, None, 2);
+    Tensor::cat(&[&kept, &kept.zeros_like()], 1)
+}
+
 #[test]
 fn taps_of_a_residual_net_are_those_by_hand() {
     let (parameters, net, batch) = build_scaled(&[("network.family", "residual".into())]);
@@ -242,13 +248,9 @@ fn taps_of_a_residual_net_are_those_by_hand() {
         let inner = first.0.relu();
         hand.expect(conv1, first, &inner, true);
         let second = hand.norm(&hand.conv(&inner, conv2, 1), bn2);
-        // Option A: every second pixel, and as many zeros as channels after them.
         let shortcut = match stride {
             1 => x,
-            _ => {
-                let kept = x.slice(2, 0, None, 2).slice(3, 0, None, 2);
-                Tensor::cat(&[&kept, &kept.zeros_like()], 1)
-            }
+            _ => padded(&x),
         };
         x = (&second.0 + shortcut).relu();
         hand.expect(conv2, second, &x, true);
@@ -259,32 +261,29 @@ fn taps_of_a_residual_net_are_those_by_hand() {
 
 #[test]
 fn taps_of_a_pre_activation_net_are_those_by_hand() {
-    let set = [("network.family", "preact".into()), ("network.blocks", [1, 1].as_slice().into())];
-    let depth = ("network.depth", Value::Null);
-    let set: Vec<_> = set.into_iter().chain([depth]).collect();
-    let (parameters, net, batch) = build_scaled(&set);
+    let (parameters, net, batch) = build_scaled(&[
+        ("network.family", "preact".into()),
+        ("network.depth", Value::Null),
+        ("network.blocks", [1, 1].as_slice().into()),
+    ]);
     let mut hand = ByHand { parameters: &parameters, expected: Vec::new() };
-    let mut x = hand.conv(&batch, "conv1", 1);
-    hand.expect_bare("conv1", &x);
-    let blocks = [
-        (1, ["layer1.0.bn1", "layer1.0.conv1", "layer1.0.bn2", "layer1.0.conv2"]),
-        (2, ["layer2.0.bn1", "layer2.0.conv1", "layer2.0.bn2", "layer2.0.conv2"]),
-    ];
-    for (stride, [bn1, conv1, bn2, conv2]) in blocks {
-        let first = hand.norm(&hand.conv(&hand.norm(&x, bn1).0.relu(), conv1, stride), bn2);
-        let inner = first.0.relu();
-        hand.expect(conv1, first, &inner, true);
-        let response = hand.conv(&inner, conv2, 1);
-        let shortcut = match stride {
-            1 => x,
-            _ => {
-                let kept = x.slice(2, 0, None, 2).slice(3, 0, None, 2);
-                Tensor::cat(&[&kept, &kept.zeros_like()], 1)
-            }
-        };
-        x = &response + shortcut;
-        hand.expect(conv2, (response, None), &x, false);
-    }
+    // Branch and shortcut of the first block share its first normalisation and activation.
+    let stem = hand.norm(&hand.conv(&batch, "conv1", 1), "layer1.0.bn1");
+    let mut x = stem.0.relu();
+    hand.expect("conv1", stem, &x, true);
+    let first = hand.norm(&hand.conv(&x, "layer1.0.conv1", 1), "layer1.0.bn2");
+    let inner = first.0.relu();
+    hand.expect("layer1.0.conv1", first, &inner, true);
+    let response = hand.conv(&inner, "layer1.0.conv2", 1);
+    x = &response + x;
+    hand.expect("layer1.0.conv2", (response, None), &x, false);
+    let activated = hand.norm(&x, "layer2.0.bn1").0.relu();
+    let first = hand.norm(&hand.conv(&activated, "layer2.0.conv1", 2), "layer2.0.bn2");
+    let inner = first.0.relu();
+    hand.expect("layer2.0.conv1", first, &inner, true);
+    let response = hand.conv(&inner, "layer2.0.conv2", 1);
+    x = &response + padded(&x);
+    hand.expect("layer2.0.conv2", (response, None), &x, false);
     // Normalisation and activation after the last block belong to the sum, not to the response.
     x = hand.norm(&x, "bn_last").0.relu();
     let last = hand.expected.last_mut().unwrap();
