@@ -71,7 +71,7 @@ fi
 
 if [ -z "$lib" ]; then
     case ${1:-help} in
-        run | bench | plan | eval | look | doctor | cancel) fail "no libtorch $wanted was found: $why; $remedy" ;;
+        run | bench | plan | eval | landscape | look | doctor | cancel) fail "no libtorch $wanted was found: $why; $remedy" ;;
     esac
 else
     LD_LIBRARY_PATH=$lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     check_integrity(&directory)?;
     let verdicts = check_directory(&directory, &Claims::parse(&file, &text)?)?;
     if verdicts.is_empty() {
-        let message = "makes no claims: add a [[claim]] (README, \"Claims\")".into();
+        let message = "makes no claims: add a [[claim]] (docs/claims.md)".into();
         return Err(SpecError { place: file.display().to_string(), message }.into());
     }
     // The directory records only the verdicts on its own claims.
