@@ -73,7 +73,7 @@ fn every_special_figure_has_its_labels() {
         (
             Figure::RateDepth,
             vec![
-                "Plain, norm none: trains up to depth 8, up to rate 0.1",
+                "Plain, norm none: trains up to depth 8, rate 0.1",
                 "learning rate",
                 "diverged",
                 "0 of 2",
