@@ -14,7 +14,7 @@ use super::slurm;
 use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::Result;
-use fathom_protocol::Interval;
+use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
@@ -37,7 +37,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// Interval between two checkpoints: 90s, 5m, 1h, or a number of updates [default: 60s]
     #[arg(long, value_name = "INTERVAL")]
-    checkpoint: Option<Interval>,
+    checkpoint: Option<CheckpointInterval>,
     /// Time a few updates first, and refuse a sweep that would take longer
     #[arg(long, value_name = "HOURS", value_parser = hours)]
     max_hours: Option<f64>,

@@ -4,7 +4,7 @@ use super::SOME_FAILED;
 use super::session::Session;
 use super::stderr::log;
 use anyhow::{Context, Result};
-use fathom_protocol::{Interval, STOPPED};
+use fathom_protocol::{CheckpointInterval, STOPPED};
 use fathom_record::{State, SweepDir};
 use fathom_sweep::slurm::{Requeued, requeue_this_task, task_options, task_runs};
 use fathom_sweep::{Options, Worker, count_states};
@@ -27,7 +27,7 @@ pub struct Args {
     jobs: u16,
     /// Interval between two checkpoints
     #[arg(long)]
-    checkpoint: Option<Interval>,
+    checkpoint: Option<CheckpointInterval>,
     /// Folder of the data sets
     #[arg(long, env = "FATHOM_DATA")]
     data_dir: Option<PathBuf>,
@@ -83,7 +83,7 @@ pub fn command(
     directory: &SweepDir,
     array: u32,
     jobs: usize,
-    checkpoint: Option<Interval>,
+    checkpoint: Option<CheckpointInterval>,
     data_dir: Option<&Path>,
     sets: &[String],
 ) -> Result<Vec<String>> {
@@ -128,7 +128,7 @@ mod tests {
     fn the_command_of_a_task_is_parsed_as_it_was_meant() {
         let directory = SweepDir::new("my results");
         let sets = ["training.lr=0.1".to_owned(), "seed=[0, 1]".to_owned()];
-        let interval = Some(Interval::Seconds(90.0));
+        let interval = Some(CheckpointInterval::Seconds(90.0));
         let data = Some(Path::new("/data"));
         let made = command(&directory, 2, 4, interval, data, &sets).unwrap();
         let args = parse(&made);
@@ -144,6 +144,9 @@ mod tests {
             "fathom task results/x --array 1 --jobs 2 --checkpoint 5 --data-dir /d --set seed=0";
         let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let args = parse(&arguments);
-        assert_eq!((args.array, args.jobs, args.checkpoint), (1, 2, Some(Interval::Steps(5))));
+        assert_eq!(
+            (args.array, args.jobs, args.checkpoint),
+            (1, 2, Some(CheckpointInterval::Steps(5)))
+        );
     }
 }

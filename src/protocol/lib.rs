@@ -51,7 +51,7 @@ pub struct Job {
     /// Process id of the supervisor; the worker exits when that process is gone.
     pub supervisor: u32,
     /// Interval of checkpoints.
-    pub checkpoint: Interval,
+    pub checkpoint: CheckpointInterval,
 }
 
 /// Exit code of a worker that was stopped by a signal after it wrote a checkpoint, and of a sweep whose
@@ -65,29 +65,29 @@ pub const HELD: u8 = 76;
 /// Interval between two checkpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Interval {
+pub enum CheckpointInterval {
     /// Seconds; extended if checkpoints would take more than 0.5% of the time.
     Seconds(f64),
     /// Number of updates.
     Steps(u64),
 }
 
-impl Default for Interval {
+impl Default for CheckpointInterval {
     fn default() -> Self {
-        Interval::Seconds(60.0)
+        CheckpointInterval::Seconds(60.0)
     }
 }
 
-impl std::fmt::Display for Interval {
+impl std::fmt::Display for CheckpointInterval {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Interval::Seconds(seconds) => write!(f, "{seconds}s"),
-            Interval::Steps(steps) => write!(f, "{steps}"),
+            CheckpointInterval::Seconds(seconds) => write!(f, "{seconds}s"),
+            CheckpointInterval::Steps(steps) => write!(f, "{steps}"),
         }
     }
 }
 
-impl std::str::FromStr for Interval {
+impl std::str::FromStr for CheckpointInterval {
     type Err = String;
 
     /// Reads `90s`, `5m`, `1h`, or a number of updates.
@@ -97,8 +97,10 @@ impl std::str::FromStr for Interval {
             .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
             .map(|(number, unit)| number.parse::<f64>().ok().map(|number| number * unit));
         let interval = match seconds {
-            Some(seconds) => seconds.filter(|seconds| *seconds > 0.0).map(Interval::Seconds),
-            None => text.parse().ok().filter(|steps| *steps > 0).map(Interval::Steps),
+            Some(seconds) => {
+                seconds.filter(|seconds| *seconds > 0.0).map(CheckpointInterval::Seconds)
+            }
+            None => text.parse().ok().filter(|steps| *steps > 0).map(CheckpointInterval::Steps),
         };
         interval.ok_or_else(|| "expected a time such as 90s, 5m, 1h, or a number of updates".into())
     }
@@ -286,15 +288,19 @@ mod tests {
 
     #[test]
     fn intervals_are_times_or_updates() {
-        assert_eq!("90s".parse(), Ok(Interval::Seconds(90.0)));
-        assert_eq!("1.5m".parse(), Ok(Interval::Seconds(90.0)));
-        assert_eq!("1h".parse(), Ok(Interval::Seconds(3600.0)));
-        assert_eq!("500".parse(), Ok(Interval::Steps(500)));
-        for interval in [Interval::Seconds(90.0), Interval::Seconds(0.5), Interval::Steps(500)] {
+        assert_eq!("90s".parse(), Ok(CheckpointInterval::Seconds(90.0)));
+        assert_eq!("1.5m".parse(), Ok(CheckpointInterval::Seconds(90.0)));
+        assert_eq!("1h".parse(), Ok(CheckpointInterval::Seconds(3600.0)));
+        assert_eq!("500".parse(), Ok(CheckpointInterval::Steps(500)));
+        for interval in [
+            CheckpointInterval::Seconds(90.0),
+            CheckpointInterval::Seconds(0.5),
+            CheckpointInterval::Steps(500),
+        ] {
             assert_eq!(interval.to_string().parse(), Ok(interval));
         }
         for wrong in ["", "0", "0s", "-1s", "soon", "m"] {
-            assert!(wrong.parse::<Interval>().is_err(), "{wrong}");
+            assert!(wrong.parse::<CheckpointInterval>().is_err(), "{wrong}");
         }
     }
 }

@@ -10,10 +10,10 @@ pub mod splice;
 pub use markdown::{claims, experiments, finals, markdown, metrics, table};
 pub use page::html;
 
+use fathom_base::plain;
 use fathom_plot::Results;
 use fathom_record::{Made, Provenance};
 use fathom_stats::{SummaryTable, Verdict};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The contents of a report.
@@ -104,11 +104,6 @@ fn revision(made: &Made) -> String {
         made.revision.git,
         if made.revision.dirty { " with uncommitted changes" } else { "" }
     )
-}
-
-/// Text of a JSON value, without quotes around a string.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Paragraphs of the comment at the start of an experiment file, as names and texts. A line that

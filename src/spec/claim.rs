@@ -5,8 +5,8 @@
 mod read;
 
 use super::Config;
-use fathom_base::choice;
 use fathom_base::key::short;
+use fathom_base::{choice, plain};
 use std::collections::BTreeSet;
 
 /// The values of keys that select the runs of one configuration.
@@ -185,7 +185,7 @@ impl Selector {
         let is_named = self.arm.is_some() || self.keys.contains_key("network.family");
         let mut parts: Vec<(usize, String)> = Vec::from_iter(self.arm.clone().map(|arm| (0, arm)));
         for (key, value) in &self.keys {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = plain(value);
             parts.push(match key.as_str() {
                 "network.family" => (1, text),
                 "network.depth" if is_named => (2, text),

@@ -8,6 +8,7 @@ use super::resolve::{Config, fingerprint, resolve};
 use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::Kind;
+use fathom_base::plain;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,12 +74,8 @@ impl Run {
 
     /// The value of a key as text; empty if the key has no effect in this run.
     pub fn text(&self, key: &str) -> String {
-        self.config.get(key).map(text).unwrap_or_default()
+        self.config.get(key).map(plain).unwrap_or_default()
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 impl Experiment {
@@ -331,10 +328,10 @@ fn run(
     let others = axes.iter().filter(|name| !always.contains(name) && *name != "seed");
     for name in always.iter().chain(others) {
         if let Some(value) = config.get(name) {
-            id.push(file_safe(&text(value)));
+            id.push(file_safe(&plain(value)));
         }
     }
-    id.push(format!("s{}", text(&config["seed"])));
+    id.push(format!("s{}", plain(&config["seed"])));
     id.push(fingerprint(&config));
     let axes = axes.iter().filter(|name| config.contains_key(*name)).cloned().collect();
     Ok(Run { id: id.join("-"), arm, axes, config, settings, network, audit })

@@ -115,7 +115,7 @@ pub fn fingerprint(config: &Config) -> String {
     let set: BTreeMap<_, _> =
         config.iter().filter(|(name, value)| defaults.get(name.as_str()) != Some(*value)).collect();
     let text = serde_json::json!({ "schema": SCHEMA, "config": set }).to_string();
-    Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&Sha256::digest(text.as_bytes())[..4])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Options of a sweep, and the job of one run that follows from them.
 
 use fathom_arch::Layer;
-use fathom_protocol::{Interval, Job};
+use fathom_protocol::{CheckpointInterval, Job};
 use fathom_record::{CudaUse, Layouts, NetShape};
 use fathom_spec::Run;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Options {
     /// [`reserved_memory`](super::reserved_memory); `None` is no limit.
     pub memory: Option<u64>,
     /// Interval between two checkpoints of a run.
-    pub checkpoint: Interval,
+    pub checkpoint: CheckpointInterval,
     /// Folder of the data sets, if the user named one.
     pub data_dir: Option<PathBuf>,
     /// Whether generated images may replace a data set that is absent.
@@ -44,7 +44,7 @@ impl Options {
             layouts: Layouts::default(),
             cuda: CudaUse::default(),
             memory: None,
-            checkpoint: Interval::default(),
+            checkpoint: CheckpointInterval::default(),
             data_dir: None,
             stand_in: false,
             pause_unit: Duration::from_secs(1),

@@ -2,7 +2,7 @@
 
 use super::train_state::TrainState;
 use anyhow::Result;
-use fathom_protocol::{Interval, Job};
+use fathom_protocol::{CheckpointInterval, Job};
 use fathom_record::{LayerWriter, Lock, RunDir};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const COST_FACTOR: u32 = 200;
 
 /// Writes checkpoints of a run while this process holds the lock of the run.
 pub struct Checkpointer<'a> {
-    interval: Interval,
+    interval: CheckpointInterval,
     directory: RunDir,
     /// No file is renamed into place once this lock is lost.
     lock: &'a Lock,
@@ -38,8 +38,8 @@ impl<'a> Checkpointer<'a> {
     pub fn is_due(&self, step: u64) -> bool {
         step > 0
             && match self.interval {
-                Interval::Steps(steps) => step.is_multiple_of(steps),
-                Interval::Seconds(seconds) => {
+                CheckpointInterval::Steps(steps) => step.is_multiple_of(steps),
+                CheckpointInterval::Seconds(seconds) => {
                     let elapsed = self.saved.elapsed();
                     elapsed.as_secs_f64() >= seconds && elapsed >= self.cost * COST_FACTOR
                 }

@@ -133,7 +133,7 @@ impl Driver {
 
 /// Formats a UUID as 8-4-4-4-12 hexadecimal digits.
 fn hyphenated(bytes: &[u8; 16]) -> String {
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex::encode(bytes);
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
     parts.map(|part| digits[part].to_owned()).join("-")
 }

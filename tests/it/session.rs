@@ -1,6 +1,6 @@
 //! Workers that are started by hand, watched, and told to stop.
 
-use fathom::protocol::{Event, Interval, Job};
+use fathom::protocol::{CheckpointInterval, Event, Job};
 use fathom::record::{Layout, RunDir, State};
 use fathom::spec::{Experiment, Run};
 use fathom::sweep::Options;
@@ -55,8 +55,10 @@ pub fn runs(folder: &Path) -> Vec<Run> {
 }
 
 pub fn job(run: &Run, directory: &Path, threads: usize) -> Job {
-    let options =
-        Options { checkpoint: Interval::Steps(3), ..Options::new(vec!["cpu".into()], 1, threads) };
+    let options = Options {
+        checkpoint: CheckpointInterval::Steps(3),
+        ..Options::new(vec!["cpu".into()], 1, threads)
+    };
     Job {
         build: fathom::PROGRAM.build.into(),
         layout: Layout::ChannelsLast,

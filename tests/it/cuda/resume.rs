@@ -3,7 +3,7 @@
 use super::{Machine, is_full};
 use crate::session::{ARMS, NEVER, job, outcome, resumed, runs, session};
 use crate::support::with_experiment;
-use fathom::protocol::{Interval, Job, STOPPED};
+use fathom::protocol::{CheckpointInterval, Job, STOPPED};
 use fathom::record::CudaUse;
 
 #[test]
@@ -26,7 +26,7 @@ fn recorded_runs_go_on_exactly_after_being_stopped_and_killed() {
         let of = |name: &str| Job {
             device: "cuda:0".into(),
             cuda,
-            checkpoint: Interval::Steps(3),
+            checkpoint: CheckpointInterval::Steps(3),
             ..job(run, &folder.path().join(format!("{name}-{}", cuda.graphs)), 1)
         };
         let (alone, disturbed) = (of("alone"), of("disturbed"));
