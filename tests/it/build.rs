@@ -15,7 +15,9 @@ pub fn copy_sources(to: &Path) {
     for name in ["Cargo.toml", "Cargo.lock"] {
         std::fs::copy(home.join(name), to.join(name)).expect("writable");
     }
-    copy_folder(&home.join("src"), &to.join("src"));
+    for folder in ["src", "examples/own-network"] {
+        copy_folder(&home.join(folder), &to.join(folder));
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -189,7 +189,7 @@ fn weights_that_do_not_fit_are_refused_before_anything_is_read_or_run() {
     let errors = eval("--depth 20");
     assert!(errors.contains("97 missing: bn1.bias, "), "{errors}");
     std::fs::write(&path, b"PK").expect("writable");
-    assert!(eval("--depth 20").contains("no safetensors file"));
+    assert!(eval("--depth 20").contains("is not a safetensors file"));
     std::fs::remove_file(&path).expect("there");
     assert!(eval("--depth 20").contains("cannot read w.safetensors"));
 }

@@ -23,23 +23,34 @@ struct SourceCopy {
 }
 
 impl SourceCopy {
-    fn new(name: &str) -> Self {
+    /// `None`, and the test is skipped, unless everything is required: `cargo check` of a copy takes
+    /// a minute.
+    fn new(recipe: &str) -> Option<Self> {
+        if std::env::var_os("FATHOM_REQUIRE_ALL").is_none() {
+            skip("recipes are followed where FATHOM_REQUIRE_ALL is set");
+            return None;
+        }
         // At the same path every time, so that cargo does not keep artifacts of every copy.
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("recipe-{recipe}"));
         if root.exists() {
             std::fs::remove_dir_all(&root).expect("writable");
         }
         std::fs::create_dir_all(&root).expect("writable");
         copy_sources(&root);
-        Self { root }
+        Some(Self { root })
     }
 
     /// Inserts text after the only place where `anchor` stands in a file.
     fn insert_after(&self, file: &str, anchor: &str, text: &str) {
+        assert_eq!(self.replace(file, anchor, &format!("{anchor}{text}")), 1, "{file}: {anchor}");
+    }
+
+    /// Replaces a text in a file, and returns how often it occurred.
+    fn replace(&self, file: &str, old: &str, new: &str) -> usize {
         let path = self.root.join(file);
         let source = std::fs::read_to_string(&path).expect(file);
-        assert_eq!(source.matches(anchor).count(), 1, "{file}: {anchor}");
-        std::fs::write(&path, source.replace(anchor, &format!("{anchor}{text}"))).expect(file);
+        std::fs::write(&path, source.replace(old, new)).expect(file);
+        source.matches(old).count()
     }
 
     /// The missing arms that `cargo check` reports for all crates. Any other error fails the test.
@@ -107,16 +118,13 @@ fn missing_arms(message: &Value) -> Vec<MissingArm> {
 
 #[test]
 fn the_compiler_names_every_place_that_handles_a_new_normalisation() {
-    if std::env::var_os("FATHOM_REQUIRE_ALL").is_none() {
-        return skip("recipes are followed where FATHOM_REQUIRE_ALL is set");
-    }
-    let copy = SourceCopy::new("recipe-norm");
+    let Some(copy) = SourceCopy::new("norm") else { return };
     copy.insert_after(
         "src/arch/keys.rs",
         "pub enum NormName {",
         "\n        /// New.\n        New,",
     );
-    copy.insert_after("src/arch/lib.rs", "pub enum Norm {", "\n    /// New.\n    New,");
+    copy.insert_after("src/arch/network.rs", "pub enum Norm {", "\n    /// New.\n    New,");
     let mut named = BTreeSet::new();
     // A crate is checked only once those that it depends on compile.
     for _ in 0..10 {
@@ -125,6 +133,12 @@ fn the_compiler_names_every_place_that_handles_a_new_normalisation() {
             break;
         }
         copy.insert_arms(&missing);
+        // Evaluated by the compiler: the new normalisation has none of the keys of others.
+        copy.replace(
+            "src/arch/keys.rs",
+            "(NormName::New, _) => todo!()",
+            "(NormName::New, _) => false",
+        );
         named.extend(missing.into_iter().map(|arm| arm.file));
     }
     assert!(copy.missing_arms().is_empty(), "{named:?}");
@@ -133,4 +147,28 @@ fn the_compiler_names_every_place_that_handles_a_new_normalisation() {
     for file in ["src/arch/keys.rs", "src/arch/audit.rs", "src/train/net/norm.rs"] {
         assert!(named.contains(file), "{file}: {named:?}");
     }
+}
+
+#[test]
+fn a_new_metric_is_one_row_of_the_table_and_its_measurement() {
+    let Some(copy) = SourceCopy::new("metric") else { return };
+    copy.insert_after(
+        "src/record/metrics.rs",
+        "    metrics {\n        train_loss {",
+        r#"
+            label: "training loss",
+            unit: Nats,
+            measured_on: Train,
+            definition: EVALUATED,
+            tag: "train/loss",
+            is_in_tables: false,
+        }
+        train_margin {"#,
+    );
+    copy.insert_after(
+        "src/train/curve_evaluation.rs",
+        "row.train_loss = Some(rounded(on_train.loss));",
+        "\n        row.train_margin = Some(0.0);",
+    );
+    assert!(copy.missing_arms().is_empty(), "the compiler asks for no other place");
 }

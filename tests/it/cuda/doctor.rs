@@ -15,7 +15,7 @@ fn every_device_is_named_and_tried() {
         "cuda:0     Emulated device, ",
         "cuda:1     Emulated device, ",
         "a convolution and a CUDA graph are right",
-        "all well",
+        "everything works",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
