@@ -7,7 +7,7 @@ mod submit;
 
 use super::choice::choice;
 use super::experiment::Chosen;
-use super::options::{Machine, hours};
+use super::options::{Machine, devices, hours};
 use super::plan::{self, warn_of_memory};
 use super::progress::Decoding;
 use super::slurm;
@@ -84,6 +84,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let (worker, probe) = Worker::ready()?;
+    if !args.slurm.is_wanted() {
+        // Refused before anything is written.
+        devices(&args.machine.device, &probe)?;
+    }
     directory.create()?;
     let lock = hold(&directory)?;
     check_compatible(&experiment.configs, &directory)?;
@@ -92,7 +97,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let data_dir = args.machine.data_dir.as_deref();
         prepare_data(&experiment.runs, data_dir, &|done, all| decoding.update(done, all))?;
     }
-    let (worker, probe) = Worker::ready()?;
     let options = args.options(&worker, &probe, &experiment, &directory)?;
     lock.check()?;
     write_plan(&experiment, &directory)?;

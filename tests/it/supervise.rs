@@ -183,7 +183,10 @@ fn a_place_that_cannot_be_written_is_told_before_anything_runs() {
     std::fs::write(folder.path().join("taken"), "a file").expect("writable");
     let (code, errors) = end(start(folder.path(), &["--out", "taken"]));
     assert_eq!(code, Some(1));
-    assert!(errors.contains("error: cannot write to taken (what is there stays"), "{errors}");
+    assert!(
+        errors.contains("error: cannot write to taken (existing files are unchanged"),
+        "{errors}"
+    );
     assert!(errors.contains("or give another --out"), "{errors}");
     assert!(!folder.path().join("started").exists());
 }

@@ -180,7 +180,10 @@ mod tests {
     #[test]
     fn every_sub_command_is_listed_with_its_help_and_hidden_ones_are_not() {
         let table = rendered("commands").unwrap();
-        assert!(table.starts_with("| command | purpose |\n|---|---|\n| `fathom run` | "), "{table}");
+        assert!(
+            table.starts_with("| command | purpose |\n|---|---|\n| `fathom run` | "),
+            "{table}"
+        );
         assert!(!table.contains("fathom task"), "{table}");
         let has_purpose = |row: &str| row.split('|').nth(2).is_some_and(|cell| cell.len() > 10);
         assert!(table.lines().skip(2).all(has_purpose), "{table}");

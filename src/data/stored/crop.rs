@@ -3,8 +3,9 @@
 //! interleaved: rows × columns × 3 bytes.
 
 use crate::pixels::{Sides, planes};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use fathom_base::random::Stream;
 
 /// A rectangle inside an image.
@@ -127,13 +128,16 @@ pub fn scaled(pixels: &[u8], from: Sides, to: Sides) -> Vec<u8> {
         return pixels.to_vec();
     }
     let side = |side: usize| u32::try_from(side).expect("sides fit into 32 bits");
-    let source = ImageRef::new(side(from.width), side(from.height), pixels, PixelType::U8x3);
+    let source = TypedImageRef::<U8x3>::from_buffer(side(from.width), side(from.height), pixels);
     let source = source.expect("as many pixels as the sides say");
-    let mut target = Image::new(side(to.width), side(to.height), PixelType::U8x3);
+    let mut bytes = vec![0; to.height * to.width * 3];
+    let target = TypedImage::<U8x3>::from_buffer(side(to.width), side(to.height), &mut bytes);
+    let mut target = target.expect("as many pixels as the sides say");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    let done = Resizer::new().resize(&source, &mut target, &options);
-    done.expect("both have the same type of pixels");
-    target.into_vec()
+    // The typed call: the other one would compile the code of every type of pixel.
+    let done = Resizer::new().resize_typed(&source, &mut target, &options);
+    done.expect("neither image is empty");
+    bytes
 }
 
 /// The mirror image of an image of `width` columns.
