@@ -37,7 +37,16 @@ impl SourceCopy {
         }
         std::fs::create_dir_all(&root).expect("writable");
         copy_sources(&root);
-        Some(Self { root })
+        let copy = Self { root };
+        // Cargo tells packages of one target folder apart by name and version, not by their path.
+        for manifest in ["Cargo.toml", "examples/own-network/Cargo.toml"] {
+            copy.replace(
+                manifest,
+                "\nversion = \"0.1.0\"",
+                &format!("\nversion = \"0.0.0-{recipe}\""),
+            );
+        }
+        Some(copy)
     }
 
     /// Inserts text after the only place where `anchor` stands in a file.
@@ -61,7 +70,7 @@ impl SourceCopy {
         let libtorch = std::env::var_os("LIBTORCH");
         let libtorch = libtorch.unwrap_or_else(|| home.join(".libtorch/torch").into());
         let output = Command::new(env!("CARGO"))
-            .args(["check", "--workspace", "--offline", "--locked", "--message-format=json"])
+            .args(["check", "--workspace", "--offline", "--message-format=json"])
             .args(is_release.then_some("--release"))
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."))
