@@ -213,11 +213,11 @@ fn running_averages_follow_libtorch_s_convention() {
     // The weight of the newest batch is the momentum, and the variance is the unbiased one.
     let mean = x.mean_dim(over, false, Kind::Double) * 0.1;
     let variance = x.var_dim(over, true, false) * 0.1 + 0.9;
-    assert!(distance(&averages(&norm)[0], &mean) < 1e-12);
-    assert!(distance(&averages(&norm)[1], &variance) < 1e-12);
+    assert!(distance(averages(&norm)[0], &mean) < 1e-12);
+    assert!(distance(averages(&norm)[1], &variance) < 1e-12);
     let before = averages(&norm)[1].copy();
     let _ = norm.forward(&(x * 5.0), Mode::Predict, &NOTHING);
-    assert!(distance(&averages(&norm)[1], &before) == 0.0, "prediction keeps the averages");
+    assert!(distance(averages(&norm)[1], &before) == 0.0, "prediction keeps the averages");
 }
 
 #[test]
