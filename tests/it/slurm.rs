@@ -19,7 +19,7 @@ seed = [0, 1]
 "#;
 
 const SETS: [&str; 4] =
-    ["training.iterations=900", "evaluate.every=30", "data.size=16", "network.width=8"];
+    ["training.iterations=1200", "evaluate.every=30", "data.size=16", "network.width=8"];
 
 /// A command line whose experiment is the sweep.
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
