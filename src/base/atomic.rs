@@ -16,7 +16,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// [`write_atomically`] with a check before the rename, such as whether a lock is still held.
 ///
 /// # Errors
-/// As for [`write_atomically`], and the error of `check`.
+/// The errors of [`write_atomically`] and of `check`.
 pub fn write_after(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));

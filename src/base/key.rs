@@ -150,9 +150,9 @@ fn list(value: &Value, kind: Kind) -> Option<Value> {
 /// The value of a key that is not given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Default {
-    /// None: the key must be given.
+    /// There is no default: the key is required.
     Required,
-    /// None: absence has a meaning of its own.
+    /// There is no default: the meaning of an absent key is in its help.
     Absent,
     /// A whole number.
     Count(u64),

@@ -125,7 +125,7 @@ impl Flags {
         Ok(options)
     }
 
-    /// The same, without a check that the worker has CUDA.
+    /// The options of the submitted tasks, without a check that this machine's worker has CUDA.
     ///
     /// # Errors
     /// When earlier runs bind to other options.

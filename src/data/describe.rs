@@ -34,7 +34,7 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
 /// without its data. Error rates on them have no meaning.
 ///
 /// # Errors
-/// As for [`describe`].
+/// The errors of [`describe`].
 pub fn stand_in(request: &Request) -> Result<Dataset> {
     let (shape, classes) = describe(request)?;
     let mut dataset = shapes::load(&Request {

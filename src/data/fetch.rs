@@ -49,7 +49,7 @@ pub fn fetch(set: &Set, target: &Path, from: Option<&str>, progress: Progress) -
 /// Downloads one file into `folder`. It has the name `NAME.part` until its sums are verified.
 ///
 /// # Errors
-/// As for [`fetch`]. A partial file is kept unless its sums are wrong, and the next call resumes it.
+/// The errors of [`fetch`]. A partial file is kept unless its sums are wrong, and the next call resumes it.
 pub fn download(
     file: &Download,
     bases: &[&str],

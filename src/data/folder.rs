@@ -112,7 +112,7 @@ fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
 /// the number of classes. Reads only the headers of the files.
 ///
 /// # Errors
-/// As for [`list`] and [`shape`].
+/// The errors of [`list`] and of [`shape`].
 pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
     let listing = list(root)?;
     Ok((shape(&listing, size)?, listing.classes.len()))

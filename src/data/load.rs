@@ -51,7 +51,7 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
 /// called from several threads with the number of images that are decoded and of all images.
 ///
 /// # Errors
-/// As for [`load`].
+/// The errors of [`load`].
 pub fn prepare(
     request: &Request,
     data_dir: Option<&Path>,
@@ -134,7 +134,7 @@ fn select_stored(
 /// Reads all images of a set from files, at their own size (`images`: at the requested size).
 ///
 /// # Errors
-/// As for [`load`].
+/// The errors of [`load`].
 pub fn read_full(request: &Request, data_dir: Option<&Path>) -> Result<FullDataset> {
     match Set::of(request.source) {
         Some(set) => official::read(set, &locate::locate(set, data_dir)?),

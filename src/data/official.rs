@@ -40,7 +40,7 @@ pub fn read(set: &Set, folder: &Path) -> Result<FullDataset> {
 /// Reads all training (or test) images of a set.
 ///
 /// # Errors
-/// As for [`read`], without the checks of contents.
+/// The errors of [`read`], except those of checksums, which are not verified.
 pub fn read_split(set: &Set, folder: &Path, train: bool) -> Result<HashedImages> {
     let wanted: Vec<&DataFile> = set.files.iter().filter(|f| f.train == train).collect();
     // All sizes are checked before a file is read, so that a truncated last file is reported at once.

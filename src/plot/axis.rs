@@ -59,7 +59,7 @@ impl Axis {
         Self { low: -0.5, high, log: false, ticks, labels: Some(values.to_vec()) }
     }
 
-    /// The same axis without ticks.
+    /// Removes the ticks and their labels.
     pub(super) fn without_labels(mut self) -> Self {
         self.ticks.clear();
         self

@@ -187,7 +187,7 @@ pub(super) fn trend(finals: &[&Finals]) -> Trend {
         (true, _) => Trend::HigherAtDeepest,
         (_, true) if steady(|a, b| a >= b) => Trend::Falls,
         (_, true) => Trend::LowerAtDeepest,
-        _ => Trend::Unclear,
+        (false, false) => Trend::Unclear,
     }
 }
 

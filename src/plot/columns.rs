@@ -39,7 +39,7 @@ impl Columns {
     /// Draws the table as PNG.
     ///
     /// # Errors
-    /// As for [`Columns::svg`].
+    /// The errors of [`Columns::svg`].
     pub fn png(&self, table: &str) -> Result<Vec<u8>> {
         canvas::load_font()?;
         to_png(&self.figure(table)?)

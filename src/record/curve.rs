@@ -64,7 +64,7 @@ impl CurveWriter {
         Self::resume_rows::<CurveRow>(path, mark)
     }
 
-    /// The same for rows of another type.
+    /// Resumes a file with rows of any type, as [`CurveWriter::resume`] does for the curve.
     pub(super) fn resume_rows<R: Row>(path: &Path, mark: &CurveMark) -> Result<Self> {
         table::check_header::<R>(path)?;
         let open = || -> std::io::Result<File> {
@@ -98,7 +98,7 @@ impl CurveWriter {
         self.append_row(row)
     }
 
-    /// The same for a row of another type.
+    /// Writes one row of any type and flushes it.
     pub(super) fn append_row(&mut self, row: &impl Row) -> Result<()> {
         let context = || format!("cannot write {}", self.path.display());
         self.writer.serialize(row).with_context(context)?;
@@ -173,7 +173,7 @@ impl CurveColumns {
     /// Reads a row.
     ///
     /// # Errors
-    /// As for [`Header::row`].
+    /// The errors of [`Header::row`].
     pub(super) fn row(&mut self, record: &StringRecord) -> Result<CurveRow> {
         let mut row: CurveRow = self.header.row(record)?;
         for column in &mut self.extra {

@@ -168,7 +168,7 @@ impl SweepCurves {
     /// columns from `run_id` to `seed` are the axes; those after `state` are read as in `curve.csv`.
     ///
     /// # Errors
-    /// As for [`super::CurveReader::read`], and when one of the joined columns is missing.
+    /// The errors of [`super::CurveReader::read`], and when one of the joined columns is missing.
     pub fn read(path: &Path) -> Result<Self> {
         let mut reader = csv::Reader::from_path(path)
             .with_context(|| format!("cannot read {}", path.display()))?;

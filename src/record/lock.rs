@@ -146,10 +146,10 @@ impl Lock {
         Self::acquire_telling(path, activity, timing, &mut |_| {})
     }
 
-    /// The same with a callback that gets the owner of a lock before it is watched.
+    /// [`Lock::acquire`] with a callback that gets the owner of a lock before it is watched.
     ///
     /// # Errors
-    /// As for [`Lock::acquire`].
+    /// The errors of [`Lock::acquire`].
     pub fn acquire_telling(
         path: &Path,
         activity: &str,

@@ -129,7 +129,7 @@ impl Worker {
     /// Measures the peak speed of the machine.
     ///
     /// # Errors
-    /// As for [`Worker::bench`].
+    /// The errors of [`Worker::bench`].
     pub fn peaks(&self, job: &PeaksJob) -> Result<Peaks> {
         self.ask("peaks", job.threads, job)
     }
@@ -286,7 +286,7 @@ fn judge(ended: bool, status: ExitStatus, log: &str) -> WorkerExit {
         (Some(code), _) if code == i32::from(HELD) => WorkerExit::Held(message()),
         _ if ended => WorkerExit::Reported,
         (_, Some(signal)) => WorkerExit::Killed { signal },
-        _ => WorkerExit::Silent(message()),
+        (_, None) => WorkerExit::Silent(message()),
     }
 }
 

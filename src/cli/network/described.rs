@@ -33,7 +33,7 @@ impl Described {
     /// `None` for a net that has no transitions.
     ///
     /// # Errors
-    /// As for [`Described::build`].
+    /// The errors of [`Described::build`].
     pub fn without_transitions(
         &self,
         input: Dims,

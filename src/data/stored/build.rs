@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Memory holds one shard at a time, whatever the number of images.
 ///
 /// # Errors
-/// As for [`folder::list`]; when a file cannot be decoded, naming it; when the store cannot be written.
+/// The errors of [`folder::list`]; when a file cannot be decoded, naming it; when the store cannot be written.
 pub fn build(
     root: &Path,
     short: usize,

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Images are grey if all files are, otherwise red, green and blue; transparency is dropped.
 ///
 /// # Errors
-/// As for [`folder::list`]; when a file cannot be decoded, or sizes differ and `size` is `None`. A store
+/// The errors of [`folder::list`]; when a file cannot be decoded, or sizes differ and `size` is `None`. A store
 /// that cannot be written is a note, not an error.
 pub fn read(root: &Path, size: Option<usize>, cache: Option<&Path>) -> Result<FullDataset> {
     let listing = folder::list(root)?;

@@ -39,7 +39,7 @@ pub(super) fn place(path: &Path, owner: &Owner) -> io::Result<bool> {
     place_by(path, owner, |temporary, path| std::fs::hard_link(temporary, path))
 }
 
-/// The same with a given function for hard links.
+/// Does what [`place`] does with another function for hard links, so that tests can let them fail.
 pub(super) fn place_by(
     path: &Path,
     owner: &Owner,

@@ -65,7 +65,7 @@ impl Slurm {
     /// Names of the partitions.
     ///
     /// # Errors
-    /// As for [`Slurm::limits`].
+    /// The errors of [`Slurm::limits`].
     pub fn partitions(self) -> Result<Vec<String>, SlurmError> {
         let output = call("sinfo", &["--noheader", "--format=%R"])?;
         let mut names: Vec<String> = output.lines().map(str::to_owned).collect();
