@@ -97,16 +97,18 @@ impl Mark {
     }
 }
 
+/// A backend whose errors can be wrapped.
+pub(super) trait Backend: DrawingBackend<ErrorType: 'static> {}
+
+impl<DB: DrawingBackend<ErrorType: 'static>> Backend for DB {}
+
 /// A drawing area with the number of pixels per unit of the page.
-pub(super) struct Canvas<DB: DrawingBackend> {
+pub(super) struct Canvas<DB: Backend> {
     pub(super) area: DrawingArea<DB, Shift>,
     pub(super) scale: f64,
 }
 
-impl<DB: DrawingBackend> Canvas<DB>
-where
-    DB::ErrorType: 'static,
-{
+impl<DB: Backend> Canvas<DB> {
     /// Converts units of the page to pixels.
     pub(super) fn px(&self, units: f64) -> i32 {
         pixel(units * self.scale)

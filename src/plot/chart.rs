@@ -1,7 +1,7 @@
 //! Frame of a panel: grid, axes and labels, and the pixels of values.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Canvas, GRID, INK, Pixel};
+use super::canvas::{Backend, Canvas, GRID, INK, Pixel};
 use super::page::Rect;
 use super::rounding::pixel;
 use anyhow::Result;
@@ -21,15 +21,12 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Draws grid, axes and titles into `rect`.
-    pub(super) fn draw<DB: DrawingBackend>(
+    pub(super) fn draw<DB: Backend>(
         canvas: &Canvas<DB>,
         rect: Rect,
         x: &TitledAxis,
         y: &TitledAxis,
-    ) -> Result<Self>
-    where
-        DB::ErrorType: 'static,
-    {
+    ) -> Result<Self> {
         let origin = (canvas.px(rect.x), canvas.px(rect.y));
         let area = canvas.area.clone().shrink(
             origin,

@@ -2,7 +2,7 @@
 //! 2015 (arXiv:1512.03385). Training metrics are dashed and thin, test metrics solid and bold.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
 use super::captions::{self, Trend, capital, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
@@ -66,15 +66,11 @@ impl CurvesFigure {
 }
 
 impl Picture for CurvesFigure {
-    fn size(&self) -> (f64, f64) {
-        self.page.size()
+    fn page(&self) -> &Page {
+        &self.page
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
-        self.page.draw(canvas)?;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         for (rect, lines) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             // Bands first and crosses last, so that no line is hidden.
@@ -95,10 +91,7 @@ impl Picture for CurvesFigure {
     }
 }
 
-fn draw_band<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()>
-where
-    DB::ErrorType: 'static,
-{
+fn draw_band<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
     let edge = |of: fn(&Point) -> f64| -> Vec<Pixel> {
         line.points.iter().map(|point| frame.place(point.step as f64, of(point))).collect()
     };
@@ -110,10 +103,7 @@ where
     canvas.band(frame.clip_outline(&outline), line.colour)
 }
 
-fn draw_line<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()>
-where
-    DB::ErrorType: 'static,
-{
+fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
     let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.step as f64, point.mean)).collect();
     for part in frame.clip_line(&places) {

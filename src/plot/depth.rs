@@ -2,7 +2,7 @@
 //! colour per family.
 
 use super::axis::{Axis, TitledAxis, ends};
-use super::canvas::{Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
 use super::captions::{Trend, capital, losses, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
@@ -13,7 +13,6 @@ use super::{Metric, Options, Picture, Results, palette};
 use anyhow::{Result, bail, ensure};
 use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
 use fathom_stats::Interval;
-use plotters::prelude::*;
 
 /// Largest distance between the dots of two seeds, in units of the page.
 const JITTER: f64 = 9.0;
@@ -82,15 +81,11 @@ impl DepthFigure {
 }
 
 impl Picture for DepthFigure {
-    fn size(&self) -> (f64, f64) {
-        self.page.size()
+    fn page(&self) -> &Page {
+        &self.page
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
-        self.page.draw(canvas)?;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         for (panel, rect) in self.page.panels.iter().enumerate() {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             for place in 0..self.series.len() {
@@ -103,16 +98,13 @@ impl Picture for DepthFigure {
 
 impl DepthFigure {
     /// Draws the line of means with its marks, a dot for every seed, and crosses for runs that diverged.
-    fn draw_series<DB: DrawingBackend>(
+    fn draw_series<DB: Backend>(
         &self,
         canvas: &Canvas<DB>,
         frame: &Frame,
         panel: usize,
         place: usize,
-    ) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
+    ) -> Result<()> {
         let (colour, mark) = (palette::of_category(place), Mark::nth(place));
         let stroke = self.strokes[panel];
         let filled = stroke == Stroke::Bold;

@@ -34,7 +34,7 @@ pub use captions::Metric;
 pub use columns::Columns;
 
 use anyhow::{Context, Result, anyhow};
-use canvas::Canvas;
+use canvas::{Backend, Canvas};
 use curves::CurvesFigure;
 use depth::DepthFigure;
 use fathom_base::choice;
@@ -46,6 +46,7 @@ use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder};
 use lines::LinesFigure;
 use lr_depth_heatmap::HeatmapFigure;
+use page::Page;
 use plotters::prelude::*;
 use speed::SpeedFigure;
 use std::collections::BTreeMap;
@@ -107,7 +108,7 @@ pub struct Results {
     /// Curves of all runs.
     pub curves: SweepCurves,
     /// Configuration and provenance of the runs, by run id.
-    pub facts: BTreeMap<String, Provenance>,
+    pub provenance: BTreeMap<String, Provenance>,
     /// Rows of `layers.csv`, by id of the runs that have one.
     pub layers: BTreeMap<String, Vec<LayerRow>>,
     /// Rows of `slices.csv`, by id of the runs that have one.
@@ -122,17 +123,17 @@ impl Results {
     /// # Errors
     /// When the directory has no results, or a file cannot be read.
     pub fn load(directory: &SweepDir) -> Result<Self> {
-        let (curves, facts) = (directory.load()?, directory.facts()?);
+        let (curves, provenance) = (directory.load()?, directory.provenance()?);
         let layers = rows(directory, &curves, RunDir::layers)?;
         let slices = rows(directory, &curves, RunDir::slices)?;
         let correlations = rows(directory, &curves, RunDir::correlations)?;
-        Ok(Self { curves, facts, layers, slices, correlations })
+        Ok(Self { curves, provenance, layers, slices, correlations })
     }
 
     /// Chance level of a metric on the data of these runs, in the unit of its column (per cent or nats);
     /// `None` if the number of classes is not known.
     pub fn chance(&self, metric: &str) -> Option<f64> {
-        self.facts.values().find_map(|facts| facts.manifest.as_ref()?.chance(metric))
+        self.provenance.values().find_map(|run| run.manifest.as_ref()?.chance(metric))
     }
 }
 
@@ -187,18 +188,16 @@ impl Options {
     }
 }
 
-/// A figure that knows its size and draws itself on any backend.
+/// A figure that is laid out on a page and draws its panels on any backend.
 trait Picture {
-    /// Width and height, in units of the page.
-    fn size(&self) -> (f64, f64);
+    /// The page with its texts and the places of the panels.
+    fn page(&self) -> &Page;
 
-    /// Draws the figure.
+    /// Draws what the panels show.
     ///
     /// # Errors
     /// When the backend fails.
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()>;
 }
 
 /// Draws a figure as SVG.
@@ -228,26 +227,23 @@ enum LaidOut {
 }
 
 impl Picture for LaidOut {
-    fn size(&self) -> (f64, f64) {
+    fn page(&self) -> &Page {
         match self {
-            LaidOut::Curves(figure) => figure.size(),
-            LaidOut::Depth(figure) => figure.size(),
-            LaidOut::Heatmap(figure) => figure.size(),
-            LaidOut::Speed(figure) => figure.size(),
-            LaidOut::Lines(figure) => figure.size(),
+            LaidOut::Curves(figure) => figure.page(),
+            LaidOut::Depth(figure) => figure.page(),
+            LaidOut::Heatmap(figure) => figure.page(),
+            LaidOut::Speed(figure) => figure.page(),
+            LaidOut::Lines(figure) => figure.page(),
         }
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         match self {
-            LaidOut::Curves(figure) => figure.draw(canvas),
-            LaidOut::Depth(figure) => figure.draw(canvas),
-            LaidOut::Heatmap(figure) => figure.draw(canvas),
-            LaidOut::Speed(figure) => figure.draw(canvas),
-            LaidOut::Lines(figure) => figure.draw(canvas),
+            LaidOut::Curves(figure) => figure.draw_panels(canvas),
+            LaidOut::Depth(figure) => figure.draw_panels(canvas),
+            LaidOut::Heatmap(figure) => figure.draw_panels(canvas),
+            LaidOut::Speed(figure) => figure.draw_panels(canvas),
+            LaidOut::Lines(figure) => figure.draw_panels(canvas),
         }
     }
 }
@@ -280,7 +276,7 @@ fn pixels((width, height): (f64, f64), scale: f64) -> (u32, u32) {
 fn to_svg(picture: &impl Picture) -> Result<String> {
     let mut text = String::new();
     {
-        let backend = SVGBackend::with_string(&mut text, pixels(picture.size(), 1.0));
+        let backend = SVGBackend::with_string(&mut text, pixels(picture.page().size(), 1.0));
         draw_on(picture, backend.into_drawing_area(), 1.0)?;
     }
     Ok(text)
@@ -288,7 +284,7 @@ fn to_svg(picture: &impl Picture) -> Result<String> {
 
 /// Draws at twice the size and averages down, as plotters draws jagged edges.
 fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
-    let (width, height) = pixels(picture.size(), 2.0);
+    let (width, height) = pixels(picture.page().size(), 2.0);
     let mut buffer = vec![255; width as usize * height as usize * 3];
     {
         let backend = BitMapBackend::with_buffer(&mut buffer, (width, height));
@@ -305,17 +301,15 @@ fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn draw_on<DB: DrawingBackend>(
+fn draw_on<DB: Backend>(
     picture: &impl Picture,
     area: DrawingArea<DB, plotters::coord::Shift>,
     scale: f64,
-) -> Result<()>
-where
-    DB::ErrorType: 'static,
-{
+) -> Result<()> {
     area.fill(&WHITE)?;
     let canvas = Canvas { area, scale };
-    picture.draw(&canvas)?;
+    picture.page().draw(&canvas)?;
+    picture.draw_panels(&canvas)?;
     canvas.area.present()?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::Picture;
 use super::axis::TitledAxis;
-use super::canvas::{Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
 use super::chart::Frame;
 use super::page::Page;
 use anyhow::Result;
@@ -58,15 +58,11 @@ pub(super) struct LinesFigure {
 }
 
 impl Picture for LinesFigure {
-    fn size(&self) -> (f64, f64) {
-        self.page.size()
+    fn page(&self) -> &Page {
+        &self.page
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
-        self.page.draw(canvas)?;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         for (rect, panel) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &panel.x, &panel.y)?;
             for line in &panel.lines {
@@ -77,10 +73,7 @@ impl Picture for LinesFigure {
     }
 }
 
-fn draw_line<DB: DrawingBackend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()>
-where
-    DB::ErrorType: 'static,
-{
+fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
     let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.x, point.y)).collect();
     if places.len() > 1 {

@@ -2,7 +2,7 @@
 //! the same depth): trained, stuck at the chance level, or diverged.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::Canvas;
+use super::canvas::{Backend, Canvas};
 use super::captions::capital;
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
@@ -192,15 +192,7 @@ impl Cell {
         }
     }
 
-    fn draw<DB: DrawingBackend>(
-        &self,
-        canvas: &Canvas<DB>,
-        frame: &Frame,
-        chance: f64,
-    ) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
+    fn draw<DB: Backend>(&self, canvas: &Canvas<DB>, frame: &Frame, chance: f64) -> Result<()> {
         let (column, row) = (self.column as f64, self.row as f64);
         let corner = |dx: f64, dy: f64| frame.place(column + dx, row + dy);
         let colour = self.colour(chance);
@@ -218,15 +210,11 @@ impl Cell {
 }
 
 impl Picture for HeatmapFigure {
-    fn size(&self) -> (f64, f64) {
-        self.page.size()
+    fn page(&self) -> &Page {
+        &self.page
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
-        self.page.draw(canvas)?;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         for (rect, cells) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             for cell in cells {

@@ -1,7 +1,7 @@
 //! Layout of a page: note, panels with their titles, legend and caption. Nothing overlaps, as every
 //! text is measured before it is placed.
 
-use super::canvas::{Canvas, INK, Mark, Stroke, text_width, wrap};
+use super::canvas::{Backend, Canvas, INK, Mark, Stroke, text_width, wrap};
 use anyhow::Result;
 use plotters::prelude::*;
 
@@ -187,10 +187,7 @@ impl Page {
     }
 
     /// Draws everything except the panels.
-    pub(super) fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
+    pub(super) fn draw<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         for line in &self.texts {
             canvas.text(&line.text, line.size, (canvas.px(line.x), canvas.px(line.y)))?;
         }
@@ -202,10 +199,7 @@ impl Page {
 }
 
 impl PlacedEntry {
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
+    fn draw<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         let entry = &self.entry;
         let at = |dx: f64, dy: f64| (canvas.px(self.x + dx), canvas.px(self.y + dy));
         let (start, middle, end) =

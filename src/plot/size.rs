@@ -35,7 +35,7 @@ struct Net {
 impl Net {
     /// The net of these runs, if its size is known and a run has ended.
     fn of(results: &Results, runs: &[&RunCurve], metric: &Metric) -> Option<Self> {
-        let manifest = |run: &&RunCurve| results.facts.get(&run.id)?.manifest.as_ref();
+        let manifest = |run: &&RunCurve| results.provenance.get(&run.id)?.manifest.as_ref();
         let made = runs.iter().find_map(manifest)?;
         let values: Vec<f64> =
             runs.iter().filter_map(|run| run.final_metric(metric.test)).collect();

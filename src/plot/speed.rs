@@ -2,7 +2,7 @@
 
 use super::Picture;
 use super::axis::{Axis, TitledAxis};
-use super::canvas::Canvas;
+use super::canvas::{Backend, Canvas};
 use super::captions::seeds;
 use super::chart::Frame;
 use super::page::Page;
@@ -74,7 +74,7 @@ impl SpeedFigure {
 
 /// The devices of all runs, with threads and concurrent runs.
 fn devices(results: &Results) -> String {
-    let manifests = results.facts.values().filter_map(|facts| facts.manifest.as_ref());
+    let manifests = results.provenance.values().filter_map(|run| run.manifest.as_ref());
     let mut devices: Vec<String> = manifests
         .map(|made| {
             let execution = &made.execution;
@@ -96,7 +96,7 @@ fn devices(results: &Results) -> String {
 
 /// Images per second of a run's updates, including the time of evaluations.
 fn speed(results: &Results, run: &RunCurve) -> Option<f64> {
-    let config = &results.facts.get(&run.id)?.config;
+    let config = &results.provenance.get(&run.id)?.config;
     let batch = config.get("training.batch")?.as_f64()?;
     let (first, last) = (run.rows.first()?, run.rows.last()?);
     let (steps, seconds) = ((last.step - first.step) as f64, last.seconds? - first.seconds?);
@@ -104,15 +104,11 @@ fn speed(results: &Results, run: &RunCurve) -> Option<f64> {
 }
 
 impl Picture for SpeedFigure {
-    fn size(&self) -> (f64, f64) {
-        self.page.size()
+    fn page(&self) -> &Page {
+        &self.page
     }
 
-    fn draw<DB: DrawingBackend>(&self, canvas: &Canvas<DB>) -> Result<()>
-    where
-        DB::ErrorType: 'static,
-    {
-        self.page.draw(canvas)?;
+    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         let frame = Frame::draw(canvas, self.page.panels[0], &self.x, &self.y)?;
         let fastest = self.bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
         let height = 0.8 / self.bars.len() as f64;

@@ -143,14 +143,14 @@ impl Lock {
         activity: &str,
         timing: &LockTiming,
     ) -> Result<Acquired, LockError> {
-        Self::acquire_telling(path, activity, timing, &mut |_| {})
+        Self::acquire_with(path, activity, timing, &mut |_| {})
     }
 
     /// [`Lock::acquire`] with a callback that gets the owner of a lock before it is watched.
     ///
     /// # Errors
     /// The errors of [`Lock::acquire`].
-    pub fn acquire_telling(
+    pub fn acquire_with(
         path: &Path,
         activity: &str,
         timing: &LockTiming,

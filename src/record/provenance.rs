@@ -59,24 +59,24 @@ impl From<Manifest> for Provenance {
 }
 
 impl SweepDir {
-    /// The facts about every run that was planned or has begun, by id.
+    /// The provenance of every run that was planned or has begun, by id.
     ///
     /// # Errors
     /// When a file is damaged.
-    pub fn facts(&self) -> Result<BTreeMap<String, Provenance>> {
-        let mut facts = BTreeMap::new();
+    pub fn provenance(&self) -> Result<BTreeMap<String, Provenance>> {
+        let mut provenance = BTreeMap::new();
         if let Some(Resolved { runs, mut arms, .. }) = self.resolved()? {
             for (id, config) in runs {
                 let arm = arms.remove(&id);
-                facts.insert(id, Provenance { config, arm, manifest: None });
+                provenance.insert(id, Provenance { config, arm, manifest: None });
             }
         }
         if self.root().join("runs").is_dir() {
             for run in self.runs()? {
                 let manifest = run.manifest()?;
-                facts.insert(manifest.id.clone(), manifest.into());
+                provenance.insert(manifest.id.clone(), manifest.into());
             }
         }
-        Ok(facts)
+        Ok(provenance)
     }
 }

@@ -47,12 +47,12 @@ impl Report {
 
     /// Keys other than `seed` that differ between runs, with all their values.
     fn differences(&self) -> Vec<(String, Vec<String>)> {
-        let facts = || self.results.facts.values();
-        let keys: BTreeSet<&String> = facts().flat_map(|facts| facts.config.keys()).collect();
+        let provenance = || self.results.provenance.values();
+        let keys: BTreeSet<&String> = provenance().flat_map(|run| run.config.keys()).collect();
         let mut found = Vec::new();
         for key in keys.into_iter().filter(|key| *key != "seed") {
-            let text = |facts: &Provenance| facts.config.get(key).map_or("—".into(), plain);
-            let mut values: Vec<String> = facts().map(text).collect();
+            let text = |run: &Provenance| run.config.get(key).map_or("—".into(), plain);
+            let mut values: Vec<String> = provenance().map(text).collect();
             values.sort_by(|a, b| fathom_record::natural_order(a, b));
             values.dedup();
             if values.len() > 1 {
@@ -65,7 +65,7 @@ impl Report {
     /// Program, device and data of the runs: each fact with all its values.
     fn provenance(&self) -> Vec<(&'static str, Vec<String>)> {
         let made: Vec<&Made> =
-            self.results.facts.values().filter_map(|facts| facts.manifest.as_ref()).collect();
+            self.results.provenance.values().filter_map(|run| run.manifest.as_ref()).collect();
         let of = |text: fn(&Made) -> String| {
             let values: BTreeSet<String> =
                 made.iter().map(|made| text(made)).filter(|text| !text.is_empty()).collect();

@@ -72,29 +72,29 @@ type Fact = fn(&Made) -> String;
 
 impl Side {
     fn load(directory: &SweepDir) -> Result<Self> {
-        let facts = directory.facts()?;
+        let provenance = directory.provenance()?;
         let mut runs = BTreeMap::new();
         for run in directory.load()?.runs {
-            let facts = facts.get(&run.id).cloned().unwrap_or_default();
+            let provenance = provenance.get(&run.id).cloned().unwrap_or_default();
             // Without a configuration the id, which ends with its hash, serves instead. With one, keys
             // that later versions added do not count where they have their defaults.
-            let key = match facts.config.is_empty() {
+            let key = match provenance.config.is_empty() {
                 true => run.id.clone(),
-                false => fingerprint(&facts.config),
+                false => fingerprint(&provenance.config),
             };
-            runs.insert(key, (run, facts));
+            runs.insert(key, (run, provenance));
         }
         Ok(Self { runs })
     }
 
     fn made(&self) -> impl Iterator<Item = &Made> {
-        self.runs.values().filter_map(|(_, facts)| facts.manifest.as_ref())
+        self.runs.values().filter_map(|(_, provenance)| provenance.manifest.as_ref())
     }
 
     /// Configurations by run id of the runs that `is_wanted`.
     fn configs(&self, is_wanted: impl Fn(&str) -> bool) -> BTreeMap<String, fathom_spec::Config> {
         let wanted = self.runs.iter().filter(|(key, _)| is_wanted(key));
-        wanted.map(|(_, (run, facts))| (run.id.clone(), facts.config.clone())).collect()
+        wanted.map(|(_, (run, provenance))| (run.id.clone(), provenance.config.clone())).collect()
     }
 }
 
@@ -213,7 +213,7 @@ impl Comparison {
 
     /// Facts on how the runs were made that differ between the directories.
     pub fn execution_differences(&self) -> Vec<ExecutionDifference> {
-        let facts: [(&'static str, Fact); 7] = [
+        let provenance: [(&'static str, Fact); 7] = [
             ("revision", |made| {
                 let changed = if made.revision.dirty { " with changes" } else { "" };
                 format!("{}{changed}", made.revision.git)
@@ -226,7 +226,7 @@ impl Comparison {
             ("data", |made| made.data.clone()),
         ];
         let mut found = Vec::new();
-        for (fact, of) in facts {
+        for (fact, of) in provenance {
             let values = |side: &Side| side.made().map(of).collect::<BTreeSet<_>>();
             let (a, b) = (values(&self.a), values(&self.b));
             if a != b && !a.is_empty() && !b.is_empty() {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     runs: BTreeMap<String, RunCurve>,
-    facts: BTreeMap<String, Provenance>,
+    provenance: BTreeMap<String, Provenance>,
     /// Rows of `layers.csv`; empty for a run without that file.
     layers: BTreeMap<String, Vec<LayerRow>>,
 }
@@ -30,9 +30,9 @@ impl Evidence {
     #[cfg(test)]
     pub(super) fn new(
         runs: BTreeMap<String, RunCurve>,
-        facts: BTreeMap<String, Provenance>,
+        provenance: BTreeMap<String, Provenance>,
     ) -> Self {
-        Self { runs, facts, layers: BTreeMap::new() }
+        Self { runs, provenance, layers: BTreeMap::new() }
     }
 
     /// Reads a results directory.
@@ -46,17 +46,17 @@ impl Evidence {
             layers.insert(run.id.clone(), directory.run(&run.id).layers()?);
         }
         let runs = curves.runs.into_iter().map(|run| (run.id.clone(), run)).collect();
-        Ok(Self { runs, facts: directory.facts()?, layers })
+        Ok(Self { runs, provenance: directory.provenance()?, layers })
     }
 
     /// The runs that claims can select, including planned ones. `arm_keys` are the keys that the
     /// experiment's arms set.
     pub fn candidates(&self, arm_keys: BTreeSet<String>) -> Candidates {
-        let configs = self.facts.iter().map(|(id, facts)| (id.clone(), complete(facts)));
+        let configs = self.provenance.iter().map(|(id, run)| (id.clone(), complete(run)));
         let configs = configs.collect();
-        let arm = |facts: &Provenance| facts.arm.clone();
+        let arm = |run: &Provenance| run.arm.clone();
         let arms =
-            self.facts.iter().filter_map(|(id, facts)| Some((id.clone(), arm(facts)?))).collect();
+            self.provenance.iter().filter_map(|(id, run)| Some((id.clone(), arm(run)?))).collect();
         let rows = self.runs.values().flat_map(|run| &run.rows);
         let extra_columns = rows.flat_map(|row| row.extra.keys()).cloned().collect();
         Candidates { configs, arms, arm_keys, extra_columns }
@@ -107,7 +107,7 @@ impl Evidence {
     }
 
     fn made(&self, id: &str) -> Option<&Made> {
-        self.facts.get(id)?.manifest.as_ref()
+        self.provenance.get(id)?.manifest.as_ref()
     }
 
     /// The reason why these runs cannot be compared, if they were trained on different data.
@@ -149,9 +149,9 @@ impl Evidence {
 
 /// The configuration of a run, with the keys that its version of fathom did not have yet at their
 /// defaults; a configuration of another program stays as it is.
-fn complete(facts: &Provenance) -> Config {
-    let is_ours = facts.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
-    if is_ours { completed(&facts.config) } else { facts.config.clone() }
+fn complete(provenance: &Provenance) -> Config {
+    let is_ours = provenance.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
+    if is_ours { completed(&provenance.config) } else { provenance.config.clone() }
 }
 
 /// The time of a value that is missing, in words.

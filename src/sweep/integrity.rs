@@ -12,12 +12,12 @@ use fathom_spec::fingerprint;
 /// # Errors
 /// When such a file exists, with its path.
 pub fn check_integrity(directory: &SweepDir) -> Result<()> {
-    for (id, facts) in directory.facts()? {
-        let family_name = facts.config.get("network.family").and_then(|name| name.as_str());
-        let ours = facts.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())
+    for (id, provenance) in directory.provenance()? {
+        let family_name = provenance.config.get("network.family").and_then(|name| name.as_str());
+        let ours = provenance.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())
             && family_name.is_some_and(|name| family(name).is_some());
         let (found, named) =
-            (fingerprint(&facts.config), id.rsplit('-').next().unwrap_or_default());
+            (fingerprint(&provenance.config), id.rsplit('-').next().unwrap_or_default());
         ensure!(
             !ours || found == named,
             "{}: its configuration is not the one that the id was made of (hash {found}, the id has \

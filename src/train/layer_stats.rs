@@ -24,7 +24,7 @@ pub fn is_due(step: u64, last: u64) -> bool {
 }
 
 /// Measures the layers of a net, always on the same images.
-pub struct Diagnosis {
+pub struct LayerProbe {
     images: Tensor,
     labels: Tensor,
     writer: LayerWriter,
@@ -36,7 +36,7 @@ pub struct Before {
     responses: Vec<Tensor>,
 }
 
-impl Diagnosis {
+impl LayerProbe {
     /// Takes the images from the training set without augmentation, equally many of each class.
     pub fn new(labels: &[u16], source: &Source, writer: LayerWriter) -> Self {
         let (images, labels) = source.plain(&data::balanced(labels, PROBE));
@@ -49,7 +49,7 @@ impl Diagnosis {
     }
 
     /// Measures the layers after `step` updates.
-    pub fn look(&self, learner: &Learner, step: u64) -> Before {
+    pub fn measure(&self, learner: &Learner, step: u64) -> Before {
         let parameters = learner.parameters();
         let Tapped { logits, layers } = learner.net.tapped(&self.images, TappedNorm::Batch);
         let outputs = logits.to_kind(Kind::Float);

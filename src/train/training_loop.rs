@@ -6,7 +6,7 @@ use super::curve_evaluation::CurveEvaluation;
 use super::data_loader::DataLoader;
 use super::grow;
 use super::interrupt::{Interrupt, Stopped};
-use super::layer_stats::{self, Diagnosis};
+use super::layer_stats::{self, LayerProbe};
 use super::learner::Learner;
 use super::process::peak_memory;
 use super::progress::{Progress, timed};
@@ -34,7 +34,7 @@ pub struct TrainingLoop<'a> {
     sources: Sources<'a>,
     data_loader: DataLoader,
     evaluation: CurveEvaluation<'a>,
-    layer_stats: Option<Diagnosis>,
+    layer_stats: Option<LayerProbe>,
     checkpointer: Checkpointer<'a>,
     progress: Progress<'a>,
     state: TrainState,
@@ -62,7 +62,7 @@ impl<'a> TrainingLoop<'a> {
         let images = &context.data.dataset.train;
         let sources = context.data.sources();
         let layer_stats =
-            layers.map(|layers| Diagnosis::new(images.labels(), &sources.train, layers));
+            layers.map(|layers| LayerProbe::new(images.labels(), &sources.train, layers));
         Self {
             context,
             target,
@@ -137,7 +137,7 @@ impl<'a> TrainingLoop<'a> {
 
     fn save(&mut self) -> Result<()> {
         let Self { checkpointer, state, layer_stats, .. } = self;
-        let layers = layer_stats.as_mut().map(Diagnosis::writer);
+        let layers = layer_stats.as_mut().map(LayerProbe::writer);
         timed(&mut self.progress.spent.checkpoints, || checkpointer.save(state, layers))
     }
 
@@ -176,7 +176,7 @@ impl<'a> TrainingLoop<'a> {
         };
         let state = &self.state;
         let before = timed(&mut self.progress.spent.diagnostics, || {
-            layer_stats.look(&state.learner, state.step)
+            layer_stats.measure(&state.learner, state.step)
         });
         let loss = self.update();
         let Self { layer_stats, state, .. } = self;
@@ -225,7 +225,7 @@ impl<'a> TrainingLoop<'a> {
         let Self { layer_stats, checkpointer, state, .. } = self;
         if let Some(stats) = layer_stats {
             timed(&mut self.progress.spent.diagnostics, || {
-                let rows = stats.look(&state.learner, state.step);
+                let rows = stats.measure(&state.learner, state.step);
                 stats.write(&rows)?;
                 stats.writer().mark()
             })?;

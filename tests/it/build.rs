@@ -1,5 +1,6 @@
 //! The fingerprint of the sources by which `fathom` refuses a worker of another build.
 
+use crate::support::copy_folder;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -17,19 +18,6 @@ pub fn copy_sources(to: &Path) {
     }
     for folder in ["src", "examples/own-network"] {
         copy_folder(&home.join(folder), &to.join(folder));
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("writable");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("readable").path();
-        let there = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy_folder(&path, &there);
-        } else {
-            std::fs::copy(&path, &there).expect("writable");
-        }
     }
 }
 

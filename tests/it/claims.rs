@@ -1,6 +1,6 @@
 //! Claims as a user meets them.
 
-use crate::support::{fail, fathom, succeed};
+use crate::support::{copy_folder, fail, fathom, succeed};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -8,25 +8,12 @@ use tempfile::TempDir;
 fn published(claims: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-small");
-    copy(&from, &folder.path().join("quick"));
+    copy_folder(&from, &folder.path().join("quick"));
     let experiment = folder.path().join("quick/experiment.toml");
     let text = std::fs::read_to_string(&experiment).expect("an experiment");
     let text = text.split("[[claim]]").next().expect("a beginning");
     std::fs::write(experiment, format!("{text}{claims}")).expect("writable");
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("writable");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("readable").path();
-        let there = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &there);
-        } else {
-            std::fs::copy(&path, there).expect("writable");
-        }
-    }
 }
 
 fn claim(name: &str, text: &str) -> String {

@@ -1,7 +1,7 @@
 //! The run directory as a public format: what another program writes is read, and what is wrong in it
 //! is told with its place.
 
-use crate::support::{fail, fathom, succeed};
+use crate::support::{copy_folder, fail, fathom, succeed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -80,7 +80,7 @@ fn what_plain_python_writes_gets_figures_a_verdict_and_a_report() {
 fn a_change_is_found_with_its_step_and_held_against_the_noise_of_seeds() {
     let Some(folder) = written() else { return };
     let theirs = folder.path().join("theirs");
-    copy(&folder.path().join("mine"), &theirs);
+    copy_folder(&folder.path().join("mine"), &theirs);
     for seed in 0..3 {
         let curve = theirs.join(format!("runs/20-plain-s{seed}/curve.csv"));
         let text = std::fs::read_to_string(&curve).expect("a curve");
@@ -98,19 +98,6 @@ fn a_change_is_found_with_its_step_and_held_against_the_noise_of_seeds() {
     assert!(table.contains("plain 8,3,3,,"), "{table}");
     let said = fail(folder.path(), 2, &["compare", "mine", "theirs", "--metric", "accuracy"]);
     assert!(said.contains("train_err_pct"), "{said}");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("writable");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("readable").path();
-        let there = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &there);
-        } else {
-            std::fs::copy(&path, there).expect("writable");
-        }
-    }
 }
 
 /// Changes one file of good results, and tells what `plot`, `check` and `report` say to it.
@@ -176,7 +163,7 @@ fn bad_input_is_told_with_file_and_line_and_never_becomes_a_number() {
 fn a_manifest_of_fathoms_own_that_was_edited_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let results = folder.path().join("small");
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-small"), &results);
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-small"), &results);
     succeed(folder.path(), &["plot", "small", "--format", "svg"]);
     let entry = std::fs::read_dir(results.join("runs")).expect("runs").next().expect("one");
     let file = entry.expect("readable").path().join("run.json");

@@ -57,6 +57,20 @@ pub fn with_experiment(more: &str) -> TempDir {
     with_experiment_in(&std::env::temp_dir(), more)
 }
 
+/// Copies a folder with all that is in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("writable");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("readable").path();
+        let there = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_folder(&path, &there);
+        } else {
+            std::fs::copy(&path, &there).expect("writable");
+        }
+    }
+}
+
 /// Like [`with_experiment`], below a given folder.
 pub fn with_experiment_in(parent: &Path, more: &str) -> TempDir {
     let folder = tempfile::tempdir_in(parent).expect("a temporary folder");

@@ -13,7 +13,7 @@ use fathom_sweep::{Forecast, Options, Worker, gpu_layouts, unfinished};
 pub(super) fn hold(directory: &SweepDir) -> Result<Lock> {
     let timing = LockTiming::default();
     let path = directory.lock();
-    let acquired = Lock::acquire_telling(&path, "fathom run", &timing, &mut |owner| {
+    let acquired = Lock::acquire_with(&path, "fathom run", &timing, &mut |owner| {
         let seconds = timing.watch.as_secs();
         log(format!(
             "{} is held by {owner}: watching for {seconds} s whether that process is alive",

@@ -28,8 +28,8 @@ fn rich() -> Results {
                     ..Made::default()
                 };
                 let config = [("training.batch".to_owned(), 64.into())].into();
-                let facts = Provenance { config, arm: None, manifest: Some(made) };
-                results.facts.insert(run.id.clone(), facts);
+                let provenance = Provenance { config, arm: None, manifest: Some(made) };
+                results.provenance.insert(run.id.clone(), provenance);
                 let layer = |layer| LayerRow {
                     step: 1,
                     layer,
@@ -161,7 +161,7 @@ fn a_diverged_run_is_drawn_at_the_chance_level() {
     let mut results = rich();
     let crosses = words(&results, Figure::Depth, &options());
     assert!(crosses.contains("crosses at the chance level"), "{crosses}");
-    results.facts.clear();
+    results.provenance.clear();
     let crosses = words(&results, Figure::Depth, &options());
     assert!(crosses.contains("crosses at the upper end of the axis"), "{crosses}");
 }

@@ -113,7 +113,7 @@ fn the_lock_of_another_host_is_watched_and_taken_over_when_it_stands_still() {
     let begun = Instant::now();
     let mut watched = Vec::new();
     let mut waiting = |owner: &Owner| watched.push(owner.host.clone());
-    let taken = Lock::acquire_telling(&path, "fathom run", &SHORT, &mut waiting).unwrap();
+    let taken = Lock::acquire_with(&path, "fathom run", &SHORT, &mut waiting).unwrap();
     assert!(begun.elapsed() >= SHORT.watch);
     assert_eq!(taken.taken_over, Some(left));
     assert_eq!(watched, ["node7"]);

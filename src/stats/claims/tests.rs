@@ -38,7 +38,7 @@ by_at_least = 2
 /// and seed; none leaves it unfinished, NaN lets it diverge.
 fn verdicts(text: &str, error: impl Fn(u64, f64, u64) -> Option<f64>) -> Vec<Verdict> {
     let experiment = Experiment::parse(Path::new("t.toml"), text, &[]).unwrap();
-    let (mut runs, mut facts) = (BTreeMap::new(), BTreeMap::new());
+    let (mut runs, mut provenance) = (BTreeMap::new(), BTreeMap::new());
     for run in experiment.runs.iter().chain(&experiment.later) {
         let depth = run.config["network.depth"].as_u64().unwrap();
         let rate = run.config["training.lr"].as_f64().unwrap();
@@ -66,9 +66,9 @@ fn verdicts(text: &str, error: impl Fn(u64, f64, u64) -> Option<f64>) -> Vec<Ver
         let made = Made { classes: 10, ..Made::default() };
         let fact =
             Provenance { config: run.config.clone(), arm: run.arm.clone(), manifest: Some(made) };
-        facts.insert(run.id.clone(), fact);
+        provenance.insert(run.id.clone(), fact);
     }
-    check(&experiment.claims, &experiment.deciding, &Evidence::new(runs, facts))
+    check(&experiment.claims, &experiment.deciding, &Evidence::new(runs, provenance))
 }
 
 /// The one verdict; `head` holds keys that come before the tables.

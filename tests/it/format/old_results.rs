@@ -2,7 +2,7 @@
 //! every later version must read to the same values. Files are never changed there; what a later
 //! version writes otherwise may be added as a further directory.
 
-use super::copy;
+use crate::support::copy_folder;
 use crate::support::{fail, fathom, succeed};
 use fathom::record::{RunCurve, SCHEMA, SweepDir, metric_columns};
 use fathom::spec::LayerMetric;
@@ -47,7 +47,9 @@ fn curve(run: &RunCurve) -> String {
 /// What else is known of a run: how it was made, and the statistics of its layers.
 fn further(directory: &SweepDir, id: &str) -> anyhow::Result<String> {
     let mut text = String::new();
-    if let Some(made) = directory.facts()?.remove(id).and_then(|facts| facts.manifest) {
+    if let Some(made) =
+        directory.provenance()?.remove(id).and_then(|provenance| provenance.manifest)
+    {
         let execution = &made.execution;
         writeln!(
             text,
@@ -178,7 +180,7 @@ fn rearranged(text: &str, without: &[&str], further: &[(&str, &str)]) -> String 
 fn with_other_columns() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let results = folder.path().join("other");
-    copy(&fixture().join("degradation"), &results);
+    copy_folder(&fixture().join("degradation"), &results);
     std::fs::remove_file(results.join("resolved.json")).expect("removable");
     for entry in std::fs::read_dir(results.join("runs")).expect("runs") {
         let run = entry.expect("a run").path();
