@@ -1,21 +1,7 @@
 //! Layouts of the bytes of an image: planes (channels × rows × columns), which batches use, and
 //! interleaved pixels (rows × columns × channels), which decoders and resizers use.
 
-/// Rows and columns of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides {
-    /// Number of rows.
-    pub height: usize,
-    /// Number of columns.
-    pub width: usize,
-}
-
-impl Sides {
-    /// Equal numbers of rows and columns.
-    pub fn square(side: usize) -> Self {
-        Self { height: side, width: side }
-    }
-}
+pub use fathom_resize::Sides;
 
 /// Writes interleaved `pixels` of so many channels as planes to `out`, which has the same length.
 pub fn write_planes(pixels: &[u8], channels: usize, out: &mut [u8]) {

@@ -74,5 +74,5 @@ fn picture(path: &Path, label: u16, short: usize) -> Result<Picture> {
             u16::MAX
         );
     };
-    Ok(Picture { key, height, width, pixels: crop::scaled(&pixels, sides, to) })
+    Ok(Picture { key, height, width, pixels: fathom_resize::bilinear(&pixels, sides, to) })
 }

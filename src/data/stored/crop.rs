@@ -1,12 +1,9 @@
 //! Crops as torchvision defines them: `RandomResizedCrop`, `Resize` to a shorter side, `CenterCrop`.
-//! Resizing is bilinear with antialiasing, in Pillow's integer arithmetic. All pixels here are
-//! interleaved: rows × columns × 3 bytes.
+//! All pixels here are interleaved: rows × columns × 3 bytes.
 
 use crate::pixels::{Sides, planes};
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use fathom_base::random::Stream;
+use fathom_resize::bilinear;
 
 /// A rectangle inside an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,28 +113,7 @@ pub fn cut(pixels: &[u8], width: usize, window: Window) -> Vec<u8> {
 /// window have no influence, since torchvision cuts before it resizes.
 pub fn resized(pixels: &[u8], width: usize, window: Window, size: usize) -> Vec<u8> {
     let from = Sides { height: window.height, width: window.width };
-    scaled(&cut(pixels, width, window), from, Sides::square(size))
-}
-
-/// An image resized from its sides to other ones.
-///
-/// # Panics
-/// When the number of pixels is not that of the sides, or is zero.
-pub fn scaled(pixels: &[u8], from: Sides, to: Sides) -> Vec<u8> {
-    if from == to {
-        return pixels.to_vec();
-    }
-    let side = |side: usize| u32::try_from(side).expect("sides fit into 32 bits");
-    let source = TypedImageRef::<U8x3>::from_buffer(side(from.width), side(from.height), pixels);
-    let source = source.expect("as many pixels as the sides say");
-    let mut bytes = vec![0; to.height * to.width * 3];
-    let target = TypedImage::<U8x3>::from_buffer(side(to.width), side(to.height), &mut bytes);
-    let mut target = target.expect("as many pixels as the sides say");
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    // The typed call: the other one would compile the code of every type of pixel.
-    let done = Resizer::new().resize_typed(&source, &mut target, &options);
-    done.expect("neither image is empty");
-    bytes
+    bilinear(&cut(pixels, width, window), from, Sides::square(size))
 }
 
 /// The mirror image of an image of `width` columns.

@@ -61,7 +61,7 @@ fn crops_are_torchvision_s_to_a_step_of_256() {
     let Made { height, width, pixels } = &fixture.resized;
     let sides = Sides { height: *height, width: *width };
     assert_eq!(shorter_side(SIDES, 16), sides);
-    assert!(apart(&scaled(&picture(), SIDES, sides), pixels) <= 1);
+    assert!(apart(&bilinear(&picture(), SIDES, sides), pixels) <= 1);
     let window = Window::centre(SIDES, 12);
     assert_eq!(cut(&picture(), SIDES.width, window), fixture.middle.pixels);
 }
