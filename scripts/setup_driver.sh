@@ -221,5 +221,5 @@ update_driver() {
 }
 
 die_nothing_fits() {
-  die "no CUDA build of libtorch $version fits this machine: $(machine). The one for the oldest, CUDA 12.6, needs driver ${least_driver[cu126]} or newer and compute capability $(capabilities cu126). To go on, $(remedy)"
+  die "no CUDA build of libtorch $version fits this machine: $(machine). The one for the oldest, CUDA 12.6, needs driver ${least_driver[cu126]} or newer and compute capability $(capabilities cu126). To continue, $(remedy)"
 }

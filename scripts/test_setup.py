@@ -391,11 +391,11 @@ class Choice(Setup):
         self.assertEqual(
             self.refused(),
             "no CUDA build of libtorch 2.11.0 fits this machine: Tesla T4 (7.5), driver 470.82.01. The one for the "
-            "oldest, CUDA 12.6, needs driver 525 or newer and compute capability 5.0 to 9.0. To go on, update the "
+            "oldest, CUDA 12.6, needs driver 525 or newer and compute capability 5.0 to 9.0. To continue, update the "
             "driver (to 525 or newer), or take the CPU build: scripts/setup --cpu",
         )
         self.machine("3.7 Tesla K80", driver="580.65.06")
-        self.assertTrue(self.refused("--cuda").endswith("To go on, take the CPU build: scripts/setup --cpu"))
+        self.assertTrue(self.refused("--cuda").endswith("To continue, take the CPU build: scripts/setup --cpu"))
         self.machine("12.0 NVIDIA GeForce RTX 5090", driver="560.35.03")
         self.assertIn("update the driver (to 570 or newer)", self.refused())
         self.assertFalse(self.store.exists())
@@ -406,7 +406,7 @@ class Choice(Setup):
             self.assertEqual(
                 self.refused(f"--cuda={build}"),
                 f"--cuda={build} does not fit this machine (NVIDIA L4 (8.9), driver 550.54.15): {BUILDS[build]} needs "
-                f"driver {number} or newer. To go on, scripts/setup --cuda takes the one that fits (CUDA 12.6)",
+                f"driver {number} or newer. To continue, scripts/setup --cuda takes the one that fits (CUDA 12.6)",
             )
         self.machine("7.0 Tesla V100", driver="580.65.06")
         self.assertIn("CUDA 12.8 needs compute capability 7.5 or newer", self.refused("--cuda=cu128"))
@@ -536,7 +536,7 @@ class Download(Setup):
         self.assertEqual(
             self.refused(),
             "the libtorch in .libtorch is built for CUDA 13.0, which does not fit this machine (NVIDIA L4 (8.9), driver "
-            "550.54.15): CUDA 13.0 needs driver 580 or newer. To go on, scripts/setup --cuda takes the one that fits "
+            "550.54.15): CUDA 13.0 needs driver 580 or newer. To continue, scripts/setup --cuda takes the one that fits "
             "(CUDA 12.6)",
         )
         self.no_machine()

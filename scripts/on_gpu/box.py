@@ -24,7 +24,7 @@ class TimeIsUp(GoesOn):
     """What follows needs more time than is left."""
 
     def __init__(self):
-        super().__init__("the time is up; the same command goes on")
+        super().__init__("the time is up; the same command continues")
 
 
 class Failed(Exception):
@@ -103,7 +103,7 @@ class Box:
             self.say(f"{name} failed: {error}")
             return None
         except (TimeIsUp, Stopped):
-            self.rows.append([name, "stopped", f"{time.monotonic() - begun:.0f}", "the same command goes on"])
+            self.rows.append([name, "stopped", f"{time.monotonic() - begun:.0f}", "the same command continues"])
             raise
         self.remember(name, found)
         self.rows.append([name, "done", f"{time.monotonic() - begun:.0f}", ""])

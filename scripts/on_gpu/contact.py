@@ -16,7 +16,7 @@ def doctor(box):
 
 
 def cuda_check(box):
-    """All ways of training, and runs that are stopped and go on."""
+    """All ways of training, and runs that are stopped and resumed."""
     output = box.out / "cuda-check.txt"
     words = ["--arms", "lenet,mlp-rmsprop"] if box.options.rehearse else []
     try:

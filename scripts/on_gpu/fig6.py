@@ -183,7 +183,7 @@ def sweep(box, name, jobs):
     for group in plan(ended, jobs, 1 if box.options.rehearse else SEEDS):
         words = ", ".join(f"{family}-{depth}" for family, depth, _ in group) + f", seed {group[0][2]}"
         if box.left() < (2 if box.options.rehearse else 20):
-            box.rows.append([f"fig6: {words}", "not begun", "", "the same command goes on"])
+            box.rows.append([f"fig6: {words}", "not begun", "", "the same command continues"])
             raise TimeIsUp
         box.say(words)
         begun = time.monotonic()
@@ -195,7 +195,7 @@ def sweep(box, name, jobs):
             reached = states(box, name)
             steps = ", ".join(str(reached.get(key, ("", 0))[1]) for key in group)
             has_failed = isinstance(error, Failed)
-            remark = str(error) if has_failed else f"after {steps} updates; the same command goes on"
+            remark = str(error) if has_failed else f"after {steps} updates; the same command continues"
             box.rows.append([f"fig6: {words}", "FAILED" if has_failed else "stopped",
                              f"{time.monotonic() - begun:.0f}", remark])
             if not has_failed:

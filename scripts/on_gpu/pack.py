@@ -11,7 +11,7 @@ SKIPPED = ("packed", "cuda-check-pictures")
 
 
 def order(path, is_running):
-    """What is packed first: text before figures, and checkpoints of runs that go on last. None: left out."""
+    """What is packed first: text before figures, and checkpoints of unfinished runs last. None: left out."""
     if path.name.startswith("checkpoint"):
         return 2 if is_running(path.parent) else None
     if path.suffix in (".lock", ".draft") or any(part in SKIPPED for part in path.parts):

@@ -6,7 +6,7 @@ mod splice;
 use super::experiment::text_of_key;
 use super::stderr::log;
 use anyhow::{Context, Result};
-use fathom_base::write_atomically;
+use fathom_base::{capitalised, write_atomically};
 use fathom_plot::{Figure, Results};
 use fathom_record::SweepDir;
 use fathom_report::{self as report, Report, markdown, opening_comment};
@@ -94,12 +94,6 @@ fn load(directory: &SweepDir) -> Result<Report> {
     report.note = text_of_key(&file, &text, "note")?;
     report.verdicts = check_directory(directory, &Claims::parse(&file, &text)?)?;
     Ok(report)
-}
-
-/// The text with a capital first letter: in its file the question follows a colon.
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Paths of the figures in the directory, relative to it.

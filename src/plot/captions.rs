@@ -4,6 +4,7 @@ use super::canvas::{INK, Stroke};
 use super::page::{Entry, Sample};
 use super::series::Finals;
 use anyhow::Result;
+use fathom_base::capitalised;
 use fathom_record::{self as record, METRICS, MeasuredOn, SweepCurves, Unit, metric_columns};
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -108,12 +109,12 @@ impl Metric {
     pub(super) fn sentences(&self) -> String {
         let name = match self.train_words == self.train {
             true => self.train.to_owned(),
-            false => format!("{}: {}", capital(self.train_words), self.train),
+            false => format!("{}: {}", capitalised(self.train_words), self.train),
         };
         let train = format!("{name}, {}.", self.definition);
         match self.is_single() {
             true => train,
-            false => format!("{train} {}: {}.", capital(self.test_words), self.test),
+            false => format!("{train} {}: {}.", capitalised(self.test_words), self.test),
         }
     }
 
@@ -221,14 +222,6 @@ pub(super) fn seeds((fewest, most): (usize, usize)) -> String {
         (low, high) if low == high => format!("{high} seeds"),
         (low, high) => format!("{low} to {high} seeds"),
     }
-}
-
-/// The text with a capital first letter.
-pub(super) fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
-use super::captions::capital;
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample};
 use super::{canvas, to_png, to_svg};
 use anyhow::{Context, Result, bail, ensure};
+use fathom_base::capitalised;
 
 /// The columns of a table to draw, and the axes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,7 +79,7 @@ impl Columns {
             Some(_) => groups.iter().enumerate().map(entry).collect(),
             None => Vec::new(),
         };
-        let against = |y: &String| capital(&format!("{y} against {x}").replace('_', " "));
+        let against = |y: &String| capitalised(&format!("{y} against {x}").replace('_', " "));
         let titles: Vec<String> = ys.iter().map(against).collect();
         let page = Page::lay_out(None, &titles, &[legend], &format!("Source: {}.", self.source));
         Ok(LinesFigure { page, panels })

@@ -3,7 +3,7 @@
 
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
-use super::captions::{self, Trend, capital, seeds, trend};
+use super::captions::{self, Trend, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::panels::{Curve, Panel, Panels, all_runs};
@@ -11,6 +11,7 @@ use super::rounding::short_number;
 use super::series::{Finals, Point, finite, over_seeds};
 use super::{Metric, Options, Picture, palette};
 use anyhow::{Result, ensure};
+use fathom_base::capitalised;
 use fathom_record::{RunCurve, State, SweepCurves};
 use plotters::prelude::*;
 
@@ -212,7 +213,7 @@ fn title(panel: &Panel, panels: &Panels, metric: &Metric) -> String {
         }
         _ => metric.words(),
     };
-    if panel.label.is_empty() { capital(&text) } else { format!("{}: {text}", panel.label) }
+    if panel.label.is_empty() { capitalised(&text) } else { format!("{}: {text}", panel.label) }
 }
 
 fn legend(panels: &Panels, lines: &[Vec<Line>], metric: &Metric) -> Vec<Vec<Entry>> {

@@ -3,7 +3,7 @@
 
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
-use super::captions::{Trend, capital, losses, seeds, trend};
+use super::captions::{Trend, losses, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
@@ -11,6 +11,7 @@ use super::rounding::short_number;
 use super::series::Finals;
 use super::{Metric, Options, Picture, Results, palette};
 use anyhow::{Result, bail, ensure};
+use fathom_base::capitalised;
 use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
 use fathom_stats::Interval;
 
@@ -202,7 +203,7 @@ fn y_axis(finals: &[&Finals], chance: Option<f64>, metric: &Metric, log: bool) -
 /// Title of a panel: the trends of up to three series if all are clear, such as "Training error: plain
 /// rises with depth, residual falls with depth".
 fn title(series: &[Series], panel: usize, metric: &Metric) -> String {
-    let words = capital([metric.train_words, metric.test_words][panel]);
+    let words = capitalised([metric.train_words, metric.test_words][panel]);
     let phrase = |s: &Series| {
         let finals: Vec<&Finals> = s.depths.iter().map(|at| &at.finals[panel]).collect();
         let (low, high) = (s.depths.first()?.depth, s.depths.last()?.depth);

@@ -3,7 +3,6 @@
 
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas};
-use super::captions::capital;
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::palette::blend;
@@ -11,6 +10,7 @@ use super::panels::{all_runs, label, split_axes, without_implied};
 use super::rounding::{decimals, short_number};
 use super::{Metric, Options, Picture, Results};
 use anyhow::{Context, Result, ensure};
+use fathom_base::capitalised;
 use fathom_record::{RunCurve, State, SweepCurves, group};
 use plotters::prelude::*;
 
@@ -86,7 +86,7 @@ impl HeatmapFigure {
             titles.push(format!("{name}: {}", grid.reach(&cells)));
             panels.push(cells);
         }
-        let mut parts = vec![capital(&format!(
+        let mut parts = vec![capitalised(&format!(
             "Mean final {} ({}) of each learning rate and {key}; below it, the number of seeds that \
              trained. Stuck: above {STUCK} times the chance level ({}). Diverged: the loss became \
              non-finite; these runs are excluded from the mean. Titles: the largest {key} and the \

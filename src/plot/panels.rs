@@ -1,6 +1,6 @@
 //! Assignment of runs to panels and colours, and texts about the axes of runs.
 
-use super::captions::capital;
+use fathom_base::capitalised;
 use fathom_record::{RunCurve, RunGroup, SweepCurves, group, natural_order};
 
 /// The runs of one panel, grouped by colour.
@@ -126,7 +126,7 @@ pub(super) fn label(axes: &[String], values: &[String]) -> String {
         "family" | "arm" => value.clone(),
         _ => format!("{axis} {value}"),
     };
-    capital(&axes.iter().zip(values).map(part).collect::<Vec<_>>().join(", "))
+    capitalised(&axes.iter().zip(values).map(part).collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
-use super::captions::{capital, seeds};
+use super::captions::seeds;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::{Metric, Options, Results, palette};
 use anyhow::{Result, ensure};
+use fathom_base::capitalised;
 use fathom_record::{RunCurve, group};
 use fathom_stats::Interval;
 
@@ -81,10 +82,10 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         let x = Axis::log(low * 0.8, high * 1.25).titled(format!("{} (logarithmic)", SIZES[size]));
         Panel { x, y: y.clone(), lines: series.iter().enumerate().map(line).collect() }
     });
-    let titles = SIZES.map(|size| format!("{} against {size}", capital(metric.test_words)));
+    let titles = SIZES.map(|size| format!("{} against {size}", capitalised(metric.test_words)));
     let mut parts = vec![format!(
         "{} ({}) of the last row. Marks: mean over n = {}; bars: 95% interval of the mean (Student's t).",
-        capital(metric.test_words),
+        capitalised(metric.test_words),
         metric.test,
         seeds(extent(nets().map(|net| net.values.len()))),
     )];

@@ -107,14 +107,17 @@ fn revision(made: &Made) -> String {
 }
 
 /// Paragraphs of the comment at the start of an experiment file, as names and texts. A line that
-/// begins with a word and a colon (`# Question: …`) starts a new paragraph of that name.
+/// begins with a capitalised word and a colon (`# Question: …`), without further indentation, starts a
+/// new paragraph of that name.
 pub fn opening_comment(text: &str) -> Vec<(String, String)> {
-    let lines = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
     let mut found: Vec<(String, String)> = Vec::new();
-    for line in lines {
-        let named = line
-            .split_once(':')
-            .filter(|(name, _)| !name.is_empty() && name.chars().all(char::is_alphabetic));
+    for line in text.lines().map_while(|line| line.strip_prefix('#')) {
+        let is_name = |name: &str| {
+            name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphabetic)
+        };
+        let unindented = line.strip_prefix(' ').unwrap_or(line);
+        let named = unindented.split_once(':').filter(|(name, _)| is_name(name));
+        let line = line.trim();
         match (named, found.last_mut()) {
             (Some((name, rest)), _) => found.push((name.to_owned(), rest.trim().to_owned())),
             (None, Some((_, text))) => {

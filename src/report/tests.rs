@@ -79,6 +79,15 @@ fn the_opening_comment_gives_question_and_command() {
 }
 
 #[test]
+fn a_colon_inside_a_paragraph_of_the_opening_comment_starts_no_other() {
+    let text =
+        "# Question: of two\n# families: which is better?\n#   Adam: or SGD?\n# Command: x\n";
+    let question = "of two families: which is better? Adam: or SGD?";
+    let expected = [("Question", question), ("Command", "x")];
+    assert_eq!(opening_comment(text), expected.map(|(name, text)| (name.into(), text.into())));
+}
+
+#[test]
 fn the_page_requests_nothing_from_a_network() {
     let page = html(&report());
     let (before, rest) = page.split_once("plotly.js (basic").expect("the plotting script");
