@@ -4,6 +4,7 @@ use crate::build::copy_sources;
 use crate::support::skip;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -73,7 +74,18 @@ impl SourceCopy {
         let shim = format!("target.{}-unknown-linux-gnu.fathom_shim", std::env::consts::ARCH);
         let version = format!("{shim}.rustc-env.FATHOM_LIBTORCH_VERSION = ''");
         let library = format!("{shim}.lib = '/'");
-        let output = Command::new(env!("CARGO"))
+        // Cargo describes this test's package in variables on which build scripts depend. They would
+        // run again, and all that depends on them be compiled again, here and in the next build.
+        let is_of_this_test = |name: &OsString| {
+            let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+            let is = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+            name.to_str().is_some_and(|name| name == "OUT_DIR" || is(name))
+        };
+        let mut command = Command::new(env!("CARGO"));
+        for name in std::env::vars_os().map(|(name, _)| name).filter(is_of_this_test) {
+            command.env_remove(name);
+        }
+        let output = command
             .args(["check", "--workspace", "--offline", "--message-format=json"])
             .args(["--config", &version, "--config", &library])
             .args(is_release.then_some("--release"))
