@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if tasks > 0 || was_running {
         log("runs in progress finish their step and write a checkpoint; fathom run resumes them");
     } else {
-        log(format!("{root}: nothing runs or waits"));
+        log(format!("{root}: no run is in progress or queued"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ mod show;
 mod verify;
 
 use super::choice::choice;
+use super::stdout;
 use super::table::Format;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -89,7 +90,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let target = target_folder(data_dir)?;
             for file in files {
                 let (set, path) = install::import(file, &target)?;
-                println!("{}: {}", set.name, path.display());
+                stdout::write_line(format_args!("{}: {}", set.name, path.display()))?;
             }
         }
         Action::Verify { sets, path, format } => {

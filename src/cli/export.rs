@@ -2,6 +2,7 @@
 
 use super::Usage;
 use super::choice::choice;
+use super::stdout;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
 use fathom_base::choice;
@@ -70,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         match format {
             FinalsFormat::Markdown => {
                 let columns: Vec<&str> = table_columns().collect();
-                print!("{}", fathom_report::finals(&summary, &columns));
+                stdout::write(fathom_report::finals(&summary, &columns))?;
             }
             FinalsFormat::Csv => print(&summary_csv(&summary), Format::Csv)?,
             FinalsFormat::Json => print(&summary_csv(&summary), Format::Json)?,
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 .with_context(|| format!("cannot create {}", folder.display()))?;
             let path = folder.join("events.out.tfevents.0.fathom");
             write_events(&path, &run.rows)?;
-            println!("{}", path.display());
+            stdout::write_line(path.display())?;
         }
     }
     Ok(ExitCode::SUCCESS)

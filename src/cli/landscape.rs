@@ -6,6 +6,7 @@ use super::Usage;
 use super::choice::choice;
 use super::options::cores;
 use super::stderr::log;
+use super::stdout;
 use anyhow::{Context, Result, anyhow, ensure};
 use fathom_arch::network;
 use fathom_base::choice;
@@ -82,11 +83,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let measured = worker.landscape(&args.job(run, manifest)?).context(run.id())?;
         if args.what.contains(&What::Slices) {
             run.write_slices(&measured.slices)?;
-            println!("{}", run.slices_path().display());
+            stdout::write_line(run.slices_path().display())?;
         }
         if args.what.contains(&What::Correlation) {
             run.write_correlations(&measured.correlations)?;
-            println!("{}", run.correlations_path().display());
+            stdout::write_line(run.correlations_path().display())?;
         }
     }
     log(format!("figures: fathom plot {}", args.dir.display()));

@@ -1,6 +1,9 @@
 //! The command line: one file per sub-command. Each has its arguments, calls the other crates, and
 //! prints; none has logic of its own.
 
+// `println!` panics once the reader of the output has ended; see `stdout`.
+#![deny(clippy::print_stdout)]
+
 mod bench;
 mod cancel;
 mod check;
@@ -27,6 +30,7 @@ mod session;
 mod slurm;
 mod status;
 mod stderr;
+mod stdout;
 mod table;
 mod task;
 mod text;
@@ -147,6 +151,16 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} has no help on {id}");
             }
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            waiting.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn no_help_has_the_markup_of_the_documentation() {
+        let mut waiting = vec![Cli::command()];
+        while let Some(mut command) = waiting.pop() {
+            let help = command.render_long_help().to_string();
+            assert!(!help.contains("]("), "{help}");
             waiting.extend(command.get_subcommands().cloned());
         }
     }

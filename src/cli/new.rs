@@ -3,6 +3,7 @@
 use super::Usage;
 use super::choice::choice;
 use super::stderr::log;
+use super::stdout;
 use anyhow::{Context, Result, bail};
 use fathom_data::Source;
 use std::io::{ErrorKind, Write};
@@ -52,7 +53,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         result => result.with_context(|| format!("cannot write {file}"))?,
     };
     created.write_all(text.as_bytes()).with_context(|| format!("cannot write {file}"))?;
-    println!("{file}");
+    stdout::write_line(&file)?;
     let changes: Vec<usize> = (1..)
         .zip(text.lines())
         .filter(|(_, line)| line.contains("CHANGE:"))

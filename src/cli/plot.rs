@@ -4,8 +4,9 @@ mod columns;
 mod style;
 
 use super::choice::choice;
-use super::options;
 use super::stderr::log;
+use super::stdout;
+use super::{Usage, options};
 use anyhow::{Context, Result, bail};
 use fathom_base::write_atomically;
 use fathom_plot::{self as plot, Figure, Metric, Options, Results};
@@ -73,6 +74,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     check_integrity(&dir)?;
     let results = Results::load(&dir)?;
     check_key(args.group_by.as_deref(), &results)?;
+    args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric: {error:#}")))?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let options = figure_options(args, &dir);
@@ -112,18 +114,19 @@ fn draw(
         };
         let path = out.join(format!("{}.{format}", figure.word()));
         write_atomically(&path, &bytes)?;
-        println!("{}", path.display());
+        stdout::write_line(path.display())?;
     }
     Ok(())
 }
 
 /// Refuses a key that no run has: it would silently have no effect.
-fn check_key(key: Option<&str>, results: &Results) -> Result<()> {
+fn check_key(key: Option<&str>, results: &Results) -> Result<(), Usage> {
     let axes = results.curves.axes();
-    if let Some(key) = key
-        && !axes.iter().any(|axis| axis == key)
-    {
-        bail!("--group-by {key}: the runs differ in {}", axes.join(", "));
+    match key {
+        Some(key) if !axes.iter().any(|axis| axis == key) => Err(Usage(format!(
+            "--group-by: the runs do not differ in {key}, but in {}",
+            axes.join(", ")
+        ))),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod splice;
 
 use super::experiment::text_of_key;
 use super::stderr::log;
+use super::stdout;
 use anyhow::{Context, Result};
 use fathom_base::{capitalised, write_atomically};
 use fathom_plot::{Figure, Results};
@@ -48,14 +49,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let report = load(&directory)?;
     let page = args.out.clone().unwrap_or_else(|| root.join("report.html"));
     write_atomically(&page, report::html(&report).as_bytes())?;
-    println!("{}", page.display());
+    stdout::write_line(page.display())?;
     if args.out.is_none() {
         let brief = root.join("summary.md");
         write_atomically(&brief, markdown(&report, &figures(&directory)).as_bytes())?;
-        println!("{}", brief.display());
+        stdout::write_line(brief.display())?;
         let table = summary_csv(&report.summary).csv()?;
         write_atomically(&directory.summary(), table.as_bytes())?;
-        println!("{}", directory.summary().display());
+        stdout::write_line(directory.summary().display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,12 @@
 //! Tables on standard output: aligned for people, CSV or JSON for programs.
 
+use super::stdout;
 use anyhow::Result;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
 use fathom_base::choice;
 use fathom_record::{Table, cell_text};
 use fathom_stats::{ChosenOn, Summary, SummaryTable, axis_cell, summary_csv, table_columns};
 use serde_json::Value;
-use std::io::Write;
 
 choice! {
     /// Format of a table.
@@ -27,8 +27,7 @@ choice! {
 /// # Errors
 /// When standard output is closed.
 pub fn print(table: &Table, format: Format) -> Result<()> {
-    std::io::stdout().lock().write_all(render(table, format)?.as_bytes())?;
-    Ok(())
+    Ok(stdout::write(render(table, format)?)?)
 }
 
 /// The table as text, with a line end after the last line.

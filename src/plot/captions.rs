@@ -78,7 +78,7 @@ impl Metric {
     ///
     /// # Errors
     /// When it is neither, with the columns there are and the nearest of them.
-    pub(super) fn check(&self, curves: &SweepCurves) -> Result<()> {
+    pub fn check(&self, curves: &SweepCurves) -> Result<()> {
         curves.check_column(self.train, &metric_columns().collect::<Vec<_>>())
     }
 

@@ -1,4 +1,4 @@
-//! Figures of the files that `fathom look` writes: slices of the loss, and correlations of input
+//! Figures of the files that `fathom landscape` writes: slices of the loss, and correlations of input
 //! gradients.
 
 use super::axis::{Axis, ends};
@@ -44,7 +44,7 @@ pub(super) fn slices(results: &Results, options: &Options) -> Result<LinesFigure
             mean(label, all.len(), rows.map(|row| (row.alpha, row.train_loss)))
         })
         .collect();
-    ensure!(!means.is_empty(), "no run has a slices.csv; fathom look writes it");
+    ensure!(!means.is_empty(), "no run has a slices.csv; fathom landscape writes it");
     let places: Vec<f64> = points(&means).map(|(x, _)| x).collect();
     let heights: Vec<f64> = points(&means).map(|(_, y)| y).filter(|y| y.is_finite()).collect();
     let (low, high) = ends(&places).unwrap_or((-1.0, 1.0));
@@ -81,7 +81,7 @@ pub(super) fn correlation(results: &Results, options: &Options) -> Result<LinesF
         grouped(results, &results.correlations).iter().map(group).collect()
     };
     let both = [means("initial"), means("final")];
-    ensure!(!both[0].is_empty(), "no run has a correlation.csv; fathom look writes it");
+    ensure!(!both[0].is_empty(), "no run has a correlation.csv; fathom landscape writes it");
     let heights: Vec<f64> = both.iter().flat_map(|means| points(means)).map(|(_, y)| y).collect();
     let (least, _) = ends(&heights).unwrap_or((0.0, 1.0));
     let panel = |means: &Vec<Mean>| Panel {

@@ -6,11 +6,11 @@ use fathom_base::choice;
 choice! {
     /// Words of `training.optimiser`.
     pub enum OptimiserName {
-        /// [`Optimiser::Sgd`](super::Optimiser::Sgd).
+        /// Stochastic gradient descent with momentum.
         Sgd,
-        /// [`Optimiser::Adam`](super::Optimiser::Adam).
+        /// Adam.
         Adam,
-        /// [`Optimiser::RmsProp`](super::Optimiser::RmsProp).
+        /// RMSprop.
         Rmsprop,
     }
 }
@@ -18,11 +18,11 @@ choice! {
 choice! {
     /// Words of `training.schedule.kind`.
     pub enum ScheduleName {
-        /// [`Schedule::Constant`](super::Schedule::Constant).
+        /// The same rate at all updates.
         Constant,
-        /// [`Schedule::Step`](super::Schedule::Step).
+        /// The rate falls by a factor at given updates.
         Step,
-        /// [`Schedule::Cosine`](super::Schedule::Cosine).
+        /// The rate falls to zero along half a cosine.
         Cosine,
     }
 }
@@ -30,13 +30,13 @@ choice! {
 choice! {
     /// Words of `training.warmup.kind`.
     pub enum WarmupName {
-        /// [`Warmup::None`](super::Warmup::None).
+        /// The scheduled rate from the first update.
         None,
-        /// [`Warmup::Constant`](super::Warmup::Constant).
+        /// A constant rate for the first updates.
         Constant,
-        /// [`Warmup::Linear`](super::Warmup::Linear).
+        /// A rate that rises linearly to the scheduled one over the first updates.
         Linear,
-        /// [`Warmup::UntilError`](super::Warmup::UntilError).
+        /// A constant rate until the running training error falls below a threshold.
         UntilError,
     }
 }
@@ -64,15 +64,15 @@ choice! {
 choice! {
     /// Words of `data.standardise`.
     pub enum StandardiseName {
-        /// [`Standardise::Channel`](fathom_data::Standardise::Channel).
+        /// Subtract the mean and divide by the standard deviation of each channel.
         Channel,
-        /// [`Standardise::PerFeature`](fathom_data::Standardise::PerFeature).
+        /// Subtract the mean and divide by the standard deviation of each pixel of each channel.
         PerFeature,
-        /// [`Standardise::PerPixelMean`](fathom_data::Standardise::PerPixelMean).
+        /// Subtract the mean of each pixel of each channel, without a division.
         PerPixelMean,
-        /// [`Standardise::Given`](fathom_data::Standardise::Given).
+        /// Subtract the given mean and divide by the given standard deviation of each channel.
         Given,
-        /// [`Standardise::None`](fathom_data::Standardise::None).
+        /// No standardisation.
         None,
     }
 }
@@ -80,13 +80,13 @@ choice! {
 choice! {
     /// Words of `data.augment`.
     pub enum AugmentName {
-        /// [`Augment::None`](fathom_data::Augment::None).
+        /// No augmentation.
         None,
-        /// [`Augment::Crop`](fathom_data::Augment::Crop) without mirroring.
+        /// A random crop after zero padding.
         Crop,
-        /// [`Augment::Crop`](fathom_data::Augment::Crop), mirrored with probability 1/2.
+        /// A random crop after zero padding, mirrored with probability 1/2.
         CropFlip,
-        /// [`Augment::ResizedCrop`](fathom_data::Augment::ResizedCrop).
+        /// A random window, resized to the network's input, and mirrored with probability 1/2.
         RandomResizedCrop,
     }
 }

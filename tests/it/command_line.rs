@@ -1,6 +1,6 @@
 //! What needs no worker.
 
-use crate::support::{fail, fathom, succeed, with_experiment};
+use crate::support::{command, fail, fathom, succeed, with_experiment};
 
 #[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
@@ -257,4 +257,41 @@ fn a_directory_with_runs_of_another_configuration_is_refused_with_what_changed()
     assert!(errors.contains("holds 2 runs that this experiment does not have"), "{errors}");
     assert!(errors.contains("\n  training.lr: 0.1 -> 0.05 (2 runs)\n"), "{errors}");
     assert!(errors.contains("give another --out, or change the file or --set back"), "{errors}");
+}
+
+#[test]
+fn a_reader_that_ends_early_stops_no_other_work() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/cifar10-small");
+    let run = |arguments: &[&str]| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = command(folder.path());
+        let output = command.args(arguments).stdout(writer).output().expect("it starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+    };
+    run(&["plot", results, "--out", "figures"]);
+    for figure in ["curves.svg", "curves.png", "depth.svg", "depth.png"] {
+        assert!(folder.path().join("figures").join(figure).is_file(), "{figure}");
+    }
+    run(&["export", results, "--tensorboard", "events"]);
+    let runs = std::fs::read_dir(folder.path().join("events")).expect("events").count();
+    assert_eq!(runs, 30);
+    run(&["status", results]);
+}
+
+#[test]
+fn a_metric_or_key_that_no_run_has_is_refused_once_with_those_there_are() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/cifar10-small");
+    let plot = |more: [&str; 2]| {
+        fail(folder.path(), 2, &["plot", results, "--out", "figures", more[0], more[1]])
+    };
+    let said = plot(["--metric", "test_errr_pct"]);
+    assert_eq!(said.matches("train_err_running_pct").count(), 1, "{said}");
+    assert!(said.contains("did you mean test_err_pct?"), "{said}");
+    let said = plot(["--group-by", "nrom"]);
+    assert!(said.contains("do not differ in nrom, but in family, depth"), "{said}");
+    assert!(!folder.path().join("figures").exists(), "nothing was drawn");
 }

@@ -236,7 +236,7 @@ fn a_sweep_is_cancelled_and_goes_on() {
     let (_, said) = user.fathom(&["status", "cancelled", "--format", "csv"]);
     assert!(said.contains(",interrupted,"), "{said}");
     let (_, said) = user.fathom(&["cancel", "cancelled"]);
-    assert!(said.contains("nothing runs or waits"), "{said}");
+    assert!(said.contains("no run is in progress or queued"), "{said}");
 
     // A cluster may not let tasks return: then the status has the command.
     let (code, said) = user.submit("cancelled", &["--sbatch=--no-requeue"]);

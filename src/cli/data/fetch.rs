@@ -1,6 +1,7 @@
 //! `fathom data fetch`.
 
 use super::official;
+use crate::stdout;
 use anyhow::Result;
 use fathom_data::locate::target_folder;
 use fathom_data::{Source, fetch};
@@ -39,7 +40,7 @@ pub fn fetch_sets(sets: &[Source], from: Option<&str>, data_dir: Option<&Path>) 
         let folder = fetch::fetch(set, &target, from, &on_progress);
         current.borrow_mut().clear();
         let folder = folder.inspect_err(|_| bar.finish_and_clear())?;
-        println!("{}: {}", set.name, folder.display());
+        stdout::write_line(format_args!("{}: {}", set.name, folder.display()))?;
     }
     bar.finish_and_clear();
     Ok(())

@@ -1,6 +1,7 @@
 //! `fathom data show`.
 
 use crate::choice::choice;
+use crate::stdout;
 use anyhow::{Context, Result};
 use fathom_data::content_hash::HashedImages;
 use fathom_data::{self as data, Request, Source, contact, subset};
@@ -66,6 +67,6 @@ pub fn write_sheet(args: &Args, data_dir: Option<&Path>) -> Result<()> {
     contact::sheet(&classes, &rows).write_to(&mut png, image::ImageFormat::Png)?;
     let out = args.out.clone().unwrap_or_else(|| format!("{}.png", args.set).into());
     fathom_base::write_atomically(&out, &png.into_inner())?;
-    println!("{}", out.display());
+    stdout::write_line(out.display())?;
     Ok(())
 }

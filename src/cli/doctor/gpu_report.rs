@@ -69,8 +69,8 @@ pub fn describe_cuda(
             writeln!(out, "CUDA       cannot be used: {why}")?;
             return Ok(false);
         }
-        (Ok(()), _) => format!("{built}, no device: --device auto takes the CPU"),
-        (Err(why), _) => format!("no: {why}; --device auto takes the CPU"),
+        (Ok(()), _) => format!("{built}, no device: --device auto selects the CPU"),
+        (Err(why), _) => format!("no: {why}; --device auto selects the CPU"),
     };
     writeln!(out, "CUDA       {found}")?;
     Ok(true)

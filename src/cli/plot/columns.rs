@@ -3,6 +3,7 @@
 use super::Args;
 use super::style::{Format, Scale};
 use crate::Usage;
+use crate::stdout;
 use anyhow::{Context, Result};
 use fathom_base::write_atomically;
 use fathom_plot::Columns;
@@ -40,7 +41,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
         };
         let figure = out.join(stem).with_extension(format.word());
         write_atomically(&figure, &bytes)?;
-        println!("{}", figure.display());
+        stdout::write_line(figure.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! `fathom report --splice`: tables in Markdown files, each after a marker that says what it shows.
 
 use super::marker;
+use crate::stdout;
 use anyhow::{Context, Result, bail};
 use fathom_base::write_atomically;
 use fathom_report as report;
@@ -27,6 +28,6 @@ pub fn splice(file: &Path, only_check: bool) -> Result<()> {
         );
     }
     write_atomically(file, updated.as_bytes())?;
-    println!("{}", file.display());
+    stdout::write_line(file.display())?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::report::report;
 use super::{Args, Prepared};
 use crate::stderr::log;
+use crate::stdout;
 use crate::text::plural;
 use crate::{slurm, task};
 use anyhow::Result;
@@ -22,7 +23,7 @@ pub fn preview(args: &Args, experiment: &Experiment, directory: &SweepDir) -> Re
     let command = task_command(args, directory, &options);
     let submission = submission(experiment, directory, &options, &resources, &command);
     let (tasks, script) = submission.preview()?;
-    print!("{script}");
+    stdout::write(script)?;
     log(format!("{} runs in {tasks} tasks; nothing was submitted", experiment.runs.len()));
     Ok(())
 }

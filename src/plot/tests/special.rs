@@ -124,8 +124,8 @@ fn a_special_figure_without_its_data_names_what_is_missing() {
         (Figure::Size, "no run that has ended has the size of its net in run.json"),
         (Figure::Responses, "no run has a layers.csv"),
         (Figure::Gradients, "no run has a layers.csv"),
-        (Figure::Slices, "no run has a slices.csv; fathom look writes it"),
-        (Figure::Correlation, "no run has a correlation.csv; fathom look writes it"),
+        (Figure::Slices, "no run has a slices.csv; fathom landscape writes it"),
+        (Figure::Correlation, "no run has a correlation.csv; fathom landscape writes it"),
         (Figure::Speed, "no run has two rows and a batch size"),
     ] {
         let message = svg(&plain, figure, &options()).unwrap_err().to_string();
