@@ -13,7 +13,6 @@ pub fn fathom(folder: &Path) -> Command {
 }
 
 /// The program of [`fathom`], as a command of the standard library.
-#[cfg(feature = "train")]
 pub fn command(folder: &Path) -> std::process::Command {
     let program = fathom(folder);
     let mut command = std::process::Command::new(program.get_program());
