@@ -10,6 +10,7 @@ use super::cuda::CudaFlags;
 use super::network::{ImageFlags, KeyFlags};
 use super::options::{cores, default_threads, devices};
 use super::stderr::log;
+use super::stdout;
 use super::table::Format;
 use super::{SOME_FAILED, Usage};
 use anyhow::{Result, ensure};
@@ -20,7 +21,6 @@ use fathom_spec::{AugmentName, Precision};
 use fathom_sweep::{Worker, concurrently};
 use figures::Figures;
 use over::Over;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Measure training speed, and the peak speed of the machine
@@ -105,7 +105,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         rows.push(row);
     }
     let table = columns::print(&rows, &machine, args.format)?;
-    std::io::stdout().lock().write_all(table.as_bytes())?;
+    stdout::write(table)?;
     let has_failed = rows.iter().any(|row| row.figures.is_err());
     Ok(if has_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
 }

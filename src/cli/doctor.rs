@@ -4,12 +4,12 @@ mod gpu_report;
 
 use super::gpus;
 use super::options::cores;
+use super::stdout;
 use anyhow::Result;
 use fathom_gpu::{Driver, ThisMachine};
 use fathom_record::Revision;
 use fathom_sweep::{Memory, Worker};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Report on libtorch, CUDA and this machine, and say how to repair what does not work
@@ -19,7 +19,7 @@ pub struct Args {}
 pub fn run(_args: &Args) -> Result<ExitCode> {
     let mut report = String::new();
     let works = examine(&mut report)?;
-    std::io::stdout().lock().write_all(report.as_bytes())?;
+    stdout::write(&report)?;
     Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -2,12 +2,12 @@
 
 use super::choice::choice;
 use super::network::{ImageFlags, KeyFlags};
+use super::stdout;
 use super::table::{Format, print};
 use anyhow::Result;
 use fathom_arch::{Audit, AuditPart};
 use fathom_record::Table;
 use serde_json::Value;
-use std::io::Write;
 use std::process::ExitCode;
 
 /// Print a network layer by layer
@@ -32,13 +32,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let audit = described.build(input, classes)?.audit();
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&audit)? + "\n";
-        std::io::stdout().lock().write_all(text.as_bytes())?;
+        stdout::write(text)?;
         return Ok(ExitCode::SUCCESS);
     }
     print(&layers(&audit), args.format)?;
     if args.format == Format::Table {
         // A blank line separates the layers from their sums.
-        writeln!(std::io::stdout().lock())?;
+        stdout::write_line("")?;
         let without = described.without_transitions(input, classes)?.map(|net| net.audit());
         print(&parts(&audit, without.as_ref()), args.format)?;
     }

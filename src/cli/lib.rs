@@ -128,7 +128,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Whether the reader of the output has ended, as in `fathom status | head`.
+/// Whether the reader of the output has ended, as in `fathom status DIR --watch | head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -18,11 +18,11 @@ choice! {
 choice! {
     /// Words of `training.schedule.kind`.
     pub enum ScheduleName {
-        /// The same rate at all updates.
+        /// The learning rate is the same at all updates.
         Constant,
-        /// The rate falls by a factor at given updates.
+        /// The learning rate falls by a factor at given updates.
         Step,
-        /// The rate falls to zero along half a cosine.
+        /// The learning rate falls to zero along half a cosine.
         Cosine,
     }
 }

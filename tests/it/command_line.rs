@@ -279,6 +279,8 @@ fn a_reader_that_ends_early_stops_no_other_work() {
     let runs = std::fs::read_dir(folder.path().join("events")).expect("events").count();
     assert_eq!(runs, 30);
     run(&["status", results]);
+    run(&["inspect", "residual", "--depth", "20"]);
+    run(&["doctor"]);
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl SourceCopy {
         let copy = Self { root };
         // Cargo tells packages of one target folder apart by name and version, not by their path.
         for manifest in ["Cargo.toml", "examples/own-network/Cargo.toml"] {
-            copy.replace(manifest, "\nversion = \"0.1.0\"", "\nversion = \"0.0.0\"");
+            let own = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"), "\"");
+            assert_eq!(copy.replace(manifest, own, "\nversion = \"0.0.0\""), 1, "{manifest}");
         }
         Some(copy)
     }

@@ -2,8 +2,7 @@
 //! every later version must read to the same values. Files are never changed there; what a later
 //! version writes otherwise may be added as a further directory.
 
-use crate::support::copy_folder;
-use crate::support::{fail, fathom, succeed};
+use crate::support::{copy_folder, fail, fathom, succeed};
 use fathom::record::{RunCurve, SCHEMA, SweepDir, metric_columns};
 use fathom::spec::LayerMetric;
 use fathom::stats::{Layerwise, table, table_columns};
