@@ -50,7 +50,7 @@ pub struct Args {
     /// Number of concurrent processes that do the same; their speeds are added
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: u16,
-    /// Memory layout of activations [default: both, one after the other]
+    /// Memory layout of activations [default: all of the device, one after the other]
     #[arg(long, value_parser = choice::<Layout>())]
     layout: Option<Layout>,
     /// Number format of activations
@@ -91,9 +91,11 @@ struct Machine {
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let settings = args.settings()?;
+    let mut settings = args.settings()?;
     let (worker, probe) = Worker::ready()?;
     let machine = args.machine(&worker, &probe)?;
+    let valid = Layout::available(machine.device == "cpu", machine.precision == Precision::F32);
+    settings.retain(|setting| valid.contains(&setting.layout));
     let mut rows = Vec::new();
     for setting in settings {
         let job = setting.job(&machine, args.seconds);
@@ -121,6 +123,11 @@ impl Args {
             self.precision != Precision::Tf32 || device != "cpu",
             Usage("--precision tf32: not on the CPU; valid there are f32, bf16".into())
         );
+        if let Some(layout) = self.layout {
+            layout
+                .check(device == "cpu", self.precision == Precision::F32)
+                .map_err(|error| Usage(error.to_string()))?;
+        }
         let cuda = self.cuda.of(device)?;
         let jobs = usize::from(self.jobs);
         let threads = self.threads.map_or_else(|| default_threads(jobs), usize::from);

@@ -5,20 +5,50 @@
 
 use super::manifest::{read_json, write_json};
 use super::{SCHEMA, SweepDir};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use fathom_base::choice;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 choice! {
     /// Memory layout of activations and of the weights of convolutions.
-    #[derive(Default)]
+    #[derive(Default, PartialOrd, Ord)]
     pub enum Layout {
         /// Images, channels, rows, columns
         #[default]
         Nchw,
         /// Images, rows, columns, channels
         ChannelsLast,
+        /// Channels, rows, columns, images; CPU and f32 only
+        BatchLast,
+    }
+}
+
+impl Layout {
+    /// The layouts of nets on the CPU or on a GPU, with activations in f32 or in another format.
+    pub fn available(on_cpu: bool, in_f32: bool) -> &'static [Layout] {
+        if on_cpu && in_f32 { Self::ALL } else { &[Self::Nchw, Self::ChannelsLast] }
+    }
+
+    /// The layouts among which the faster one is chosen by measurement on the CPU. In f32,
+    /// [`Layout::Nchw`] was the fastest for no net (`results/bench/README.md`).
+    pub fn candidates(in_f32: bool) -> [Layout; 2] {
+        [Self::ChannelsLast, if in_f32 { Self::BatchLast } else { Self::Nchw }]
+    }
+
+    /// Whether this is one of [`Layout::available`].
+    ///
+    /// # Errors
+    /// A message for the user if not.
+    pub fn check(self, on_cpu: bool, in_f32: bool) -> Result<()> {
+        let valid = Self::available(on_cpu, in_f32);
+        ensure!(
+            valid.contains(&self),
+            "--layout {self}: only on the CPU and in f32; valid here are {}",
+            valid.iter().map(|layout| layout.word()).collect::<Vec<_>>().join(", ")
+        );
+        Ok(())
     }
 }
 
@@ -47,20 +77,16 @@ pub struct ShapeLayout {
     pub seconds: Option<LayoutSeconds>,
 }
 
-/// Measured seconds of one update.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LayoutSeconds {
-    /// With [`Layout::Nchw`].
-    pub nchw: f64,
-    /// With [`Layout::ChannelsLast`].
-    pub channels_last: f64,
-}
+/// Measured seconds of one update, by layout.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LayoutSeconds(pub BTreeMap<Layout, f64>);
 
 impl LayoutSeconds {
-    /// The faster layout.
+    /// The fastest layout, or the default if none was measured.
     pub fn best(&self) -> Layout {
-        if self.channels_last < self.nchw { Layout::ChannelsLast } else { Layout::Nchw }
+        let fastest = self.0.iter().min_by(|one, other| one.1.total_cmp(other.1));
+        fastest.map(|(layout, _)| *layout).unwrap_or_default()
     }
 }
 

@@ -33,7 +33,10 @@ pub fn settle_layouts(
         None => Layouts::default(),
     };
     match requested {
-        Some(layout) => requested_layouts(runs, known, layout, directory),
+        Some(layout) => {
+            layout.check(options.on_cpu(), runs.iter().all(is_f32))?;
+            requested_layouts(runs, known, layout, directory)
+        }
         None => complete(known, runs, |same_shape| {
             if options.on_cpu() {
                 measured_layout(same_shape, worker, options, on_measure)
@@ -142,17 +145,20 @@ fn measured_layout(
 /// each shape. Tensor cores take channels that are next to each other, and in bf16 libtorch's batch
 /// normalisation is slow otherwise; in f32 cuDNN prefers [`Layout::Nchw`].
 fn gpu_layout(same_shape: &[&Run]) -> Layout {
-    let uses_tensor_cores = same_shape.iter().any(|run| match run.settings.training.precision {
-        Precision::F32 => false,
-        Precision::Tf32 | Precision::Bf16 => true,
-    });
-    if uses_tensor_cores { Layout::ChannelsLast } else { Layout::Nchw }
+    if same_shape.iter().any(|run| !is_f32(run)) { Layout::ChannelsLast } else { Layout::Nchw }
 }
 
-/// Mean time of an update with each layout. Where runs are concurrent, both layouts are timed at the
-/// same time, so that both meet the same load; else one after the other.
+fn is_f32(run: &Run) -> bool {
+    match run.settings.training.precision {
+        Precision::F32 => true,
+        Precision::Tf32 | Precision::Bf16 => false,
+    }
+}
+
+/// Mean time of an update with each candidate. Where runs are concurrent, both are timed at the same
+/// time, so that both meet the same load; else one after the other.
 fn timed(run: &Run, worker: &Worker, options: &Options) -> Result<LayoutSeconds> {
-    let layouts = [Layout::Nchw, Layout::ChannelsLast];
+    let layouts = Layout::candidates(is_f32(run));
     let time = |copy: usize| {
         let job = Job { layout: layouts[copy % 2], ..options.timing_job(run) };
         Ok(worker.measure(&job, SECONDS)?.step_seconds)
@@ -161,11 +167,11 @@ fn timed(run: &Run, worker: &Worker, options: &Options) -> Result<LayoutSeconds>
         0 | 1 => vec![time(0)?, time(1)?],
         jobs => concurrently(jobs, time)?,
     };
-    let mean = |layout: usize| {
-        let of: Vec<f64> = seconds.iter().skip(layout).step_by(2).copied().collect();
+    let mean = |first: usize| {
+        let of: Vec<f64> = seconds.iter().skip(first).step_by(2).copied().collect();
         of.iter().sum::<f64>() / of.len() as f64
     };
-    Ok(LayoutSeconds { nchw: mean(0), channels_last: mean(1) })
+    Ok(LayoutSeconds([(layouts[0], mean(0)), (layouts[1], mean(1))].into()))
 }
 
 #[cfg(test)]

@@ -44,10 +44,10 @@ fn main() {
 fn compile_shim(include: &Path) {
     let shim = Path::new("shim");
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let is_wide = std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
-    println!("cargo:rustc-check-cfg=cfg(fathom_avx2)");
-    if is_wide {
-        println!("cargo:rustc-cfg=fathom_avx2");
+    let is_x86 = std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    println!("cargo:rustc-check-cfg=cfg(fathom_x86)");
+    if is_x86 {
+        println!("cargo:rustc-cfg=fathom_x86");
     }
     println!("cargo:rustc-link-search=native={}", out.display());
     // libtorch uses GCC's OpenMP library. Another compiler would add a second thread pool, so its code
@@ -64,22 +64,26 @@ fn compile_shim(include: &Path) {
     };
     let kernels = |set: &str, flags: &[&str]| {
         let mut build = compiler();
-        build.file(shim.join("kernels.cpp")).define("FATHOM_ISA", set).opt_level(3);
+        build.files(["kernels.cpp", "conv_kernels.cpp"].map(|file| shim.join(file)));
+        build.define("FATHOM_ISA", set).opt_level(3);
         // Without floating-point traps, the compiler vectorises conditions as masks.
         build.flag_if_supported("-fno-trapping-math");
+        build.flag_if_supported("-ffp-contract=fast");
         flags.iter().for_each(|flag| {
             build.flag(flag);
         });
         build.compile(&format!("fathom_kernels_{set}"));
     };
     let mut glue = compiler();
-    glue.files(["shim.cpp", "norm.cpp", "device.cpp"].map(|file| shim.join(file)));
+    glue.opt_level(2);
+    glue.files(["shim.cpp", "norm.cpp", "conv.cpp", "device.cpp"].map(|file| shim.join(file)));
     // As system headers, so that warnings in libtorch's headers are not shown.
     glue.flag("-isystem").flag(include).define("_GLIBCXX_USE_CXX11_ABI", "1");
     kernels("base", &[]);
-    if is_wide {
+    if is_x86 {
         kernels("avx2", &["-mavx2", "-mfma"]);
-        glue.define("FATHOM_AVX2", None);
+        kernels("avx512", &["-mavx512f", "-mfma", "-mprefer-vector-width=512"]);
+        glue.define("FATHOM_X86", None);
     }
     if has_openmp {
         glue.flag("-fopenmp");

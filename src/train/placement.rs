@@ -38,6 +38,7 @@ impl Placement {
         match self.layout {
             Layout::Nchw => images.contiguous(),
             Layout::ChannelsLast => channels_last(&images),
+            Layout::BatchLast => batch_last(&images),
         }
     }
 }
@@ -45,4 +46,28 @@ impl Placement {
 /// Copies a tensor of four dimensions to channels-last memory layout; its shape stays NCHW.
 pub fn channels_last(tensor: &Tensor) -> Tensor {
     tensor.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// Copies a tensor of four dimensions to batch-last memory layout (channels, rows, columns, images);
+/// its shape stays NCHW.
+pub fn batch_last(tensor: &Tensor) -> Tensor {
+    tensor.permute([1, 2, 3, 0]).contiguous().permute([3, 0, 1, 2])
+}
+
+/// Whether a tensor has four dimensions and batch-last memory layout. One that is contiguous as well,
+/// such as a batch of one image, counts as contiguous.
+pub fn is_batch_last(tensor: &Tensor) -> bool {
+    tensor.dim() == 4 && !tensor.is_contiguous() && is_dense(tensor, &[1, 2, 3, 0])
+}
+
+/// Whether the values of a tensor are next to each other in memory, with the axes in this order, the
+/// last one innermost. Unlike a test of a permuted tensor, this leaves autograd alone.
+pub fn is_dense(tensor: &Tensor, order: &[usize]) -> bool {
+    let (size, stride) = (tensor.size(), tensor.stride());
+    let mut expected = 1;
+    order.iter().rev().all(|axis| {
+        let fits = size[*axis] == 1 || stride[*axis] == expected;
+        expected *= size[*axis];
+        fits
+    })
 }

@@ -4,8 +4,10 @@
 //! Like tch's own operations, these functions panic with libtorch's message when libtorch reports
 //! an error, for example when memory runs out.
 
+pub mod conv;
 pub mod device;
 
+use crate::placement::is_dense;
 use std::ffi::{CStr, c_char};
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
@@ -26,6 +28,13 @@ unsafe extern "C" {
         eps: f64,
         relu: bool,
         overwrite: bool,
+    ) -> *mut C_tensor;
+    fn fathom_convolution(
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        stride: i64,
+        padding: i64,
     ) -> *mut C_tensor;
     fn fathom_fused_sgd(
         parameters: *const C_tensor,
@@ -74,12 +83,12 @@ pub struct NormRelu<'a> {
 
 impl NormRelu<'_> {
     /// Whether [`NormRelu::forward`] supports these values: on the CPU, of kind f32 or f64, and
-    /// dense in memory as images × channels × rows × columns (contiguous or channels-last) or as
-    /// images × channels.
+    /// dense in memory as images × channels × rows × columns (contiguous, channels-last or
+    /// batch-last) or as images × channels.
     pub fn takes(x: &Tensor) -> bool {
         let is_dense = match x.dim() {
             2 => x.is_contiguous(),
-            4 => x.is_contiguous() || x.permute([0, 2, 3, 1]).is_contiguous(),
+            4 => x.is_contiguous() || [[0, 2, 3, 1], [1, 2, 3, 0]].iter().any(|o| is_dense(x, o)),
             _ => false,
         };
         x.device() == Device::Cpu
@@ -176,8 +185,12 @@ impl FusedSgd<'_> {
 #[link(name = "fathom_kernels_base", kind = "static")]
 unsafe extern "C" {}
 
-#[cfg(fathom_avx2)]
+#[cfg(fathom_x86)]
 #[link(name = "fathom_kernels_avx2", kind = "static")]
+unsafe extern "C" {}
+
+#[cfg(fathom_x86)]
+#[link(name = "fathom_kernels_avx512", kind = "static")]
 unsafe extern "C" {}
 
 #[cfg(fathom_openmp)]

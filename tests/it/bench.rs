@@ -39,7 +39,7 @@ mod measured {
         let operations = 3.0 * 2.0 * number(&audit, "macs");
         let rows = bench("--augment crop-flip");
         let layouts: Vec<&Value> = rows.iter().map(|row| &row["layout"]).collect();
-        assert_eq!(layouts, ["nchw", "channels-last"]);
+        assert_eq!(layouts, ["nchw", "channels-last", "batch-last"]);
         for row in &rows {
             let of = |column: &str| number(row, column);
             assert_eq!((&row["network"], &row["batch"]), (&"residual".into(), &8.into()));

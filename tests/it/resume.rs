@@ -3,7 +3,7 @@
 use crate::session::{ARMS, NEVER, job, outcome, resumed, runs, session, start};
 use crate::support::{fail, succeed, with_experiment};
 use fathom::protocol::{Event, HELD, Job, STOPPED};
-use fathom::record::{RunDir, State};
+use fathom::record::{Layout, RunDir, State};
 use fathom::spec::{Config, Experiment};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -30,11 +30,12 @@ fn runs_of_every_family_resume_exactly_after_being_stopped_and_killed() {
     let folder = with_experiment(ARMS);
     let runs = runs(folder.path());
     assert_eq!(runs.len(), 7);
-    for run in &runs {
-        let alone = job(run, &folder.path().join("alone"), 1);
+    let layouts = [Layout::BatchLast, Layout::ChannelsLast].into_iter().cycle();
+    for (run, layout) in runs.iter().zip(layouts) {
+        let job = |part: &str| Job { layout, ..job(run, &folder.path().join(part), 1) };
+        let alone = job("alone");
         assert_eq!(session(&alone, NEVER, 0).0, Some(0), "{}", run.id);
-        let watched =
-            Job { config: watched(&run.config), ..job(run, &folder.path().join("watched"), 1) };
+        let watched = Job { config: watched(&run.config), ..job("watched") };
         assert_eq!(session(&watched, NEVER, 0).0, Some(0), "{}", run.id);
         assert_eq!(
             outcome(&alone),
@@ -43,7 +44,7 @@ fn runs_of_every_family_resume_exactly_after_being_stopped_and_killed() {
             run.id
         );
         let config = watched.config.clone();
-        let disturbed = Job { config, ..job(run, &folder.path().join("disturbed"), 1) };
+        let disturbed = Job { config, ..job("disturbed") };
         // Rows are written at 0, 2, 4 …, checkpoints at 3, 6, 9: a run that is killed after the row
         // of step 4 resumes from 3, and after that of step 8 from 6.
         assert_eq!(session(&disturbed, 3, libc::SIGKILL).0, None);
@@ -219,6 +220,10 @@ fn a_sweep_resumes_with_the_layout_it_began_with() {
         let manifest = read(&entry.expect("an entry").path().join("run.json"));
         assert_eq!(manifest["execution"]["layout"], "channels-last");
     }
+    let mut bf16 = run(&["--layout", "batch-last", "--set", "training.precision=bf16"]);
+    bf16[5] = "bf16";
+    let told = fail(folder.path(), 1, &bf16);
+    assert!(told.contains("valid here are nchw, channels-last"), "{told}");
     let told = fail(folder.path(), 2, &run(&["--set", "seed=[0,1]", "--deterministic"]));
     assert!(told.contains("--deterministic: only on a GPU"), "{told}");
     let told = fail(

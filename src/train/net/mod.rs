@@ -7,7 +7,10 @@ pub use norm::Moments;
 pub use taps::{BatchTap, LayerTap, NormTap, Tapped};
 
 use super::parameters::Parameters;
+use super::placement::is_batch_last;
+use crate::shim::conv::BatchLastConvolution;
 use fathom_arch::{AVERAGES, Activation, Layer, Network, Shortcut};
+use fathom_record::Layout;
 use norm::{After, Normalisation};
 use taps::Taps;
 use tch::Tensor;
@@ -51,7 +54,7 @@ pub struct Net {
 }
 
 enum Module {
-    Conv { affine: Affine, stride: i64, padding: i64 },
+    Conv { affine: Affine, stride: i64, padding: i64, batch_last: bool },
     Norm(Normalisation),
     Activation(Activation),
     Residual { branch: Vec<Module>, shortcut: ShortcutModule, scale: f64 },
@@ -146,6 +149,7 @@ impl Builder<'_> {
                 affine: self.affine(name, *bias),
                 stride: *stride as i64,
                 padding: *padding as i64,
+                batch_last: self.parameters.place().layout == Layout::BatchLast,
             },
             Layer::Norm { name, norm, .. } => {
                 let leaf = |part| self.parameters.leaf(&format!("{name}.{part}"));
@@ -203,6 +207,23 @@ struct Pass<'a> {
     taps: Option<&'a mut Taps>,
 }
 
+/// An operation that treats images and channels alike, such as pooling, without a change of the order
+/// in memory: a batch in batch-last order is a batch of channels in channels-last order, which
+/// libtorch's operations keep.
+fn keeping_order(x: &Tensor, operation: impl FnOnce(&Tensor) -> Tensor) -> Tensor {
+    if is_batch_last(x) { operation(&x.transpose(0, 1)).transpose(0, 1) } else { operation(x) }
+}
+
+/// Tensors one after the other along `axis` (0: images, 1: channels), in the order of the first.
+fn concatenated(parts: &[Tensor], axis: i64) -> Tensor {
+    if is_batch_last(&parts[0]) {
+        let parts: Vec<Tensor> = parts.iter().map(|part| part.transpose(0, 1)).collect();
+        Tensor::cat(&parts, 1 - axis).transpose(0, 1)
+    } else {
+        Tensor::cat(parts, axis)
+    }
+}
+
 /// What a module may do beyond its own operation to save time and memory.
 #[derive(Clone, Copy, Default)]
 struct Fusion {
@@ -247,8 +268,14 @@ impl Module {
 
     fn forward(&self, mut x: Tensor, Fusion { own, relu }: Fusion, pass: &mut Pass) -> Tensor {
         match self {
-            Module::Conv { affine: Affine { weight, bias, .. }, stride, padding } => {
-                x.conv2d(weight, bias.as_ref(), [*stride; 2], [*padding; 2], [1, 1], 1)
+            Module::Conv { affine: Affine { weight, bias, .. }, stride, padding, batch_last } => {
+                let bias = bias.as_ref();
+                if *batch_last && BatchLastConvolution::takes(&x) {
+                    let (stride, padding) = (*stride, *padding);
+                    BatchLastConvolution { weight, bias, stride, padding }.forward(&x)
+                } else {
+                    x.conv2d(weight, bias, [*stride; 2], [*padding; 2], [1, 1], 1)
+                }
             }
             Module::Norm(norm) => norm.forward(&x, pass.mode, &After { added: None, relu, own }),
             Module::Activation(Activation::Relu) if own => x.relu_(),
@@ -267,13 +294,16 @@ impl Module {
                     fused_residual(branch, &x, &shortcut, relu, pass)
                 }
             }
-            Module::MaxPool { kernel, stride, padding } => {
+            Module::MaxPool { kernel, stride, padding } => keeping_order(&x, |x| {
                 x.max_pool2d([*kernel; 2], [*stride; 2], [*padding; 2], [1, 1], false)
-            }
-            Module::AvgPool { kernel } => {
+            }),
+            Module::AvgPool { kernel } => keeping_order(&x, |x| {
                 x.avg_pool2d([*kernel; 2], [*kernel; 2], [0, 0], false, true, None::<i64>)
+            }),
+            Module::Concat { branch } => {
+                let more = chain(branch, &x, pass);
+                concatenated(&[x, more], 1)
             }
-            Module::Concat { branch } => Tensor::cat(&[&x, &chain(branch, &x, pass)], 1),
             Module::Dropout { p } => x.dropout(*p, matches!(pass.mode, Mode::Train { .. })),
             Module::Flatten => x.flatten(1, -1),
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
@@ -330,7 +360,12 @@ impl ShortcutModule {
             ShortcutModule::Identity => x.shallow_clone(),
             ShortcutModule::Pad { stride, before, after } => {
                 let kept = x.slice(2, None, None, *stride).slice(3, None, None, *stride);
-                kept.constant_pad_nd([0, 0, 0, 0, *before, *after])
+                if is_batch_last(x) {
+                    let padding = [0, 0, 0, 0, 0, 0, *before, *after];
+                    kept.transpose(0, 1).constant_pad_nd(padding).transpose(0, 1)
+                } else {
+                    kept.constant_pad_nd([0, 0, 0, 0, *before, *after])
+                }
             }
             ShortcutModule::Project(modules) => chain(modules, x, pass),
         }

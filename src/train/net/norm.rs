@@ -1,7 +1,8 @@
 //! Batch normalisation (1502.03167), by one fused operation or from its formulas, and group
 //! (1803.08494) and layer normalisation (1607.06450).
 
-use super::{Mode, TappedNorm};
+use super::{Mode, TappedNorm, concatenated};
+use crate::placement::{batch_last, is_batch_last};
 use crate::shim::NormRelu;
 use fathom_arch::Norm;
 use tch::{Kind, Tensor};
@@ -134,8 +135,14 @@ impl BatchNorm {
             Mode::Train { norm_batch: Some(part) } if (part as i64) < x.size()[0] => {
                 // As in the papers' runs on several GPUs, each part has its own statistics, and
                 // only those of the first part enter the running averages.
-                let parts = x.split(part as i64, 0);
-                let added = after.added.map(|added| added.split(part as i64, 0));
+                let split = |x: &Tensor| -> Vec<Tensor> {
+                    let parts = x.split(part as i64, 0);
+                    // Parts of a batch in batch-last order are not next to each other in memory.
+                    let in_order = |part| if is_batch_last(x) { batch_last(&part) } else { part };
+                    parts.into_iter().map(in_order).collect()
+                };
+                let parts = split(x);
+                let added = after.added.map(split);
                 let normalise = |(index, part): (usize, &Tensor)| {
                     let update = (index == 0).then_some(self.momentum);
                     let added = added.as_ref().map(|added| &added[index]);
@@ -143,7 +150,7 @@ impl BatchNorm {
                     self.apply(part, Statistics::Batch { update }, &after)
                 };
                 let normalised: Vec<Tensor> = parts.iter().enumerate().map(normalise).collect();
-                Tensor::cat(&normalised, 0)
+                concatenated(&normalised, 0)
             }
             Mode::Train { .. } => {
                 self.apply(x, Statistics::Batch { update: Some(self.momentum) }, after)

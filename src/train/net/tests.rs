@@ -290,14 +290,25 @@ fn nets_by_formula_are_libtorch_s_in_double_precision() {
 #[test]
 fn layouts_agree_and_bf16_agrees_roughly() {
     let labels = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 5]);
-    for family in ["residual", "preact", "dense", "mlp", "lenet"] {
+    let families = ["residual", "preact", "dense", "mlp", "lenet"];
+    let with = |family: &str| {
         let depth = if family == "dense" { 10 } else { 8 };
-        let set = [("network.family", family.into()), ("network.depth", depth.into())];
-        let network = build_as(&set, 12, Kind::Float).0;
+        vec![("network.family", family.into()), ("network.depth", depth.into())]
+    };
+    let mut nets: Vec<(&str, Vec<(&str, serde_json::Value)>)> =
+        families.iter().map(|family| (*family, with(family))).collect();
+    for norm in ["group", "none"] {
+        nets.push((norm, [with("residual"), vec![("network.norm", norm.into())]].concat()));
+    }
+    let modes = [TRAIN, Mode::Train { norm_batch: Some(4) }];
+    for (mode, (family, set)) in
+        modes.iter().flat_map(|mode| nets.iter().map(move |net| (mode, net)))
+    {
+        let network = build_as(set, 12, Kind::Float).0;
         let step = |place: Placement| {
             let parameters = Parameters::new(&network.initial(0), Decay::All, place);
             let net = Net::new(&network, &parameters);
-            let logits = net.forward(&place.images(&images_of(6, 12)), TRAIN).to_kind(place.kind);
+            let logits = net.forward(&place.images(&images_of(6, 12)), *mode).to_kind(place.kind);
             let loss = logits.cross_entropy_for_logits(&labels);
             // The order of files does not depend on the placement.
             let gradients = parameters.export(&parameters.gradients(&loss)).unwrap();
@@ -311,6 +322,13 @@ fn layouts_agree_and_bf16_agrees_roughly() {
         let size = expected.abs().max().double_value(&[]);
         // The export is in f32.
         assert!(distance(&expected, &gradients) / size < 1e-6, "{family}");
+        let [plain, single] = [Layout::Nchw, Layout::BatchLast].map(|layout| {
+            let (gradients, same) = step(Placement::new(Device::Cpu, layout, Precision::F32));
+            assert!((loss - same).abs() < 1e-5, "{family}: {loss} {same}");
+            distance(&expected, &gradients) / size
+        });
+        // A value within rounding of 0 may be positive in one and negative in the other.
+        assert!(single < 4.0 * plain + 1e-5, "{family}: {single:e} {plain:e}");
         let (gradients, roughly) = step(short);
         assert!((loss - roughly).abs() < 0.1 * loss, "{family}: {loss} {roughly}");
         let alike = Tensor::cosine_similarity(&gradients, &expected, 0, 1e-12).double_value(&[]);

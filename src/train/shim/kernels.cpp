@@ -11,6 +11,8 @@ namespace FATHOM_ISA {
 
 // Columns of a block; more channels are processed in blocks of this size.
 constexpr int64_t MOST = 64;
+// Values of a plane that are processed as one row, so that sums do not wait for each other.
+constexpr int64_t PLANE = 64;
 // Rows after which sums in T are added to those in double, so that long sums stay accurate.
 constexpr int64_t BLOCK = 256;
 
@@ -19,7 +21,7 @@ constexpr int64_t BLOCK = 256;
 // the rest is shorter than a wide row.
 template <class F>
 static inline int64_t widened(int64_t rows, int64_t channels, F&& f) {
-  const int64_t width = channels == 1 ? 16 : 32;
+  const int64_t width = channels == 1 ? PLANE : 32;
   if (channels > width || width % channels != 0) return 0;
   const int64_t wide = rows * channels / width;
   if (wide > 0) f(wide, width);
@@ -28,7 +30,7 @@ static inline int64_t widened(int64_t rows, int64_t channels, F&& f) {
 
 template <class T>
 struct Repeated {
-  T values[32];
+  T values[PLANE];
 
   Repeated(const T* from, int64_t channels, int64_t width) {
     for (int64_t j = 0; j < width; ++j) values[j] = channels == 1 ? from[0] : from[j % channels];
@@ -76,8 +78,8 @@ static void moments(const T* x, int64_t rows, int64_t channels, const T* shift, 
                     double* squares) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
     const Repeated<T> k(shift, channels, width);
-    double s[32] = {}, q[32] = {};
-    const auto add = width == 16 ? sum_moments<T, 16> : sum_moments<T, 32>;
+    double s[PLANE] = {}, q[PLANE] = {};
+    const auto add = width == PLANE ? sum_moments<T, PLANE> : sum_moments<T, 32>;
     add(x, wide, width, width, k.values, s, q);
     fold(s, width, channels, sums);
     fold(q, width, channels, squares);
@@ -111,7 +113,7 @@ static void apply_as(const T* x, const T* added, T* y, int64_t rows, int64_t cha
                      const T* scale, const T* shift) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
     const Repeated<T> a(scale, channels, width), b(shift, channels, width);
-    const auto of = width == 16 ? apply_rows<T, 16, ADD, RELU> : apply_rows<T, 32, ADD, RELU>;
+    const auto of = width == PLANE ? apply_rows<T, PLANE, ADD, RELU> : apply_rows<T, 32, ADD, RELU>;
     of(x, added, y, wide, width, a.values, b.values);
   });
   apply_rows<T, 0, ADD, RELU>(x + done, ADD ? added + done : nullptr, y + done,
@@ -155,9 +157,9 @@ static void backward_sums_as(const T* x, const T* y, const T* dy, T* kept, int64
                              int64_t channels, const T* mean, double* sums, double* products) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
     const Repeated<T> m(mean, channels, width);
-    double s[32] = {}, p[32] = {};
+    double s[PLANE] = {}, p[PLANE] = {};
     const auto add =
-        width == 16 ? sum_backward<T, 16, MASK, KEEP> : sum_backward<T, 32, MASK, KEEP>;
+        width == PLANE ? sum_backward<T, PLANE, MASK, KEEP> : sum_backward<T, 32, MASK, KEEP>;
     add(x, y, dy, kept, wide, width, width, m.values, s, p);
     fold(s, width, channels, sums);
     fold(p, width, channels, products);
@@ -201,7 +203,7 @@ static void backward_apply_as(const T* x, const T* y, const T* dy, T* dx, int64_
                               int64_t channels, const T* a, const T* b, const T* d) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
     const Repeated<T> wa(a, channels, width), wb(b, channels, width), wd(d, channels, width);
-    const auto of = width == 16 ? backward_rows<T, 16, MASK> : backward_rows<T, 32, MASK>;
+    const auto of = width == PLANE ? backward_rows<T, PLANE, MASK> : backward_rows<T, 32, MASK>;
     of(x, y, dy, dx, wide, width, wa.values, wb.values, wd.values);
   });
   backward_rows<T, 0, MASK>(x + done, MASK ? y + done : nullptr, dy + done, dx + done,
@@ -216,13 +218,13 @@ static void backward_apply(const T* x, const T* y, const T* dy, T* dx, int64_t r
 }
 
 template <class T>
-const Kernels<T>& table() {
+const Kernels<T>& norm_kernels() {
   static const Kernels<T> all = {moments<T>, apply<T>, backward_sums<T>, backward_apply<T>};
   return all;
 }
 
-template const Kernels<float>& table<float>();
-template const Kernels<double>& table<double>();
+template const Kernels<float>& norm_kernels<float>();
+template const Kernels<double>& norm_kernels<double>();
 
 }  // namespace FATHOM_ISA
 }  // namespace fathom

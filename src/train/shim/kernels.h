@@ -25,8 +25,17 @@ struct Kernels {
                          int64_t channels, const T* a, const T* b, const T* d);
 };
 
-// Kernels for the instruction set that libtorch uses.
+namespace base {
 template <class T>
-const Kernels<T>& kernels();
+const Kernels<T>& norm_kernels();
+}
+namespace avx2 {
+template <class T>
+const Kernels<T>& norm_kernels();
+}
+namespace avx512 {
+template <class T>
+const Kernels<T>& norm_kernels();
+}
 
 }  // namespace fathom

@@ -1,53 +1,34 @@
 #include "norm.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
+#include "conv.h"
+#include "isa.h"
 #include "kernels.h"
 
 namespace fathom {
-namespace base {
-template <class T>
-const Kernels<T>& table();
-}
-#ifdef FATHOM_AVX2
-namespace avx2 {
-template <class T>
-const Kernels<T>& table();
-}
-#endif
-
-// The same choice as for libtorch's own kernels; ATEN_CPU_CAPABILITY sets both.
-static bool is_wide() {
-#ifdef FATHOM_AVX2
-  static const bool wide = at::get_cpu_capability() != "DEFAULT";
-  return wide;
-#else
-  return false;
-#endif
-}
-
-template <class T>
-const Kernels<T>& kernels() {
-#ifdef FATHOM_AVX2
-  if (is_wide()) return avx2::table<T>();
-#endif
-  return base::table<T>();
-}
-
 const char* describe_kernels() {
 #ifdef _OPENMP
-  return is_wide() ? "AVX2, with threads" : "baseline instructions, with threads";
+  static const std::string threads = ", with threads";
 #else
-  return is_wide() ? "AVX2, one thread" : "baseline instructions, one thread";
+  static const std::string threads = ", one thread";
 #endif
+  static const std::string text = [] {
+    switch (isa()) {
+      case Isa::avx512: return "AVX-512";
+      case Isa::avx2: return "AVX2";
+      default: return "baseline instructions";
+    }
+  }() + threads;
+  return text.c_str();
 }
 
 namespace {
@@ -55,25 +36,43 @@ namespace {
 // Number of values below which a second thread costs more time than it saves.
 constexpr int64_t GRAIN = 32768;
 
-// Memory layout of a batch: for each image either planes of one channel each, or rows of all
-// channels.
+// Memory layout of a batch: planes of one channel each (those of an image after each other, or in
+// batch-last order those of all images as one), or rows of all channels.
 struct Shape {
+  enum class Order { planes, batch_last, rows };
+
+  // Images whose values are stored one image after the other; in batch-last order 1.
   int64_t images, channels, size;
-  bool planes;
-  at::MemoryFormat format;
+  Order order;
 
   explicit Shape(const at::Tensor& x) : images(x.size(0)), channels(x.size(1)) {
     size = x.numel() / std::max<int64_t>(1, images * channels);
-    planes = x.is_contiguous() && size > 1;
-    format = x.dim() == 4 && !planes ? at::MemoryFormat::ChannelsLast
-                                     : at::MemoryFormat::Contiguous;
+    order = x.is_contiguous() && size > 1 ? Order::planes
+            : is_batch_last(x)            ? Order::batch_last
+                                          : Order::rows;
+    if (order == Order::batch_last) {
+      size *= images;
+      images = 1;
+    }
   }
+  bool has_planes() const { return order != Order::rows; }
   int64_t image() const { return channels * size; }
   double values() const { return double(images) * size; }
   // Depends only on the shape and the number of threads, so that sums are reproducible.
   int64_t parts() const {
     const int64_t most = std::max<int64_t>(1, images * image() / GRAIN);
-    return std::max<int64_t>(1, std::min({most, int64_t(at::get_num_threads()), images}));
+    const int64_t divisible = order == Order::batch_last ? size : images;
+    return std::max<int64_t>(1, std::min({most, int64_t(at::get_num_threads()), divisible}));
+  }
+  // The values in this order, copied if they are in another one.
+  at::Tensor in_order(const at::Tensor& values) const {
+    switch (order) {
+      case Order::planes: return values.contiguous();
+      case Order::batch_last: return batch_last(values);
+      default:
+        return values.contiguous(values.dim() == 4 ? at::MemoryFormat::ChannelsLast
+                                                   : at::MemoryFormat::Contiguous);
+    }
   }
 
   // Calls f(offset, rows, channels, first channel, part) for pieces that the kernels support.
@@ -81,8 +80,15 @@ struct Shape {
   void each(F&& f) const {
     const int64_t n = parts();
     const auto part = [&](int64_t at) {
+      if (order == Order::batch_last) {
+        const int64_t from = size * at / n, to = size * (at + 1) / n;
+        for (int64_t c = 0; c < channels; ++c) f(c * size + from, to - from, int64_t(1), c, at);
+        return;
+      }
       const int64_t from = images * at / n, to = images * (at + 1) / n;
-      if (!planes) return f(from * image(), (to - from) * size, channels, int64_t(0), at);
+      if (order == Order::rows) {
+        return f(from * image(), (to - from) * size, channels, int64_t(0), at);
+      }
       for (int64_t plane = from * channels; plane < to * channels; ++plane)
         f(plane * size, size, int64_t(1), plane % channels, at);
     };
@@ -115,7 +121,7 @@ template <class T>
 at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu& how,
                    at::Tensor& mean, at::Tensor& inverse, bool in_place) {
   const Shape shape(x);
-  const Kernels<T>& use = kernels<T>();
+  const Kernels<T>& use = FATHOM_KERNELS(norm_kernels<T>);
   const T* values = x.const_data_ptr<T>();
   const T *gamma = how.gamma.const_data_ptr<T>(), *beta = how.beta.const_data_ptr<T>();
   T *moving_mean = how.mean.data_ptr<T>(), *moving_variance = how.variance.data_ptr<T>();
@@ -128,7 +134,7 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
   if (how.training) {
     // Sums are of differences from a value near the mean, the first of each channel, for accuracy.
     std::vector<T> about(shape.channels);
-    for (int64_t c = 0; c < shape.channels; ++c) about[c] = values[shape.planes ? c * shape.size : c];
+    for (int64_t c = 0; c < shape.channels; ++c) about[c] = values[shape.has_planes() ? c * shape.size : c];
     Sums sums(shape);
     shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t part) {
       use.moments(values + at, rows, channels, about.data() + c, sums.first(part) + c,
@@ -168,7 +174,7 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const
                                  const at::Tensor& gamma, const at::Tensor& mean,
                                  const at::Tensor& inverse, bool has_added) {
   const Shape shape(x);
-  const Kernels<T>& use = kernels<T>();
+  const Kernels<T>& use = FATHOM_KERNELS(norm_kernels<T>);
   const T *values = x.const_data_ptr<T>(), *incoming = dy.const_data_ptr<T>();
   const T* of = y.defined() ? y.const_data_ptr<T>() : nullptr;
   const T *mu = mean.const_data_ptr<T>(), *over_sigma = inverse.const_data_ptr<T>();
@@ -227,7 +233,7 @@ struct Function : torch::autograd::Function<Function> {
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const at::Tensor& x = saved[0];
-    const at::Tensor dy = gradients[0].contiguous(Shape(x).format);
+    const at::Tensor dy = Shape(x).in_order(gradients[0]);
     const bool has_added = context->saved_data["added"].toBool();
     auto found = x.scalar_type() == at::kDouble
                      ? fathom::backward<double>(x, saved[1], dy, saved[2], saved[3], saved[4],
@@ -241,7 +247,7 @@ struct Function : torch::autograd::Function<Function> {
 }  // namespace
 
 at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRelu& how) {
-  const at::Tensor more = added.defined() ? added.contiguous(Shape(x).format) : added;
+  const at::Tensor more = added.defined() ? Shape(x).in_order(added) : added;
   if (how.training && at::GradMode::is_enabled())
     return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma,
                            how.beta, &how);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "caught.h"
+#include "conv.h"
 #include "norm.h"
 
 namespace fathom {
@@ -35,6 +36,14 @@ at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const
     const fathom::NormRelu how = {*gamma,   *beta, *mean, *variance, training,
                                   update, eps,  relu,  overwrite};
     return new at::Tensor(fathom::norm_relu(*x, or_undefined(added), how));
+  });
+}
+
+at::Tensor* fathom_convolution(const at::Tensor* x, const at::Tensor* weight,
+                               const at::Tensor* bias, int64_t stride, int64_t padding) {
+  return caught<at::Tensor*>(nullptr, [&] {
+    return new at::Tensor(
+        fathom::convolution(*x, *weight, or_undefined(bias), stride, padding));
   });
 }
 

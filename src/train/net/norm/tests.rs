@@ -1,4 +1,6 @@
 use super::*;
+use crate::placement::channels_last;
+use fathom_record::Layout;
 use tch::{Device, Kind, Reduction};
 
 const TRAIN: Mode = Mode::Train { norm_batch: None };
@@ -112,12 +114,14 @@ fn the_fused_operation_is_the_sequence_of_libtorch_s() {
     for (shape, (relu, has_added)) in
         shapes.iter().flat_map(|shape| variants.map(|variant| (shape, variant)))
     {
-        for (kind, is_last) in
-            [(Kind::Double, false), (Kind::Double, true), (Kind::Float, false), (Kind::Float, true)]
+        let kinds = [Kind::Double, Kind::Float];
+        for (kind, layout) in
+            kinds.into_iter().flat_map(|kind| Layout::ALL.iter().map(move |layout| (kind, *layout)))
         {
-            let place = |x: Tensor| {
-                let x = x.to_kind(kind);
-                if is_last && x.dim() == 4 { crate::placement::channels_last(&x) } else { x }
+            let place = |x: Tensor| match (layout, x.dim()) {
+                (Layout::ChannelsLast, 4) => channels_last(&x.to_kind(kind)),
+                (Layout::BatchLast, 4) => batch_last(&x.to_kind(kind)),
+                _ => x.to_kind(kind),
             };
             let x = place(numbers(shape));
             let added = has_added.then(|| place(numbers(shape).cos()));
@@ -143,7 +147,7 @@ fn the_fused_operation_is_the_sequence_of_libtorch_s() {
                 let size = expected.abs().max().double_value(&[]).max(1.0);
                 let apart = distance(found, expected) / size;
                 let bound = if kind == Kind::Double { 1e-12 } else { 1e-5 };
-                let what = (shape, kind, is_last, relu, has_added, place);
+                let what = (shape, kind, layout, relu, has_added, place);
                 assert!(apart < bound, "{what:?}: {apart}");
             }
         }
