@@ -61,6 +61,8 @@ NETS = {
 }
 # A compiled net in bf16 is what PyTorch's users run in channels-last alone.
 LAYOUTS_OF = {"f32": LAYOUTS, "tf32": LAYOUTS, "bf16": ("channels-last",)}
+# Those between which fathom's sweeps choose on the CPU, in f32.
+FATHOM_ON_CPU = ("channels-last", "batch-last")
 
 
 # --- What can be asked -----------------------------------------------------------------------
@@ -77,8 +79,11 @@ def step(options, versions):
             for count in threads:
                 begun = len(log.rows)
                 for pair in range(1, options.pairs + 1):
-                    for layout in LAYOUTS_OF[precision]:
+                    theirs = LAYOUTS_OF[precision]
+                    ours = FATHOM_ON_CPU if options.device == "cpu" else theirs
+                    for of_side in zip(theirs, ours):
                         for place, who in enumerate(sides(pair), 1):
+                            layout = dict(zip(SIDES, of_side))[who]
                             common = [*NETS[name].arguments(), "--threads", str(count), "--layout", layout,
                                       "--precision", precision, "--device", options.device,
                                       "--seconds", str(options.seconds)]
@@ -92,11 +97,12 @@ def step(options, versions):
     table(STEP_HEADERS, lines)
     peak = "the process's peak" if options.device == "cpu" else "the peak of tensors on the GPU"
     print(f"""
-PyTorch ms, fathom ms   one update with its batch, nchw / channels-last: medians over pairs of medians
+PyTorch ms, fathom ms   one update with its batch: medians over pairs of medians; PyTorch's in nchw /
+                        channels-last, fathom's in {" / ".join(FATHOM_ON_CPU if options.device == "cpu" else LAYOUTS)}
 speed by PyTorch's      images/s of fathom's better layout, which its sweeps choose by themselves, by those
                         of PyTorch's better one, pair by pair: the median (least to greatest)
 by its nchw             the same by PyTorch's default layout
-memory                  {peak}, fathom's by PyTorch's, in the same layouts
+memory                  {peak}, fathom's by PyTorch's, in the same two layouts
 start s                 from a process's start to the end of its first update, PyTorch / fathom, likewise""")
     return log.has_failed()
 

@@ -180,9 +180,14 @@ def both(values):
     return " / ".join(map(short, values))
 
 
+def layouts(rows, who):
+    """A side's layouts, in the order of their first measurement."""
+    return list(dict.fromkeys(row["layout"] for row in rows if row["who"] == who))
+
+
 def better(rows, who):
     """Of a side's layouts the one that was faster in the median; none if nothing was measured."""
-    speeds = {layout: median(rows, "images_per_s", who=who, layout=layout) for layout in LAYOUTS}
+    speeds = {layout: median(rows, "images_per_s", who=who, layout=layout) for layout in layouts(rows, who)}
     speeds = {layout: speed for layout, speed in speeds.items() if speed}
     return max(speeds, key=speeds.get, default=None)
 
@@ -198,7 +203,7 @@ def step_row(rows):
     ours, theirs = best["fathom"], best["pytorch"]
     speeds = ratios(rows, "images_per_s", ours, theirs)
     memory = ratios(rows, "peak_memory_mb", ours, theirs)
-    times = [[median(rows, "step_ms", who=who, layout=layout) for layout in LAYOUTS] for who in SIDES]
+    times = [[median(rows, "step_ms", who=who, layout=layout) for layout in layouts(rows, who)] for who in SIDES]
     starts = [median(rows, "startup_s", **best[who]) for who in SIDES]
     return [rows[0]["net"], str(rows[0]["threads"]), rows[0]["precision"], str(len(speeds)),
             *map(both, times), spread(speeds),

@@ -31,6 +31,9 @@ pub struct AuditRow {
     pub parameters: u64,
     /// Multiply-adds of one image's forward pass.
     pub macs: u64,
+    /// Values of one image that an update must at least read and write in this layer, weights not
+    /// included.
+    pub traffic: u64,
     /// Side of the receptive field of one output value, in pixels of the network's input.
     pub receptive_field: usize,
 }
@@ -48,7 +51,40 @@ pub struct AuditPart {
     pub macs: u64,
 }
 
+/// Additions and multiplications of a multiply-add.
+const PER_MAC: f64 = 2.0;
+/// Cost of an update in forward passes: the backward pass has two products of the size of the forward
+/// pass for each layer, one for the gradient of its weights and one for that of its input.
+const PASSES: f64 = 3.0;
+
+/// Speed of a machine.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineSpeed {
+    /// Additions and multiplications per second of a large matrix product.
+    pub flops: f64,
+    /// Bytes per second that a large copy reads and writes.
+    pub bytes_per_second: f64,
+}
+
 impl Audit {
+    /// Additions and multiplications of an update, for each image of its batch: those of
+    /// convolutions and fully connected layers, forward and backward.
+    pub fn operations(&self) -> f64 {
+        PASSES * PER_MAC * self.macs as f64
+    }
+
+    /// The roofline of an update: the least seconds for each image of its batch, if every layer takes
+    /// the time of its operations or that of its memory traffic, whichever is longer, and values of
+    /// `value_bytes` each come from main memory.
+    pub fn roofline_seconds(&self, value_bytes: usize, speed: MachineSpeed) -> f64 {
+        let of_layer = |row: &AuditRow| {
+            let computing = PASSES * PER_MAC * row.macs as f64 / speed.flops;
+            let moving = (row.traffic * value_bytes as u64) as f64 / speed.bytes_per_second;
+            computing.max(moving)
+        };
+        self.layers.iter().map(of_layer).sum()
+    }
+
     /// Stages, dense blocks, transitions, and the layers between them, in the order of application.
     /// Layers without parameters belong to the part before them.
     pub fn parts(&self) -> Vec<AuditPart> {
@@ -172,6 +208,7 @@ fn walk(
             output: dims,
             parameters: parameters(layer),
             macs: macs(layer, dims),
+            traffic: traffic(layer, input, dims),
             receptive_field: field.side,
         });
     }
@@ -204,6 +241,34 @@ fn macs(layer: &Layer, output: Dims) -> u64 {
     }
 }
 
+/// Values of one image that an update must at least read and write in this layer. Activations, learned
+/// scales and shifts, and dropout are taken for fused with the layer before them.
+fn traffic(layer: &Layer, input: Dims, output: Dims) -> u64 {
+    let [input, output] = [input, output].map(|dims| dims.iter().product::<usize>() as u64);
+    match layer {
+        // Result; gradient of the input; gradient of the weights: each from two of the three
+        // tensors, or from one and the weights.
+        Layer::Conv { .. } | Layer::Linear { .. } => 3 * (input + output),
+        // Statistics; result; sums of the backward pass over input and gradient; gradient of the
+        // input from both.
+        Layer::Norm { norm: Norm::Batch { .. }, .. } => 8 * input,
+        // Statistics of one image stay in a cache.
+        Layer::Norm { norm: Norm::Group { .. } | Norm::Layer { .. }, .. } => 5 * input,
+        // The shortcut is read when the branch's result is written, and its gradient is written.
+        Layer::Residual { .. } => 2 * output,
+        Layer::MaxPool { .. } | Layer::AvgPool { .. } | Layer::GlobalAvgPool => {
+            2 * (input + output)
+        }
+        // Both parts are copied, and their gradients back.
+        Layer::Concat { .. } => 4 * output,
+        Layer::Activation(_)
+        | Layer::Dropout { .. }
+        | Layer::Flatten
+        | Layer::Scale { .. }
+        | Layer::Shift { .. } => 0,
+    }
+}
+
 impl fmt::Display for Norm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -222,5 +287,37 @@ impl fmt::Display for Shortcut {
             Shortcut::Pad { stride, .. } => write!(f, "identity, stride {stride}, zero-padded"),
             Shortcut::Project(_) => f.write_str("projection"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::Init;
+
+    #[test]
+    fn a_layer_takes_the_longer_of_its_two_times() {
+        let conv = Layer::Conv {
+            name: "conv1".into(),
+            inputs: 3,
+            outputs: 8,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            bias: false,
+        };
+        let layers = vec![conv, Layer::GlobalAvgPool];
+        let network = Network { input: [3, 10, 10], classes: 8, layers, init: Init::HeFanOut };
+        let audit = network.audit();
+        let macs = 3 * 9 * 8 * 100;
+        assert_eq!(audit.operations(), 6.0 * f64::from(macs));
+        let traffic: Vec<u64> = audit.layers.iter().map(|row| row.traffic).collect();
+        assert_eq!(traffic, [3 * (300 + 800), 2 * (800 + 8)]);
+        let slow = MachineSpeed { flops: 1e6, bytes_per_second: 1e9 };
+        let least = audit.roofline_seconds(4, slow);
+        assert!((least - (0.1296 + 4.0 * 1616e-9)).abs() < 1e-12, "{least}");
+        let fast = MachineSpeed { flops: 1e15, bytes_per_second: 1e9 };
+        let least = audit.roofline_seconds(2, fast);
+        assert!((least - 2.0 * (3300.0 + 1616.0) * 1e-9).abs() < 1e-15, "{least}");
     }
 }

@@ -35,7 +35,7 @@ mod single;
 mod stages;
 mod state;
 
-pub use audit::{Audit, AuditPart, AuditRow};
+pub use audit::{Audit, AuditPart, AuditRow, MachineSpeed};
 pub use family::{Family, FamilyKeys, InvalidKey};
 pub use grow::shallower;
 pub use init::{Init, Initial, Role};

@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for setting in settings {
         let job = setting.job(&machine, args.seconds);
         let measured = concurrently(machine.jobs, |_| worker.bench(&job));
-        let figures = measured.map(|copies| Figures::of(&job, &copies));
+        let figures = measured.map(|copies| Figures::of(&job, &copies, &machine));
         let row = Row { setting, figures: figures.map_err(|error| format!("{error:#}")) };
         // If this command is stopped before its table, the lines so far remain.
         log(row.summary());

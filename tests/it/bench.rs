@@ -54,6 +54,11 @@ mod measured {
             assert!(of("gflop_per_s") < of("peak_gflop_per_s"), "{row}");
             let share = 100.0 * per_second / of("peak_gflop_per_s");
             assert!(is_near(of("share_of_peak_pct"), share), "{row}");
+            // Some layers are limited by memory, and no layer exceeds the peak.
+            assert!(0.0 < of("roofline_gflop_per_s"), "{row}");
+            assert!(of("roofline_gflop_per_s") < of("peak_gflop_per_s"), "{row}");
+            let share = 100.0 * per_second / of("roofline_gflop_per_s");
+            assert!(is_near(of("share_of_roofline_pct"), share), "{row}");
             assert_eq!(row["peak_gflop_per_s"], row["peak_f32_gflop_per_s"]);
             assert!(of("copy_gb_per_s") > 0.0 && of("startup_s") > 0.0, "{row}");
             // libtorch alone is more than this.
@@ -72,7 +77,8 @@ mod measured {
         let header = lines.next().expect("a header");
         let columns = "network,depth,batch,layout,precision,augment,device,threads,jobs,\
                        images_per_s,step_ms,step_p10_ms,step_p90_ms,steps,data_ms,gflop_per_step,\
-                       gflop_per_s,peak_gflop_per_s,share_of_peak_pct,peak_f32_gflop_per_s,\
+                       gflop_per_s,peak_gflop_per_s,share_of_peak_pct,roofline_gflop_per_s,\
+                       share_of_roofline_pct,peak_f32_gflop_per_s,\
                        copy_gb_per_s,peak_memory_mb,startup_s,failure";
         assert_eq!(header, columns);
         let begin = |line: &str| line.split(',').take(5).collect::<Vec<_>>().join(",");

@@ -24,6 +24,12 @@ Columns:
   peak_gflop_per_s     speed of a matrix product of 2048 x 2048 (on a GPU 8192 x 8192) in this
                        precision with the threads of all jobs; peak_f32_gflop_per_s the same in f32
   share_of_peak_pct    gflop_per_s in per cent of peak_gflop_per_s
+  roofline_gflop_per_s what this machine could reach with this net: the operations of an update by
+                       the sum over its layers of the longer of two times, that of the operations at
+                       peak_gflop_per_s and that of the bytes that the layer must read and write at
+                       copy_gb_per_s
+  share_of_roofline_pct   gflop_per_s in per cent of roofline_gflop_per_s; above 100 where caches
+                       hold the values of small nets
   copy_gb_per_s        10^9 bytes per second read and written by a large copy
   peak_memory_mb       peak memory of a process in 10^6 bytes: on the host, including libtorch
                        itself; on a GPU, what libtorch reserved there
@@ -103,6 +109,8 @@ impl Row {
             ("gflop_per_s", of(|f| 1e-9 * f.flops)),
             ("peak_gflop_per_s", digits(1e-9 * peaks.flops)),
             ("share_of_peak_pct", share.unwrap_or_default()),
+            ("roofline_gflop_per_s", of(|f| 1e-9 * f.roofline_flops)),
+            ("share_of_roofline_pct", of(|f| 100.0 * f.flops / f.roofline_flops)),
             ("peak_f32_gflop_per_s", digits(1e-9 * peaks.f32_flops)),
             ("copy_gb_per_s", digits(1e-9 * peaks.copy_bytes_per_second)),
             ("peak_memory_mb", of(|f| 1e-6 * f.peak_memory_bytes as f64)),
@@ -128,6 +136,7 @@ impl Row {
             ("GFLOP/step", of(&|f| short(1e-9 * f.operations))),
             ("GFLOP/s", of(&|f| short(1e-9 * f.flops))),
             ("% of peak", of(&|f| format!("{:.1}", 100.0 * f.flops / machine.peaks.flops))),
+            ("% of roofline", of(&|f| format!("{:.1}", 100.0 * f.flops / f.roofline_flops))),
             ("MB", of(&|f| format!("{:.0}", 1e-6 * f.peak_memory_bytes as f64))),
             ("start s", of(&|f| format!("{:.2}", f.startup))),
             ("failure", failure.unwrap_or_default()),

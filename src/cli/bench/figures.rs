@@ -1,6 +1,9 @@
 //! What `fathom bench` measures of one setting.
 
+use super::Machine;
+use fathom_arch::MachineSpeed;
 use fathom_protocol::{BenchJob, Benched};
+use fathom_spec::Precision;
 
 /// Measurements of a setting. Times are in seconds, and are means over the concurrent jobs.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,8 @@ pub struct Figures {
     pub operations: f64,
     /// Additions and multiplications per second of all jobs together.
     pub flops: f64,
+    /// Additions and multiplications per second that the machine could reach with this net.
+    pub roofline_flops: f64,
     /// Peak memory of the largest job, in bytes.
     pub peak_memory_bytes: u64,
     /// Time from the start of the process to the end of its first update.
@@ -27,19 +32,22 @@ pub struct Figures {
     pub steps: u64,
 }
 
-/// Additions and multiplications of a multiply-add.
-const PER_MAC: f64 = 2.0;
-/// Cost of an update in forward passes: the backward pass has two products of the size of the forward
-/// pass for each layer, one for the gradient of its weights and one for that of its input.
-const PASSES: f64 = 3.0;
-
 impl Figures {
-    /// Combines the measurements of concurrent jobs.
-    pub fn of(job: &BenchJob, copies: &[Benched]) -> Self {
+    /// Combines the measurements of concurrent jobs on a machine.
+    pub fn of(job: &BenchJob, copies: &[Benched], machine: &Machine) -> Self {
         let mean =
             |of: fn(&Benched) -> f64| copies.iter().map(of).sum::<f64>() / copies.len() as f64;
         let batch = job.config["training.batch"].as_f64().unwrap_or_default();
-        let image = PASSES * PER_MAC * job.network.audit().macs as f64;
+        let audit = job.network.audit();
+        let image = audit.operations();
+        let speed = MachineSpeed {
+            flops: machine.peaks.flops,
+            bytes_per_second: machine.peaks.copy_bytes_per_second,
+        };
+        let value_bytes = match machine.precision {
+            Precision::F32 | Precision::Tf32 => 4,
+            Precision::Bf16 => 2,
+        };
         let images_per_second = copies.iter().map(|copy| batch / copy.step_seconds).sum();
         Self {
             images_per_second,
@@ -49,6 +57,7 @@ impl Figures {
             data: mean(|copy| copy.data_seconds),
             operations: image * batch,
             flops: image * images_per_second,
+            roofline_flops: image / audit.roofline_seconds(value_bytes, speed),
             peak_memory_bytes: copies.iter().map(|copy| copy.peak_memory_bytes).max().unwrap_or(0),
             startup: mean(|copy| copy.startup_seconds),
             steps: copies.iter().map(|copy| copy.steps).min().unwrap_or(0),
