@@ -24,6 +24,16 @@ const ConvKernels& kernels() {
 // Pixels, at least, over which sums of a filter's gradient stay in registers.
 constexpr int64_t PIXELS = 256;
 
+// A band of rows, [first, last).
+struct Band {
+  int64_t first, last;
+
+  int64_t rows() const { return last - first; }
+  static Band part(int64_t rows, int64_t at, int64_t parts) {
+    return {rows * at / parts, rows * (at + 1) / parts};
+  }
+};
+
 struct Shape {
   int64_t images, inputs, height, width;
   int64_t outputs, side, stride, padding;
@@ -37,6 +47,14 @@ struct Shape {
         columns((width + 2 * padding - side) / stride + 1) {}
 
   int64_t taps() const { return side * side; }
+  int64_t parts() const {
+    return std::min({int64_t(at::get_num_threads()), rows, height});
+  }
+  // Rows of x that meet the filters for these rows of the result.
+  Band of_x(const Band& result) const {
+    return {std::max<int64_t>(0, stride * result.first - padding),
+            std::min(height, stride * (result.last - 1) + side - padding)};
+  }
 };
 
 int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
@@ -93,36 +111,39 @@ struct Blocks {
   }
 };
 
-// Pixels as vectors of images: blocks of `lanes` images × channels × rows × columns. Every row
-// begins with `lead` columns of zeros, which are also those after the row before; zeros follow the
-// last row.
+// Pixels of a band as vectors of images: blocks of `lanes` images × channels × rows × columns. Every
+// row begins with `lead` columns of zeros, which are also those after the row before; zeros follow
+// the last row.
 struct Pixels {
-  int64_t channels, rows, columns, lead;
+  int64_t channels, columns, lead;
+  Band band;
   int64_t lanes = kernels().lanes;
   float* values = nullptr;
 
   int64_t row() const { return (lead + columns) * lanes; }
-  int64_t channel() const { return rows * row(); }
+  int64_t channel() const { return band.rows() * row(); }
   int64_t block() const { return channels * channel(); }
-  Pixels& within(Buffer& buffer, int64_t blocks) {
+  // Distance of a row of the image from the first pixel of its channel.
+  int64_t row_at(int64_t r) const { return (r - band.first) * row(); }
+  void allocate(Buffer& buffer, int64_t blocks) {
     values = buffer.of(blocks * block() + lead * lanes);
-    return *this;
   }
 
-  // Packs images from `first` on, of a tensor in batch-last order with `given` channels; the other
-  // channels are zeros.
-  void fill(int64_t block, const float* from, int64_t given, int64_t images, int64_t first) {
+  // Packs images from `first` on, of a tensor in batch-last order with `given` channels of `rows`
+  // rows; the other channels are zeros.
+  void fill(int64_t block, const float* from, int64_t given, int64_t rows, int64_t images,
+            int64_t first) {
     float* to = values + block * this->block();
-    from += first;
     for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t r = 0; r < rows; ++r, to += row()) {
+      const float* pixel = from + (c * rows + band.first) * columns * images + first;
+      for (int64_t r = 0; r < band.rows(); ++r, to += row()) {
         if (c >= given) {
           std::fill_n(to, row(), 0.0f);
           continue;
         }
         std::fill_n(to, lead * lanes, 0.0f);
-        kernels().pack(from, images, images - first, columns, to + lead * lanes);
-        from += columns * images;
+        kernels().pack(pixel, images, images - first, columns, to + lead * lanes);
+        pixel += columns * images;
       }
     }
     std::fill_n(to, lead * lanes, 0.0f);
@@ -163,19 +184,15 @@ void outputs_of_row(const Pixels& from, const float* x, int64_t x_step,
   });
 }
 
-// Calls f(part, first block, last block) for parts of the blocks of images, on several threads.
+// Calls f(part) for each of so many parts, on several threads. Parts are bands of rows: these are next
+// to each other in memory, as are the parts of the other operations in batch-last order, so that a
+// thread finds in its cache what it wrote before.
 template <class F>
-int64_t in_parts(int64_t blocks, F&& f) {
-  const int64_t parts = std::min<int64_t>(at::get_num_threads(), blocks);
-  const auto part = [&](int64_t at) { f(at, blocks * at / parts, blocks * (at + 1) / parts); };
-  if (parts == 1) {
-    part(0);
-  } else {
-    at::parallel_for(0, parts, 1, [&](int64_t from, int64_t to) {
-      for (int64_t at = from; at < to; ++at) part(at);
-    });
-  }
-  return parts;
+void in_parts(int64_t parts, F&& f) {
+  if (parts == 1) return f(int64_t(0));
+  at::parallel_for(0, parts, 1, [&](int64_t from, int64_t to) {
+    for (int64_t at = from; at < to; ++at) f(at);
+  });
 }
 
 at::Tensor empty_batch_last(at::IntArrayRef sizes, const at::TensorOptions& options) {
@@ -197,25 +214,26 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& weight, const at::Tens
   const float* values = x.const_data_ptr<float>();
   float* to = y.data_ptr<float>();
   const int64_t lanes = kernels().lanes, row = shape.columns * shape.images;
-  const Pixels packed = {shape.inputs, shape.height, shape.width, shape.padding};
-  // Taps above and below the image are left out; those beside it meet zeros.
-  std::vector<std::vector<Tap>> taps(shape.rows);
-  for (int64_t i = 0; i < shape.rows; ++i) {
-    for (int64_t a = 0; a < shape.side; ++a) {
-      const int64_t at = shape.stride * i + a - shape.padding;
-      if (at < 0 || at >= shape.height) continue;
-      for (int64_t b = 0; b < shape.side; ++b) {
-        taps[i].push_back({at * packed.row() + b * lanes, a * shape.side + b});
+  const int64_t parts = shape.parts();
+  in_parts(parts, [&](int64_t part) {
+    const Band band = Band::part(shape.rows, part, parts);
+    Pixels pixels = {shape.inputs, shape.width, shape.padding, shape.of_x(band)};
+    pixels.allocate(buffers().x, 1);
+    // Taps above and below the image are left out; those beside it meet zeros.
+    std::vector<std::vector<Tap>> taps(band.rows());
+    for (int64_t i = band.first; i < band.last; ++i) {
+      for (int64_t a = 0; a < shape.side; ++a) {
+        const int64_t at = shape.stride * i + a - shape.padding;
+        if (at < 0 || at >= shape.height) continue;
+        for (int64_t b = 0; b < shape.side; ++b) {
+          taps[i - band.first].push_back({pixels.row_at(at) + b * lanes, a * shape.side + b});
+        }
       }
     }
-  }
-  in_parts(divided_up(shape.images, lanes), [&](int64_t, int64_t first, int64_t last) {
-    Pixels pixels = packed;
-    pixels.within(buffers().x, 1);
-    for (int64_t n = first * lanes; n < std::min(last * lanes, shape.images); n += lanes) {
-      pixels.fill(0, values, shape.inputs, shape.images, n);
-      for (int64_t i = 0; i < shape.rows; ++i) {
-        outputs_of_row(pixels, pixels.values, shape.stride * lanes, taps[i], blocks,
+    for (int64_t n = 0; n < shape.images; n += lanes) {
+      pixels.fill(0, values, shape.inputs, shape.height, shape.images, n);
+      for (int64_t i = band.first; i < band.last; ++i) {
+        outputs_of_row(pixels, pixels.values, shape.stride * lanes, taps[i - band.first], blocks,
                        weights.data(), start.data(),
                        {to + i * row + n, shape.rows * row, shape.images, shape.columns,
                         shape.outputs, shape.images - n});
@@ -262,49 +280,59 @@ class Backward {
   const int64_t lanes = kernels().lanes;
   const Blocks filters, transposed;
   std::vector<float> weights, start;
-  // Packed gradients of the result, without their memory; taps of the pixels of each row of x, for
-  // each column up to the stride.
-  Pixels packed_dy;
-  std::vector<std::vector<Tap>> taps;
+
+  // Columns of zeros beside dy that the taps of the transposed filters meet.
+  int64_t lead() const {
+    const int64_t before = divided_up(shape.side - 1 - shape.padding, shape.stride);
+    const int64_t after = (shape.width - 1 + shape.padding) / shape.stride - (shape.columns - 1);
+    return std::max<int64_t>({0, before, after});
+  }
 
   void run() {
-    set_taps();
-    const int64_t group = std::max<int64_t>(1, PIXELS / (shape.rows * shape.columns));
-    std::vector<std::vector<float>> sums(at::get_num_threads());
-    const int64_t blocks = divided_up(shape.images, lanes);
-    const int64_t parts = in_parts(blocks, [&](int64_t part, int64_t first, int64_t last) {
-      Pixels of_x = {shape.inputs, shape.height, shape.width, shape.padding};
-      Pixels of_dy = packed_dy;
-      if (dw.defined()) of_x.within(buffers().x, group);
-      of_dy.within(buffers().dy, group);
+    const int64_t parts = shape.parts(), blocks = divided_up(shape.images, lanes);
+    std::vector<std::vector<float>> sums(parts);
+    in_parts(parts, [&](int64_t part) {
+      const Band of_result = Band::part(shape.rows, part, parts);
+      const Band of_dx = Band::part(shape.height, part, parts);
+      Pixels x_pixels = {shape.inputs, shape.width, shape.padding, shape.of_x(of_result)};
+      Pixels dy_pixels = {filters.rounded(), shape.columns, lead(), of_result};
+      if (dx.defined()) {
+        const int64_t first = of_dx.first + shape.padding - (shape.side - 1);
+        const int64_t last = (of_dx.last - 1 + shape.padding) / shape.stride + 1;
+        Band& band = dy_pixels.band;
+        band.first = std::min(band.first, divided_up(std::max<int64_t>(0, first), shape.stride));
+        band.last = std::max(band.last, std::min(shape.rows, last));
+      }
+      const int64_t group =
+          std::max<int64_t>(1, PIXELS / (of_result.rows() * shape.columns));
+      dy_pixels.allocate(buffers().dy, group);
       float* vectors = nullptr;
       if (dw.defined()) {
+        x_pixels.allocate(buffers().x, group);
         vectors = buffers().sums.of(filters.values() * lanes);
         std::fill_n(vectors, filters.values() * lanes, 0.0f);
       }
-      for (; first < last; first += group) {
-        const int64_t count = std::min(group, last - first);
+      const std::vector<std::vector<Tap>> taps = taps_of(of_dx, dy_pixels);
+      for (int64_t first = 0; first < blocks; first += group) {
+        const int64_t count = std::min(group, blocks - first);
         for (int64_t at = 0; at < count; ++at) {
-          const int64_t image = (first + at) * lanes;
-          of_dy.fill(at, dy, shape.outputs, shape.images, image);
-          if (dw.defined()) of_x.fill(at, x, shape.inputs, shape.images, image);
-          if (dx.defined()) gradient_of_x(of_dy, at, image);
+          const int64_t n = (first + at) * lanes;
+          dy_pixels.fill(at, dy, shape.outputs, shape.rows, shape.images, n);
+          if (dw.defined()) x_pixels.fill(at, x, shape.inputs, shape.height, shape.images, n);
+          if (dx.defined()) gradient_of_x(of_dx, taps, dy_pixels, at, n);
         }
-        if (dw.defined()) add_products(of_x, of_dy, count, vectors);
+        if (dw.defined()) add_products(of_result, x_pixels, dy_pixels, count, vectors);
       }
       if (dw.defined()) sums[part] = folded(vectors);
     });
-    if (dw.defined()) add_up(sums, parts);
+    if (dw.defined()) add_up(sums);
   }
 
-  void set_taps() {
-    // Columns of zeros beside dy that the taps meet.
-    const int64_t before = divided_up(shape.side - 1 - shape.padding, shape.stride);
-    const int64_t after = (shape.width - 1 + shape.padding) / shape.stride - (shape.columns - 1);
-    const int64_t lead = std::max<int64_t>({0, before, after});
-    packed_dy = {filters.rounded(), shape.rows, shape.columns, lead};
-    for (int64_t r = 0; r < shape.height; ++r) {
-      // Pixels of a row that are a stride apart meet the same taps.
+  // Taps for each row of a band of dx, and for each column up to the stride: pixels of a row that are
+  // a stride apart meet the same taps.
+  std::vector<std::vector<Tap>> taps_of(const Band& band, const Pixels& of_dy) const {
+    std::vector<std::vector<Tap>> taps;
+    for (int64_t r = band.first; r < band.last; ++r) {
       for (int64_t q = 0; q < shape.stride; ++q) {
         std::vector<Tap>& of_pixel = taps.emplace_back();
         for (int64_t a = 0; a < shape.side; ++a) {
@@ -313,22 +341,25 @@ class Backward {
           for (int64_t b = 0; b < shape.side; ++b) {
             const int64_t j = q + shape.padding - b;
             if (j % shape.stride != 0) continue;
-            of_pixel.push_back({i / shape.stride * packed_dy.row() +
-                                    (lead + j / shape.stride) * lanes,
+            of_pixel.push_back({of_dy.row_at(i / shape.stride) +
+                                    (of_dy.lead + j / shape.stride) * lanes,
                                 a * shape.side + b});
           }
         }
       }
     }
+    return taps;
   }
 
-  void gradient_of_x(const Pixels& of_dy, int64_t block, int64_t image) {
+  void gradient_of_x(const Band& band, const std::vector<std::vector<Tap>>& taps,
+                     const Pixels& of_dy, int64_t block, int64_t image) {
     float* to = dx.data_ptr<float>() + image;
     const int64_t channel = shape.height * shape.width * shape.images;
-    for (int64_t r = 0; r < shape.height; ++r) {
+    for (int64_t r = band.first; r < band.last; ++r) {
       for (int64_t q = 0; q < std::min(shape.stride, shape.width); ++q) {
         outputs_of_row(of_dy, of_dy.values + block * of_dy.block(), lanes,
-                       taps[r * shape.stride + q], transposed, weights.data(), start.data(),
+                       taps[(r - band.first) * shape.stride + q], transposed, weights.data(),
+                       start.data(),
                        {to + (r * shape.width + q) * shape.images, channel,
                         shape.stride * shape.images, divided_up(shape.width - q, shape.stride),
                         shape.inputs, shape.images - image});
@@ -336,21 +367,23 @@ class Backward {
     }
   }
 
-  void add_products(const Pixels& of_x, const Pixels& of_dy, int64_t count, float* vectors) {
+  void add_products(const Band& band, const Pixels& of_x, const Pixels& of_dy, int64_t count,
+                    float* vectors) {
     filters.each([&](int64_t k, int64_t outputs) {
       float* sums = vectors + k * filters.weights * lanes;
       for (int64_t c = 0; c < shape.inputs; ++c) {
         for (int64_t a = 0; a < shape.side; ++a, sums += shape.side * outputs * lanes) {
-          // Rows whose tap is within the image.
+          // Rows of the band whose tap is within the image.
           const int64_t above = std::max<int64_t>(0, shape.padding - a);
           const int64_t below = shape.height - 1 + shape.padding - a;
-          const int64_t first = divided_up(above, shape.stride);
-          const int64_t last = below < 0 ? 0 : std::min(shape.rows, below / shape.stride + 1);
+          const int64_t first = std::max(band.first, divided_up(above, shape.stride));
+          const int64_t last = below < 0 ? 0 : std::min(band.last, below / shape.stride + 1);
+          if (first >= last) continue;
           const int64_t at = shape.stride * first + a - shape.padding;
           kernels().products(
-              {of_x.values + c * of_x.channel() + at * of_x.row(), of_x.block(),
+              {of_x.values + c * of_x.channel() + of_x.row_at(at), of_x.block(),
                shape.stride * of_x.row(), shape.stride * lanes,
-               of_dy.values + k * of_dy.channel() + first * of_dy.row() + of_dy.lead * lanes,
+               of_dy.values + k * of_dy.channel() + of_dy.row_at(first) + of_dy.lead * lanes,
                of_dy.block(), of_dy.channel(), of_dy.row(), count, last - first, shape.columns,
                shape.side, sums},
               outputs);
@@ -359,6 +392,7 @@ class Backward {
     });
   }
 
+  // The sums of the vectors' values.
   std::vector<float> folded(const float* vectors) const {
     std::vector<float> sums(filters.values());
     kernels().fold(vectors, int64_t(sums.size()), sums.data());
@@ -366,11 +400,11 @@ class Backward {
   }
 
   // Adds the sums of the parts in their order, so that the result is reproducible.
-  void add_up(const std::vector<std::vector<float>>& sums, int64_t parts) {
+  void add_up(const std::vector<std::vector<float>>& sums) {
     float* to = dw.data_ptr<float>();
     filters.each_weight([&](int64_t k, int64_t j, int64_t at) {
       float sum = 0;
-      for (int64_t part = 0; part < parts; ++part) sum += sums[part][at];
+      for (const std::vector<float>& part : sums) sum += part[at];
       to[k * filters.weights + j] = sum;
     });
   }
