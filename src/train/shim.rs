@@ -82,8 +82,8 @@ pub struct NormRelu<'a> {
 }
 
 impl NormRelu<'_> {
-    /// Whether [`NormRelu::forward`] supports these values: on the CPU, of kind f32 or f64, and
-    /// dense in memory as images × channels × rows × columns (contiguous, channels-last or
+    /// Whether [`NormRelu::forward`] supports these values: on the CPU, of kind f32, f64 or bf16,
+    /// and dense in memory as images × channels × rows × columns (contiguous, channels-last or
     /// batch-last) or as images × channels.
     pub fn takes(x: &Tensor) -> bool {
         let is_dense = match x.dim() {
@@ -92,21 +92,23 @@ impl NormRelu<'_> {
             _ => false,
         };
         x.device() == Device::Cpu
-            && matches!(x.kind(), Kind::Float | Kind::Double)
+            && matches!(x.kind(), Kind::Float | Kind::Double | Kind::BFloat16)
             && is_dense
             && x.numel() > 0
     }
 
     /// act(γ (x − μ) / √(σ² + ε) + β + `added`), where act is ReLU or the identity. There are no
-    /// gradients where the running averages are used.
+    /// gradients where the running averages are used. For values in bf16, γ, β and the averages are
+    /// in f32, as is the computation.
     ///
     /// # Panics
     /// If [`NormRelu::takes`] is false for `x`, or another tensor does not match it.
     pub fn forward(&self, x: &Tensor, added: Option<&Tensor>) -> Tensor {
+        let kind = if x.kind() == Kind::BFloat16 { Kind::Float } else { x.kind() };
         let per_channel = [self.gamma, self.beta, self.mean, self.variance];
         assert!(
             Self::takes(x)
-                && per_channel.iter().all(|one| one.kind() == x.kind()
+                && per_channel.iter().all(|one| one.kind() == kind
                     && one.device() == Device::Cpu
                     && one.is_contiguous()
                     && one.size() == [x.size()[1]])

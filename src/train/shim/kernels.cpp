@@ -16,6 +16,19 @@ constexpr int64_t PLANE = 64;
 // Rows after which sums in T are added to those in double, so that long sums stay accurate.
 constexpr int64_t BLOCK = 256;
 
+template <class S>
+using Compute = typename Computed<S>::Type;
+
+static inline void keep(double& to, double v) { to = v; }
+static inline void keep(float& to, float v) { to = v; }
+
+// Rounds to the nearest, ties to even. NaN stays NaN.
+static inline void keep(Bf16& to, float v) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, v);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  to.bits = uint16_t(v != v ? 0x7fc0 : rounded);
+}
+
 // Calls f(wide rows, width) where the number of channels divides the width: several rows are then
 // processed as one wide row, with the constants repeated. Returns the number of processed values;
 // the rest is shorter than a wide row.
@@ -51,17 +64,17 @@ static inline void fold(const double* wide, int64_t width, int64_t channels, dou
 }
 
 // N columns, or n where N is 0, of rows that are `stride` values long.
-template <class T, int64_t N>
-static void sum_moments(const T* x, int64_t rows, int64_t stride, int64_t n, const T* shift,
+template <class S, int64_t N>
+static void sum_moments(const S* x, int64_t rows, int64_t stride, int64_t n, const Compute<S>* shift,
                         double* sums, double* squares) {
   const int64_t columns = N ? N : n;
   for (int64_t from = 0; from < rows; from += BLOCK) {
     const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
-    T s[N ? N : MOST] = {}, q[N ? N : MOST] = {};
+    Compute<S> s[N ? N : MOST] = {}, q[N ? N : MOST] = {};
     for (int64_t row = from; row < to; ++row) {
-      const T* at = x + row * stride;
+      const S* at = x + row * stride;
       for (int64_t c = 0; c < columns; ++c) {
-        const T d = at[c] - shift[c];
+        const Compute<S> d = value(at[c]) - shift[c];
         s[c] += d;
         q[c] += d * d;
       }
@@ -73,76 +86,78 @@ static void sum_moments(const T* x, int64_t rows, int64_t stride, int64_t n, con
   }
 }
 
-template <class T>
-static void moments(const T* x, int64_t rows, int64_t channels, const T* shift, double* sums,
+template <class S>
+static void moments(const S* x, int64_t rows, int64_t channels, const Compute<S>* shift, double* sums,
                     double* squares) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
-    const Repeated<T> k(shift, channels, width);
+    const Repeated<Compute<S>> k(shift, channels, width);
     double s[PLANE] = {}, q[PLANE] = {};
-    const auto add = width == PLANE ? sum_moments<T, PLANE> : sum_moments<T, 32>;
+    const auto add = width == PLANE ? sum_moments<S, PLANE> : sum_moments<S, 32>;
     add(x, wide, width, width, k.values, s, q);
     fold(s, width, channels, sums);
     fold(q, width, channels, squares);
   });
   x += done;
   rows -= done / channels;
-  if (channels == 1) return sum_moments<T, 1>(x, rows, 1, 1, shift, sums, squares);
+  if (channels == 1) return sum_moments<S, 1>(x, rows, 1, 1, shift, sums, squares);
   for (int64_t first = 0; first < channels; first += MOST) {
     const int64_t n = channels - first < MOST ? channels - first : MOST;
-    sum_moments<T, 0>(x + first, rows, channels, n, shift + first, sums + first, squares + first);
+    sum_moments<S, 0>(x + first, rows, channels, n, shift + first, sums + first, squares + first);
   }
 }
 
-template <class T, int64_t N, bool ADD, bool RELU>
-static void apply_rows(const T* x, const T* added, T* y, int64_t rows, int64_t n, const T* scale,
-                       const T* shift) {
+template <class S, int64_t N, bool ADD, bool RELU>
+static void apply_rows(const S* x, const S* added, S* y, int64_t rows, int64_t n, const Compute<S>* scale,
+                       const Compute<S>* shift) {
   const int64_t columns = N ? N : n;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t at = row * columns;
     for (int64_t c = 0; c < columns; ++c) {
-      T v = scale[c] * x[at + c] + shift[c];
-      if (ADD) v += added[at + c];
+      Compute<S> v = scale[c] * value(x[at + c]) + shift[c];
+      if (ADD) v += value(added[at + c]);
       // NaN stays NaN.
-      y[at + c] = RELU && v < 0 ? T(0) : v;
+      keep(y[at + c], RELU && v < 0 ? Compute<S>(0) : v);
     }
   }
 }
 
-template <class T, bool ADD, bool RELU>
-static void apply_as(const T* x, const T* added, T* y, int64_t rows, int64_t channels,
-                     const T* scale, const T* shift) {
+template <class S, bool ADD, bool RELU>
+static void apply_as(const S* x, const S* added, S* y, int64_t rows, int64_t channels,
+                     const Compute<S>* scale, const Compute<S>* shift) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
-    const Repeated<T> a(scale, channels, width), b(shift, channels, width);
-    const auto of = width == PLANE ? apply_rows<T, PLANE, ADD, RELU> : apply_rows<T, 32, ADD, RELU>;
+    const Repeated<Compute<S>> a(scale, channels, width), b(shift, channels, width);
+    const auto of = width == PLANE ? apply_rows<S, PLANE, ADD, RELU> : apply_rows<S, 32, ADD, RELU>;
     of(x, added, y, wide, width, a.values, b.values);
   });
-  apply_rows<T, 0, ADD, RELU>(x + done, ADD ? added + done : nullptr, y + done,
+  apply_rows<S, 0, ADD, RELU>(x + done, ADD ? added + done : nullptr, y + done,
                               rows - done / channels, channels, scale, shift);
 }
 
-template <class T>
-static void apply(const T* x, const T* added, T* y, int64_t rows, int64_t channels,
-                  const T* scale, const T* shift, bool relu) {
-  const auto as = added ? (relu ? apply_as<T, true, true> : apply_as<T, true, false>)
-                        : (relu ? apply_as<T, false, true> : apply_as<T, false, false>);
+template <class S>
+static void apply(const S* x, const S* added, S* y, int64_t rows, int64_t channels,
+                  const Compute<S>* scale, const Compute<S>* shift, bool relu) {
+  const auto as = added ? (relu ? apply_as<S, true, true> : apply_as<S, true, false>)
+                        : (relu ? apply_as<S, false, true> : apply_as<S, false, false>);
   as(x, added, y, rows, channels, scale, shift);
 }
 
-template <class T, int64_t N, bool MASK, bool KEEP>
-static void sum_backward(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
-                         int64_t stride, int64_t n, const T* mean, double* sums,
+template <class S, int64_t N, bool MASK, bool KEEP>
+static void sum_backward(const S* x, const S* y, const S* dy, S* __restrict kept, int64_t rows,
+                         int64_t stride, int64_t n, const Compute<S>* mean, double* sums,
                          double* products) {
   const int64_t columns = N ? N : n;
   for (int64_t from = 0; from < rows; from += BLOCK) {
     const int64_t to = rows - from < BLOCK ? rows : from + BLOCK;
-    T s[N ? N : MOST] = {}, p[N ? N : MOST] = {};
+    Compute<S> s[N ? N : MOST] = {}, p[N ? N : MOST] = {};
     for (int64_t row = from; row < to; ++row) {
       const int64_t at = row * stride;
       for (int64_t c = 0; c < columns; ++c) {
-        const T g = !MASK || y[at + c] > 0 ? dy[at + c] : T(0);
-        if (KEEP) kept[at + c] = g;
+        // Read without a condition, which would prevent vectors.
+        const Compute<S> incoming = value(dy[at + c]);
+        const Compute<S> g = !MASK || value(y[at + c]) > 0 ? incoming : Compute<S>(0);
+        if (KEEP) keep(kept[at + c], g);
         s[c] += g;
-        p[c] += g * (x[at + c] - mean[c]);
+        p[c] += g * (value(x[at + c]) - mean[c]);
       }
     }
     for (int64_t c = 0; c < columns; ++c) {
@@ -152,79 +167,81 @@ static void sum_backward(const T* x, const T* y, const T* dy, T* kept, int64_t r
   }
 }
 
-template <class T, bool MASK, bool KEEP>
-static void backward_sums_as(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
-                             int64_t channels, const T* mean, double* sums, double* products) {
+template <class S, bool MASK, bool KEEP>
+static void backward_sums_as(const S* x, const S* y, const S* dy, S* kept, int64_t rows,
+                             int64_t channels, const Compute<S>* mean, double* sums, double* products) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
-    const Repeated<T> m(mean, channels, width);
+    const Repeated<Compute<S>> m(mean, channels, width);
     double s[PLANE] = {}, p[PLANE] = {};
     const auto add =
-        width == PLANE ? sum_backward<T, PLANE, MASK, KEEP> : sum_backward<T, 32, MASK, KEEP>;
+        width == PLANE ? sum_backward<S, PLANE, MASK, KEEP> : sum_backward<S, 32, MASK, KEEP>;
     add(x, y, dy, kept, wide, width, width, m.values, s, p);
     fold(s, width, channels, sums);
     fold(p, width, channels, products);
   });
   rows -= done / channels;
   if (channels == 1)
-    return sum_backward<T, 1, MASK, KEEP>(x + done, MASK ? y + done : nullptr, dy + done,
+    return sum_backward<S, 1, MASK, KEEP>(x + done, MASK ? y + done : nullptr, dy + done,
                                           KEEP ? kept + done : nullptr, rows, 1, 1, mean, sums,
                                           products);
   for (int64_t first = 0; first < channels; first += MOST) {
     const int64_t n = channels - first < MOST ? channels - first : MOST, at = done + first;
-    sum_backward<T, 0, MASK, KEEP>(x + at, MASK ? y + at : nullptr, dy + at,
+    sum_backward<S, 0, MASK, KEEP>(x + at, MASK ? y + at : nullptr, dy + at,
                                    KEEP ? kept + at : nullptr, rows, channels, n, mean + first,
                                    sums + first, products + first);
   }
 }
 
-template <class T>
-static void backward_sums(const T* x, const T* y, const T* dy, T* kept, int64_t rows,
-                          int64_t channels, const T* mean, double* sums, double* products) {
-  const auto as = y ? (kept ? backward_sums_as<T, true, true> : backward_sums_as<T, true, false>)
-                    : (kept ? backward_sums_as<T, false, true> : backward_sums_as<T, false, false>);
+template <class S>
+static void backward_sums(const S* x, const S* y, const S* dy, S* kept, int64_t rows,
+                          int64_t channels, const Compute<S>* mean, double* sums, double* products) {
+  const auto as = y ? (kept ? backward_sums_as<S, true, true> : backward_sums_as<S, true, false>)
+                    : (kept ? backward_sums_as<S, false, true> : backward_sums_as<S, false, false>);
   as(x, y, dy, kept, rows, channels, mean, sums, products);
 }
 
-template <class T, int64_t N, bool MASK>
-static void backward_rows(const T* x, const T* y, const T* dy, T* dx, int64_t rows, int64_t n,
-                          const T* a, const T* b, const T* d) {
+template <class S, int64_t N, bool MASK>
+static void backward_rows(const S* x, const S* y, const S* dy, S* dx, int64_t rows, int64_t n,
+                          const Compute<S>* a, const Compute<S>* b, const Compute<S>* d) {
   const int64_t columns = N ? N : n;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t at = row * columns;
     for (int64_t c = 0; c < columns; ++c) {
-      const T g = !MASK || y[at + c] > 0 ? dy[at + c] : T(0);
-      dx[at + c] = a[c] * g + (b[c] * x[at + c] + d[c]);
+      const Compute<S> incoming = value(dy[at + c]);
+        const Compute<S> g = !MASK || value(y[at + c]) > 0 ? incoming : Compute<S>(0);
+      keep(dx[at + c], a[c] * g + (b[c] * value(x[at + c]) + d[c]));
     }
   }
 }
 
-template <class T, bool MASK>
-static void backward_apply_as(const T* x, const T* y, const T* dy, T* dx, int64_t rows,
-                              int64_t channels, const T* a, const T* b, const T* d) {
+template <class S, bool MASK>
+static void backward_apply_as(const S* x, const S* y, const S* dy, S* dx, int64_t rows,
+                              int64_t channels, const Compute<S>* a, const Compute<S>* b, const Compute<S>* d) {
   const int64_t done = widened(rows, channels, [&](int64_t wide, int64_t width) {
-    const Repeated<T> wa(a, channels, width), wb(b, channels, width), wd(d, channels, width);
-    const auto of = width == PLANE ? backward_rows<T, PLANE, MASK> : backward_rows<T, 32, MASK>;
+    const Repeated<Compute<S>> wa(a, channels, width), wb(b, channels, width), wd(d, channels, width);
+    const auto of = width == PLANE ? backward_rows<S, PLANE, MASK> : backward_rows<S, 32, MASK>;
     of(x, y, dy, dx, wide, width, wa.values, wb.values, wd.values);
   });
-  backward_rows<T, 0, MASK>(x + done, MASK ? y + done : nullptr, dy + done, dx + done,
+  backward_rows<S, 0, MASK>(x + done, MASK ? y + done : nullptr, dy + done, dx + done,
                             rows - done / channels, channels, a, b, d);
 }
 
-template <class T>
-static void backward_apply(const T* x, const T* y, const T* dy, T* dx, int64_t rows,
-                           int64_t channels, const T* a, const T* b, const T* d) {
-  (y ? backward_apply_as<T, true> : backward_apply_as<T, false>)(x, y, dy, dx, rows, channels, a,
+template <class S>
+static void backward_apply(const S* x, const S* y, const S* dy, S* dx, int64_t rows,
+                           int64_t channels, const Compute<S>* a, const Compute<S>* b, const Compute<S>* d) {
+  (y ? backward_apply_as<S, true> : backward_apply_as<S, false>)(x, y, dy, dx, rows, channels, a,
                                                                 b, d);
 }
 
-template <class T>
-const Kernels<T>& norm_kernels() {
-  static const Kernels<T> all = {moments<T>, apply<T>, backward_sums<T>, backward_apply<T>};
+template <class S>
+const Kernels<S>& norm_kernels() {
+  static const Kernels<S> all = {moments<S>, apply<S>, backward_sums<S>, backward_apply<S>};
   return all;
 }
 
 template const Kernels<float>& norm_kernels<float>();
 template const Kernels<double>& norm_kernels<double>();
+template const Kernels<Bf16>& norm_kernels<Bf16>();
 
 }  // namespace FATHOM_ISA
 }  // namespace fathom

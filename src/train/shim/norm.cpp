@@ -117,12 +117,28 @@ struct Sums {
   }
 };
 
-template <class T>
+template <class S>
+const S* stored(const at::Tensor& x) {
+  return static_cast<const S*>(x.const_data_ptr());
+}
+
+// Calls f with a value of the type in which the tensor's values are stored.
+template <class F>
+auto by_kind(const at::Tensor& x, F&& f) {
+  switch (x.scalar_type()) {
+    case at::kDouble: return f(double());
+    case at::kBFloat16: return f(Bf16());
+    default: return f(float());
+  }
+}
+
+template <class S>
 at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu& how,
                    at::Tensor& mean, at::Tensor& inverse, bool in_place) {
+  using T = typename Computed<S>::Type;
   const Shape shape(x);
-  const Kernels<T>& use = FATHOM_KERNELS(norm_kernels<T>);
-  const T* values = x.const_data_ptr<T>();
+  const Kernels<S>& use = FATHOM_KERNELS(norm_kernels<S>);
+  const S* values = stored<S>(x);
   const T *gamma = how.gamma.const_data_ptr<T>(), *beta = how.beta.const_data_ptr<T>();
   T *moving_mean = how.mean.data_ptr<T>(), *moving_variance = how.variance.data_ptr<T>();
   std::vector<T> scale(shape.channels), shift(shape.channels);
@@ -134,7 +150,7 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
   if (how.training) {
     // Sums are of differences from a value near the mean, the first of each channel, for accuracy.
     std::vector<T> about(shape.channels);
-    for (int64_t c = 0; c < shape.channels; ++c) about[c] = values[shape.has_planes() ? c * shape.size : c];
+    for (int64_t c = 0; c < shape.channels; ++c) about[c] = value(values[shape.has_planes() ? c * shape.size : c]);
     Sums sums(shape);
     shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t part) {
       use.moments(values + at, rows, channels, about.data() + c, sums.first(part) + c,
@@ -159,8 +175,8 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
       set(c, moving_mean[c], 1 / std::sqrt(moving_variance[c] + how.eps));
   }
   at::Tensor y = in_place ? x : at::empty_like(x);
-  const T* more = added.defined() ? added.const_data_ptr<T>() : nullptr;
-  T* out = y.data_ptr<T>();
+  const S* more = added.defined() ? stored<S>(added) : nullptr;
+  S* out = static_cast<S*>(y.data_ptr());
   shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t) {
     use.apply(values + at, more ? more + at : nullptr, out + at, rows, channels,
               scale.data() + c, shift.data() + c, how.relu);
@@ -169,18 +185,19 @@ at::Tensor forward(const at::Tensor& x, const at::Tensor& added, const NormRelu&
 }
 
 // Gradients by x, by the added shortcut, by γ and by β.
-template <class T>
+template <class S>
 std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const at::Tensor& dy,
                                  const at::Tensor& gamma, const at::Tensor& mean,
                                  const at::Tensor& inverse, bool has_added) {
+  using T = typename Computed<S>::Type;
   const Shape shape(x);
-  const Kernels<T>& use = FATHOM_KERNELS(norm_kernels<T>);
-  const T *values = x.const_data_ptr<T>(), *incoming = dy.const_data_ptr<T>();
-  const T* of = y.defined() ? y.const_data_ptr<T>() : nullptr;
+  const Kernels<S>& use = FATHOM_KERNELS(norm_kernels<S>);
+  const S *values = stored<S>(x), *incoming = stored<S>(dy);
+  const S* of = y.defined() ? stored<S>(y) : nullptr;
   const T *mu = mean.const_data_ptr<T>(), *over_sigma = inverse.const_data_ptr<T>();
   // The gradient of the shortcut is the gradient that passes ReLU.
   at::Tensor passed = has_added ? (of ? at::empty_like(x) : dy) : at::Tensor();
-  T* kept = has_added && of ? passed.data_ptr<T>() : nullptr;
+  S* kept = has_added && of ? static_cast<S*>(passed.data_ptr()) : nullptr;
   Sums sums(shape);
   shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t part) {
     use.backward_sums(values + at, of ? of + at : nullptr, incoming + at,
@@ -204,10 +221,10 @@ std::vector<at::Tensor> backward(const at::Tensor& x, const at::Tensor& y, const
     d[c] = T(-factor * sum / shape.values() - slope * mu[c]);
   }
   at::Tensor dx = at::empty_like(x);
-  T* out = dx.data_ptr<T>();
+  S* out = static_cast<S*>(dx.data_ptr());
   // The kept gradient is masked already.
-  const T* from = kept ? kept : incoming;
-  const T* mask = kept ? nullptr : of;
+  const S* from = kept ? kept : incoming;
+  const S* mask = kept ? nullptr : of;
   shape.each([&](int64_t at, int64_t rows, int64_t channels, int64_t c, int64_t) {
     use.backward_apply(values + at, mask ? mask + at : nullptr, from + at, out + at, rows,
                        channels, a.data() + c, b.data() + c, d.data() + c);
@@ -221,9 +238,9 @@ struct Function : torch::autograd::Function<Function> {
                             const at::Tensor& /* beta */, const NormRelu* how) {
     const at::Tensor added = more.value_or(at::Tensor());
     at::Tensor mean = at::empty_like(gamma), inverse = at::empty_like(gamma);
-    const at::Tensor y = x.scalar_type() == at::kDouble
-                             ? fathom::forward<double>(x, added, *how, mean, inverse, false)
-                             : fathom::forward<float>(x, added, *how, mean, inverse, false);
+    const at::Tensor y = by_kind(x, [&](auto kind) {
+      return fathom::forward<decltype(kind)>(x, added, *how, mean, inverse, false);
+    });
     context->save_for_backward({x, how->relu ? y : at::Tensor(), gamma, mean, inverse});
     context->saved_data["added"] = added.defined();
     return y;
@@ -235,11 +252,10 @@ struct Function : torch::autograd::Function<Function> {
     const at::Tensor& x = saved[0];
     const at::Tensor dy = Shape(x).in_order(gradients[0]);
     const bool has_added = context->saved_data["added"].toBool();
-    auto found = x.scalar_type() == at::kDouble
-                     ? fathom::backward<double>(x, saved[1], dy, saved[2], saved[3], saved[4],
-                                                has_added)
-                     : fathom::backward<float>(x, saved[1], dy, saved[2], saved[3], saved[4],
-                                               has_added);
+    const auto found = by_kind(x, [&](auto kind) {
+      return fathom::backward<decltype(kind)>(x, saved[1], dy, saved[2], saved[3], saved[4],
+                                              has_added);
+    });
     return {found[0], found[1], found[2], found[3], at::Tensor()};
   }
 };
@@ -253,9 +269,9 @@ at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRel
                            how.beta, &how);
   const at::NoGradGuard guard;
   at::Tensor mean = at::empty_like(how.gamma), inverse = at::empty_like(how.gamma);
-  return x.scalar_type() == at::kDouble
-             ? forward<double>(x, more, how, mean, inverse, how.overwrite)
-             : forward<float>(x, more, how, mean, inverse, how.overwrite);
+  return by_kind(x, [&](auto kind) {
+    return forward<decltype(kind)>(x, more, how, mean, inverse, how.overwrite);
+  });
 }
 
 }  // namespace fathom

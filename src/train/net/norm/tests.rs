@@ -86,7 +86,9 @@ fn all_of(
     let x = x.detach().set_requires_grad(true);
     let added = added.map(|added| added.detach().set_requires_grad(true));
     let y = forward(&x, added.as_ref(), TRAIN);
-    let weights = (x.detach() * 7.0).cos();
+    // The same in all formats.
+    let weights = (x.detach().to_kind(Kind::Double) * 7.0).cos().to_kind(Kind::BFloat16);
+    let weights = weights.to_kind(x.kind());
     let mut inputs = vec![&x, &norm.gamma, &norm.beta];
     inputs.extend(added.as_ref());
     let loss = (&y * weights).sum(y.kind());
@@ -262,4 +264,39 @@ fn losses_at_prediction_do_not_depend_on_the_batch() {
     let together = norm.forward(&x, Mode::Predict, &NOTHING).narrow(0, 5, 1);
     let alone = norm.forward(&x.narrow(0, 5, 1), Mode::Predict, &NOTHING);
     assert_eq!(together.mse_loss(&alone, Reduction::Sum).double_value(&[]), 0.0);
+}
+
+#[test]
+fn in_bf16_the_fused_operation_is_that_of_f32_rounded_once() {
+    for (shape, layout) in [&[70, 4, 31, 17], &[9, 24, 7, 7], &[40, 16, 16, 16], &[16, 3, 1, 1]]
+        .iter()
+        .flat_map(|shape| Layout::ALL.iter().map(move |layout| (shape, *layout)))
+    {
+        for (relu, has_added) in [(false, false), (true, false), (false, true), (true, true)] {
+            let place = |x: &Tensor| match layout {
+                Layout::Nchw => x.shallow_clone(),
+                Layout::ChannelsLast => channels_last(x),
+                Layout::BatchLast => batch_last(x),
+            };
+            let short = |x: Tensor| place(&x.to_kind(Kind::BFloat16));
+            let x = short(numbers(*shape));
+            let added = has_added.then(|| short(numbers(*shape).cos()));
+            let of = |x: &Tensor, added: Option<&Tensor>| {
+                let norm = batch_norm_of(Kind::Float, false, shape[1]);
+                all_of(x, added, &norm, |x, added, mode| {
+                    assert!(NormRelu::takes(x));
+                    norm.forward(x, mode, &After { added, relu, own: false })
+                })
+            };
+            let found = of(&x, added.as_ref());
+            let widened = added.as_ref().map(|added| added.to_kind(Kind::Float));
+            let expected = of(&x.to_kind(Kind::Float), widened.as_ref());
+            for (place, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                // Gradients with ReLU are those of f32 but where rounding made a value 0.
+                let size = expected.abs().max().double_value(&[]).max(1.0);
+                let apart = distance(&found.to_kind(Kind::Float), expected) / size;
+                assert!(apart < 0.01, "{shape:?} {layout} {relu} {has_added} {place}: {apart:e}");
+            }
+        }
+    }
 }
