@@ -11,8 +11,9 @@ several nets one after another and writes their curves.
 What both sides have in common: the net, the batch, SGD with momentum 0.9 and weight decay 1e-4 on
 all parameters, f32 unless told otherwise, images in memory as bytes and standardised batch by batch,
 no augmentation. All else is PyTorch's default, but for these, which its users know: ReLUs and
-additions in place, gradients set to None, cuDNN choosing its algorithms by trial. On a GPU `bf16` is
-autocast in a net compiled with mode="reduce-overhead", that is with CUDA graphs; the others are eager.
+additions in place, gradients set to None, cuDNN choosing its algorithms by trial. `bf16` is
+autocast, on a GPU in a net compiled with mode="reduce-overhead", that is with CUDA graphs; the others
+are eager.
 """
 
 import argparse
@@ -184,7 +185,8 @@ class Trainer:
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr, momentum, weight_decay=weight_decay)
         self.forward, self.autocast = self.net, nullcontext
         if precision == "bf16":
-            self.forward = torch.compile(self.net, mode="reduce-overhead")
+            if torch.device(device).type != "cpu":
+                self.forward = torch.compile(self.net, mode="reduce-overhead")
             self.autocast = lambda: torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
     def step(self, images, labels):

@@ -8,7 +8,7 @@ use super::stdout;
 use anyhow::Result;
 use fathom_gpu::{Driver, ThisMachine};
 use fathom_record::Revision;
-use fathom_sweep::{Memory, Worker};
+use fathom_sweep::{Bf16Units, Memory, Worker};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -50,6 +50,7 @@ fn examine(out: &mut String) -> Result<bool> {
     writeln!(out, "libtorch   {} from {}", probe.libtorch, probe.library)?;
     writeln!(out, "processor  {} kernels, {} threads by default", probe.capability, probe.threads)?;
     writeln!(out, "loops      {}", probe.kernels)?;
+    writeln!(out, "bf16       {}", Bf16Units::of_this_machine().describe())?;
     let works = gpu_report::describe_cuda(out, &probe, driver.as_ref(), visible.as_deref())?
         && gpu_report::check_devices(out, &probe, &worker)?;
     if probe.build != fathom_base::program().build {

@@ -9,7 +9,9 @@ use super::text::{duration, si};
 use anyhow::Result;
 use fathom_record::Table;
 use fathom_spec::Run;
-use fathom_sweep::{Estimate, Forecast, OverMemory, Worker, available_memory, disk_bytes};
+use fathom_sweep::{
+    Bf16Units, Estimate, Forecast, OverMemory, Worker, available_memory, disk_bytes,
+};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return measured(args, name, runs);
     }
     print(&table(runs), args.format)?;
+    suggest_bf16(runs);
     warn_of_memory(runs, runs.iter().map(Run::memory), available_memory());
     let macs: u64 = runs.iter().map(Run::work).fold(0, u64::saturating_add);
     log(format!(
@@ -67,12 +70,30 @@ fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
         si(forecast.peak_memory_bytes()),
         si(forecast.disk_bytes()),
     ));
+    if options.on_cpu() {
+        suggest_bf16(runs);
+    }
     let needs = forecast.estimates.iter().map(|estimate| estimate.memory_bytes);
     warn_of_memory(runs, needs, available_memory());
     if let Some(hours) = args.max_hours {
         forecast.check_hours(hours)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which runs would train faster in bf16 on this processor. It stays a choice of the experiment,
+/// since results differ.
+fn suggest_bf16(runs: &[Run]) {
+    let units = Bf16Units::of_this_machine();
+    let count = units.would_gain(runs);
+    if count > 0 {
+        log(format!(
+            "{count} of {} runs would train faster on this processor with training.precision = \
+             \"bf16\"; its units for bf16: {}",
+            runs.len(),
+            units.describe(),
+        ));
+    }
 }
 
 /// Warns of runs that need more memory than is `available`, in bytes, before anyone finds out by
