@@ -3,7 +3,7 @@
 
     python scripts/compare_pytorch.py step                        updates of four nets, 1 and 2 threads
     python scripts/compare_pytorch.py step --nets resnet-20 --pairs 3 --csv step.csv
-    python scripts/compare_pytorch.py step --device cuda          f32, TF32, and bf16 against a compiled net
+    python scripts/compare_pytorch.py step --device cuda          f32, TF32 and bf16, each against the fastest way
     python scripts/compare_pytorch.py sweep                       eight nets, from start to end
 
 What PyTorch runs is scripts/pytorch_peer.py. Every measurement is a process of its own. Which side
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import nullcontext
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,24 +60,30 @@ NETS = {
     "resnet-20": Net("residual", 20, 16, 32, 3, 128),
     "densenet-40-12": Net("dense", 40, 12, 32, 3, 64),
 }
-# A compiled net in bf16 is what PyTorch's users run in channels-last alone.
-LAYOUTS_OF = {"f32": LAYOUTS, "tf32": LAYOUTS, "bf16": ("channels-last",)}
+PRECISIONS = ("f32", "tf32", "bf16")
+# How PyTorch makes an update. The fastest is the one that fathom is compared with.
+WAYS = ("eager", "compiled", "recorded")
 
 
 def layouts_of(who, device, precision):
-    """The layouts that are compared: on the CPU PyTorch's two, and those between which fathom chooses."""
-    if device != "cpu":
-        return LAYOUTS_OF[precision]
-    return ("channels-last", "batch-last") if (who, precision) == ("fathom", "f32") else LAYOUTS
+    """On the CPU and in f32 fathom's sweeps choose between two layouts of which one is its own."""
+    of_fathom = device == "cpu" and (who, precision) == ("fathom", "f32")
+    return ("channels-last", "batch-last") if of_fathom else LAYOUTS
 
 
+def asked(options, precision):
+    """What is measured in a pair, in turn: (who, layout, way of PyTorch)."""
+    theirs = [(SIDES[0], layout, way) for way in options.ways for layout in layouts_of(SIDES[0], options.device, precision)]
+    ours = [(SIDES[1], layout, "") for layout in layouts_of(SIDES[1], options.device, precision)]
+    return theirs, ours
 
 
 # --- What can be asked -----------------------------------------------------------------------
 
 
 def step(options, versions):
-    precisions = options.precision or (["f32"] if options.device == "cpu" else list(LAYOUTS_OF))
+    precisions = options.precision or (["f32"] if options.device == "cpu" else PRECISIONS)
+    options.ways = options.ways or (["eager"] if options.device == "cpu" else WAYS)
     threads = options.threads or ([1, 2] if options.device == "cpu" else [1])
     log = Log(options.csv, STEP_COLUMNS)
     lines = []
@@ -86,29 +93,30 @@ def step(options, versions):
             for count in threads:
                 begun = len(log.rows)
                 for pair in range(1, options.pairs + 1):
-                    for of_side in zip(*(layouts_of(who, options.device, precision) for who in SIDES)):
-                        for place, who in enumerate(sides(pair), 1):
-                            layout = dict(zip(SIDES, of_side))[who]
-                            common = [*NETS[name].arguments(), "--threads", str(count), "--layout", layout,
-                                      "--precision", precision, "--device", options.device,
-                                      "--seconds", str(options.seconds)]
-                            command = {"pytorch": [sys.executable, PEER, "step", *common],
-                                       "fathom": [options.fathom, "bench", *common, "--format", "json"]}[who]
-                            row = {"net": name, "device": options.device, "threads": count, "precision": precision,
-                                   "layout": layout, "pair": pair, "place": place, "who": who,
-                                   "version": versions[who], **measured_step(command, count)}
-                            log.add(row, f"{name}, {precision}, {count} threads, pair {pair}, {who} {layout}")
+                    # The two sides take turns; what is left of the longer one follows.
+                    theirs, ours = asked(options, precision)
+                    of_sides = zip_longest(*((theirs, ours) if pair % 2 else (ours, theirs)))
+                    turns = [turn for turns in of_sides for turn in turns if turn]
+                    for place, (who, layout, way) in enumerate(turns, 1):
+                        common = [*NETS[name].arguments(), "--threads", str(count), "--layout", layout,
+                                  "--precision", precision, "--device", options.device,
+                                  "--seconds", str(options.seconds)]
+                        command = {"pytorch": [sys.executable, PEER, "step", *common, "--way", way],
+                                   "fathom": [options.fathom, "bench", *common, "--format", "json"]}[who]
+                        row = {"net": name, "device": options.device, "threads": count, "precision": precision,
+                               "layout": layout, "way": way, "pair": pair, "place": place, "who": who,
+                               "version": versions[who], **measured_step(command, count)}
+                        log.add(row, f"{name}, {precision}, {count} threads, pair {pair}, {who} {way} {layout}")
                 lines.append(step_row(log.rows[begun:]))
     table(STEP_HEADERS, lines)
     peak = "the process's peak" if options.device == "cpu" else "the peak of tensors on the GPU"
     print(f"""
-PyTorch ms, fathom ms   one update with its batch: medians over pairs of medians; nchw / channels-last, but
-                        fathom in f32 on the CPU channels-last / batch-last
-speed by PyTorch's      images/s of fathom's better layout, which its sweeps choose by themselves, by those
-                        of PyTorch's better one, pair by pair: the median (least to greatest)
-by its nchw             the same by PyTorch's default layout
-memory                  {peak}, fathom's by PyTorch's, in the same two layouts
-start s                 from a process's start to the end of its first update, PyTorch / fathom, likewise""")
+PyTorch, fathom    the fastest way and layout of each side, and the time of an update with its batch: medians
+                   over pairs of medians. fathom's sweeps choose the layout by themselves
+speed by PyTorch's images/s of fathom's fastest by those of PyTorch's, pair by pair: the median (least to greatest)
+by its default     the same by PyTorch eager in nchw
+memory             {peak}, fathom's by PyTorch's, of the same two
+start s            from a process's start to the end of its first update, PyTorch / fathom, likewise""")
     return log.has_failed()
 
 
@@ -264,9 +272,12 @@ def arguments():
                      help="threads of one process; several are compared each [default: 1 2, on cuda 1]")
     one.add_argument("--seconds", type=number(float, 0.01), default=3.0,
                      help="for how long updates are timed in each process [default: 3]")
-    one.add_argument("--precision", nargs="+", choices=LAYOUTS_OF,
-                     help="f32 [default on cpu]; bf16, which is autocast in PyTorch; on cuda also tf32, and PyTorch's "
-                     "net in bf16 is compiled with mode=reduce-overhead [default on cuda: all three]")
+    one.add_argument("--precision", nargs="+", choices=PRECISIONS,
+                     help="f32 [default on cpu]; bf16, which is autocast in PyTorch; on cuda also tf32 [default on "
+                     "cuda: all three]")
+    one.add_argument("--ways", nargs="+", choices=WAYS,
+                     help="PyTorch eager [default on cpu], compiled with mode=max-autotune, and recorded as a CUDA "
+                     "graph by hand [default on cuda: all three]; the fastest is compared with fathom")
     many = commands.add_parser("sweep", help="a whole experiment of small nets",
                                description="Runs one seed of an experiment with `fathom run`, and the same nets with "
                                "the same updates and evaluations one after another in one PyTorch process, which has "
@@ -288,6 +299,8 @@ def arguments():
     options = parser.parse_args()
     if options.device == "cpu" and "tf32" in (getattr(options, "precision", None) or []):
         one.error("--precision tf32 is compared on cuda only")
+    if options.device == "cpu" and "recorded" in (getattr(options, "ways", None) or []):
+        one.error("--ways recorded is for cuda only")
     return options
 
 

@@ -27,8 +27,8 @@ class Refused(Exception):
 
 FIGURES = ("images_per_s", "step_ms", "step_p10_ms", "step_p90_ms", "steps", "data_ms",
            "peak_memory_mb", "startup_s")
-STEP_COLUMNS = ("net", "device", "threads", "precision", "layout", "pair", "place", "who", *FIGURES,
-                "version", "failure")
+STEP_COLUMNS = ("net", "device", "threads", "precision", "layout", "way", "pair", "place", "who",
+                *FIGURES, "version", "failure")
 SWEEP_COLUMNS = ("experiment", "device", "pair", "place", "who", "layout", "seconds", "largest_process_mb",
                  "all_processes_mb", "version", "failure")
 
@@ -180,34 +180,33 @@ def both(values):
     return " / ".join(map(short, values))
 
 
-def layouts(rows, who):
-    """A side's layouts, in the order of their first measurement."""
-    return list(dict.fromkeys(row["layout"] for row in rows if row["who"] == who))
+def best(rows, who):
+    """What tells the rows of a side's fastest layout and way, in the median; those of nothing if nothing
+    was measured."""
+    asked = {(row["layout"], row["way"]): None for row in rows if row["who"] == who}
+    speeds = {of: median(rows, "images_per_s", who=who, layout=of[0], way=of[1]) for of in asked}
+    speeds = {of: speed for of, speed in speeds.items() if speed}
+    layout, way = max(speeds, key=speeds.get, default=(None, None))
+    return {"who": who, "layout": layout, "way": way}
 
 
-def better(rows, who):
-    """Of a side's layouts the one that was faster in the median; none if nothing was measured."""
-    speeds = {layout: median(rows, "images_per_s", who=who, layout=layout) for layout in layouts(rows, who)}
-    speeds = {layout: speed for layout, speed in speeds.items() if speed}
-    return max(speeds, key=speeds.get, default=None)
-
-
-STEP_HEADERS = ("net", "threads", "numbers", "pairs", "PyTorch ms", "fathom ms", "speed by PyTorch's",
-                "by its nchw", "memory", "start s")
+STEP_HEADERS = ("net", "threads", "numbers", "pairs", "PyTorch", "ms", "fathom", "ms", "speed by PyTorch's",
+                "by its default", "memory", "start s")
 
 
 def step_row(rows):
-    """The line of a net with so many threads: of each side the better layout, which fathom's sweeps
-    choose by themselves."""
-    best = {who: {"who": who, "layout": better(rows, who)} for who in SIDES}
-    ours, theirs = best["fathom"], best["pytorch"]
+    """The line of a net with so many threads: of each side the fastest layout and way; fathom's sweeps
+    choose the layout by themselves."""
+    ours, theirs = best(rows, "fathom"), best(rows, "pytorch")
     speeds = ratios(rows, "images_per_s", ours, theirs)
     memory = ratios(rows, "peak_memory_mb", ours, theirs)
-    times = [[median(rows, "step_ms", who=who, layout=layout) for layout in layouts(rows, who)] for who in SIDES]
-    starts = [median(rows, "startup_s", **best[who]) for who in SIDES]
+    default = {"who": "pytorch", "layout": "nchw", "way": "eager"}
+    named = [" ".join(filter(None, (of["way"], of["layout"]))) or "-" for of in (theirs, ours)]
+    times = [short(median(rows, "step_ms", **of)) for of in (theirs, ours)]
+    starts = [median(rows, "startup_s", **of) for of in (theirs, ours)]
     return [rows[0]["net"], str(rows[0]["threads"]), rows[0]["precision"], str(len(speeds)),
-            *map(both, times), spread(speeds),
-            spread(ratios(rows, "images_per_s", ours, {"who": "pytorch", "layout": "nchw"})),
+            named[0], times[0], named[1], times[1], spread(speeds),
+            spread(ratios(rows, "images_per_s", ours, default)),
             short(statistics.median(memory) if memory else None), both(starts)]
 
 

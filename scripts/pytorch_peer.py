@@ -12,8 +12,8 @@ What both sides have in common: the net, the batch, SGD with momentum 0.9 and we
 all parameters, f32 unless told otherwise, images in memory as bytes and standardised batch by batch,
 no augmentation. All else is PyTorch's default, but for these, which its users know: ReLUs and
 additions in place, gradients set to None, cuDNN choosing its algorithms by trial. `bf16` is
-autocast, on a GPU in a net compiled with mode="reduce-overhead", that is with CUDA graphs; the others
-are eager.
+autocast. `step` has three ways: eager; compiled, with mode="max-autotune", which on a GPU records CUDA
+graphs as well; and recorded, where the whole update is captured as a CUDA graph by hand.
 """
 
 import argparse
@@ -177,16 +177,16 @@ class Images:
 
 
 class Trainer:
-    def __init__(self, family, depth, width, channels, lr, *, layout, device, precision="f32",
+    def __init__(self, family, depth, width, channels, lr, *, layout, device, precision="f32", way="eager",
                  momentum=0.9, weight_decay=1e-4):
         self.net = build(family, depth, width, channels).to(device=device, memory_format=FORMATS[layout])
         self.net.train()
         self.criterion = nn.CrossEntropyLoss()
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr, momentum, weight_decay=weight_decay)
         self.forward, self.autocast = self.net, nullcontext
+        if way == "compiled":
+            self.forward = torch.compile(self.net, mode="max-autotune")
         if precision == "bf16":
-            if torch.device(device).type != "cpu":
-                self.forward = torch.compile(self.net, mode="reduce-overhead")
             self.autocast = lambda: torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
     def step(self, images, labels):
@@ -196,6 +196,30 @@ class Trainer:
         loss.backward()
         self.optimiser.step()
         return loss.detach()
+
+
+class Recorded:
+    """An update of a trainer as a CUDA graph, which reads its batch from memory of its own."""
+
+    def __init__(self, trainer, images, labels):
+        self.images, self.labels = images.clone(memory_format=torch.preserve_format), labels.clone()
+        # Algorithms are chosen and memory is allocated before, on a stream of its own as CUDA asks.
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            for _ in range(3):
+                trainer.step(self.images, self.labels)
+        torch.cuda.current_stream().wait_stream(beside)
+        trainer.optimiser.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.loss = trainer.step(self.images, self.labels)
+
+    def step(self, images, labels):
+        self.images.copy_(images)
+        self.labels.copy_(labels)
+        self.graph.replay()
+        return self.loss
 
 
 def prepare(device, precision):
@@ -237,7 +261,9 @@ def step(options):
     images = Images(max(IMAGES, options.batch), options.channels, options.size, device, options.layout)
     # The rate is small, as in `fathom bench`: a diverging net is slower for its subnormal numbers.
     trainer = Trainer(options.family, options.depth, options.width, options.channels, 1e-5,
-                      layout=options.layout, device=device, precision=options.precision)
+                      layout=options.layout, device=device, precision=options.precision, way=options.way)
+    if options.way == "recorded":
+        trainer = Recorded(trainer, *images.batch(options.batch))
     data = []
 
     def group(size):
@@ -342,6 +368,8 @@ def main():
         one.add_argument(flag, type=int, required=True)
     one.add_argument("--width", "--growth", type=int, required=True, help="of the first stage; growth of a dense net")
     one.add_argument("--precision", choices=["f32", "tf32", "bf16"], default="f32")
+    one.add_argument("--way", choices=["eager", "compiled", "recorded"], default="eager",
+                     help="recorded: on a GPU only")
     one.add_argument("--seconds", type=float, default=3.0)
     many = commands.add_parser("sweep", help="train nets one after another")
     many.set_defaults(run=sweep)

@@ -95,17 +95,26 @@ class Arithmetic(unittest.TestCase):
         speeds = {("pytorch", "nchw"): (100, 100, 200), ("pytorch", "channels-last"): (50, 50, 50),
                   ("fathom", "nchw"): (90, 110, None), ("fathom", "channels-last"): (150, 200, 200)}
         return [{"net": "n", "threads": 2, "precision": "f32", "pair": pair, "who": who, "layout": layout,
+                 "way": "eager" if who == "pytorch" else "",
                  **({"images_per_s": speed, "step_ms": 1e4 / speed, "startup_s": 2.0 if who == "pytorch" else 0.5,
                      "peak_memory_mb": 400 if who == "pytorch" else 100} if speed else {"failure": "x"})}
                 for (who, layout), all_pairs in speeds.items() for pair, speed in enumerate(all_pairs, 1)]
 
     def test_ratios_are_taken_within_pairs_and_between_the_better_layouts(self):
         rows = self.rows()
-        self.assertEqual(pytorch_pairs.better(rows, "pytorch"), "nchw")
-        self.assertEqual(pytorch_pairs.better(rows, "fathom"), "channels-last")
+        self.assertEqual(pytorch_pairs.best(rows, "pytorch"), {"who": "pytorch", "layout": "nchw", "way": "eager"})
+        self.assertEqual(pytorch_pairs.best(rows, "fathom"), {"who": "fathom", "layout": "channels-last", "way": ""})
         self.assertEqual(pytorch_pairs.step_row(rows), [
-            "n", "2", "f32", "3", "100.00 / 200.00", "101.01 / 50.00", "1.50 (1.00 to 2.00)", "1.50 (1.00 to 2.00)",
-            "0.25", "2.00 / 0.50"])
+            "n", "2", "f32", "3", "eager nchw", "100.00", "channels-last", "50.00", "1.50 (1.00 to 2.00)",
+            "1.50 (1.00 to 2.00)", "0.25", "2.00 / 0.50"])
+
+    def test_the_fastest_way_of_pytorch_is_compared(self):
+        rows = self.rows()
+        compiled = [{**row, "way": "compiled", "images_per_s": 4 * row["images_per_s"]} for row in rows
+                    if row["who"] == "pytorch" and row["layout"] == "channels-last"]
+        found = pytorch_pairs.step_row(rows + compiled)
+        self.assertEqual(found[4], "compiled channels-last")
+        self.assertEqual(found[8:10], ["1.00 (0.75 to 1.00)", "1.50 (1.00 to 2.00)"])
 
     def test_a_pair_with_a_failure_has_no_ratio(self):
         ours, theirs = {"who": "fathom", "layout": "nchw"}, {"who": "pytorch", "layout": "nchw"}
@@ -114,7 +123,7 @@ class Arithmetic(unittest.TestCase):
     def test_where_nothing_was_measured_there_is_no_number(self):
         rows = [{**row, "images_per_s": None, "step_ms": None, "startup_s": None, "peak_memory_mb": None}
                 for row in self.rows()]
-        self.assertEqual(pytorch_pairs.step_row(rows)[3:], ["0", "- / -", "- / -", "-", "-", "-", "- / -"])
+        self.assertEqual(pytorch_pairs.step_row(rows)[3:], ["0", "-", "-", "-", "-", "-", "-", "-", "- / -"])
 
     def test_who_is_first_alternates(self):
         self.assertEqual([pytorch_pairs.sides(pair)[0] for pair in (1, 2, 3)], ["pytorch", "fathom", "pytorch"])
