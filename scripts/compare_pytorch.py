@@ -108,7 +108,7 @@ def step(options, versions):
                                "version": versions[who], **measured_step(command, count)}
                         log.add(row, f"{name}, {precision}, {count} threads, pair {pair}, {who} {way} {layout}")
                 lines.append(step_row(log.rows[begun:]))
-    table(STEP_HEADERS, lines)
+    table(STEP_HEADERS, lines, options.table)
     peak = "the process's peak" if options.device == "cpu" else "the peak of tensors on the GPU"
     print(f"""
 PyTorch, fathom    the fastest way and layout of each side, and the time of an update with its batch: medians
@@ -200,7 +200,7 @@ def sweep(options, versions):
     for name, label in (("largest_process_mb", "largest process, MB"), ("all_processes_mb", "all processes, MB")):
         values = [short(median(log.rows, name, who=who), 0) for who in SIDES]
         lines.append([label, *values, spread(ratios(log.rows, name, ours, theirs))])
-    table((f"{len(nets['nets'])} nets, {nets['iterations']} updates each", "PyTorch", "fathom", "ratio"), lines)
+    table((f"{len(nets['nets'])} nets, {nets['iterations']} updates each", "PyTorch", "fathom", "ratio"), lines, options.table)
     print("\nTimes are seconds from start to end of the program; their ratio is PyTorch's by fathom's, that of memory\n"
           f"fathom's by PyTorch's, pair by pair: the median (least to greatest). PyTorch's layout: {options.layout}.")
     return log.has_failed()
@@ -296,6 +296,7 @@ def arguments():
         command.add_argument("--fathom", type=Path, default=ROOT / "target" / "release" / "fathom", metavar="FILE",
                              help="the program [default: target/release/fathom]")
         command.add_argument("--csv", type=Path, metavar="FILE", help="write every single measurement, one row each")
+        command.add_argument("--table", type=Path, metavar="FILE", help="write the printed table as CSV")
     options = parser.parse_args()
     if options.device == "cpu" and "tf32" in (getattr(options, "precision", None) or []):
         one.error("--precision tf32 is compared on cuda only")

@@ -190,8 +190,8 @@ def best(rows, who):
     return {"who": who, "layout": layout, "way": way}
 
 
-STEP_HEADERS = ("net", "threads", "numbers", "pairs", "PyTorch", "ms", "fathom", "ms", "speed by PyTorch's",
-                "by its default", "memory", "start s")
+STEP_HEADERS = ("net", "threads", "numbers", "pairs", "PyTorch", "PyTorch ms", "fathom", "fathom ms",
+                "speed by PyTorch's", "by its default", "memory", "start s")
 
 
 def step_row(rows):
@@ -210,7 +210,11 @@ def step_row(rows):
             short(statistics.median(memory) if memory else None), both(starts)]
 
 
-def table(headers, lines):
+def table(headers, lines, file=None):
+    """Prints the lines in columns, and writes them to a CSV file."""
+    if file:
+        with file.open("w", newline="") as out:
+            csv.writer(out).writerows([headers, *lines])
     widths = [max(len(line[at]) for line in [headers, *lines]) for at in range(len(headers))]
     for line in [headers, *lines]:
         # The first column is words, the others numbers.

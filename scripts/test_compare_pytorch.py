@@ -169,13 +169,17 @@ class Programs(unittest.TestCase):
 
     def step(self, fathom):
         return self.run_script("step", "--nets", "plain-44-w4-14", "--threads", "1", "--pairs", "1", "--seconds",
-                               "0.01", "--fathom", fathom, "--csv", self.csv)
+                               "0.01", "--fathom", fathom, "--csv", self.csv, "--table", self.folder / "table.csv")
 
     def test_step(self):
         result = self.step(self.stand_in(
             """echo '[{"images_per_s": 1e9, "step_ms": 0.001, "peak_memory_mb": 1, "startup_s": 0.1}]'"""))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("plain-44-w4-14", result.stdout)
+        with (self.folder / "table.csv").open(newline="") as file:
+            [line] = csv.DictReader(file)
+        self.assertEqual((line["net"], line["pairs"]), ("plain-44-w4-14", "1"))
+        self.assertIn(line["fathom ms"], result.stdout)
         rows = self.measurements()
         self.assertEqual([(row["who"], row["layout"]) for row in rows], [
             ("pytorch", "nchw"), ("fathom", "channels-last"), ("pytorch", "channels-last"), ("fathom", "batch-last")])

@@ -63,7 +63,8 @@ def compared(box, precision):
     pairs = "1" if box.options.rehearse else "2"
     box.run(f"pytorch-{precision}", [box.python, ROOT / "scripts" / "compare_pytorch.py", "step", "--device",
                                      box.options.device, "--nets", *names, "--precision", precision, "--pairs", pairs,
-                                     "--ways", "eager", "recorded", "--seconds", "2", "--fathom", box.fathom, "--csv", table], output=output)
+                                     "--ways", "eager", "recorded", "--seconds", "2", "--fathom", box.fathom,
+                                     "--csv", table], output=output)
     print(output.read_text(), end="", flush=True)
     return True
 

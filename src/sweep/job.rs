@@ -1,5 +1,6 @@
 //! Options of a sweep, and the job of one run that follows from them.
 
+use super::layout::layout_of;
 use fathom_arch::Layer;
 use fathom_protocol::{CheckpointInterval, Job};
 use fathom_record::{CudaUse, Layouts, NetShape};
@@ -76,7 +77,7 @@ impl Options {
             device: device.into(),
             threads: self.threads,
             jobs: self.jobs,
-            layout: self.layouts.of(&net_shape(run)),
+            layout: layout_of(run, &self.layouts),
             cuda: self.cuda,
             supervisor: std::process::id(),
             checkpoint: self.checkpoint,

@@ -136,8 +136,9 @@ fn measured_layout(
         return Ok((Layout::default(), None));
     }
     on_measure(typical);
-    let seconds =
-        timed(typical, worker, options).with_context(|| format!("measuring {}", typical.id))?;
+    let layouts = Layout::candidates(same_shape.iter().all(|run| is_f32(run)));
+    let seconds = timed(typical, layouts, worker, options)
+        .with_context(|| format!("measuring {}", typical.id))?;
     Ok((seconds.best(), Some(seconds)))
 }
 
@@ -146,6 +147,15 @@ fn measured_layout(
 /// normalisation is slow otherwise; in f32 cuDNN prefers [`Layout::Nchw`].
 fn gpu_layout(same_shape: &[&Run]) -> Layout {
     if same_shape.iter().any(|run| !is_f32(run)) { Layout::ChannelsLast } else { Layout::Nchw }
+}
+
+/// The layout of a run, given those of all shapes. Runs in f32 and in bf16 may have one shape, of which
+/// the former have chosen a layout that is for f32 alone.
+pub fn layout_of(run: &Run, layouts: &Layouts) -> Layout {
+    match layouts.of(&net_shape(run)) {
+        Layout::BatchLast if !is_f32(run) => Layout::ChannelsLast,
+        layout => layout,
+    }
 }
 
 fn is_f32(run: &Run) -> bool {
@@ -157,8 +167,12 @@ fn is_f32(run: &Run) -> bool {
 
 /// Mean time of an update with each candidate. Where runs are concurrent, both are timed at the same
 /// time, so that both meet the same load; else one after the other.
-fn timed(run: &Run, worker: &Worker, options: &Options) -> Result<LayoutSeconds> {
-    let layouts = Layout::candidates(is_f32(run));
+fn timed(
+    run: &Run,
+    layouts: [Layout; 2],
+    worker: &Worker,
+    options: &Options,
+) -> Result<LayoutSeconds> {
     let time = |copy: usize| {
         let job = Job { layout: layouts[copy % 2], ..options.timing_job(run) };
         Ok(worker.measure(&job, SECONDS)?.step_seconds)
@@ -189,5 +203,14 @@ mod tests {
         let message = other.unwrap_err().to_string();
         assert!(message.starts_with(&format!("runs like {} in ", runs[0].id)), "{message}");
         assert!(message.contains("have another layout"), "{message}");
+    }
+
+    #[test]
+    fn a_layout_for_f32_alone_is_left_to_runs_in_f32() {
+        let mut run = runs().remove(0);
+        let layouts = Layouts(vec![unmeasured(net_shape(&run), Layout::BatchLast)]);
+        assert_eq!(layout_of(&run, &layouts), Layout::BatchLast);
+        run.settings.training.precision = Precision::Bf16;
+        assert_eq!(layout_of(&run, &layouts), Layout::ChannelsLast);
     }
 }
