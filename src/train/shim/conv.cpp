@@ -7,7 +7,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "conv_kernels.h"
@@ -52,8 +51,10 @@ struct Shape {
   }
   // Rows of x that meet the filters for these rows of the result.
   Band of_x(const Band& result) const {
-    return {std::max<int64_t>(0, stride * result.first - padding),
-            std::min(height, stride * (result.last - 1) + side - padding)};
+    const int64_t first = std::max<int64_t>(0, stride * result.first - padding);
+    const int64_t last = std::min(height, stride * (result.last - 1) + side - padding);
+    // Filters may lie in the padding altogether.
+    return {std::min(first, height), std::max(std::min(first, height), last)};
   }
 };
 
@@ -164,10 +165,20 @@ void outputs_of_row(const Pixels& from, const float* x, int64_t x_step,
                     const float* start, const Target& to) {
   const int64_t per_input = blocks.weights / from.channels, lanes = from.lanes;
   blocks.each([&](int64_t first, int64_t count) {
-    RowOfOutputs row = {x,        from.channel(),     x_step,
-                        from.channels, taps.data(),   int64_t(taps.size()),
-                        weights + first * blocks.weights, per_input * count, start + first,
-                        to.y + first * to.channel, to.channel, to.step, to.columns};
+    RowOfOutputs row;
+    row.x = x;
+    row.x_channel = from.channel();
+    row.x_step = x_step;
+    row.inputs = from.channels;
+    row.taps = taps.data();
+    row.tap_count = int64_t(taps.size());
+    row.weights = weights + first * blocks.weights;
+    row.filter = per_input * count;
+    row.start = start + first;
+    row.y = to.y + first * to.channel;
+    row.y_channel = to.channel;
+    row.y_step = to.step;
+    row.columns = to.columns;
     if (first + count <= to.outputs && to.images >= lanes) {
       return kernels().outputs_of_row(row, count);
     }
@@ -279,6 +290,7 @@ class Backward {
   const float *x, *dy;
   const int64_t lanes = kernels().lanes;
   const Blocks filters, transposed;
+  // Those of `transposed`, and zeros for its outputs.
   std::vector<float> weights, start;
 
   // Columns of zeros beside dy that the taps of the transposed filters meet.
@@ -380,13 +392,21 @@ class Backward {
           const int64_t last = below < 0 ? 0 : std::min(band.last, below / shape.stride + 1);
           if (first >= last) continue;
           const int64_t at = shape.stride * first + a - shape.padding;
-          kernels().products(
-              {of_x.values + c * of_x.channel() + of_x.row_at(at), of_x.block(),
-               shape.stride * of_x.row(), shape.stride * lanes,
-               of_dy.values + k * of_dy.channel() + of_dy.row_at(first) + of_dy.lead * lanes,
-               of_dy.block(), of_dy.channel(), of_dy.row(), count, last - first, shape.columns,
-               shape.side, sums},
-              outputs);
+          Products of;
+          of.x = of_x.values + c * of_x.channel() + of_x.row_at(at);
+          of.x_block = of_x.block();
+          of.x_row = shape.stride * of_x.row();
+          of.x_step = shape.stride * lanes;
+          of.dy = of_dy.values + k * of_dy.channel() + of_dy.row_at(first) + of_dy.lead * lanes;
+          of.dy_block = of_dy.block();
+          of.dy_channel = of_dy.channel();
+          of.dy_row = of_dy.row();
+          of.blocks = count;
+          of.rows = last - first;
+          of.columns = shape.columns;
+          of.taps = shape.side;
+          of.sums = sums;
+          kernels().products(of, outputs);
         }
       }
     });

@@ -76,7 +76,7 @@ mod tests {
     use std::process::Command;
 
     /// Images, channels, rows, columns, outputs, side of the filters, stride, padding.
-    const SHAPES: [[i64; 8]; 14] = [
+    const SHAPES: [[i64; 8]; 15] = [
         [64, 4, 14, 14, 4, 3, 1, 1],
         [64, 1, 14, 14, 4, 3, 1, 1],
         [20, 3, 16, 16, 8, 3, 1, 1],
@@ -90,6 +90,7 @@ mod tests {
         [3, 4, 7, 7, 5, 5, 1, 2],
         [9, 2, 8, 8, 3, 3, 3, 1],
         [5, 2, 6, 6, 3, 1, 1, 2],
+        [5, 2, 1, 4, 3, 1, 1, 2],
         [2, 3, 23, 23, 64, 7, 2, 3],
     ];
 
