@@ -7,7 +7,7 @@ use fathom_spec::{Precision, Run};
 /// Units of the processor for products of numbers in bf16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bf16Units {
-    /// None: bf16 is emulated.
+    /// There are none, so that bf16 is emulated.
     None,
     /// Instructions for dot products (AVX-512 BF16).
     DotProducts,
