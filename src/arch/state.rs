@@ -39,6 +39,13 @@ impl Network {
         found
     }
 
+    /// Whether the net has convolutions.
+    pub fn has_convolutions(&self) -> bool {
+        let mut found = false;
+        self.visit(&mut |layer| found |= matches!(layer, Layer::Conv { .. }));
+        found
+    }
+
     /// Names of the counters of PyTorch, one for each batch normalisation.
     pub fn counters(&self) -> Vec<String> {
         let first = format!(".{}", AVERAGES[0]);

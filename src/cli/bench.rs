@@ -8,7 +8,7 @@ mod setting;
 use super::choice::{choice, choice_among};
 use super::cuda::CudaFlags;
 use super::network::{ImageFlags, KeyFlags};
-use super::options::{cores, default_threads, devices};
+use super::options::{check_layout, cores, default_threads, devices};
 use super::stderr::log;
 use super::stdout;
 use super::table::Format;
@@ -124,9 +124,7 @@ impl Args {
             Usage("--precision tf32: not on the CPU; valid there are f32, bf16".into())
         );
         if let Some(layout) = self.layout {
-            layout
-                .check(device == "cpu", self.precision == Precision::F32)
-                .map_err(|error| Usage(error.to_string()))?;
+            check_layout(layout, device == "cpu", self.precision == Precision::F32)?;
         }
         let cuda = self.cuda.of(device)?;
         let jobs = usize::from(self.jobs);

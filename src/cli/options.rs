@@ -10,7 +10,7 @@ use fathom_gpu::ThisMachine;
 use fathom_protocol::Probe;
 use fathom_record::{Layout, Layouts, SweepDir, SweepExecution};
 use fathom_spec::Run;
-use fathom_sweep::{Options, Worker, available_memory};
+use fathom_sweep::{Options, Worker, available_memory, is_f32};
 use std::path::PathBuf;
 
 /// What runs may use of this machine.
@@ -108,10 +108,24 @@ pub fn bound(
     Ok(options)
 }
 
+/// Refuses a layout that nets on the CPU or on a GPU, in f32 or in another format, cannot have.
+pub fn check_layout(layout: Layout, on_cpu: bool, in_f32: bool) -> Result<(), Usage> {
+    let valid = Layout::available(on_cpu, in_f32);
+    if valid.contains(&layout) {
+        return Ok(());
+    }
+    let words: Vec<&str> = valid.iter().map(|layout| layout.word()).collect();
+    Err(Usage(format!(
+        "--layout {layout}: only on the CPU and in f32; valid here are {}",
+        words.join(", ")
+    )))
+}
+
 /// [`fathom_sweep::settle_layouts`], with a message before each measurement.
 ///
 /// # Errors
-/// When `requested` differs from the layout of earlier runs, or a net cannot be measured.
+/// When the runs cannot have the layout `requested`, it differs from that of earlier runs, or a net
+/// cannot be measured.
 pub fn settle_layouts(
     runs: &[Run],
     directory: Option<&SweepDir>,
@@ -119,6 +133,9 @@ pub fn settle_layouts(
     options: &Options,
     requested: Option<Layout>,
 ) -> Result<Layouts> {
+    if let Some(layout) = requested {
+        check_layout(layout, options.on_cpu(), runs.iter().all(is_f32))?;
+    }
     let log_run = &mut |run: &Run| log(format!("measuring which layout is faster for {}", run.id));
     fathom_sweep::settle_layouts(runs, directory, worker, options, requested, log_run)
 }

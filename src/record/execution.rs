@@ -5,7 +5,7 @@
 
 use super::manifest::{read_json, write_json};
 use super::{SCHEMA, SweepDir};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fathom_base::choice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,20 +35,6 @@ impl Layout {
     /// [`Layout::Nchw`] was the fastest for no net (`results/bench/README.md`).
     pub fn candidates(in_f32: bool) -> [Layout; 2] {
         [Self::ChannelsLast, if in_f32 { Self::BatchLast } else { Self::Nchw }]
-    }
-
-    /// Whether this is one of [`Layout::available`].
-    ///
-    /// # Errors
-    /// A message for the user if not.
-    pub fn check(self, on_cpu: bool, in_f32: bool) -> Result<()> {
-        let valid = Self::available(on_cpu, in_f32);
-        ensure!(
-            valid.contains(&self),
-            "--layout {self}: only on the CPU and in f32; valid here are {}",
-            valid.iter().map(|layout| layout.word()).collect::<Vec<_>>().join(", ")
-        );
-        Ok(())
     }
 }
 

@@ -3,7 +3,6 @@
 
 use super::{Options, Worker, concurrently, net_shape};
 use anyhow::{Context, Result, ensure};
-use fathom_arch::Layer;
 use fathom_protocol::Job;
 use fathom_record::{Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, State, SweepDir};
 use fathom_spec::{Precision, Run};
@@ -33,10 +32,7 @@ pub fn settle_layouts(
         None => Layouts::default(),
     };
     match requested {
-        Some(layout) => {
-            layout.check(options.on_cpu(), runs.iter().all(is_f32))?;
-            requested_layouts(runs, known, layout, directory)
-        }
+        Some(layout) => requested_layouts(runs, known, layout, directory),
         None => complete(known, runs, |same_shape| {
             if options.on_cpu() {
                 measured_layout(same_shape, worker, options, on_measure)
@@ -130,9 +126,7 @@ fn measured_layout(
     let mut by_size = same_shape.to_vec();
     by_size.sort_by_key(|run| run.audit.macs);
     let typical = by_size[by_size.len() / 2];
-    let has_convolutions =
-        typical.network.layers.iter().any(|layer| matches!(layer, Layer::Conv { .. }));
-    if work < WORTH_IT || !has_convolutions {
+    if work < WORTH_IT || !typical.network.has_convolutions() {
         return Ok((Layout::default(), None));
     }
     on_measure(typical);
@@ -158,7 +152,8 @@ pub fn layout_of(run: &Run, layouts: &Layouts) -> Layout {
     }
 }
 
-fn is_f32(run: &Run) -> bool {
+/// Whether a run trains in f32.
+pub fn is_f32(run: &Run) -> bool {
     match run.settings.training.precision {
         Precision::F32 => true,
         Precision::Tf32 | Precision::Bf16 => false,

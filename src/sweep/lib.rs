@@ -38,7 +38,7 @@ pub use estimate::{Estimate, disk_bytes, estimate, makespan};
 pub use forecast::{Forecast, TooLong};
 pub use integrity::check_integrity;
 pub use job::{Options, net_shape};
-pub use layout::{gpu_layouts, settle_layouts};
+pub use layout::{gpu_layouts, is_f32, settle_layouts};
 pub use memory::{Memory, OverMemory, available_memory, reserved_memory};
 pub use plan::{count_states, prepare_data, unfinished, write_plan};
 pub use processor::Bf16Units;

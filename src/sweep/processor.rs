@@ -1,8 +1,8 @@
 //! What the processor has for bf16, and which runs would gain by it.
 
 use super::job::net_shape;
-use fathom_arch::Layer;
-use fathom_spec::{Precision, Run};
+use super::layout::is_f32;
+use fathom_spec::Run;
 
 /// Units of the processor for products of numbers in bf16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,13 +51,11 @@ impl Bf16Units {
 
     /// Number of these runs that train in f32 and would gain by bf16.
     pub fn would_gain(self, runs: &[Run]) -> usize {
-        let gains = |run: &&Run| match run.settings.training.precision {
-            Precision::F32 => {
-                let has_convolutions =
-                    run.network.layers.iter().any(|layer| matches!(layer, Layer::Conv { .. }));
-                self != Self::None && has_convolutions && net_shape(run).width >= WIDTH
-            }
-            Precision::Tf32 | Precision::Bf16 => false,
+        let gains = |run: &&Run| {
+            self != Self::None
+                && is_f32(run)
+                && run.network.has_convolutions()
+                && net_shape(run).width >= WIDTH
         };
         runs.iter().filter(gains).count()
     }
@@ -67,6 +65,8 @@ impl Bf16Units {
 mod tests {
     use super::*;
     use crate::tests::runs;
+    use fathom_arch::Layer;
+    use fathom_spec::Precision;
 
     #[test]
     fn units_are_those_of_the_flags() {

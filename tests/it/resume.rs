@@ -222,7 +222,7 @@ fn a_sweep_resumes_with_the_layout_it_began_with() {
     }
     let mut bf16 = run(&["--layout", "batch-last", "--set", "training.precision=bf16"]);
     bf16[5] = "bf16";
-    let told = fail(folder.path(), 1, &bf16);
+    let told = fail(folder.path(), 2, &bf16);
     assert!(told.contains("valid here are nchw, channels-last"), "{told}");
     let told = fail(folder.path(), 2, &run(&["--set", "seed=[0,1]", "--deterministic"]));
     assert!(told.contains("--deterministic: only on a GPU"), "{told}");

@@ -145,8 +145,11 @@ fn tasks_that_are_requeued_killed_preempted_and_stopped_give_the_curves_of_undis
             .lines()
             .all(|line| line.starts_with("main"))
     });
-    // As at the end of a time limit: the task asks for its return by itself.
-    let task = user.task_of("struck", &next().0);
+    // As at the end of a time limit: the task asks for its return by itself. The last task of an array
+    // has the number of the array, to which the tasks belong that wait meanwhile.
+    let task = std::iter::repeat_with(|| user.task_of("struck", &next().0))
+        .find(|task| task.ends_with("_5"))
+        .expect("the last task");
     cluster.ask("scancel", &["--signal=USR1", "--batch", &task]);
     cluster.wait("its return", |_| {
         user.tasks().iter().any(|(name, state)| *name == task && state == "PENDING")

@@ -117,12 +117,13 @@ impl Slurm {
         }
     }
 
-    /// The state of one job, such as `RUNNING`.
+    /// The state of one task such as `7_1`, for example `RUNNING`. The number of its job would not do:
+    /// the last task of an array has that of the array, which stands for all tasks.
     ///
     /// # Errors
-    /// When Slurm does not know the job, is not installed or does not answer.
-    pub fn state(self, job: u64) -> Result<String, SlurmError> {
-        let of = format!("--jobs={job}");
+    /// When Slurm does not know the task, is not installed or does not answer.
+    pub fn state(self, task: &str) -> Result<String, SlurmError> {
+        let of = format!("--jobs={task}");
         Ok(call("squeue", &["--noheader", &of, "--format=%T"])?.trim().to_owned())
     }
 

@@ -92,15 +92,13 @@ pub enum Requeued {
 /// When a status cannot be read or written.
 pub fn requeue_this_task(runs: &[Run], directory: &SweepDir) -> Result<Option<(String, Requeued)>> {
     let variable = |name: &str| std::env::var(name).ok();
-    let (Some(job), Some(array), Some(index)) = (
-        variable("SLURM_JOB_ID").and_then(|job| job.parse().ok()),
-        variable("SLURM_ARRAY_JOB_ID"),
-        variable("SLURM_ARRAY_TASK_ID"),
-    ) else {
+    let (Some(array), Some(index)) =
+        (variable("SLURM_ARRAY_JOB_ID"), variable("SLURM_ARRAY_TASK_ID"))
+    else {
         return Ok(None);
     };
     let task = format!("{array}_{index}");
-    let result = match Slurm.state(job) {
+    let result = match Slurm.state(&task) {
         Ok(state) if state == "RUNNING" => match Slurm.requeue(&task) {
             Ok(()) => Requeued::Waiting,
             Err(error) => Requeued::Failed(error),
