@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use fathom_record::{CudaUse, SweepDir, SweepExecution};
 
 /// Switches for techniques that make training on a GPU fast, so that the gain of each can be measured.
-#[derive(clap::Args)]
+#[derive(Clone, Copy, clap::Args)]
 #[command(next_help_heading = "GPUs")]
 pub struct CudaFlags {
     /// Start the operations of an update one by one, instead of replaying them as a CUDA graph
@@ -14,6 +14,9 @@ pub struct CudaFlags {
     /// Keep images in the memory of the host and assemble batches there
     #[arg(long)]
     no_resident: bool,
+    /// Compute batch normalisation, additions and ReLU by libtorch's kernels, instead of fused ones
+    #[arg(long)]
+    no_fused: bool,
     /// Use only algorithms that give the same bits every time
     #[arg(long)]
     deterministic: bool,
@@ -29,6 +32,7 @@ impl CudaFlags {
             graphs: !self.no_graphs,
             resident: !self.no_resident,
             deterministic: self.deterministic,
+            fused: !self.no_fused,
         };
         if device == "cpu" && cuda != CudaUse::default() {
             return Err(Usage(format!("{}: only on a GPU, and the device is cpu", flags(cuda))));
@@ -59,6 +63,7 @@ fn flags(cuda: CudaUse) -> String {
     let all = [
         (!cuda.graphs, "--no-graphs"),
         (!cuda.resident, "--no-resident"),
+        (!cuda.fused, "--no-fused"),
         (cuda.deterministic, "--deterministic"),
     ];
     let set: Vec<&str> = all.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
@@ -71,8 +76,13 @@ mod tests {
 
     #[test]
     fn gpu_flags_are_refused_on_the_cpu_and_bind_later_runs() {
-        let none = CudaFlags { no_graphs: false, no_resident: false, deterministic: false };
-        let eager = CudaFlags { no_graphs: true, no_resident: false, deterministic: true };
+        let none = CudaFlags {
+            no_graphs: false,
+            no_resident: false,
+            no_fused: false,
+            deterministic: false,
+        };
+        let eager = CudaFlags { no_graphs: true, deterministic: true, ..none };
         assert_eq!(none.of("cpu").unwrap(), CudaUse::default());
         let message = eager.of("cpu").unwrap_err().to_string();
         assert_eq!(message, "--no-graphs --deterministic: only on a GPU, and the device is cpu");

@@ -103,11 +103,15 @@ pub struct CudaUse {
     /// Whether only deterministic algorithms are used; otherwise the fastest ones are chosen at the
     /// start.
     pub deterministic: bool,
+    /// Whether batch normalisation, the residual addition and ReLU are one operation with kernels of this
+    /// program, instead of operations of libtorch.
+    #[serde(default)]
+    pub fused: bool,
 }
 
 impl Default for CudaUse {
     fn default() -> Self {
-        Self { graphs: true, resident: true, deterministic: false }
+        Self { graphs: true, resident: true, deterministic: false, fused: true }
     }
 }
 

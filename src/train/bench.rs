@@ -78,7 +78,8 @@ fn noise(network: &Network, batch: usize) -> Dataset {
 pub fn peaks(job: &PeaksJob) -> Result<Peaks, Fault> {
     let device = device::open(&job.device, job.threads)?;
     let configured = |precision: Precision| {
-        DeviceContext::new(device, Layout::default(), precision, CudaUse::default())
+        let cuda = CudaUse { fused: false, ..CudaUse::default() };
+        DeviceContext::new(device, Layout::default(), precision, cuda)
     };
     let kind = configured(Precision::F32)?.placement.compute;
     let f32_flops = product(device, kind, job.seconds);

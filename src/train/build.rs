@@ -74,9 +74,15 @@ fn compile_shim(include: &Path) {
         });
         build.compile(&format!("fathom_kernels_{set}"));
     };
+    let source = std::fs::read_to_string(shim.join("norm_cuda.cu")).expect("shim/norm_cuda.cu");
+    std::fs::write(out.join("norm_cuda.h"), format!("R\"cuda({source})cuda\"\n"))
+        .expect("the build directory is writable");
     let mut glue = compiler();
     glue.opt_level(2);
-    glue.files(["shim.cpp", "norm.cpp", "conv.cpp", "device.cpp"].map(|file| shim.join(file)));
+    let files =
+        ["shim.cpp", "norm.cpp", "norm_cuda.cpp", "cuda_kernels.cpp", "conv.cpp", "device.cpp"];
+    glue.files(files.map(|file| shim.join(file)));
+    glue.include(&out);
     // As system headers, so that warnings in libtorch's headers are not shown.
     glue.flag("-isystem").flag(include).define("_GLIBCXX_USE_CXX11_ABI", "1");
     kernels("base", &[]);

@@ -26,7 +26,8 @@ const ROUNDING: f64 = 1e-3;
 /// If the device is not usable, libtorch was not built for it, or results differ.
 pub fn check(job: &CheckJob, started: Instant) -> Result<Checked, Fault> {
     let device = device::open(&job.device, 1)?;
-    DeviceContext::new(device, Layout::default(), Precision::F32, CudaUse::default())?;
+    let cuda = CudaUse { fused: false, ..CudaUse::default() };
+    DeviceContext::new(device, Layout::default(), Precision::F32, cuda)?;
     let mut cuda_graphs = CudaGraphs::new(device != Device::Cpu);
     let values = |sizes: [i64; 4], phase: i64| {
         let all = Tensor::arange(sizes.iter().product::<i64>(), (Kind::Float, Device::Cpu));

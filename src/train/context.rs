@@ -47,7 +47,7 @@ impl DeviceContext {
     /// Those of [`device::open`].
     pub fn for_evaluation(name: &str, threads: usize) -> Result<Self> {
         let device = device::open(name, threads)?;
-        let cuda = CudaUse { graphs: false, resident: false, deterministic: true };
+        let cuda = CudaUse { graphs: false, resident: false, deterministic: true, fused: false };
         let cuda = device::configure(device, cuda, Precision::F32)?;
         Ok(Self { placement: Placement::plain(device, Kind::Float), cuda })
     }

@@ -63,14 +63,15 @@ pub(super) fn open(name: &str, threads: usize) -> Result<Device> {
 /// `cuda` on a GPU, without CUDA graphs and resident images on the CPU.
 ///
 /// # Errors
-/// If the device does not support the precision, or libtorch cannot capture CUDA graphs.
+/// If the device does not support the precision, libtorch cannot capture CUDA graphs, or the fused
+/// kernels cannot be compiled.
 pub(super) fn configure(device: Device, cuda: CudaUse, precision: Precision) -> Result<CudaUse> {
     let Device::Cuda(index) = device else {
         ensure!(
             precision != Precision::Tf32,
             "training.precision = \"tf32\" is for GPUs: on the CPU there are f32 and bf16"
         );
-        return Ok(CudaUse { graphs: false, resident: false, deterministic: true });
+        return Ok(CudaUse { graphs: false, resident: false, deterministic: true, fused: true });
     };
     shim::device::arithmetic(precision == Precision::Tf32, cuda.deterministic);
     if cuda.graphs {
@@ -79,6 +80,11 @@ pub(super) fn configure(device: Device, cuda: CudaUse, precision: Precision) -> 
             "this libtorch cannot capture CUDA graphs: use --no-graphs"
         );
         shim::device::own_stream(index);
+    }
+    if cuda.fused {
+        let loaded = shim::device::load_norm_kernels(index, precision == Precision::Bf16);
+        loaded
+            .map_err(|why| anyhow!("the fused kernels are not usable ({why}): use --no-fused"))?;
     }
     Ok(cuda)
 }

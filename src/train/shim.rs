@@ -28,6 +28,7 @@ unsafe extern "C" {
         eps: f64,
         relu: bool,
         overwrite: bool,
+        part: i64,
     ) -> *mut C_tensor;
     fn fathom_convolution(
         x: *const C_tensor,
@@ -49,9 +50,13 @@ unsafe extern "C" {
 
 /// Panics with the error message of the last call in this thread.
 fn fail(what: &str) -> ! {
+    panic!("{what}: {}", message())
+}
+
+/// The error message of the last call in this thread.
+fn message() -> String {
     // SAFETY: the text belongs to this thread and is not changed before the next call.
-    let message = unsafe { CStr::from_ptr(fathom_error()) };
-    panic!("{what}: {}", message.to_string_lossy())
+    unsafe { CStr::from_ptr(fathom_error()) }.to_string_lossy().into_owned()
 }
 
 /// Instruction set and threading of the compiled CPU kernels, for the run's record.
@@ -79,22 +84,34 @@ pub struct NormRelu<'a> {
     pub relu: bool,
     /// Whether `x` may be overwritten when no gradient is required.
     pub overwrite: bool,
+    /// Number of images that share statistics; the running averages move towards those of the first part of
+    /// the batch. Only on a GPU; `None`: the whole batch.
+    pub part: Option<usize>,
 }
 
 impl NormRelu<'_> {
-    /// Whether [`NormRelu::forward`] supports these values: on the CPU, of kind f32, f64 or bf16,
+    /// Whether [`NormRelu::forward`] supports these values. On the CPU: of kind f32, f64 or bf16,
     /// and dense in memory as images × channels × rows × columns (contiguous, channels-last or
-    /// batch-last) or as images × channels.
+    /// batch-last) or as images × channels. On a GPU whose kernels are loaded
+    /// ([`device::load_norm_kernels`]): of kind f32 or bf16, channels-last or images × channels, and a
+    /// multiple of four channels.
     pub fn takes(x: &Tensor) -> bool {
-        let is_dense = match x.dim() {
-            2 => x.is_contiguous(),
-            4 => x.is_contiguous() || [[0, 2, 3, 1], [1, 2, 3, 0]].iter().any(|o| is_dense(x, o)),
+        let is_in_order = |order| x.dim() == 4 && is_dense(x, order);
+        let in_rows = x.dim() == 2 && x.is_contiguous() || is_in_order(&[0, 2, 3, 1]);
+        let is_supported = match x.device() {
+            Device::Cpu => {
+                matches!(x.kind(), Kind::Float | Kind::Double | Kind::BFloat16)
+                    && (in_rows || x.dim() == 4 && x.is_contiguous() || is_in_order(&[1, 2, 3, 0]))
+            }
+            Device::Cuda(index) => {
+                matches!(x.kind(), Kind::Float | Kind::BFloat16)
+                    && in_rows
+                    && x.size()[1] % 4 == 0
+                    && device::has_norm_kernels(index, x.kind() == Kind::BFloat16)
+            }
             _ => false,
         };
-        x.device() == Device::Cpu
-            && matches!(x.kind(), Kind::Float | Kind::Double | Kind::BFloat16)
-            && is_dense
-            && x.numel() > 0
+        is_supported && x.numel() > 0
     }
 
     /// act(γ (x − μ) / √(σ² + ε) + β + `added`), where act is ReLU or the identity. There are no
@@ -109,10 +126,11 @@ impl NormRelu<'_> {
         assert!(
             Self::takes(x)
                 && per_channel.iter().all(|one| one.kind() == kind
-                    && one.device() == Device::Cpu
+                    && one.device() == x.device()
                     && one.is_contiguous()
                     && one.size() == [x.size()[1]])
-                && added.is_none_or(|added| added.size() == x.size() && added.kind() == x.kind()),
+                && added.is_none_or(|added| added.size() == x.size() && added.kind() == x.kind())
+                && (self.part.is_none() || x.device().is_cuda()),
             "batch normalisation of values with an unsupported shape, kind or device"
         );
         // SAFETY: all pointers are those of tensors that live until the end of the call; devices,
@@ -131,6 +149,7 @@ impl NormRelu<'_> {
                 self.eps,
                 self.relu,
                 self.overwrite,
+                self.part.unwrap_or(0) as i64,
             );
             if result.is_null() {
                 fail("batch normalisation");

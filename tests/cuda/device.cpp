@@ -92,6 +92,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     check_alive(s.device_index());
     return true;
   }
+  void* getStreamNativeHandle(const Stream s) const override { return reinterpret_cast<void*>(s.id()); }
   void synchronizeStream(const Stream&) const override { wait("stream synchronize"); }
   void synchronizeDevice(c10::DeviceIndex) const override { wait("device synchronize"); }
 

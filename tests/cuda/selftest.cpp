@@ -75,7 +75,7 @@ static int run_all() {
     std::cerr << dlerror() << std::endl;
     return 1;
   }
-  for (const auto test : {test_device, test_graphs, test_processes, test_drivers}) try {
+  for (const auto test : {test_device, test_graphs, test_processes, test_drivers, test_program_kernels}) try {
       test();
     } catch (const std::exception& error) {
       check(false, "no error ends the checks early", error.what());

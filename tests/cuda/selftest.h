@@ -45,5 +45,6 @@ void test_device();
 void test_graphs();
 void test_processes();
 void test_drivers();
+void test_program_kernels();
 
 }  // namespace selftest

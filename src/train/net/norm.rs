@@ -127,10 +127,16 @@ struct BatchNorm {
 impl BatchNorm {
     fn forward(&self, x: &Tensor, mode: Mode, after: &After) -> Tensor {
         match mode {
-            Mode::Predict => self.apply(x, Statistics::Running, after),
+            Mode::Predict => self.apply(x, Statistics::Running, None, after),
             Mode::Refresh { batches } => {
                 let update = Some(1.0 / (batches + 1) as f64);
-                self.apply(x, Statistics::Batch { update }, after)
+                self.apply(x, Statistics::Batch { update }, None, after)
+            }
+            Mode::Train { norm_batch: Some(part) }
+                if (part as i64) < x.size()[0] && x.device().is_cuda() && self.is_fused(x) =>
+            {
+                let update = Some(self.momentum);
+                self.apply(x, Statistics::Batch { update }, Some(part), after)
             }
             Mode::Train { norm_batch: Some(part) } if (part as i64) < x.size()[0] => {
                 // As in the papers' runs on several GPUs, each part has its own statistics, and
@@ -147,13 +153,13 @@ impl BatchNorm {
                     let update = (index == 0).then_some(self.momentum);
                     let added = added.as_ref().map(|added| &added[index]);
                     let after = After { added, ..*after };
-                    self.apply(part, Statistics::Batch { update }, &after)
+                    self.apply(part, Statistics::Batch { update }, None, &after)
                 };
                 let normalised: Vec<Tensor> = parts.iter().enumerate().map(normalise).collect();
                 concatenated(&normalised, 0)
             }
             Mode::Train { .. } => {
-                self.apply(x, Statistics::Batch { update: Some(self.momentum) }, after)
+                self.apply(x, Statistics::Batch { update: Some(self.momentum) }, None, after)
             }
             // Every value needs its gradient, at prediction too, which the fused operation lacks.
             Mode::Tapped(TappedNorm::Running) => {
@@ -165,13 +171,25 @@ impl BatchNorm {
         }
     }
 
-    fn apply(&self, x: &Tensor, statistics: Statistics, after: &After) -> Tensor {
+    fn is_fused(&self, x: &Tensor) -> bool {
+        !self.from_formula && NormRelu::takes(x)
+    }
+
+    /// `part`: number of images that share statistics, if not all of the batch do; for values on a GPU
+    /// that the fused operation takes.
+    fn apply(
+        &self,
+        x: &Tensor,
+        statistics: Statistics,
+        part: Option<usize>,
+        after: &After,
+    ) -> Tensor {
         if self.from_formula {
             // Statistics are those of f32 whatever the activations are.
             let normalised = self.by_formula(&x.to_kind(self.gamma.kind()), statistics);
             return after.apply(normalised.to_kind(x.kind()));
         }
-        if !NormRelu::takes(x) {
+        if !self.is_fused(x) {
             return after.apply(self.by_libtorch(x, statistics));
         }
         let fused = NormRelu {
@@ -186,6 +204,7 @@ impl BatchNorm {
             eps: self.eps,
             relu: after.relu,
             overwrite: after.own,
+            part,
         };
         fused.forward(x, after.added)
     }

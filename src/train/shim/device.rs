@@ -18,6 +18,8 @@ unsafe extern "C" {
     fn fathom_synchronize(device: c_int) -> bool;
     fn fathom_cuda_version() -> i64;
     fn fathom_arithmetic(tf32: bool, deterministic: bool) -> bool;
+    fn fathom_load_norm_kernels(device: c_int, bf16: bool) -> bool;
+    fn fathom_has_norm_kernels(device: c_int, bf16: bool) -> bool;
 }
 
 /// Whether CUDA graphs can be recorded: libtorch_cuda.so is loaded and has the needed symbols.
@@ -111,6 +113,25 @@ pub fn cuda_version() -> Option<String> {
     // SAFETY: no arguments.
     let version = unsafe { fathom_cuda_version() };
     (version > 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
+}
+
+/// Compiles the kernels of batch normalisation for a GPU and values in bf16 or f32, by the NVRTC that libtorch brings along.
+///
+/// # Errors
+/// If there is no NVRTC or it fails, with its message.
+pub fn load_norm_kernels(device: usize, bf16: bool) -> Result<(), String> {
+    // SAFETY: the only argument is an index, which libtorch checks.
+    if unsafe { fathom_load_norm_kernels(device as c_int, bf16) } {
+        Ok(())
+    } else {
+        Err(super::message())
+    }
+}
+
+/// Whether [`load_norm_kernels`] has compiled the kernels for a GPU and values in bf16 or f32.
+pub fn has_norm_kernels(device: usize, bf16: bool) -> bool {
+    // SAFETY: the function only looks up an index.
+    unsafe { fathom_has_norm_kernels(device as c_int, bf16) }
 }
 
 /// Sets whether matrix products and convolutions on GPUs may round their factors to TF32, and

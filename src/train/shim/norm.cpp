@@ -263,6 +263,7 @@ struct Function : torch::autograd::Function<Function> {
 }  // namespace
 
 at::Tensor norm_relu(const at::Tensor& x, const at::Tensor& added, const NormRelu& how) {
+  if (x.is_cuda()) return norm_relu_cuda(x, added, how);
   const at::Tensor more = added.defined() ? Shape(x).in_order(added) : added;
   if (how.training && at::GradMode::is_enabled())
     return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma,

@@ -7,6 +7,7 @@
 
 #include "caught.h"
 #include "conv.h"
+#include "cuda_kernels.h"
 #include "norm.h"
 
 namespace fathom {
@@ -31,10 +32,10 @@ const char* fathom_kernels() { return fathom::describe_kernels(); }
 at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const at::Tensor* gamma,
                              const at::Tensor* beta, const at::Tensor* mean,
                              const at::Tensor* variance, bool training, double update, double eps,
-                             bool relu, bool overwrite) {
+                             bool relu, bool overwrite, int64_t part) {
   return caught<at::Tensor*>(nullptr, [&] {
     const fathom::NormRelu how = {*gamma,   *beta, *mean, *variance, training,
-                                  update, eps,  relu,  overwrite};
+                                  update, eps,  relu,  overwrite, part};
     return new at::Tensor(fathom::norm_relu(*x, or_undefined(added), how));
   });
 }
@@ -46,6 +47,15 @@ at::Tensor* fathom_convolution(const at::Tensor* x, const at::Tensor* weight,
         fathom::convolution(*x, *weight, or_undefined(bias), stride, padding));
   });
 }
+
+bool fathom_load_norm_kernels(int device, bool bf16) {
+  return caught(false, [&] {
+    fathom::load_norm_kernels(device, bf16);
+    return true;
+  });
+}
+
+bool fathom_has_norm_kernels(int device, bool bf16) { return fathom::norm_kernels(device, bf16); }
 
 bool fathom_fused_sgd(const at::Tensor* parameters, const at::Tensor* gradients,
                       const at::Tensor* velocity, const at::Tensor* lr, double weight_decay,

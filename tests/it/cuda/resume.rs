@@ -20,8 +20,10 @@ fn recorded_runs_go_on_exactly_after_being_stopped_and_killed() {
     };
     let runs: Vec<_> = runs.filter(|run| wanted(&run.arm)).collect();
     assert!(runs.len() >= telling.len());
-    let ways =
-        [CudaUse::default(), CudaUse { graphs: false, resident: false, deterministic: true }];
+    let ways = [
+        CudaUse::default(),
+        CudaUse { graphs: false, resident: false, deterministic: true, fused: true },
+    ];
     for (run, cuda) in runs.iter().flat_map(|run| ways.map(|way| (run, way))) {
         let of = |name: &str| Job {
             device: "cuda:0".into(),
