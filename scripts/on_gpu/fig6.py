@@ -96,16 +96,17 @@ def stage(box):
         box.rows.append(["fig6", "not begun", "", "CIFAR-10 is missing"])
         raise GoesOn(f"CIFAR-10 is not whole in {box.options.data}: the stage data says what is missing")
     jobs = box.options.jobs or box.once("fig6: runs side by side", lambda: trial(box), least=60)
-    measured = box.once("fig6: seconds of a run", lambda: seconds_of_runs(box, jobs or 1), least=60)
-    if not measured:
-        return
-    measured = {int(depth): seconds for depth, seconds in measured.items()}
     name = box.options.schedule or box.recall("fig6: schedule")
     if not name:
+        measured = box.once("fig6: seconds of a run", lambda: seconds_of_runs(box, jobs or 1), least=60)
+        if not measured:
+            return
+        measured = {int(depth): seconds for depth, seconds in measured.items()}
         name = schedule_for(measured, jobs, box.left())
         box.remember("fig6: schedule", name)
-    box.say(f"{name}: a run of 20 layers takes {measured[20]:.0f} s of the paper's schedule, one of 56 "
-            f"{measured[56]:.0f} s, with {jobs} side by side; {box.left():.0f} s are left")
+        box.say(f"a run of 20 layers takes {measured[20]:.0f} s of the paper's schedule, one of 56 "
+                f"{measured[56]:.0f} s, with {jobs} side by side")
+    box.say(f"{name}: {jobs} side by side; {box.left():.0f} s are left")
     refuse_other_build(box, name)
     try:
         sweep(box, name, jobs)
