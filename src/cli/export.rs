@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         match format {
             FinalsFormat::Markdown => {
                 let columns: Vec<&str> = table_columns().collect();
-                stdout::write(fathom_report::finals(&summary, &columns))?;
+                stdout::write(fathom_report::finals(&summary, &columns, &[]))?;
             }
             FinalsFormat::Csv => print(&summary_csv(&summary), Format::Csv)?,
             FinalsFormat::Json => print(&summary_csv(&summary), Format::Json)?,

@@ -244,7 +244,7 @@ fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
 /// Caption sentences about lines, metrics and runs.
 fn caption(series: &[Series], y: &Axis, chance: Option<f64>, metric: &Metric) -> Vec<String> {
     let all = || series.iter().flat_map(|s| s.depths.iter().map(move |at| (s, at)));
-    let counts = extent(all().map(|(_, at)| at.finals[0].runs()));
+    let counts = extent(all().map(|(_, at)| at.finals[0].values.len()).filter(|n| *n > 0));
     let lines = match counts {
         (_, 1) => "One seed (n = 1) per depth, so no spread is shown.".to_owned(),
         counts => format!(

@@ -84,7 +84,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         "{} Values are those of the last row of each run. Lines: mean over n = {}; bars: 95% interval of \
          the mean (Student's t).",
         metric.sentences(),
-        seeds(extent(all().map(|at| at.finals[0].runs()))),
+        seeds(extent(all().map(|at| at.finals[0].values.len()).filter(|n| *n > 0))),
     )];
     let groups: Vec<(String, Finals)> =
         all().map(|at| (at.name.clone(), at.finals[0].clone())).collect();

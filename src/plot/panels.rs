@@ -76,9 +76,11 @@ impl<'a> Panels<'a> {
         self.keys.iter().all(|key| key.parse::<f64>().is_ok())
     }
 
-    /// Smallest and largest number of runs of a curve.
+    /// Smallest and largest number of runs with values of a curve that has any.
     pub(super) fn seeds(&self) -> (usize, usize) {
-        extent(self.panels.iter().flat_map(|panel| &panel.curves).map(|curve| curve.runs.len()))
+        let curves = self.panels.iter().flat_map(|panel| &panel.curves);
+        let begun = |curve: &Curve| curve.runs.iter().filter(|run| !run.rows.is_empty()).count();
+        extent(curves.map(begun).filter(|count| *count > 0))
     }
 }
 

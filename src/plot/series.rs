@@ -73,11 +73,6 @@ impl Finals {
         Self { values, diverged, unfinished }
     }
 
-    /// Number of runs.
-    pub(super) fn runs(&self) -> usize {
-        self.values.len() + self.diverged + self.unfinished
-    }
-
     /// "1 of 3 diverged", "2 of 3 unfinished", or nothing.
     pub(super) fn losses(&self) -> Vec<String> {
         let all = self.values.len() + self.diverged + self.unfinished;

@@ -43,6 +43,21 @@ fn curves_name_every_depth_the_seeds_and_the_trend() {
 }
 
 #[test]
+fn a_caption_counts_the_runs_that_its_means_are_over() {
+    let mut sweep = sweep();
+    for run in sweep.runs.iter_mut().filter(|run| run.seed > 0) {
+        run.state = State::Pending;
+        run.rows.clear();
+    }
+    let results: Results = sweep.into();
+    for figure in [Figure::Curves, Figure::Depth] {
+        let words = words(&results, figure, &options());
+        assert!(words.contains("One seed (n = 1)"), "{words}");
+        assert!(words.contains("plain 8, 2 of 3"), "{words}");
+    }
+}
+
+#[test]
 fn each_panel_has_a_solid_test_curve_and_a_dashed_training_curve_below_it_for_each_depth() {
     let drawing = Drawing::of(&sweep().into(), Figure::Curves, &options());
     let [shallow, deep] = depth_colours();

@@ -17,7 +17,7 @@ pub fn markdown(report: &Report, figures: &[String]) -> String {
     out += "## Claims\n\n";
     out += &claims(&report.verdicts);
     out += "\n## Final values\n\n";
-    out += &finals(&report.summary, &table_columns().collect::<Vec<_>>());
+    out += &finals(&report.summary, &table_columns().collect::<Vec<_>>(), &[]);
     if !figures.is_empty() {
         out += "\n## Figures\n\n";
         out += &figures.iter().map(|path| format!("![{path}]({path})\n")).collect::<String>();
@@ -68,8 +68,9 @@ pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
 }
 
 /// Table of the final values over seeds: mean ± standard deviation of those of `metrics` that any run
-/// has, with the numbers of runs that are done, diverged and unfinished.
-pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
+/// has, with the numbers of runs that are done, diverged and unfinished. `more`: headers of further
+/// columns, with a cell for each row of the summary.
+pub fn finals(summary: &SummaryTable, metrics: &[&str], more: &[(String, Vec<String>)]) -> String {
     let is_wanted = |(place, name): &(usize, &str)| {
         metrics.contains(name) && summary.rows.iter().any(|row| row.metrics[*place].is_some())
     };
@@ -77,15 +78,17 @@ pub fn finals(summary: &SummaryTable, metrics: &[&str]) -> String {
         table_columns().enumerate().filter(is_wanted).unzip();
     let mut headers: Vec<&str> = summary.axes.iter().map(String::as_str).collect();
     headers.extend(columns);
+    headers.extend(more.iter().map(|(header, _)| header.as_str()));
     headers.extend(["n", "diverged", "unfinished"]);
     let cell = |summary: &Option<Summary>| summary.map_or(String::new(), |s| s.to_string());
-    let row = |row: &SummaryRow| {
+    let row = |(index, row): (usize, &SummaryRow)| {
         let mut cells = row.axes.clone();
         cells.extend(places.iter().map(|place| cell(&row.metrics[*place])));
+        cells.extend(more.iter().map(|(_, cells)| cells[index].clone()));
         cells.extend([row.done, row.diverged, row.unfinished].map(|n| n.to_string()));
         cells
     };
-    table(&headers, &summary.rows.iter().map(row).collect::<Vec<_>>())
+    table(&headers, &summary.rows.iter().enumerate().map(row).collect::<Vec<_>>())
 }
 
 /// Table of the metrics of `curve.csv`.

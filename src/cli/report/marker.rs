@@ -8,12 +8,12 @@ use clap::{CommandFactory, Parser};
 use fathom_base::choice;
 use fathom_record::SweepDir;
 use fathom_report as report;
-use fathom_spec::{key_rows, key_sections};
-use fathom_stats::table_columns;
+use fathom_spec::{PUBLISHED_VALUES, PublishedValue, key_rows, key_sections};
+use fathom_stats::{SummaryTable, table_columns};
 use std::path::{Path, PathBuf};
 
 /// The words of all markers, for errors.
-const MARKERS: &str = "report DIR --table final|claims [--metric M,…], experiments DIR…, \
+const MARKERS: &str = "report DIR --table final|claims [--metric M,…] [--published], experiments DIR…, \
                        csv FILE [--columns A,…], keys SECTION, metrics, commands";
 
 /// The words between `<!-- fathom:` and `-->`. Paths are relative to the folder of the text file.
@@ -29,6 +29,9 @@ enum Marker {
         /// Metrics of the table `final` [default: all]
         #[arg(long, value_delimiter = ',')]
         metric: Vec<String>,
+        /// Show the published values of these networks in the table `final`
+        #[arg(long)]
+        published: bool,
     },
     /// Questions and verdicts of results directories, one row each
     Experiments {
@@ -70,7 +73,9 @@ pub fn render(words: &[String], home: &Path) -> Result<String> {
         Usage(format!("{first} (valid markers: {MARKERS})"))
     })?;
     match marker {
-        Marker::Report { dir, table, metric } => results(&home.join(dir), table, &metric),
+        Marker::Report { dir, table, metric, published } => {
+            results(&home.join(dir), table, &metric, published)
+        }
         Marker::Experiments { dirs } => {
             let load = |dir: &PathBuf| Ok((dir.clone(), load(&SweepDir::new(home.join(dir)))?));
             let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
@@ -83,7 +88,12 @@ pub fn render(words: &[String], home: &Path) -> Result<String> {
     }
 }
 
-fn results(dir: &Path, table: ReportTable, metrics: &[String]) -> Result<String> {
+fn results(
+    dir: &Path,
+    table: ReportTable,
+    metrics: &[String],
+    is_published: bool,
+) -> Result<String> {
     let report = load(&SweepDir::new(dir))?;
     match table {
         ReportTable::Claims => Ok(report::claims(&report.verdicts)),
@@ -97,9 +107,33 @@ fn results(dir: &Path, table: ReportTable, metrics: &[String]) -> Result<String>
                 [] => known,
                 metrics => metrics.iter().map(String::as_str).collect(),
             };
-            Ok(report::finals(&report.summary, &shown))
+            let summary = &report.summary;
+            let more = if is_published { published(summary, &shown) } else { Ok(Vec::new()) };
+            let more = more.with_context(|| format!("--published of {}", dir.display()))?;
+            Ok(report::finals(summary, &shown, &more))
         }
     }
+}
+
+/// Columns of the values that papers report for these metrics of the configurations, by header.
+fn published(summary: &SummaryTable, metrics: &[&str]) -> Result<Vec<(String, Vec<String>)>> {
+    ensure!(
+        summary.axes == ["family", "depth"],
+        "published values are known by family and depth, and these results differ in {}",
+        summary.axes.join(", ")
+    );
+    let value = |axes: &[String], metric: &str| {
+        let family = if axes[0] == "residual" { "resnet" } else { &axes[0] };
+        let start = format!("{family}-{}/", axes[1]);
+        let is_it = |one: &&PublishedValue| one.metric == metric && one.name.starts_with(&start);
+        PUBLISHED_VALUES.iter().find(is_it).map_or(String::new(), |one| format!("{:.2}", one.value))
+    };
+    let column = |metric: &&str| {
+        let cells = summary.rows.iter().map(|row| value(&row.axes, metric)).collect();
+        (format!("{metric}, published"), cells)
+    };
+    let is_known = |(_, cells): &(String, Vec<String>)| cells.iter().any(|cell| !cell.is_empty());
+    Ok(metrics.iter().map(column).filter(is_known).collect())
 }
 
 fn csv(path: &Path, columns: &[String]) -> Result<String> {
@@ -155,6 +189,7 @@ fn code(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fathom_stats::SummaryRow;
 
     fn rendered(words: &str) -> Result<String> {
         let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
@@ -175,6 +210,27 @@ mod tests {
         let text = fault.to_string();
         let valid = "unknown section optimiser: use one of data, network, training, evaluate, ";
         assert!(text.starts_with(valid) && text.contains("residual"), "{text}");
+    }
+
+    #[test]
+    fn published_values_stand_beside_the_results_of_their_networks() {
+        let row = |family: &str, depth: &str| SummaryRow {
+            axes: vec![family.into(), depth.into()],
+            runs: 1,
+            done: 1,
+            diverged: 0,
+            unfinished: 0,
+            metrics: Vec::new(),
+            best: None,
+        };
+        let axes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let rows = vec![row("plain", "56"), row("residual", "56"), row("residual", "8")];
+        let summary = SummaryTable { axes: axes(&["family", "depth"]), rows };
+        let found = published(&summary, &["train_err_pct", "test_err_pct"]).unwrap();
+        let cells = ["13.29", "6.97", ""].map(str::to_owned).to_vec();
+        assert_eq!(found, [("test_err_pct, published".to_owned(), cells)]);
+        let other = SummaryTable { axes: axes(&["family", "lr"]), rows: Vec::new() };
+        assert!(published(&other, &[]).unwrap_err().to_string().ends_with("in family, lr"));
     }
 
     #[test]

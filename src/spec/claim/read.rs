@@ -248,7 +248,9 @@ fn bound(value: &Spanned<DeValue<'_>>) -> Result<Bound, String> {
     }
     let published =
         published.ok_or("expected a number, or { published = \"resnet-20/test\", plus = 0.5 }")?;
-    Ok(Bound { value: published.value + plus, published: Some((published, plus)) })
+    // The sum of two decimals is one too: 6.97 + 2 is 8.97, not 8.969999999999999.
+    let value = ((published.value + plus) * 1e9).round() / 1e9;
+    Ok(Bound { value, published: Some((published, plus)) })
 }
 
 /// A difference of at least 0.

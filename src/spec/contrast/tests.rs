@@ -158,7 +158,17 @@ fn a_published_value_brings_its_definition_of_the_error() {
     let Relation::Bound { bound, source: Some(source), .. } = &claims[0].relation else {
         panic!("a bound")
     };
-    assert!((bound - 6.64).abs() < 1e-12 && source.contains("Fig. 6"), "{bound} {source}");
+    assert!(*bound == 6.64 && source.contains("Fig. 6"), "{bound} {source}");
+}
+
+#[test]
+fn the_sum_of_a_published_value_and_a_tolerance_is_a_decimal() {
+    let text = format!(
+        "{BASE}{SWEEP}[[claim]]\nname = \"c\"\nof = {{ family = \"plain\", depth = 8 }}\nat_most = {{ published = \"resnet-56/test\", plus = 2 }}"
+    );
+    let claims = Claims::parse(Path::new("t.toml"), &text).unwrap().claims;
+    let Relation::Bound { bound, .. } = &claims[0].relation else { panic!("a bound") };
+    assert_eq!(bound.to_string(), "8.97");
 }
 
 #[test]
