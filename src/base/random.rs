@@ -38,8 +38,9 @@ impl Stream {
     /// The stream of a seed, a purpose and two counters, such as epoch and image.
     pub fn new(seed: u64, purpose: Purpose, first: u64, second: u64) -> Self {
         let mut key = [0; 32];
-        for (part, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, first, second]) {
-            part.copy_from_slice(&word.to_le_bytes());
+        let words = [seed, purpose as u64, first, second];
+        for (part, word) in key.as_chunks_mut().0.iter_mut().zip(words) {
+            *part = word.to_le_bytes();
         }
         Self(ChaCha8Rng::from_seed(key))
     }

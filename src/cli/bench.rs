@@ -7,6 +7,7 @@ mod setting;
 
 use super::choice::{choice, choice_among};
 use super::cuda::CudaFlags;
+use super::mps;
 use super::network::{ImageFlags, KeyFlags};
 use super::options::{check_layout, cores, default_threads, devices};
 use super::stderr::log;
@@ -92,8 +93,10 @@ struct Machine {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut settings = args.settings()?;
-    let (worker, probe) = Worker::ready()?;
+    let (mut worker, probe) = Worker::ready()?;
     let machine = args.machine(&worker, &probe)?;
+    let shares_gpu = machine.jobs > 1 && machine.device != "cpu";
+    let _mps = shares_gpu.then(|| mps::start(args.cuda.mps, &mut worker, &machine.device));
     let valid = Layout::available(machine.device == "cpu", machine.precision == Precision::F32);
     settings.retain(|setting| valid.contains(&setting.layout));
     let mut rows = Vec::new();

@@ -1,6 +1,8 @@
 //! Flags on how GPUs are used.
 
 use super::Usage;
+use super::choice::choice;
+use super::mps::Mps;
 use anyhow::{Result, ensure};
 use fathom_record::{CudaUse, SweepDir, SweepExecution};
 
@@ -17,6 +19,9 @@ pub struct CudaFlags {
     /// Compute batch normalisation, additions and ReLU by libtorch's kernels, instead of fused ones
     #[arg(long)]
     no_fused: bool,
+    /// Whether runs that share a GPU use NVIDIA's Multi-Process Service (MPS)
+    #[arg(long, value_parser = choice::<Mps>(), default_value_t)]
+    pub mps: Mps,
     /// Use only algorithms that give the same bits every time
     #[arg(long)]
     deterministic: bool,
@@ -81,6 +86,7 @@ mod tests {
             no_resident: false,
             no_fused: false,
             deterministic: false,
+            mps: Mps::Auto,
         };
         let eager = CudaFlags { no_graphs: true, deterministic: true, ..none };
         assert_eq!(none.of("cpu").unwrap(), CudaUse::default());

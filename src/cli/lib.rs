@@ -18,6 +18,7 @@ mod export;
 mod gpus;
 mod inspect;
 mod landscape;
+mod mps;
 mod network;
 mod new;
 mod options;

@@ -12,6 +12,7 @@ use fathom_record::{Layout, Layouts, SweepDir, SweepExecution};
 use fathom_spec::Run;
 use fathom_sweep::{Options, Worker, available_memory, is_f32};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What runs may use of this machine.
 #[derive(clap::Args)]
@@ -19,9 +20,10 @@ pub struct Machine {
     /// Devices: auto, cpu, cuda, or a list such as cuda:0,1
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Number of concurrent runs on each device [default: one per core on the CPU, one on a GPU]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    /// Number of concurrent runs on each device, or auto: one per core on the CPU; on a GPU as many as are fastest
+    /// together, which is more than one only with MPS
+    #[arg(long, default_value = "auto")]
+    pub jobs: Jobs,
     /// Number of threads of one run [default: the cores divided by the concurrent runs]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -37,6 +39,31 @@ pub struct Machine {
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub cuda: CudaFlags,
+}
+
+/// Number of concurrent runs on each device; `None` stands for `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jobs(Option<u16>);
+
+impl Jobs {
+    /// The number, unless the program chooses it.
+    pub fn number(self) -> Option<usize> {
+        self.0.map(usize::from)
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = || text.parse().ok().filter(|number| *number > 0);
+        match text {
+            "auto" => Ok(Self(None)),
+            _ => number()
+                .map(|jobs| Self(Some(jobs)))
+                .ok_or("expected auto, or a number of at least 1"),
+        }
+    }
 }
 
 /// Parses a number of gigabytes into bytes.
@@ -76,7 +103,8 @@ pub fn options(
     };
     let on_cpu = devices[0] == "cpu";
     // Small nets that train at the same time on one thread each do more work than one on all cores.
-    let jobs = args.jobs.map_or(if on_cpu { cores().min(runs.max(1)) } else { 1 }, usize::from);
+    let auto = if on_cpu { cores().min(runs.max(1)) } else { 1 };
+    let jobs = args.jobs.number().unwrap_or(auto);
     let threads = default_threads(jobs * devices.len());
     bound(args, Options::new(devices, jobs, threads), directory)
 }

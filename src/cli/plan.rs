@@ -2,6 +2,7 @@
 
 use super::choice::choice;
 use super::experiment::Chosen;
+use super::mps::share;
 use super::options::{Machine, hours, options, settle_layouts};
 use super::stderr::log;
 use super::table::{Format, print};
@@ -54,9 +55,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
-    let (worker, probe) = Worker::ready()?;
+    let (mut worker, probe) = Worker::ready()?;
     let mut options = options(&args.machine, &probe, runs.len(), None)?;
     options.layouts = settle_layouts(runs, None, &worker, &options, args.machine.layout)?;
+    let all: Vec<&Run> = runs.iter().collect();
+    let _mps = share(&args.machine, &all, None, &mut worker, &probe, &mut options)?;
     let log_run = &mut |run: &Run| log(format!("measuring {}", run.id));
     let forecast = Forecast::measure(runs, &worker, &options, log_run)?;
     print(&measured_table(runs, &forecast.estimates), args.format)?;

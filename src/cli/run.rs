@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let (worker, probe) = Worker::ready()?;
+    let (mut worker, probe) = Worker::ready()?;
     if !args.slurm.is_wanted() {
         // Refused before anything is written.
         devices(&args.machine.device, &probe)?;
@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let data_dir = args.machine.data_dir.as_deref();
         prepare_data(&experiment.runs, data_dir, &|done, all| decoding.update(done, all))?;
     }
-    let options = args.options(&worker, &probe, &experiment, &directory)?;
+    let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
     lock.check()?;
     write_plan(&experiment, &directory)?;
     directory.write_execution(&SweepExecution {

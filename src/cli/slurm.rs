@@ -135,7 +135,7 @@ impl Flags {
         directory: &SweepDir,
     ) -> Result<Options> {
         let device = if self.on_gpu(machine, directory)? { "cuda:0" } else { "cpu" };
-        let jobs = machine.jobs.map_or(1, usize::from);
+        let jobs = machine.jobs.number().unwrap_or(1);
         bound(machine, Options::new(vec![device.into()], jobs, 1), Some(directory))
     }
 

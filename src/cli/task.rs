@@ -1,6 +1,7 @@
 //! `fathom task`: one task of a Slurm array, which `fathom run --on slurm` submits.
 
 use super::SOME_FAILED;
+use super::mps::{self, Mps};
 use super::session::Session;
 use super::stderr::log;
 use anyhow::{Context, Result};
@@ -39,7 +40,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     let runs = task_runs(&directory, args.array, args.index, &args.sets)?;
-    let (worker, probe) = Worker::ready()?;
+    let (mut worker, probe) = Worker::ready()?;
     let jobs = usize::from(args.jobs);
     let options = Options {
         checkpoint: args.checkpoint.unwrap_or_default(),
@@ -49,6 +50,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if options.jobs < jobs {
         log(format!("this task has cores for {} concurrent runs, not {jobs}", options.jobs));
     }
+    let _mps = (options.jobs > 1 && !options.on_cpu())
+        .then(|| mps::start(Mps::Auto, &mut worker, &options.devices[0]));
     let name = format!("task {} of array {}", args.index, args.array);
     let session = Session::new(&name, &directory, &options, &worker, None);
     session.listen()?;

@@ -1,8 +1,10 @@
 //! The NVIDIA driver and the GPUs of a machine, independent of libtorch and CUDA. The source is NVML, the
 //! management library that is part of every driver.
 
+mod mps;
 mod visible;
 
+pub use mps::{MpsDaemon, is_mps_running};
 pub use visible::{Hidden, hidden};
 
 use nvml_wrapper::Nvml;

@@ -60,6 +60,10 @@ pub struct Execution {
     /// The GPU, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
+    /// Whether processes on the GPU were served by NVIDIA's Multi-Process Service, so that their
+    /// kernels ran at the same time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mps: bool,
     /// Version of libtorch.
     pub libtorch: String,
     /// Instruction set of the processor that libtorch uses, such as `AVX2`.

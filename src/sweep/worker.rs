@@ -8,6 +8,7 @@ use fathom_protocol::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -22,6 +23,7 @@ const VARIABLE: &str = "FATHOM_TRAIN";
 /// first one in a folder of `PATH`.
 pub struct Worker {
     program: PathBuf,
+    environment: Vec<(OsString, OsString)>,
 }
 
 impl Worker {
@@ -32,7 +34,7 @@ impl Worker {
     pub fn find() -> Result<Self> {
         if let Some(program) = std::env::var_os(VARIABLE).map(PathBuf::from) {
             ensure!(program.exists(), "{VARIABLE}: there is no {}", program.display());
-            return Ok(Self { program });
+            return Ok(Self::at(program));
         }
         let here = std::env::current_exe().context("where is this program?")?;
         let beside = here.with_file_name("fathom-train");
@@ -42,7 +44,18 @@ impl Worker {
         let program = found.with_context(|| {
             format!("the worker {} is missing: {}", beside.display(), remedy(&beside))
         })?;
-        Ok(Self { program })
+        Ok(Self::at(program))
+    }
+
+    /// The worker at this path, which need not exist.
+    pub(super) fn at(program: PathBuf) -> Self {
+        Self { program, environment: Vec::new() }
+    }
+
+    /// Sets variables that worker processes get in addition to those of this process, instead of
+    /// those that were set before.
+    pub fn set_environment(&mut self, environment: Vec<(OsString, OsString)>) {
+        self.environment = environment;
     }
 
     /// Finds the worker and starts it once: the worker, and what it reports on libtorch and devices.
@@ -165,6 +178,7 @@ impl Worker {
     fn command(&self, task: &str, threads: usize) -> Command {
         let mut command = Command::new(&self.program);
         command.arg(task).env("OMP_NUM_THREADS", threads.to_string());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if std::env::var_os("GOMP_SPINCOUNT").is_none() {
             // Threads that wait for each other spin for some hundred microseconds instead of
             // milliseconds, which would be taken from other threads of their core: possibly from the
@@ -307,7 +321,7 @@ mod tests {
         std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
         let install = Command::new("install").args(["-m", "755"]).arg(draft).arg(&program).status();
         assert!(install.unwrap().success());
-        Worker { program }
+        Worker::at(program)
     }
 
     fn train(

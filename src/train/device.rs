@@ -112,6 +112,7 @@ pub(super) fn execution(device: Device, job: &Job) -> Execution {
             Device::Cuda(index) => gpu(index),
             _ => None,
         },
+        mps: on_gpu && fathom_gpu::is_mps_running(),
         libtorch: env!("FATHOM_LIBTORCH_VERSION").into(),
         capability: capability(),
         host: std::fs::read_to_string("/proc/sys/kernel/hostname")

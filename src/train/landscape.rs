@@ -149,7 +149,7 @@ impl Subject<'_> {
     ) -> Result<Vec<(f64, f64)>> {
         {
             let _guard = tch::no_grad_guard();
-            for (batches, part) in self.images.chunks_exact(BATCH).enumerate() {
+            for (batches, part) in self.images.as_chunks::<BATCH>().0.iter().enumerate() {
                 let _ = net.forward(&self.source.plain(part).0, Mode::Refresh { batches });
             }
         }
@@ -160,7 +160,7 @@ impl Subject<'_> {
             self.images.len()
         );
         let mut sums = vec![0.0; points];
-        for pair in self.images.chunks_exact(2).take(pairs) {
+        for pair in self.images.as_chunks::<2>().0.iter().take(pairs) {
             let (ends, labels) = self.source.plain(pair);
             let share =
                 Tensor::linspace(0.0, 1.0, points as i64, (Kind::Float, self.placement.device));

@@ -1,9 +1,11 @@
 //! The lock of the results directory, and how the runs are run.
 
 use super::Args;
+use crate::mps::share;
 use crate::options::{options, settle_layouts};
 use crate::stderr::log;
 use anyhow::Result;
+use fathom_gpu::MpsDaemon;
 use fathom_protocol::Probe;
 use fathom_record::{Layout, Lock, LockTiming, SweepDir};
 use fathom_spec::{Experiment, Run};
@@ -27,17 +29,18 @@ pub(super) fn hold(directory: &SweepDir) -> Result<Lock> {
 }
 
 impl Args {
-    /// How the runs are run. A sweep that would take more than `--max-hours` is refused.
+    /// How the runs are run, and the daemon that they need for it. A sweep that would take more than
+    /// `--max-hours` is refused.
     pub(super) fn options(
         &self,
-        worker: &Worker,
+        worker: &mut Worker,
         probe: &Probe,
         experiment: &Experiment,
         directory: &SweepDir,
-    ) -> Result<Options> {
+    ) -> Result<(Options, Option<MpsDaemon>)> {
         let runs = &experiment.runs;
         // Smoke runs only show that everything works: earlier ones do not bind them.
-        let earlier = Some(directory).filter(|_| !self.smoke);
+        let earlier = (!self.smoke).then_some(directory);
         let mut options = if self.slurm.is_wanted() {
             self.slurm.options(&self.machine, probe, directory)?
         } else {
@@ -51,11 +54,16 @@ impl Args {
         } else {
             settle_layouts(runs, earlier, worker, &options, layout)?
         };
+        let mut mps = None;
+        if !self.slurm.is_wanted() {
+            let left = unfinished(runs, directory)?;
+            mps = share(&self.machine, &left, earlier, worker, probe, &mut options)?;
+        }
         if let (Some(hours), false) = (self.max_hours, self.until_decided) {
             let left: Vec<Run> = unfinished(runs, directory)?.into_iter().cloned().collect();
             let log_run = &mut |run: &Run| log(format!("measuring {}", run.id));
             Forecast::measure(&left, worker, &options, log_run)?.check_hours(hours)?;
         }
-        Ok(options)
+        Ok((options, mps))
     }
 }

@@ -114,8 +114,12 @@ impl Shard {
         if word(24)? != table_checksum(table, checksum) {
             return None;
         }
-        let entries: Vec<Entry> =
-            table.chunks_exact(ENTRY).map(Entry::read).collect::<Option<_>>()?;
+        let entries: Vec<Entry> = table
+            .as_chunks::<ENTRY>()
+            .0
+            .iter()
+            .map(|entry| Entry::read(entry))
+            .collect::<Option<_>>()?;
         let mut end = (HEAD + table.len()) as u64;
         for entry in &entries {
             if entry.start != end || entry.len(channels) == 0 {
