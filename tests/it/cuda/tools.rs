@@ -93,3 +93,24 @@ fn a_smoke_run_reaches_a_recorded_update() {
     machine.succeed("run tiny.toml --smoke --device cuda --threads 1");
     assert!(machine.counts().of("REPLAY") >= 2);
 }
+
+#[test]
+fn normalisation_is_fused_unless_that_is_switched_off() {
+    let folder = with_experiment("");
+    let Some(machine) = Machine::new(folder.path()) else { return };
+    let run = |flags: &str| {
+        let out = format!("out{}", flags.replace(' ', ""));
+        let before = machine.counts().of("fathom::moments");
+        let sets = "--layout channels-last --set network.width=4 --set training.norm_batch=10";
+        machine.succeed(&format!("{RUN} --device cuda {sets} {flags} --out {out} {SIZES}"));
+        let rows = machine.runs(&out).into_values().next().expect("a run").curve().expect("rows");
+        (machine.counts().of("fathom::moments") - before, rows)
+    };
+    let ((fused, ours), (none, libtorchs)) = (run(""), run("--no-fused"));
+    assert!(fused > 0 && none == 0, "{fused} and {none} kernels");
+    assert_eq!(ours.len(), libtorchs.len());
+    for (a, b) in ours.iter().zip(&libtorchs) {
+        let [a, b] = [a, b].map(|row| row.train_loss.expect("a loss"));
+        assert!((a - b).abs() <= 1e-3 * b, "{a} against {b}");
+    }
+}
