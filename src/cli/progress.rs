@@ -189,7 +189,7 @@ impl Observer for Progress {
                 self.log(&format!("{} resumes from step {step}", run.id));
                 self.advance(run, *step);
             }
-            Event::Ended | Event::Failed { .. } => {}
+            Event::Ended | Event::Ready | Event::Failed { .. } => {}
         }
     }
 

@@ -1,6 +1,6 @@
-//! The protocol between `fathom` and its worker `fathom-train`: one request, such as a [`Job`], as
-//! JSON on the worker's standard input; [`Event`]s as lines of JSON, or one answer, on its standard
-//! output.
+//! The protocol between `fathom` and its worker `fathom-train`. To train, the worker reads [`Job`]s as lines
+//! of JSON from its standard input, one after the other, and writes [`Event`]s as lines of JSON to its standard
+//! output. For all else it reads one request as JSON, and writes one answer.
 
 mod bench;
 mod landscape;
@@ -136,6 +136,9 @@ pub enum Event {
     },
     /// The run has ended, and `status.json` is written.
     Ended,
+    /// The run is done or diverged, and the worker waits for another job of the same device, number of
+    /// threads and options for GPUs, or for the end of its standard input.
+    Ready,
     /// The run failed. `status.json` has the same state unless it could not be written.
     Failed {
         /// Class of the failure.

@@ -182,7 +182,7 @@ pub struct Status {
     /// Wall-clock seconds of the run.
     #[serde(default)]
     pub seconds: f64,
-    /// Peak memory of the process, in bytes.
+    /// Peak memory of the process while it trained the run, in bytes.
     #[serde(default)]
     pub peak_memory_bytes: u64,
     /// Wall-clock seconds of the last process by activity.
@@ -194,7 +194,8 @@ pub struct Status {
 /// waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Everything before the first update: process, libtorch, data, net, and reading a checkpoint.
+    /// Everything before the first update: data, net, reading a checkpoint, and the start of the process and of
+    /// libtorch if the run is the first one of its process.
     pub start: f64,
     /// Assembling batches of training images.
     pub batches: f64,

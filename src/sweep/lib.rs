@@ -1,7 +1,8 @@
 //! Scheduling of a sweep: which run trains where and when, without anyone watching.
 //!
-//! - [`Sweep`] has worker slots (`worker_slot`) that take runs from a queue (`scheduler`), one process
-//!   per run ([`Worker`]); `policy` decides on retries, [`Shutdown`] and [`listen`] on stopping.
+//! - [`Sweep`] has worker slots (`worker_slot`) that take runs from a queue (`scheduler`); each trains them in a
+//!   process (`trainer`) of the program [`Worker`]; `policy` decides on retries, [`Shutdown`] and [`listen`] on
+//!   stopping.
 //! - Before a sweep: [`check_compatible`] and [`check_integrity`] guard the results directory,
 //!   [`settle_layouts`] chooses memory layouts, [`Forecast`] estimates time, memory and disk.
 //! - [`until_decided`] adds seeds until claims are decided; [`slurm`] submits runs as array jobs;
@@ -29,6 +30,7 @@ pub mod slurm;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trainer;
 pub mod until_decided;
 mod worker;
 mod worker_slot;

@@ -1,5 +1,6 @@
 //! The worker `fathom-train` as a child process.
 
+use super::trainer::{RunEnd, Trainer};
 use super::{Executor, Shutdown, WorkerExit};
 use anyhow::{Context, Result, bail, ensure};
 use fathom_protocol::{
@@ -8,10 +9,11 @@ use fathom_protocol::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io::{ErrorKind, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -24,6 +26,12 @@ const VARIABLE: &str = "FATHOM_TRAIN";
 pub struct Worker {
     program: PathBuf,
     environment: Vec<(OsString, OsString)>,
+}
+
+thread_local! {
+    /// A process that this thread has started, and that waits for another run. It belongs to the thread, because a
+    /// worker ends with the thread that started it (`PR_SET_PDEATHSIG`), as it does with the whole program.
+    static IDLE: RefCell<Option<Trainer>> = const { RefCell::new(None) };
 }
 
 impl Worker {
@@ -211,54 +219,58 @@ impl Executor for Worker {
     fn run(&self, job: &Job, shutdown: &Shutdown, on_event: &mut dyn FnMut(Event)) -> WorkerExit {
         let log = job.directory.join("log.txt");
         match self.train(job, &log, shutdown, on_event) {
-            Ok((ended, status, errors)) => judge(ended, status, &errors),
+            Ok(Trained::Waits) => WorkerExit::Reported,
+            Ok(Trained::Exited { ended, status, errors }) => judge(ended, status, &errors),
             Err(error) => WorkerExit::Silent(format!("{error:#}")),
         }
     }
 }
 
+/// What became of a worker process that trained a run.
+enum Trained {
+    /// It waits for another run.
+    Waits,
+    /// It has exited: whether it sent [`Event::Ended`], its status, and what it wrote to its standard error.
+    Exited { ended: bool, status: ExitStatus, errors: String },
+}
+
+/// Most runs of one process, which bounds whatever memory libraries keep from each.
+const MOST_RUNS: usize = 50;
+
 impl Worker {
-    /// Trains a run: whether the worker sent [`Event::Ended`], its exit status, and what it wrote to
-    /// its standard error.
+    /// Trains a run in a process that waits for one, or in a new one.
     fn train(
         &self,
         job: &Job,
         log: &Path,
         shutdown: &Shutdown,
         on_event: &mut dyn FnMut(Event),
-    ) -> Result<(bool, ExitStatus, String)> {
-        let job_json = serde_json::to_vec(job)?;
+    ) -> Result<Trained> {
         let (errors, from) = open_log(log)?;
-        let mut child = self
-            .command("run", job.threads)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            // Ctrl-C in a terminal is for the supervisor alone, which forwards it.
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
-        let forwarding = shutdown.child(child.id());
-        if let Some(mut input) = child.stdin.take() {
-            // A worker that dies at once is reported by its exit status, not by a broken pipe.
-            let _ = input.write_all(&job_json);
-        }
-        let mut ended = false;
-        if let Some(output) = child.stdout.take() {
-            // Lines that are no events were printed by libraries.
-            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_slice(&line) {
-                    ended |= event == Event::Ended;
-                    on_event(event);
-                }
+        let command = self.command("run", job.threads);
+        // A process that does not fit ends here.
+        let fits = |trainer: &mut Trainer| trainer.fits(&command, job) && trainer.is_alive();
+        let mut trainer = match IDLE.take().and_then(|mut one| fits(&mut one).then_some(one)) {
+            Some(waiting) => waiting,
+            None => Trainer::start(command, job, errors)
+                .with_context(|| format!("cannot start {}", self.program.display()))?,
+        };
+        let forwarding = shutdown.child(trainer.process.id());
+        let RunEnd { ended, is_ready } = trainer.train(job, on_event)?;
+        if is_ready {
+            drop(forwarding);
+            if trainer.runs < MOST_RUNS {
+                IDLE.set(Some(trainer));
             }
+            return Ok(Trained::Waits);
         }
-        wait_without_reaping(child.id());
+        wait_without_reaping(trainer.process.id());
         drop(forwarding);
-        let status = child.wait()?;
+        let status = trainer.process.wait()?;
         let written = std::fs::read(log).unwrap_or_default();
         let from = usize::try_from(from)?.min(written.len());
-        Ok((ended, status, String::from_utf8_lossy(&written[from..]).into_owned()))
+        let errors = String::from_utf8_lossy(&written[from..]).into_owned();
+        Ok(Trained::Exited { ended, status, errors })
     }
 }
 
@@ -343,8 +355,8 @@ mod tests {
     fn exit_code_signal_and_last_message_say_how_a_worker_ended() {
         let end = |text: &str| train(text, &Shutdown::new(), &mut |_| {}).0;
         let ended = "echo '{\"event\":\"ended\"}'";
-        assert_eq!(end(&format!("cat >/dev/null; {ended}")), WorkerExit::Reported);
-        assert_eq!(end(&format!("cat >/dev/null; {ended}; exit 1")), WorkerExit::Reported);
+        assert_eq!(end(&format!("read -r job; {ended}")), WorkerExit::Reported);
+        assert_eq!(end(&format!("read -r job; {ended}; exit 1")), WorkerExit::Reported);
         assert_eq!(end("exit 75"), WorkerExit::Stopped);
         let held = end("echo 'error: run.lock is held by me' >&2; exit 76");
         assert_eq!(held, WorkerExit::Held("run.lock is held by me".into()));
@@ -361,18 +373,67 @@ mod tests {
         assert!(log.ends_with("again\n"), "{log}");
     }
 
+    /// The ids of the processes that trained `count` runs with these numbers of threads.
+    fn processes(worker: &Worker, folder: &Path, threads: &[usize]) -> Vec<String> {
+        let run = &crate::tests::runs()[0];
+        let train = |threads: &usize| {
+            let options = crate::Options { threads: *threads, ..crate::tests::options(1) };
+            let mut process = String::new();
+            let ended =
+                worker.run(&options.job(run, "cpu", folder), &Shutdown::new(), &mut |event| {
+                    if let Event::Remark { text } = event {
+                        process = text;
+                    }
+                });
+            assert_eq!(ended, WorkerExit::Reported);
+            process
+        };
+        threads.iter().map(train).collect()
+    }
+
+    const LOOP: &str = "while read -r job; do
+        echo '{\"event\":\"remark\",\"text\":\"'$$'\"}'
+        echo '{\"event\":\"ended\"}'; echo '{\"event\":\"ready\"}'
+        done";
+
+    #[test]
+    fn a_process_trains_one_run_after_the_other_with_the_same_number_of_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = script(folder.path(), LOOP);
+        let found = processes(&worker, folder.path(), &[1, 1, 2, 2]);
+        assert_eq!((&found[0], &found[2]), (&found[1], &found[3]));
+        assert_ne!(found[0], found[2]);
+        let killed: i32 = found[2].parse().unwrap();
+        // SAFETY: the process is a child that was not waited for.
+        unsafe { libc::kill(killed, libc::SIGKILL) };
+        while IDLE.with_borrow_mut(|idle| idle.as_mut().is_some_and(Trainer::is_alive)) {}
+        let fresh = processes(&worker, folder.path(), &[2]);
+        assert!(!found.contains(&fresh[0]), "a process that died while it waited is replaced");
+        let mut many = processes(&worker, folder.path(), &[1; MOST_RUNS + 1]);
+        many.dedup();
+        assert_eq!(many.len(), 2, "a process trains a limited number of runs");
+    }
+
+    #[test]
+    fn a_process_that_does_not_say_that_it_is_ready_trains_no_other_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = script(folder.path(), &LOOP.replace("echo '{\"event\":\"ready\"}'", "exit 0"));
+        let found = processes(&worker, folder.path(), &[1, 1]);
+        assert_ne!(found[0], found[1]);
+    }
+
     #[test]
     fn a_signal_is_forwarded_and_a_second_one_kills() {
         let step = "echo '{\"event\":\"progress\",\"step\":1}'";
         let shutdown = Shutdown::new();
         let stops =
-            format!("cat >/dev/null; trap 'exit 75' TERM; {step}; while :; do sleep 0.01; done");
+            format!("read -r job; trap 'exit 75' TERM; {step}; while :; do sleep 0.01; done");
         let ended = train(&stops, &shutdown, &mut |_| {
             shutdown.signal(libc::SIGINT);
         });
         assert_eq!(ended.0, WorkerExit::Stopped);
         let shutdown = Shutdown::new();
-        let hears = format!("cat >/dev/null; trap '' TERM; {step}; while :; do sleep 0.01; done");
+        let hears = format!("read -r job; trap '' TERM; {step}; while :; do sleep 0.01; done");
         let ended = train(&hears, &shutdown, &mut |_| {
             let now = std::time::Instant::now();
             shutdown.signal_at(libc::SIGINT, now);

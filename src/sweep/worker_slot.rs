@@ -150,7 +150,7 @@ impl<'a> Running<'a> {
                 Event::Progress { step: now } | Event::Row { step: now, .. } => step = now,
                 Event::Resumed { step: now } => step = now,
                 Event::Failed { state, ref message } => failure = Some((state, message.clone())),
-                Event::Remark { .. } | Event::Ended => {}
+                Event::Remark { .. } | Event::Ended | Event::Ready => {}
             }
             observer.event(run, &event);
         });

@@ -210,10 +210,13 @@ impl Resident {
         let device = placement.device;
         let [channels, rows, columns] = self.shape;
         let n = samples.len() as i64;
-        let column = |values: Tensor| values.view([n, 1]);
-        let down = column(on_device(crops.iter().map(|crop| crop.down as u32), device));
-        let right = column(on_device(crops.iter().map(|crop| crop.right as u32), device));
-        let mirrored = column(on_device(crops.iter().map(|crop| u32::from(crop.mirrored)), device));
+        // In one tensor, since the processor waits for every copy to a device.
+        let choices = samples.iter().zip(crops).flat_map(|(sample, crop)| {
+            [sample.index, crop.down as u32, crop.right as u32, u32::from(crop.mirrored)]
+        });
+        let choices = on_device(choices, device).view([n, 4]);
+        let [indices, down, right, mirrored] = [0, 1, 2, 3].map(|at| choices.narrow(1, at, 1));
+        let indices = indices.reshape([n]);
         let line = |side: i64| Tensor::arange(side, (Kind::Int64, device)).view([1, side]);
         let row = line(rows) + down - pad;
         // A flip replaces column c by column (columns − 1 − c).
@@ -228,7 +231,6 @@ impl Resident {
             + across.clamp(0, columns - 1).view([n, 1, 1, columns]);
         let channel = Tensor::arange(channels, (Kind::Int64, device)).view([1, channels, 1, 1]);
         let value = within + channel * (rows * columns);
-        let indices = on_device(samples.iter().map(|sample| sample.index), device);
         let image = indices.view([n, 1, 1, 1]) * (channels * rows * columns);
         let bytes = self.pixels.take(&(image + &value));
         let values = (bytes.to_kind(Kind::Float) / 255.0 - self.mean.take(&value))

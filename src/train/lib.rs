@@ -40,6 +40,7 @@ mod measure;
 mod net;
 mod objective;
 mod optim;
+mod pace;
 mod parameters;
 mod placement;
 mod prefetch;

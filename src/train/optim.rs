@@ -120,20 +120,31 @@ impl Optimiser {
 }
 
 /// Numbers on the device that change between updates.
-struct DeviceNumbers<const N: usize>(Tensor);
+struct DeviceNumbers<const N: usize> {
+    values: Tensor,
+    /// The numbers that were written.
+    written: Option<[f32; N]>,
+}
 
 impl<const N: usize> DeviceNumbers<N> {
     fn new(device: Device) -> Self {
-        Self(Tensor::zeros([N as i64], (Kind::Float, device)))
+        Self { values: Tensor::zeros([N as i64], (Kind::Float, device)), written: None }
     }
 
     fn set(&mut self, numbers: [f64; N]) {
-        self.0.copy_(&Tensor::from_slice(&numbers.map(|number| number as f32)));
+        let numbers = numbers.map(|number| number as f32);
+        // A fill has its value with it: unlike a copy from this processor's memory, nothing waits for the device.
+        for (index, number) in numbers.into_iter().enumerate() {
+            if self.written.is_none_or(|written| written[index] != number) {
+                let _ = self.values.get(index as i64).fill_(f64::from(number));
+            }
+        }
+        self.written = Some(numbers);
     }
 
     /// The numbers as tensors without dimensions, sharing memory.
     fn get(&self) -> [Tensor; N] {
-        std::array::from_fn(|index| self.0.get(index as i64))
+        std::array::from_fn(|index| self.values.get(index as i64))
     }
 }
 

@@ -16,6 +16,21 @@ pub(super) fn peak_memory(device: Device) -> u64 {
     status.ok().and_then(|status| status.vmhwm).unwrap_or_default() * 1024
 }
 
+/// Returns memory that earlier runs have left, and makes [`peak_memory`] begin anew, as far as the system permits it.
+pub(super) fn forget_peak_memory(device: &str) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim only returns free memory to the system.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    // Resets the peak of the resident set (proc_pid_clear_refs(5)); it may be forbidden in a container.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    if device.starts_with("cuda") {
+        shim::device::empty_cache();
+        shim::device::reset_peak_memory();
+    }
+}
+
 /// Seconds since the start of this process, with the resolution of a kernel tick. Includes the time
 /// before `main`, in which libtorch is loaded. Measured from `started` if the system does not report
 /// the age of a process.

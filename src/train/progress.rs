@@ -1,7 +1,6 @@
 //! Progress report of a run: events for the supervisor, and where the time went.
 
 use super::context::Feedback;
-use super::process::process_age;
 use fathom_base::rounded;
 use fathom_protocol::Event;
 use fathom_record::{CurveRow, Spent};
@@ -13,8 +12,9 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// Sends events, and adds up the time of each phase of training.
 pub struct Progress<'a> {
     feedback: Feedback<'a>,
-    /// Start of this process's work on the run.
+    /// Start of this process's work on the run, and the seconds that it had spent on it before.
     started: Instant,
+    age: f64,
     /// Time of the last progress event.
     reported: Instant,
     /// Time of each phase in seconds; [`Spent::rest`] is not set.
@@ -22,10 +22,12 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Starts the report: the age of the process is the time of the phase `start`.
-    pub fn new(feedback: Feedback<'a>, started: Instant) -> Self {
-        let spent = Spent { start: process_age(started), ..Spent::default() };
-        Self { feedback, started, reported: Instant::now(), spent }
+    /// Starts the report: the time until now is that of the phase `start`. `age`: seconds that the process spent
+    /// on the run before `started`, such as those of its own start.
+    pub fn new(feedback: Feedback<'a>, started: Instant, age: f64) -> Self {
+        let start = age + started.elapsed().as_secs_f64();
+        let spent = Spent { start, ..Spent::default() };
+        Self { feedback, started, age, reported: Instant::now(), spent }
     }
 
     /// Sends a remark to the user.
@@ -47,12 +49,12 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Time of each phase of this process until now, in seconds.
+    /// Time of each phase of this run until now, in seconds.
     pub fn spent(&self) -> Spent {
         let Spent { start, batches, updates, evaluations, diagnostics, checkpoints, .. } =
             self.spent;
         let known = [start, batches, updates, evaluations, diagnostics, checkpoints];
-        let rest = process_age(self.started) - known.iter().sum::<f64>();
+        let rest = self.age + self.started.elapsed().as_secs_f64() - known.iter().sum::<f64>();
         let [start, batches, updates, evaluations, diagnostics, checkpoints] = known.map(rounded);
         let rest = rounded(rest.max(0.0));
         Spent { start, batches, updates, evaluations, diagnostics, checkpoints, rest }

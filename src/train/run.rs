@@ -20,17 +20,22 @@ use fathom_spec::{Grow, Settings};
 use std::time::Instant;
 
 /// Trains one run from the start or from its last checkpoint, and writes its files. The status says
-/// how the run ended.
+/// how the run ended. `age`: seconds that the process spent on the run before.
 ///
 /// # Errors
 /// [`Fault::Held`] if another process trains the run, otherwise the failure of device, data set or
 /// disk.
-pub fn run(job: &Job, interrupt: &Interrupt, feedback: Feedback) -> Result<Status, Fault> {
+pub fn run(
+    job: &Job,
+    age: f64,
+    interrupt: &Interrupt,
+    feedback: Feedback,
+) -> Result<Status, Fault> {
     let directory = RunDir::new(&job.directory);
     directory.create()?;
     let lock = lock(&directory, feedback)?;
     directory.clear_status()?;
-    let status = train(job, &directory, interrupt, &lock, feedback)?;
+    let status = train(job, &directory, age, interrupt, &lock, feedback)?;
     lock.check().map_err(anyhow::Error::from)?;
     directory.write_status(&status)?;
     if status.state.is_final() {
@@ -67,6 +72,7 @@ fn remove(path: &std::path::Path) -> Result<()> {
 fn train(
     job: &Job,
     directory: &RunDir,
+    age: f64,
     interrupt: &Interrupt,
     lock: &Lock,
     feedback: Feedback,
@@ -95,7 +101,7 @@ fn train(
     let mark = checkpoint.as_ref().and_then(|checkpoint| checkpoint.position.layers.as_ref());
     let layers = settings.evaluate.layers.then(|| directory.layer_writer(mark)).transpose()?;
     let checkpointer = Checkpointer::new(job, lock);
-    let progress = Progress::new(feedback, started);
+    let progress = Progress::new(feedback, started, age);
     let training_loop =
         TrainingLoop::new(&context, &job.network, state, layers, checkpointer, progress, interrupt);
     Ok(training_loop.run()?)

@@ -61,8 +61,12 @@ impl RunningMetrics {
 
     /// Reads the sums. Waits for the device.
     pub fn sums(&self) -> Sums {
-        let [wrong, batches] = [0, 1].map(|at| self.counts.int64_value(&[at]));
-        Sums { loss: self.loss.double_value(&[]) as f32, wrong, batches: batches.max(0) as u64 }
+        // In one tensor, since every read from a device is a wait. f64 represents all of them exactly.
+        let [loss, counts] =
+            [&self.loss.view(1), &self.counts].map(|sums| sums.to_kind(Kind::Double));
+        let all = Tensor::cat(&[loss, counts], 0).to_device(Device::Cpu);
+        let [loss, wrong, batches] = [0, 1, 2].map(|at| all.double_value(&[at]));
+        Sums { loss: loss as f32, wrong: wrong as i64, batches: batches as u64 }
     }
 }
 

@@ -8,6 +8,7 @@ use super::grow;
 use super::interrupt::{Interrupt, Stopped};
 use super::layer_stats::{self, LayerProbe};
 use super::learner::Learner;
+use super::pace::Pace;
 use super::process::peak_memory;
 use super::progress::{Progress, timed};
 use super::train_state::TrainState;
@@ -17,10 +18,6 @@ use fathom_record::{CurveRow, LayerWriter, State, Status};
 use fathom_spec::Training;
 use std::time::Instant;
 use tch::{Device, Tensor};
-
-/// Number of updates between two reads of the running sums on a GPU, as a read waits for the device.
-/// The sums stop at the update at which training diverged, so a late read finds the same step.
-const READ_EVERY: u64 = 50;
 
 /// Images of one forward pass of a net that is about to grow.
 const GROWTH_BATCH: usize = 100;
@@ -38,6 +35,7 @@ pub struct TrainingLoop<'a> {
     checkpointer: Checkpointer<'a>,
     progress: Progress<'a>,
     state: TrainState,
+    pace: Pace,
 }
 
 /// Loss after an update, as far as it was read.
@@ -73,6 +71,7 @@ impl<'a> TrainingLoop<'a> {
             layer_stats,
             checkpointer,
             progress,
+            pace: Pace::new(state.step),
             state,
         }
     }
@@ -195,20 +194,25 @@ impl<'a> TrainingLoop<'a> {
         let begun = Instant::now();
         self.state.update(&images, &labels);
         self.state.evaluated = !self.evaluation.is_due(self.state.step);
-        let is_finite = !self.is_loss_read() || self.state.running.sums().is_finite();
+        let is_finite = !self.is_loss_read() || {
+            let sums = self.state.running.sums();
+            self.pace.waited(self.state.step);
+            sums.is_finite()
+        };
         self.progress.spent.updates += begun.elapsed().as_secs_f64();
         if is_finite { Loss::Finite } else { Loss::NotFinite }
     }
 
-    /// Whether the running sums are read after this update: always on the CPU; on a GPU at regular
-    /// steps, and before the net is evaluated, measured or grown.
+    /// Whether the running sums are read after this update: always on the CPU; on a GPU, for which a read waits, from
+    /// time to time, and before the net is evaluated, measured or grown. The sums stop at the update at which training
+    /// diverged, so a late read finds the same step.
     fn is_loss_read(&self) -> bool {
         self.context.device.placement.device == Device::Cpu
             || !self.state.evaluated
             || self.state.schedule.is_watching()
             || self.are_layer_stats_due()
             || self.is_growth_due()
-            || self.state.step.is_multiple_of(READ_EVERY)
+            || self.pace.is_due(self.state.step)
     }
 
     /// Ends the process's work at a checkpoint, from which the run can resume.

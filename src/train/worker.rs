@@ -9,6 +9,7 @@ use super::fault::Fault;
 use super::interrupt::Interrupt;
 use super::landscape::landscape;
 use super::measure::measure;
+use super::process::{forget_peak_memory, process_age};
 use super::run;
 use anyhow::{Context, Result, bail, ensure};
 use fathom_protocol::{
@@ -17,7 +18,10 @@ use fathom_protocol::{
 use fathom_record::{RunDir, State, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::File;
 use std::io::Write;
+use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -27,7 +31,7 @@ pub fn main() -> ExitCode {
     let started = Instant::now();
     keep_memory();
     let result = match std::env::args().nth(1).as_deref() {
-        Some("run") => train(),
+        Some("run") => train(started),
         Some("eval") => answer(eval),
         Some("measure") => answer(|job: &MeasureJob| measure(&job.job, job.seconds, started)),
         Some("look") => answer(landscape),
@@ -59,17 +63,22 @@ struct Header<'a> {
 trait WorkerJob: DeserializeOwned {
     fn header(&self) -> Header<'_>;
 
-    /// Reads the job from the standard input, binds the worker to its supervisor and checks the
-    /// build.
+    /// Reads the job from the standard input, and binds the worker to it.
     fn read() -> Result<Self> {
         let job: Self = serde_json::from_reader(std::io::stdin().lock()).context("the job")?;
-        let Header { build, supervisor, .. } = job.header();
+        job.bind()?;
+        Ok(job)
+    }
+
+    /// Binds the worker to the supervisor of the job, and checks the build.
+    fn bind(&self) -> Result<()> {
+        let Header { build, supervisor, .. } = self.header();
         if let Some(supervisor) = supervisor {
             die_with(supervisor);
         }
         let own = fathom_base::program().build;
         ensure!(build == own, "this worker is of another build than fathom");
-        Ok(job)
+        Ok(())
     }
 
     /// Loads the libraries of the device. Must precede every other use of libtorch.
@@ -148,23 +157,65 @@ fn print(answer: &impl Serialize) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Trains a run, and reports its events.
-fn train() -> Result<ExitCode> {
-    let job = Job::read()?;
+/// Trains one run after the other, and reports their events. After a run that is neither done nor diverged the
+/// process ends, so that the next one has a fresh process.
+fn train(started: Instant) -> Result<ExitCode> {
     let interrupt = Interrupt::on_signals()?;
+    let mut is_first = true;
+    for line in std::io::stdin().lines() {
+        let job: Job = serde_json::from_str(&line?).context("the job")?;
+        job.bind()?;
+        let age = if is_first { process_age(started) } else { 0.0 };
+        if !is_first {
+            forget_earlier_runs(&job)?;
+        }
+        is_first = false;
+        if let ControlFlow::Break(code) = train_one(&job, age, &interrupt)? {
+            return Ok(code);
+        }
+        if interrupt.is_set() {
+            break;
+        }
+        send(Event::Ready);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves nothing of earlier runs of this process that a run records: its messages go to its own log, and its peak
+/// of memory begins anew.
+fn forget_earlier_runs(job: &Job) -> Result<()> {
+    let log = job.directory.join("log.txt");
+    let file = File::options().append(true).create(true).open(&log);
+    let file = file.with_context(|| format!("cannot write {}", log.display()))?;
+    // SAFETY: both descriptors are open; the standard error becomes a copy of the file.
+    ensure!(
+        unsafe { libc::dup2(file.as_raw_fd(), libc::STDERR_FILENO) } >= 0,
+        "cannot write {}",
+        log.display()
+    );
+    forget_peak_memory(&job.device);
+    Ok(())
+}
+
+/// Trains a run, and reports its events. Continues after a run that is done or diverged; breaks with the exit code of
+/// the process otherwise.
+fn train_one(job: &Job, age: f64, interrupt: &Interrupt) -> Result<ControlFlow<ExitCode>> {
     let result = catch(|| {
         job.load_device().map_err(|error| Fault::lost_device(&error))?;
-        run::run(&job, &interrupt, &mut send)
+        run::run(job, age, interrupt, &mut send)
     });
     match result {
         Ok(status) => {
             send(Event::Ended);
-            let is_interrupted = status.state == State::Interrupted;
-            Ok(if is_interrupted { ExitCode::from(STOPPED) } else { ExitCode::SUCCESS })
+            Ok(match status.state {
+                State::Done | State::Diverged => ControlFlow::Continue(()),
+                State::Interrupted => ControlFlow::Break(ExitCode::from(STOPPED)),
+                _ => ControlFlow::Break(ExitCode::SUCCESS),
+            })
         }
         Err(Fault::Held(message)) => {
             eprintln!("error: {message}");
-            Ok(ExitCode::from(HELD))
+            Ok(ControlFlow::Break(ExitCode::from(HELD)))
         }
         Err(Fault::Failed(state, message)) => {
             // The event reaches the supervisor even if the disk is full.

@@ -18,6 +18,7 @@ mod large;
 mod recipes;
 #[cfg(feature = "train")]
 mod resume;
+mod reuse;
 #[cfg(feature = "train")]
 mod session;
 #[cfg(feature = "train")]

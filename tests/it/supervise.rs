@@ -19,7 +19,7 @@ fn with_worker_of(build: &str, text: &str) -> tempfile::TempDir {
     let probe = probe(build);
     let script = format!(
         "#!/bin/sh\n[ $1 = probe ] && echo '{probe}' && exit\n\
-         dir=$(cat | sed 's/.*\"directory\":\"\\([^\"]*\\)\".*/\\1/')\n\
+         read -r job; dir=$(printf '%s' \"$job\" | sed 's/.*\"directory\":\"\\([^\"]*\\)\".*/\\1/')\n\
          end() {{ echo '{{\"schema\":1,\"state\":\"'$1'\",\"step\":5,\"message\":\"\",\
          \"seconds\":0,\"peak_memory_bytes\":0}}' >$dir/status.json; }}\n{text}\n"
     );

@@ -127,6 +127,17 @@ bool fathom_device_memory(int device, int64_t* now, int64_t* most) {
   });
 }
 
+// The peak of reserved memory of every device begins anew.
+bool fathom_reset_peak_memory() {
+  return caught(false, [] {
+    auto* const allocator = at::getDeviceAllocator(c10::DeviceType::CUDA);
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    for (c10::DeviceIndex device = 0; device < cuda.deviceCount(); ++device)
+      allocator->resetPeakStats(device);
+    return true;
+  });
+}
+
 // Returns cached blocks to the device.
 bool fathom_empty_cache() {
   return caught(false, [] {

@@ -15,6 +15,7 @@ unsafe extern "C" {
     fn fathom_own_stream(device: c_int) -> bool;
     fn fathom_device_memory(device: c_int, now: *mut i64, most: *mut i64) -> bool;
     fn fathom_empty_cache() -> bool;
+    fn fathom_reset_peak_memory() -> bool;
     fn fathom_synchronize(device: c_int) -> bool;
     fn fathom_cuda_version() -> i64;
     fn fathom_arithmetic(tf32: bool, deterministic: bool) -> bool;
@@ -96,6 +97,14 @@ pub fn empty_cache() {
     // SAFETY: no arguments.
     if !unsafe { fathom_empty_cache() } {
         fail("freeing cached memory");
+    }
+}
+
+/// Makes the peak of [`device_memory`] begin anew, for all GPUs.
+pub fn reset_peak_memory() {
+    // SAFETY: no arguments.
+    if !unsafe { fathom_reset_peak_memory() } {
+        fail("resetting memory statistics");
     }
 }
 
