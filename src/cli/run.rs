@@ -84,8 +84,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    // Ends after the workers, which use it.
-    let _mps;
     let (mut worker, probe) = Worker::ready()?;
     if !args.slurm.is_wanted() {
         // Refused before anything is written.
@@ -99,8 +97,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let data_dir = args.machine.data_dir.as_deref();
         prepare_data(&experiment.runs, data_dir, &|done, all| decoding.update(done, all))?;
     }
-    let options;
-    (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
+    let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
     lock.check()?;
     write_plan(&experiment, &directory)?;
     directory.write_execution(&SweepExecution {

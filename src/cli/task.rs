@@ -40,8 +40,6 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     let runs = task_runs(&directory, args.array, args.index, &args.sets)?;
-    // Ends after the workers, which use it.
-    let _mps;
     let (mut worker, probe) = Worker::ready()?;
     let jobs = usize::from(args.jobs);
     let options = Options {
@@ -52,7 +50,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if options.jobs < jobs {
         log(format!("this task has cores for {} concurrent runs, not {jobs}", options.jobs));
     }
-    _mps = (options.jobs > 1 && !options.on_cpu())
+    let _mps = (options.jobs > 1 && !options.on_cpu())
         .then(|| mps::start(Mps::Auto, &mut worker, &options.devices[0]));
     let name = format!("task {} of array {}", args.index, args.array);
     let session = Session::new(&name, &directory, &options, &worker, None);
