@@ -18,6 +18,7 @@ mod large;
 mod recipes;
 #[cfg(feature = "train")]
 mod resume;
+#[cfg(feature = "train")]
 mod reuse;
 #[cfg(feature = "train")]
 mod session;
