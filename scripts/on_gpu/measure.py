@@ -6,14 +6,15 @@ from .fig6 import JOBS
 from .programs import ROOT
 
 EAGER = ["--no-graphs", "--no-resident"]
-# Arguments of `fathom bench` for each way of training.
+# Arguments of `fathom bench` for each way of training; what matters most comes first, as the time may end anywhere.
 WAYS = {
-    "eager-f32": [*EAGER, "--precision", "f32", "--layout", "nchw"],
-    "resident-f32": ["--no-graphs", "--precision", "f32", "--layout", "nchw"],
-    "recorded-f32": ["--precision", "f32", "--layout", "nchw"],
-    "recorded-f32-last": ["--precision", "f32", "--layout", "channels-last"],
-    "recorded-tf32": ["--precision", "tf32", "--layout", "channels-last"],
     "recorded-bf16": ["--precision", "bf16", "--layout", "channels-last"],
+    "recorded-bf16-not-fused": ["--precision", "bf16", "--layout", "channels-last", "--no-fused"],
+    "recorded-f32": ["--precision", "f32", "--layout", "nchw"],
+    "eager-f32": [*EAGER, "--precision", "f32", "--layout", "nchw"],
+    "recorded-tf32": ["--precision", "tf32", "--layout", "channels-last"],
+    "resident-f32": ["--no-graphs", "--precision", "f32", "--layout", "nchw"],
+    "recorded-f32-last": ["--precision", "f32", "--layout", "channels-last"],
 }
 NETS = {
     "resnet": ["residual", "--over", "depth=20,56"],
@@ -80,8 +81,7 @@ def kernels(box, precision):
 
 
 def stage(box):
-    # What matters most comes first, as the time may end anywhere.
-    for name in ("recorded-bf16", "recorded-f32", "eager-f32", "recorded-tf32", "resident-f32", "recorded-f32-last"):
+    for name in WAYS:
         for net in NETS:
             box.once(f"measure: {net}, {name}", lambda net=net, name=name: way(box, net, name), least=15)
     for jobs in JOBS[:2] if box.options.rehearse else JOBS:

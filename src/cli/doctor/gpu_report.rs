@@ -95,7 +95,9 @@ pub fn check_devices(out: &mut String, probe: &Probe, worker: &Worker) -> Result
         let device = format!("cuda:{index}");
         let found = match worker.check(&device) {
             Ok(Checked { seconds }) => {
-                format!("a convolution and a CUDA graph are right ({seconds:.1} s)")
+                format!(
+                    "convolution, fused normalisation and CUDA graph are right ({seconds:.1} s)"
+                )
             }
             Err(error) => {
                 all_work = false;

@@ -14,7 +14,7 @@ fn every_device_is_named_and_tried() {
         "CUDA       13.0, 2 devices: --device auto takes cuda:0",
         "cuda:0     Emulated device, ",
         "cuda:1     Emulated device, ",
-        "a convolution and a CUDA graph are right",
+        "convolution, fused normalisation and CUDA graph are right",
         "everything works",
     ] {
         assert!(told.contains(expected), "{expected}: {told}");
