@@ -82,6 +82,9 @@ pub trait Executor: Sync {
     /// Runs `job` and returns when it is over. Signals that arrive at `shutdown` reach the worker;
     /// `on_event` is called for every event of the worker.
     fn run(&self, job: &Job, shutdown: &Shutdown, on_event: &mut dyn FnMut(Event)) -> WorkerExit;
+
+    /// Ends what the calling thread keeps for further jobs.
+    fn retire(&self) {}
 }
 
 /// Callbacks for the progress of a sweep. They are called from several threads.

@@ -224,6 +224,11 @@ impl Executor for Worker {
             Err(error) => WorkerExit::Silent(format!("{error:#}")),
         }
     }
+
+    fn retire(&self) {
+        // Not left to the end of the thread, for which nobody waits.
+        drop(IDLE.take());
+    }
 }
 
 /// What became of a worker process that trained a run.

@@ -132,6 +132,7 @@ impl<'a> Running<'a> {
                 locked(&self.failure).get_or_insert(error);
             }
         }
+        self.sweep.executor.retire();
     }
 
     /// Makes one attempt at a run and draws the consequences.

@@ -11,23 +11,23 @@ const WARM_UP: u64 = 3;
 /// Maximum number of graphs. Each holds the memory of its intermediate results.
 const MAX_GRAPHS: usize = 3;
 
-/// Runs work eagerly, or captures it as CUDA graphs and replays them.
-pub struct CudaGraphs<R> {
+/// Runs work on `N` inputs eagerly, or captures it as CUDA graphs and replays them.
+pub struct CudaGraphs<R, const N: usize> {
     enabled: bool,
     /// Input sizes of the calls so far.
-    sizes: Vec<Size<R>>,
+    sizes: Vec<Size<R, N>>,
 }
 
 /// The calls with inputs of one size.
-struct Size<R> {
-    inputs: [Vec<i64>; 2],
+struct Size<R, const N: usize> {
+    inputs: [Vec<i64>; N],
     calls: u64,
-    graph: Option<Graph<R>>,
+    graph: Option<Graph<R, N>>,
 }
 
-struct Graph<R> {
+struct Graph<R, const N: usize> {
     recording: Recording,
-    inputs: [Tensor; 2],
+    inputs: [Tensor; N],
     result: R,
 }
 
@@ -39,7 +39,7 @@ enum Execution {
     Replay,
 }
 
-impl<R: Clone> CudaGraphs<R> {
+impl<R: Clone, const N: usize> CudaGraphs<R, N> {
     /// `enabled`: whether work is captured and replayed, which needs a GPU; if not, it runs eagerly.
     pub fn new(enabled: bool) -> Self {
         Self { enabled, sizes: Vec::new() }
@@ -52,7 +52,7 @@ impl<R: Clone> CudaGraphs<R> {
 
     /// Runs `work` on these inputs and returns its result. The next call with inputs of this size may
     /// overwrite the result.
-    pub fn run(&mut self, inputs: [&Tensor; 2], work: impl FnOnce([&Tensor; 2]) -> R) -> R {
+    pub fn run(&mut self, inputs: [&Tensor; N], work: impl FnOnce([&Tensor; N]) -> R) -> R {
         if !self.enabled {
             return work(inputs);
         }
@@ -65,7 +65,7 @@ impl<R: Clone> CudaGraphs<R> {
                 // A graph has its own memory pool: blocks cached for eager work would stay unused.
                 empty_cache();
                 let inputs = inputs.map(Tensor::copy);
-                let (recording, result) = Recording::of(|| work([&inputs[0], &inputs[1]]));
+                let (recording, result) = Recording::of(|| work(inputs.each_ref()));
                 self.sizes[index].graph = Some(Graph { recording, inputs, result });
             }
             Execution::Replay => {}
@@ -81,7 +81,7 @@ impl<R: Clone> CudaGraphs<R> {
         graph.result.clone()
     }
 
-    fn index_of(&mut self, inputs: [Vec<i64>; 2]) -> usize {
+    fn index_of(&mut self, inputs: [Vec<i64>; N]) -> usize {
         let known = self.sizes.iter().position(|size| size.inputs == inputs);
         known.unwrap_or_else(|| {
             self.sizes.push(Size { inputs, calls: 0, graph: None });
@@ -101,7 +101,7 @@ impl<R: Clone> CudaGraphs<R> {
             return Execution::Eager;
         }
         let captured = self.sizes.iter_mut().filter(|size| size.graph.is_some());
-        let mut captured: Vec<&mut Size<R>> = captured.collect();
+        let mut captured: Vec<&mut Size<R, N>> = captured.collect();
         if captured.len() < MAX_GRAPHS {
             return Execution::Capture;
         }

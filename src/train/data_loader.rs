@@ -26,6 +26,38 @@ pub struct DataLoader {
     prefetching: Option<Prefetching>,
 }
 
+/// The batch of one update: a part of a block of batches, which may be this one alone.
+pub struct Batch {
+    /// Images of the block (n × channels × rows × columns), on the device.
+    pub images: Tensor,
+    /// Labels of the block.
+    pub labels: Tensor,
+    /// Index of the block: blocks with the same one are equal.
+    pub block: u64,
+    /// First image of the batch in the block.
+    pub first: i64,
+    /// Number of images of the batch.
+    pub len: i64,
+}
+
+impl Batch {
+    /// A block of one batch.
+    fn alone((images, labels): (Tensor, Tensor), step: u64) -> Self {
+        let len = labels.size()[0];
+        Self { images, labels, block: step, first: 0, len }
+    }
+
+    /// Images of the batch.
+    pub fn images(&self) -> Tensor {
+        self.images.narrow(0, self.first, self.len)
+    }
+
+    /// Labels of the batch.
+    pub fn labels(&self) -> Tensor {
+        self.labels.narrow(0, self.first, self.len)
+    }
+}
+
 /// Consecutive batches in one pair of tensors on the device.
 struct Block {
     steps: Range<u64>,
@@ -61,14 +93,13 @@ impl DataLoader {
         (count as u64).clamp(1, BLOCK_BATCHES)
     }
 
-    /// Images (batch × channels × rows × columns) and labels of the update after `step` others, on
-    /// the device. `source` must be the same at every call.
-    pub fn batch(&mut self, source: &Source, step: u64) -> (Tensor, Tensor) {
+    /// The batch of the update after `step` others. `source` must be the same at every call.
+    pub fn batch(&mut self, source: &Source, step: u64) -> Batch {
         if let Some(prefetched) = self.prefetched(source, step) {
-            return prefetched;
+            return Batch::alone(prefetched, step);
         }
         if !source.is_resident() {
-            return self.assemble(source, step, 1);
+            return Batch::alone(self.assemble(source, step, 1), step);
         }
         let period = self.period(source);
         let block = self.block.take().filter(|block| block.steps.contains(&step));
@@ -76,12 +107,16 @@ impl DataLoader {
             let (images, labels) = self.assemble(source, step, period);
             Block { steps: step..step + period, images, labels }
         });
-        let batch = self.batch as i64;
-        let start = (step - block.steps.start) as i64 * batch;
-        let [images, labels] =
-            [&block.images, &block.labels].map(|tensor| tensor.narrow(0, start, batch));
+        let len = self.batch as i64;
+        let batch = Batch {
+            images: block.images.shallow_clone(),
+            labels: block.labels.shallow_clone(),
+            block: block.steps.start,
+            first: (step - block.steps.start) as i64 * len,
+            len,
+        };
         self.block = Some(block);
-        (images, labels)
+        batch
     }
 
     /// Images and labels of `count` consecutive batches in one pair of tensors.
@@ -129,10 +164,12 @@ mod tests {
         assert!(period > 3, "{period}");
         // Consecutive batches, the next block, and a step back, as after a checkpoint.
         for step in [0, 1, 2, period, period + 1, 1] {
-            let (expected, labels) = by_host.batch(&host, step);
-            let (found, found_labels) = by_device.batch(&resident, step);
-            assert_eq!(labels, found_labels, "step {step}");
-            assert!((expected - found).abs().max().double_value(&[]) < 1e-6, "step {step}");
+            let (expected, found) = (by_host.batch(&host, step), by_device.batch(&resident, step));
+            assert_eq!(expected.labels(), found.labels(), "step {step}");
+            assert!(
+                (expected.images() - found.images()).abs().max().double_value(&[]) < 1e-6,
+                "step {step}"
+            );
         }
     }
 }

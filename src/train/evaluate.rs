@@ -34,7 +34,7 @@ pub struct Evaluator {
     interrupt: Interrupt,
     /// Images of one forward pass, unless [`MAX_VALUES`] allows fewer.
     batch: usize,
-    cuda_graphs: RefCell<CudaGraphs<()>>,
+    cuda_graphs: RefCell<CudaGraphs<(), 2>>,
     sums: Sums,
 }
 

@@ -1,6 +1,8 @@
 //! A net in training: forward pass, backward pass and optimiser step.
 
+use super::batch_feed::BatchFeed;
 use super::cuda_graph::CudaGraphs;
+use super::data_loader::Batch;
 use super::net::{Mode, Net};
 use super::objective::Objective;
 use super::optim::Optimiser;
@@ -28,7 +30,9 @@ pub struct Learner {
     mode: Mode,
     /// Seed of dropout, if the net has dropout.
     dropout_seed: Option<u64>,
-    cuda_graphs: CudaGraphs<StepOutput>,
+    cuda_graphs: CudaGraphs<StepOutput, 0>,
+    /// Where graphs take their batches from, if there are graphs.
+    feed: Option<BatchFeed>,
 }
 
 /// Loss and error of a batch before its update. Both are on the device, where the next update may
@@ -63,6 +67,7 @@ impl Learner {
             mode: Mode::Train { norm_batch },
             dropout_seed: network.has_dropout().then_some(settings.seed),
             cuda_graphs: CudaGraphs::new(graphs),
+            feed: graphs.then(BatchFeed::default),
         }
     }
 
@@ -113,14 +118,12 @@ impl Learner {
         self.optimiser.restore(&self.parameters, &checkpoint.optimiser, updates)
     }
 
-    /// Makes the update after `done` others, on a batch of images (n × channels × rows × columns)
-    /// and its labels. Adds loss and error of the batch, before the update, to `running`, which must
+    /// Makes the update after `done` others on a batch. Adds loss and error of the batch, before the update, to `running`, which must
     /// be the same object at every call.
     pub fn step(
         &mut self,
         done: u64,
-        images: &Tensor,
-        labels: &Tensor,
+        batch: &Batch,
         lr: f64,
         running: &mut RunningMetrics,
     ) -> StepOutput {
@@ -131,13 +134,20 @@ impl Learner {
             tch::manual_seed(i64::from(stream.word()));
         }
         self.optimiser.prepare(lr);
-        let Self { net, objective, parameters, optimiser, mode, cuda_graphs, .. } = self;
-        cuda_graphs.run([images, labels], |[images, labels]| {
-            let outputs = net.forward(images, *mode).to_kind(Kind::Float);
-            let loss = objective.loss(&outputs, images, labels);
+        let Self { net, objective, parameters, optimiser, mode, cuda_graphs, feed, .. } = self;
+        if let Some(feed) = feed {
+            feed.load(batch);
+        }
+        cuda_graphs.run([], |[]| {
+            let (images, labels) = match feed {
+                Some(feed) => feed.next(),
+                None => (batch.images(), batch.labels()),
+            };
+            let outputs = net.forward(&images, *mode).to_kind(Kind::Float);
+            let loss = objective.loss(&outputs, &images, &labels);
             let gradients = parameters.gradients(&loss);
             optimiser.step(parameters, gradients);
-            let wrong = objective.wrong(&outputs.detach(), labels);
+            let wrong = objective.wrong(&outputs.detach(), &labels);
             let output = StepOutput { loss: loss.detach(), wrong };
             running.add(&output);
             output

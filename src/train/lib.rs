@@ -18,6 +18,7 @@
 //! | process | `interrupt`, `fault`, `process` |
 //! | libtorch beyond `tch` | `shim`, `cuda_graph` |
 
+mod batch_feed;
 mod bench;
 mod check;
 mod checkpointer;

@@ -162,9 +162,9 @@ impl<'a> Updates<'a> {
 impl Repeated for Updates<'_> {
     fn once(&mut self) {
         let begun = Instant::now();
-        let (images, labels) = self.data_loader.batch(&self.source, self.done);
+        let batch = self.data_loader.batch(&self.source, self.done);
         self.data += begun.elapsed().as_secs_f64();
-        self.learner.step(self.done, &images, &labels, self.lr, &mut self.running);
+        self.learner.step(self.done, &batch, self.lr, &mut self.running);
         self.done += 1;
     }
 

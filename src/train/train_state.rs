@@ -1,6 +1,7 @@
 //! The state of a run: exactly what a checkpoint holds.
 
 use super::context::RunContext;
+use super::data_loader::Batch;
 use super::learner::Learner;
 use super::running_metrics::RunningMetrics;
 use super::schedule::LrSchedule;
@@ -8,7 +9,6 @@ use anyhow::Result;
 use fathom_record::{Checkpoint, CurveRow, CurveWriter, LayerWriter, Position, RunDir, SCHEMA};
 use fathom_spec::{Grow, Settings};
 use std::time::Instant;
-use tch::Tensor;
 
 /// Net, optimiser and position in the recipe after some updates.
 pub struct TrainState {
@@ -117,11 +117,11 @@ impl TrainState {
         }))
     }
 
-    /// Makes one update on a batch of images and its labels.
-    pub fn update(&mut self, images: &Tensor, labels: &Tensor) {
+    /// Makes one update on a batch.
+    pub fn update(&mut self, batch: &Batch) {
         self.lr = self.schedule.at(self.step);
         let Self { learner, running, step, lr, .. } = self;
-        let output = learner.step(*step, images, labels, *lr, running);
+        let output = learner.step(*step, batch, *lr, running);
         self.batches += 1;
         if self.schedule.is_watching() {
             self.schedule.observe(output.wrong.int64_value(&[]).max(0) as u64);
@@ -197,8 +197,7 @@ mod tests {
         let train = |state: &mut TrainState, updates: u64| {
             let mut data_loader = DataLoader::new(images.len(), &context.settings);
             for _ in 0..updates {
-                let (images, labels) = data_loader.batch(&source, state.step);
-                state.update(&images, &labels);
+                state.update(&data_loader.batch(&source, state.step));
             }
         };
         let folder = tempfile::tempdir().unwrap();

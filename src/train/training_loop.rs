@@ -188,11 +188,11 @@ impl<'a> TrainingLoop<'a> {
     /// Makes one update, and checks the running loss if it is read after this update.
     fn update(&mut self) -> Loss {
         let Self { data_loader, sources, state, .. } = self;
-        let (images, labels) = timed(&mut self.progress.spent.batches, || {
+        let batch = timed(&mut self.progress.spent.batches, || {
             data_loader.batch(&sources.train, state.step)
         });
         let begun = Instant::now();
-        self.state.update(&images, &labels);
+        self.state.update(&batch);
         self.state.evaluated = !self.evaluation.is_due(self.state.step);
         let is_finite = !self.is_loss_read() || {
             let sums = self.state.running.sums();

@@ -110,7 +110,7 @@ at::Tensor per_part(const at::Tensor& x, const NormRelu& how) {
   return floats(x, {Work(x, how.part).parts, x.size(1)});
 }
 
-struct CudaFunctionOfNorm : torch::autograd::Function<CudaFunctionOfNorm> {
+struct Function : torch::autograd::Function<Function> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const std::optional<at::Tensor>& more, const at::Tensor& gamma,
                             const at::Tensor& /* beta */, const NormRelu* how) {
@@ -137,7 +137,7 @@ struct CudaFunctionOfNorm : torch::autograd::Function<CudaFunctionOfNorm> {
 at::Tensor norm_relu_cuda(const at::Tensor& x, const at::Tensor& added, const NormRelu& how) {
   const at::Tensor more = added.defined() ? in_rows(added) : added;
   if (how.training && at::GradMode::is_enabled())
-    return CudaFunctionOfNorm::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma, how.beta,
+    return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma, how.beta,
                                      &how);
   const at::NoGradGuard guard;
   at::Tensor mean = how.training ? per_part(x, how) : at::Tensor(), inverse = mean.defined() ? at::empty_like(mean) : mean;
