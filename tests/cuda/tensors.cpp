@@ -101,24 +101,19 @@ bool is_plain_copy(const Tensor& to, const Tensor& from) {
          to.is_non_overlapping_and_dense() && to.is_neg() == from.is_neg();
 }
 
-// Faults of a program that a test must notice: after the first replay of a graph, what is copied to
-// the memory that the graph reads does not arrive. A learning rate is a few numbers from the host, a
-// batch is a tensor of the device.
-bool is_dropped(const Tensor& to, bool from_host) {
-  static const std::string mutant = text("EMULATED_CUDA_MUTANT", "");
-  if (mutant.empty()) return false;
+// A fault of a program that a test must notice: after the first replay of a graph, a batch that is copied
+// within the device to the memory that the graph reads does not arrive.
+bool is_dropped(const Tensor& to) {
+  static const bool is_faulty = text("EMULATED_CUDA_MUTANT", "") == "stale-batch";
   constexpr int64_t FEW = 4;
-  const bool is_rate = from_host && to.numel() <= FEW;
-  const bool is_batch = !from_host && to.numel() > FEW;
-  return ((mutant == "frozen-rate" && is_rate) || (mutant == "stale-batch" && is_batch)) &&
-         !is_capturing() && is_replayed(to.const_data_ptr());
+  return is_faulty && to.numel() > FEW && !is_capturing() && is_replayed(to.const_data_ptr());
 }
 
 Tensor& copy_(Tensor& self, const Tensor& from, bool /* non_blocking */) {
   if (self.is_same(from) || self.numel() == 0) return self;
   const Tensor source = from.expand(self.sizes());
-  if (self.is_cuda() && is_dropped(self, !source.is_cuda())) return self;
   if (self.is_cuda() && source.is_cuda()) {
+    if (is_dropped(self)) return self;
     Tensor to = mirror(self);
     const Tensor of = mirror(source);
     submit(self.get_device(), {"aten::copy_",
