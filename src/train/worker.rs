@@ -210,7 +210,13 @@ fn train_one(job: &Job, age: f64, interrupt: &Interrupt) -> Result<ControlFlow<E
             Ok(match status.state {
                 State::Done | State::Diverged => ControlFlow::Continue(()),
                 State::Interrupted => ControlFlow::Break(ExitCode::from(STOPPED)),
-                _ => ControlFlow::Break(ExitCode::SUCCESS),
+                State::Pending
+                | State::OutOfMemory
+                | State::BadData
+                | State::LostDevice
+                | State::Killed
+                | State::Disk
+                | State::Failed => ControlFlow::Break(ExitCode::SUCCESS),
             })
         }
         Err(Fault::Held(message)) => {

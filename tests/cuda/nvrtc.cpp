@@ -7,22 +7,8 @@
 #include <memory>
 #include <tuple>
 
-#include "cuda_on_host.h"
 #include "emulator.h"
-
-namespace on_host {
-#define KERNEL static void
-#define THREADS BLOCK
-namespace f32 {
-#include "norm_cuda.cu"
-}
-#undef VECTOR
-#undef UNROLL
-#define FATHOM_BF16
-namespace bf16 {
-#include "norm_cuda.cu"
-}
-}  // namespace on_host
+#include "kernels_on_host.h"
 
 namespace {
 

@@ -4,22 +4,8 @@
 #include <random>
 #include <vector>
 
-#include "cuda_on_host.h"
+#include "kernels_on_host.h"
 #include "selftest.h"
-
-namespace on_host {
-#define KERNEL static void
-#define THREADS BLOCK
-namespace f32 {
-#include "norm_cuda.cu"
-}
-#undef VECTOR
-#undef UNROLL
-#define FATHOM_BF16
-namespace bf16 {
-#include "norm_cuda.cu"
-}
-}  // namespace on_host
 
 namespace selftest {
 

@@ -224,36 +224,48 @@ KERNEL apply(const Stored* x, const Stored* added, Stored* y, i64 rows, i64 part
   }
 }
 
-// With g = dy where y > 0 (everywhere if y is absent): gradients of γ and β from the sums of g and of
+// UNROLL rows of a thread: x, and g = dy where y > 0 (everywhere if y is absent).
+struct Rows {
+  Values x[UNROLL], g[UNROLL];
+
+  __device__ Rows(const Place& at, i64 first, int channels, const Stored* x_, const Stored* y_, const Stored* dy) {
+    Values y[UNROLL];
+    for (int u = 0; u < UNROLL; ++u) {
+      const i64 row = first + u * at.step, from = row * channels + at.channel;
+      if (row < at.end) {
+        x[u] = load(x_ + from);
+        g[u] = load(dy + from);
+        if (y_) y[u] = load(y_ + from);
+      }
+    }
+    if (!y_) return;
+    for (int u = 0; u < UNROLL; ++u)
+      for (int i = 0; i < VECTOR; ++i)
+        if (first + u * at.step < at.end && !(y[u].at[i] > 0)) g[u].at[i] = 0;
+  }
+};
+
+// With g as above: gradients of γ and β from the sums of g and of
 // g (x − mean) inverse, and the coefficients of dx = a g + b x + d, for each part 3 · channels values.
 // Stores g in `kept` unless that is absent.
 KERNEL backward_sums(const Stored* x, const Stored* y, const Stored* dy, Stored* kept, i64 rows, i64 part_rows,
-                  int channels, int tile, const float* gamma, const float* mean, const float* inverse, float* d_gamma,
-                  float* d_beta, float* coefficients, float* partial, unsigned* counters) {
+                     int channels, int tile, const float* gamma, const float* mean, const float* inverse,
+                     float* d_gamma, float* d_beta, float* coefficients, float* partial, unsigned* counters) {
   const Place at(rows, part_rows, channels, tile);
   Values sums[2] = {};
   if (at.is_used) {
     Values mu;
     for (int i = 0; i < VECTOR; ++i) mu.at[i] = mean[at.part * channels + at.channel + i];
     for (i64 first = at.row; first < at.end; first += UNROLL * at.step) {
-      Values xs[UNROLL], ys[UNROLL], gs[UNROLL];
-      for (int u = 0; u < UNROLL; ++u) {
-        const i64 row = first + u * at.step, from = row * channels + at.channel;
-        if (row < at.end) {
-          xs[u] = load(x + from);
-          gs[u] = load(dy + from);
-          if (y) ys[u] = load(y + from);
-        }
-      }
+      const Rows here(at, first, channels, x, y, dy);
       for (int u = 0; u < UNROLL; ++u) {
         const i64 row = first + u * at.step;
         if (row >= at.end) break;
         for (int i = 0; i < VECTOR; ++i) {
-          if (y && !(ys[u].at[i] > 0)) gs[u].at[i] = 0;
-          sums[0].at[i] += gs[u].at[i];
-          sums[1].at[i] += gs[u].at[i] * (xs[u].at[i] - mu.at[i]);
+          sums[0].at[i] += here.g[u].at[i];
+          sums[1].at[i] += here.g[u].at[i] * (here.x[u].at[i] - mu.at[i]);
         }
-        if (kept) store(kept + row * channels + at.channel, gs[u]);
+        if (kept) store(kept + row * channels + at.channel, here.g[u]);
       }
     }
   }
@@ -298,23 +310,12 @@ KERNEL backward_apply(const Stored* x, const Stored* y, const Stored* dy, Stored
     d.at[i] = from[2 * channels];
   }
   for (i64 first = at.row; first < at.end; first += UNROLL * at.step) {
-    Values xs[UNROLL], ys[UNROLL], gs[UNROLL];
-    for (int u = 0; u < UNROLL; ++u) {
-      const i64 row = first + u * at.step, from = row * channels + at.channel;
-      if (row < at.end) {
-        xs[u] = load(x + from);
-        gs[u] = load(dy + from);
-        if (y) ys[u] = load(y + from);
-      }
-    }
+    const Rows here(at, first, channels, x, y, dy);
     for (int u = 0; u < UNROLL; ++u) {
       const i64 row = first + u * at.step;
       if (row >= at.end) break;
       Values result;
-      for (int i = 0; i < VECTOR; ++i) {
-        const float g = y && !(ys[u].at[i] > 0) ? 0.0f : gs[u].at[i];
-        result.at[i] = a.at[i] * g + b.at[i] * xs[u].at[i] + d.at[i];
-      }
+      for (int i = 0; i < VECTOR; ++i) result.at[i] = a.at[i] * here.g[u].at[i] + b.at[i] * here.x[u].at[i] + d.at[i];
       store(dx + row * channels + at.channel, result);
     }
   }
