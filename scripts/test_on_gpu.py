@@ -99,7 +99,8 @@ class Packing(unittest.TestCase):
         with tempfile.TemporaryDirectory() as home:
             out = Path(home)
             for name in ("sweep/runs/a/curve.csv", "sweep/runs/a/checkpoint.safetensors", "sweep/runs/b/curve.csv",
-                         "sweep/runs/b/checkpoint.safetensors", "data/big.bin", "sweep/sweep.lock", "state.json"):
+                         "sweep/runs/b/checkpoint.safetensors", "sweep/runs/b/checkpoint.previous.safetensors",
+                         "data/big.bin", "sweep/sweep.lock", "state.json"):
                 (out / name).parent.mkdir(parents=True, exist_ok=True)
                 (out / name).write_bytes(os.urandom(2000))
             for _ in range(2):

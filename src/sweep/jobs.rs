@@ -56,11 +56,11 @@ pub fn jobs_per_gpu(
 
 /// The number of concurrent runs, at most `most`, beyond which more do not make all of them together faster.
 fn fastest(most: usize, mut speed: impl FnMut(usize) -> Result<f64>) -> Result<usize> {
+    if most == 1 {
+        return Ok(1);
+    }
     let mut best = (1, 0.0);
     for jobs in CANDIDATES.into_iter().filter(|jobs| *jobs <= most) {
-        if most == 1 {
-            break;
-        }
         let speed = speed(jobs)?;
         if speed < WORTHWHILE * best.1 {
             break;

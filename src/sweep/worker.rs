@@ -233,9 +233,9 @@ impl Executor for Worker {
 
 /// What became of a worker process that trained a run.
 enum Trained {
-    /// It waits for another run.
+    /// The process waits for another run.
     Waits,
-    /// It has exited: whether it sent [`Event::Ended`], its status, and what it wrote to its standard error.
+    /// The process has exited: whether it sent [`Event::Ended`], its status, and what it wrote to its standard error.
     Exited { ended: bool, status: ExitStatus, errors: String },
 }
 

@@ -14,8 +14,9 @@ struct Loaded {
     labels: Tensor,
     /// Index of the block.
     block: u64,
-    /// First image of the next batch, on the device, where [`Loaded::next`] moves it, and the same as known here.
+    /// Index of the first image of the next batch, on the device, where [`BatchFeed::next`] moves it.
     first: Tensor,
+    /// The value of `first` once all submitted work is done.
     expected: i64,
     /// 0, 1, … up to the number of images of a batch.
     offsets: Tensor,
@@ -36,9 +37,10 @@ impl BatchFeed {
                     let _ = loaded.first.fill_(batch.first);
                 }
             }
-            none_or_other => {
+            // No block yet, or one of another size.
+            slot => {
                 let place = (Kind::Int64, batch.labels.device());
-                *none_or_other = Some(Loaded {
+                *slot = Some(Loaded {
                     images: batch.images.copy(),
                     labels: batch.labels.copy(),
                     block: batch.block,

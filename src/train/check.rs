@@ -22,8 +22,8 @@ const CALLS: i64 = 6;
 /// largest result.
 const ROUNDING: f64 = 1e-3;
 
-/// Computes a convolution with batch normalisation and its gradient on a device several times, first eagerly and then by
-/// replaying a CUDA graph, and compares the results with those of the CPU.
+/// Computes a convolution with batch normalisation and its gradient on a device several times,
+/// first eagerly and then by replaying a CUDA graph, and compares the results with those of the CPU.
 ///
 /// # Errors
 /// If the device is not usable, libtorch was not built for it, or results differ.
@@ -47,7 +47,8 @@ pub fn check(job: &CheckJob, started: Instant) -> Result<Checked, Fault> {
         let difference = largest(&(found.to_device(Device::Cpu) - &expected)) / largest(&expected);
         if difference.is_nan() || difference > ROUNDING {
             let error = anyhow!(
-                "the gradient of a convolution with normalisation on {} differs by {difference:.1e} from the CPU's",
+                "the gradient of a convolution with normalisation on {} differs by \
+                 {difference:.1e} from the CPU's",
                 job.device
             );
             return Err(error.into());

@@ -137,10 +137,13 @@ struct Function : torch::autograd::Function<Function> {
 at::Tensor norm_relu_cuda(const at::Tensor& x, const at::Tensor& added, const NormRelu& how) {
   const at::Tensor more = added.defined() ? in_rows(added) : added;
   if (how.training && at::GradMode::is_enabled())
-    return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma, how.beta,
-                                     &how);
+    return Function::apply(x, more.defined() ? std::optional(more) : std::nullopt, how.gamma, how.beta, &how);
   const at::NoGradGuard guard;
-  at::Tensor mean = how.training ? per_part(x, how) : at::Tensor(), inverse = mean.defined() ? at::empty_like(mean) : mean;
+  at::Tensor mean, inverse;
+  if (how.training) {
+    mean = per_part(x, how);
+    inverse = at::empty_like(mean);
+  }
   return forward(x, more, how, mean, inverse, how.overwrite);
 }
 
