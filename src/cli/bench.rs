@@ -16,12 +16,14 @@ use super::table::Format;
 use super::{SOME_FAILED, Usage};
 use anyhow::{Result, ensure};
 use columns::Row;
+use fathom_base::write_atomically;
 use fathom_protocol::{Peaks, PeaksJob, Probe};
 use fathom_record::{CudaUse, Layout};
 use fathom_spec::{AugmentName, Precision};
 use fathom_sweep::{Worker, concurrently};
 use figures::Figures;
 use over::Over;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Measure training speed, and the peak speed of the machine
@@ -63,6 +65,10 @@ pub struct Args {
     /// Seconds for which updates of each setting are timed, at least three updates
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
+    /// Profile ten or more further updates of each setting, and write the time of each operation and of each
+    /// kernel of a GPU to a CSV file
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
@@ -72,12 +78,29 @@ pub struct Args {
     keys: KeyFlags,
 }
 
+/// Number of updates that `--profile` profiles, at least.
+const PROFILED: u64 = 10;
+
 /// Augmentations of images of one size.
 const AUGMENTS: &[AugmentName] = &[AugmentName::None, AugmentName::Crop, AugmentName::CropFlip];
 
 fn seconds(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 86_400.0);
     number.ok_or_else(|| "expected a number of seconds, such as 3 or 0.5".into())
+}
+
+/// Refuses a file that could not be written when everything is measured.
+fn check_writable(file: &Path) -> Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let shown = file.display();
+    let refused = match folder {
+        Some(folder) if !folder.is_dir() => {
+            format!("--profile {shown}: there is no folder {}", folder.display())
+        }
+        _ if file.is_dir() => format!("--profile {shown}: this is a folder; name a file"),
+        _ => return Ok(()),
+    };
+    Err(Usage(refused).into())
 }
 
 /// The conditions under which all settings are timed.
@@ -93,15 +116,19 @@ struct Machine {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut settings = args.settings()?;
+    if let Some(file) = &args.profile {
+        check_writable(file)?;
+    }
     let (mut worker, probe) = Worker::ready()?;
     let machine = args.machine(&worker, &probe)?;
     let shares_gpu = machine.jobs > 1 && machine.device != "cpu";
     let _mps = shares_gpu.then(|| mps::start(args.cuda.mps, &mut worker, &machine.device));
     let valid = Layout::available(machine.device == "cpu", machine.precision == Precision::F32);
     settings.retain(|setting| valid.contains(&setting.layout));
+    let profiled = if args.profile.is_some() { PROFILED } else { 0 };
     let mut rows = Vec::new();
     for setting in settings {
-        let job = setting.job(&machine, args.seconds);
+        let job = setting.job(&machine, args.seconds, profiled);
         let measured = concurrently(machine.jobs, |_| worker.bench(&job));
         let figures = measured.map(|copies| Figures::of(&job, &copies, &machine));
         let row = Row { setting, figures: figures.map_err(|error| format!("{error:#}")) };
@@ -111,6 +138,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let table = columns::print(&rows, &machine, args.format)?;
     stdout::write(table)?;
+    if let Some(file) = &args.profile {
+        write_atomically(file, columns::profiles(&rows, &machine)?.as_bytes())?;
+    }
     let has_failed = rows.iter().any(|row| row.figures.is_err());
     Ok(if has_failed { ExitCode::from(SOME_FAILED) } else { ExitCode::SUCCESS })
 }

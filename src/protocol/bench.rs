@@ -2,6 +2,7 @@
 //! (`fathom-train peaks`).
 
 use fathom_arch::Network;
+use fathom_base::choice;
 use fathom_record::{CudaUse, Layout};
 use fathom_spec::{Config, Precision};
 use serde::{Deserialize, Serialize};
@@ -26,12 +27,14 @@ pub struct BenchJob {
     pub cuda: CudaUse,
     /// Duration of the measurement in seconds, after warm-up updates.
     pub seconds: f64,
+    /// Number of updates that are profiled after the measurement; 0: none.
+    pub profiled: u64,
     /// Process id of the caller; the worker exits when that process is gone.
     pub supervisor: u32,
 }
 
 /// Speed of a net's training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Benched {
     /// Time from the start of the process, before libtorch is loaded, to the end of the first update.
     pub startup_seconds: f64,
@@ -48,6 +51,31 @@ pub struct Benched {
     pub peak_memory_bytes: u64,
     /// Number of timed updates.
     pub steps: u64,
+    /// Operations of the profiled updates, those that take longest first.
+    pub profile: Vec<Operation>,
+}
+
+/// An operation of the host, or a kernel of a GPU, in an update.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Where it is executed.
+    pub place: Place,
+    /// Name of libtorch's operation, or of the kernel.
+    pub name: String,
+    /// Mean number of calls of one update.
+    pub calls: f64,
+    /// Mean time of one update in seconds, without that of operations which are called by it.
+    pub seconds: f64,
+}
+
+choice! {
+    /// Where an operation is executed.
+    pub enum Place {
+        /// A GPU
+        Device,
+        /// The processor
+        Host,
+    }
 }
 
 /// Request to measure the peak performance of a machine.

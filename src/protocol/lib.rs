@@ -5,7 +5,7 @@
 mod bench;
 mod landscape;
 
-pub use bench::{BenchJob, Benched, Peaks, PeaksJob};
+pub use bench::{BenchJob, Benched, Operation, Peaks, PeaksJob, Place};
 pub use landscape::{Correlation, Landscape, LandscapeJob, Slices};
 
 use fathom_arch::Network;

@@ -32,6 +32,7 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
     updates.align();
     let clock = updates.clock(job.seconds);
     let steps = clock.samples(&mut updates);
+    let profile = updates.profile(job.profiled);
     let at = |share: f64| quantile(&steps, share).unwrap_or_default();
     Ok(Benched {
         startup_seconds,
@@ -41,6 +42,7 @@ pub fn bench(job: &BenchJob, started: Instant) -> Result<Benched, Fault> {
         data_seconds: updates.data_seconds(),
         peak_memory_bytes: peak_memory(device.placement.device),
         steps: steps.len() as u64 * clock.group,
+        profile,
     })
 }
 

@@ -79,8 +79,15 @@ fn compile_shim(include: &Path) {
         .expect("the build directory is writable");
     let mut glue = compiler();
     glue.opt_level(2);
-    let files =
-        ["shim.cpp", "norm.cpp", "norm_cuda.cpp", "cuda_kernels.cpp", "conv.cpp", "device.cpp"];
+    let files = [
+        "shim.cpp",
+        "norm.cpp",
+        "norm_cuda.cpp",
+        "cuda_kernels.cpp",
+        "conv.cpp",
+        "device.cpp",
+        "profile.cpp",
+    ];
     glue.files(files.map(|file| shim.join(file)));
     glue.include(&out);
     // As system headers, so that warnings in libtorch's headers are not shown.

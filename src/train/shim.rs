@@ -6,6 +6,7 @@
 
 pub mod conv;
 pub mod device;
+pub mod profile;
 
 use crate::placement::is_dense;
 use std::ffi::{CStr, c_char};

@@ -8,7 +8,9 @@ use super::interrupt::Interrupt;
 use super::learner::Learner;
 use super::running_metrics::RunningMetrics;
 use super::shim::device::synchronize;
+use super::shim::profile::profile;
 use fathom_arch::Network;
+use fathom_protocol::Operation;
 use std::time::{Duration, Instant};
 use tch::Device;
 
@@ -149,6 +151,22 @@ impl<'a> Updates<'a> {
     /// since [`Updates::align`].
     pub fn data_seconds(&self) -> f64 {
         self.data / self.done.max(1) as f64
+    }
+
+    /// Operations of an update: means of at least so many updates, up to the end of the data loader's period.
+    /// Empty for 0.
+    pub fn profile(&mut self, at_least: u64) -> Vec<Operation> {
+        if at_least == 0 {
+            return Vec::new();
+        }
+        self.align();
+        let period = self.data_loader.period(&self.source);
+        let updates = at_least.div_ceil(period) * period;
+        let device = self.device;
+        profile(device.is_cuda(), updates, || {
+            (0..updates).for_each(|_| self.once());
+            wait(device);
+        })
     }
 
     /// Evaluations of the net in its present state.

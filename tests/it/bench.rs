@@ -2,6 +2,7 @@
 
 use crate::support::{fail, fathom, probe, write_script};
 use serde_json::Value;
+use std::collections::HashMap;
 
 const TINY: &str = "bench residual --depth 8 --width 2 --size 8 --batch 8 --device cpu";
 
@@ -28,6 +29,34 @@ mod measured {
 
     fn is_near(a: f64, b: f64) -> bool {
         (a - b).abs() <= 1e-3 * b.abs()
+    }
+
+    #[test]
+    fn a_profile_has_the_time_of_every_operation() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let all = words("--seconds 0.1 --format json --layout batch-last --profile profile.csv");
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let rows: Vec<Value> = serde_json::from_str(&succeed(folder.path(), &all)).expect("json");
+        let mut profile = csv::Reader::from_path(folder.path().join("profile.csv")).expect("csv");
+        let profile: Vec<HashMap<String, String>> =
+            profile.deserialize().collect::<Result<_, _>>().expect("rows");
+        let number =
+            |row: &HashMap<String, String>, name: &str| row[name].parse::<f64>().expect(name);
+        let calls = |name: &str| {
+            let row = profile.iter().find(|row| row["operation"] == name);
+            number(row.unwrap_or_else(|| panic!("{name}")), "calls_per_step")
+        };
+        // The net has six convolutions in its three stages, and one before them.
+        assert_eq!(calls("fathom::convolution"), 7.0);
+        assert_eq!(calls("fathom::norm_relu"), 7.0);
+        assert_eq!(calls("aten::_fused_sgd_"), 1.0);
+        assert!(profile.iter().all(|row| row["place"] == "host" && row["batch"] == "8"));
+        let times: Vec<f64> = profile.iter().map(|row| number(row, "us_per_step")).collect();
+        assert!(times.is_sorted_by(|left, right| left >= right), "{times:?}");
+        // Times exclude operations inside an operation, so they add up to no more than the update. Profiling itself
+        // makes an update slower.
+        let slowest = 1e3 * super::measured::number(&rows[0], "step_p90_ms");
+        assert!(times.iter().sum::<f64>() < 10.0 * slowest, "{times:?} of {slowest}");
     }
 
     #[test]
@@ -116,7 +145,7 @@ fn with_worker(bench: &str) -> tempfile::TempDir {
     folder
 }
 
-const DONE: &str = r#"echo '{"startup_seconds":0.5,"step_seconds":0.002,"step_p10_seconds":0.001,"step_p90_seconds":0.004,"data_seconds":0.0005,"peak_memory_bytes":150000000,"steps":9}'"#;
+const DONE: &str = r#"echo '{"startup_seconds":0.5,"step_seconds":0.002,"step_p10_seconds":0.001,"step_p90_seconds":0.004,"data_seconds":0.0005,"peak_memory_bytes":150000000,"steps":9,"profile":[]}'"#;
 
 /// Standard output and standard error of a bench whose worker is a script.
 fn scripted(bench: &str, code: i32, more: &str) -> (String, String) {
@@ -189,6 +218,8 @@ fn what_cannot_be_timed_is_refused_before_anything_is() {
         ("plain --depth 8 --over growth=3", "plain has no --growth"),
         ("plain --depth 8 --seconds 0", "expected a number of seconds"),
         ("plain --depth 8 --size 0", "must be above zero"),
+        ("plain --depth 8 --profile no/profile.csv", "there is no folder no"),
+        ("plain --depth 8 --profile .", "this is a folder"),
     ] {
         let all: Vec<&str> = ["bench"].into_iter().chain(arguments.split(' ')).collect();
         let errors = fail(folder.path(), 2, &all);

@@ -35,7 +35,13 @@ Columns:
                        itself; on a GPU, what libtorch reserved there
   startup_s            time from the start of the process to the end of its first update
   failure              why a setting could not be timed
-With several jobs, times are means over the jobs, and memory is that of the largest job.";
+With several jobs, times are means over the jobs, and memory is that of the largest job.
+
+Columns of --profile, after the conditions of a row:
+  place                device or host; the host's operations and the kernels of a GPU overlap in time
+  operation            name of libtorch's operation, of CUDA's call, or of the kernel
+  calls_per_step       mean number of calls of one update
+  us_per_step          mean time in an update in microseconds, without that of operations inside it";
 
 /// A setting and its measurements.
 pub struct Row {
@@ -149,6 +155,28 @@ fn short(value: f64) -> String {
     let above = value.log10().floor();
     let decimals = if above.is_finite() { (3.0 - above).clamp(0.0, 9.0) as usize } else { 0 };
     format!("{value:.decimals$}")
+}
+
+/// The operations of the updates as CSV: the conditions of a row, where an operation is executed, its name, and
+/// means of its calls and of its time in an update.
+///
+/// # Errors
+/// When the table cannot be rendered.
+pub fn profiles(rows: &[Row], machine: &Machine) -> Result<String> {
+    let cells = rows.iter().flat_map(|row| {
+        let operations = row.figures.iter().flat_map(|figures| &figures.profile);
+        operations.map(|operation| {
+            let mut cells = row.conditions(machine);
+            cells.extend([
+                ("place".into(), operation.place.word().into()),
+                ("operation".into(), operation.name.as_str().into()),
+                ("calls_per_step".into(), digits(operation.calls)),
+                ("us_per_step".into(), digits(1e6 * operation.seconds)),
+            ]);
+            cells
+        })
+    });
+    render(&table(cells, |_| true), Format::Csv)
 }
 
 /// The rows as text: every column for programs; for people the columns that differ, after a line with

@@ -2,11 +2,11 @@
 
 use super::Machine;
 use fathom_arch::MachineSpeed;
-use fathom_protocol::{BenchJob, Benched};
+use fathom_protocol::{BenchJob, Benched, Operation};
 use fathom_spec::Precision;
 
 /// Measurements of a setting. Times are in seconds, and are means over the concurrent jobs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Figures {
     /// Images per second of all jobs together.
     pub images_per_second: f64,
@@ -30,6 +30,8 @@ pub struct Figures {
     pub startup: f64,
     /// Least number of timed updates of one job.
     pub steps: u64,
+    /// Operations of an update in the first job, those that take longest first; empty without `--profile`.
+    pub profile: Vec<Operation>,
 }
 
 impl Figures {
@@ -61,6 +63,7 @@ impl Figures {
             peak_memory_bytes: copies.iter().map(|copy| copy.peak_memory_bytes).max().unwrap_or(0),
             startup: mean(|copy| copy.startup_seconds),
             steps: copies.iter().map(|copy| copy.steps).min().unwrap_or(0),
+            profile: copies.first().map(|copy| copy.profile.clone()).unwrap_or_default(),
         }
     }
 }

@@ -67,8 +67,8 @@ impl Args {
 }
 
 impl Setting {
-    /// The job by which a worker times updates for a number of seconds.
-    pub(super) fn job(&self, machine: &Machine, seconds: f64) -> BenchJob {
+    /// The job by which a worker times updates for a number of seconds, and profiles so many more.
+    pub(super) fn job(&self, machine: &Machine, seconds: f64, profiled: u64) -> BenchJob {
         BenchJob {
             build: fathom_base::program().build.into(),
             network: self.network.clone(),
@@ -78,6 +78,7 @@ impl Setting {
             layout: self.layout,
             cuda: machine.cuda,
             seconds,
+            profiled,
             supervisor: std::process::id(),
         }
     }

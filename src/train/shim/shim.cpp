@@ -2,6 +2,7 @@
 // and fathom_error() then returns the error message.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/record_function.h>
 
 #include <vector>
 
@@ -36,6 +37,7 @@ at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const
   return caught<at::Tensor*>(nullptr, [&] {
     const fathom::NormRelu how = {*gamma,   *beta, *mean, *variance, training,
                                   update, eps,  relu,  overwrite, part};
+    RECORD_FUNCTION("fathom::norm_relu", {});
     return new at::Tensor(fathom::norm_relu(*x, or_undefined(added), how));
   });
 }
@@ -43,6 +45,7 @@ at::Tensor* fathom_norm_relu(const at::Tensor* x, const at::Tensor* added, const
 at::Tensor* fathom_convolution(const at::Tensor* x, const at::Tensor* weight,
                                const at::Tensor* bias, int64_t stride, int64_t padding) {
   return caught<at::Tensor*>(nullptr, [&] {
+    RECORD_FUNCTION("fathom::convolution", {});
     return new at::Tensor(
         fathom::convolution(*x, *weight, or_undefined(bias), stride, padding));
   });
