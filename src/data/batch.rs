@@ -67,6 +67,33 @@ impl Crop {
     }
 }
 
+/// Writes images to `out` in parallel as bytes, n × channels × rows × columns, before they are standardised. Crops of
+/// [`Augment::ResizedCrop`] are resized; those of [`Augment::Crop`] remain to be made.
+pub fn fill_bytes(
+    images: &Split,
+    samples: &[Sample],
+    augment: Augment,
+    seed: u64,
+    out: &mut Vec<u8>,
+) {
+    let values = images.shape().len();
+    out.resize(samples.len() * values, 0);
+    out.par_chunks_exact_mut(values).zip(samples).for_each(|(target, sample)| {
+        let image = match augment {
+            Augment::ResizedCrop => Cow::Owned(resized_crop(images, sample, seed)),
+            Augment::None | Augment::Crop { .. } => images.image(sample.index as usize),
+        };
+        target.copy_from_slice(&image);
+    });
+}
+
+/// The bytes of the random crop of an image, resized to the net's input.
+fn resized_crop(images: &Split, sample: &Sample, seed: u64) -> Vec<u8> {
+    let Sample { index, epoch } = *sample;
+    let mut stream = Stream::new(seed, Purpose::Augment, epoch, u64::from(index));
+    images.crop(index as usize, |sides| ResizedCrop::draw(sides, &mut stream))
+}
+
 /// A measured standardisation: value = (pixel − mean) × scale, with pixels in 0 … 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standardiser {
@@ -197,12 +224,7 @@ impl Standardiser {
         seed: u64,
         out: &mut Vec<f32>,
     ) {
-        let crop = |at: usize| {
-            let Sample { index, epoch } = samples[at];
-            let mut stream = Stream::new(seed, Purpose::Augment, epoch, u64::from(index));
-            let draw = |sides| ResizedCrop::draw(sides, &mut stream);
-            Cow::Owned(images.crop(index as usize, draw))
-        };
+        let crop = |at: usize| Cow::Owned(resized_crop(images, &samples[at], seed));
         self.fill_parallel(samples.len(), images.shape().len(), crop, out);
     }
 

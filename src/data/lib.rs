@@ -48,7 +48,7 @@ pub mod stored;
 pub mod subset;
 pub mod verify;
 
-pub use batch::{Augment, Crop, Standardise, Standardiser, balanced};
+pub use batch::{Augment, Crop, Standardise, Standardiser, balanced, fill_bytes};
 pub use content_hash::{FullDataset, HashedImages};
 pub use dataset::{Dataset, Request, Source};
 pub use describe::{describe, stand_in};

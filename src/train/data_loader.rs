@@ -139,7 +139,7 @@ impl DataLoader {
         };
         let assembled = batches.next()?;
         self.prefetching = Some(Prefetching { next: step + 1, batches });
-        Some(source.upload(&assembled))
+        Some(source.prefetched(assembled))
     }
 }
 

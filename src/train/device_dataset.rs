@@ -1,10 +1,11 @@
 //! Images of one split of a data set, as batches on the device.
 
+use super::device_images::{DeviceStandardiser, crop_table, on_device};
 use super::placement::Placement;
-use super::prefetch::{Assembled, Prefetcher};
+use super::prefetch::{Assembled, Assembler, Bytes, Prefetcher};
 use fathom_data::{Augment, Crop, Images, Sample, Split, Standardiser};
 use std::cell::RefCell;
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 /// Turns images of a split into batches of standardised tensors.
 pub struct Source<'a> {
@@ -26,6 +27,8 @@ struct Host<'a> {
     pixels: RefCell<Vec<f32>>,
     /// Threads for batches that are slow to assemble.
     threads: usize,
+    /// Standardises such batches on a GPU.
+    on_device: Option<DeviceStandardiser>,
 }
 
 /// Images as bytes on the device, which assembles batches.
@@ -33,12 +36,7 @@ struct Resident {
     /// Pixels, images × values, u8.
     pixels: Tensor,
     labels: Tensor,
-    /// Subtracted from each value (0 … 1).
-    mean: Tensor,
-    /// Multiplies each value after the subtraction.
-    scale: Tensor,
-    /// Channels, rows, columns.
-    shape: [i64; 3],
+    standardiser: DeviceStandardiser,
 }
 
 impl<'a> Source<'a> {
@@ -52,13 +50,16 @@ impl<'a> Source<'a> {
         resident: bool,
         threads: usize,
     ) -> Self {
+        let on_device = || DeviceStandardiser::new(images.shape(), standardiser, placement);
         let storage = match images.in_memory().filter(|_| resident) {
-            Some(images) => {
-                Storage::Resident(Resident::new(images, standardiser, placement.device))
-            }
-            None => {
-                Storage::Host(Host { images, standardiser, pixels: RefCell::default(), threads })
-            }
+            Some(images) => Storage::Resident(Resident::new(images, on_device())),
+            None => Storage::Host(Host {
+                images,
+                standardiser,
+                pixels: RefCell::default(),
+                threads,
+                on_device: placement.device.is_cuda().then(on_device),
+            }),
         };
         Self { placement, storage }
     }
@@ -67,7 +68,7 @@ impl<'a> Source<'a> {
     pub fn values(&self) -> usize {
         match &self.storage {
             Storage::Host(host) => host.images.shape().len(),
-            Storage::Resident(resident) => resident.shape.iter().product::<i64>() as usize,
+            Storage::Resident(resident) => resident.standardiser.values(),
         }
     }
 
@@ -91,16 +92,36 @@ impl<'a> Source<'a> {
         if is_quick {
             return None;
         }
-        Prefetcher::start(images, standardiser, augment, seed, batches, *threads).ok()
+        let assembler = Assembler {
+            images: (*images).clone(),
+            standardiser: (*standardiser).clone(),
+            augment,
+            seed,
+            device: self.placement.device,
+        };
+        Prefetcher::start(assembler, batches, *threads).ok()
     }
 
-    /// Copies a batch that [`Source::prefetch`] assembled to the device.
+    /// Images and labels of a batch that [`Source::prefetch`] assembled.
     ///
     /// # Panics
     /// If the images are on the device: such batches are not prefetched.
-    pub fn upload(&self, batch: &Assembled) -> (Tensor, Tensor) {
+    pub fn prefetched(&self, batch: Assembled) -> (Tensor, Tensor) {
         let Storage::Host(host) = &self.storage else { panic!("the images are on the device") };
-        host.to_device(&batch.pixels, batch.indices.iter().copied(), self.placement)
+        match (batch, &host.on_device) {
+            (Assembled::OnHost(pixels, indices), _) => {
+                host.to_device(&pixels, indices.into_iter(), self.placement)
+            }
+            (Assembled::OnDevice(Bytes { pixels, labels, crops }), Some(standardiser)) => {
+                let pixels = pixels.adopt();
+                let images = match crops {
+                    Some((table, pad)) => standardiser.cropped(&pixels, &table.adopt(), pad),
+                    None => standardiser.plain(&pixels),
+                };
+                (images, labels.adopt())
+            }
+            (Assembled::OnDevice(_), None) => panic!("a batch on a GPU, which is not in use"),
+        }
     }
 
     /// Iterates over the images at `indices` and their labels in batches of `size`, without
@@ -115,7 +136,7 @@ impl<'a> Source<'a> {
         let samples = owned.into_iter().map(move |part| part.into_iter().map(sample).collect());
         let mut prefetcher = self.prefetch(samples, Augment::None, 0);
         indices.chunks(size).map(move |part| match prefetcher.as_mut().and_then(Iterator::next) {
-            Some(batch) => self.upload(&batch),
+            Some(batch) => self.prefetched(batch),
             None => self.plain(part),
         })
     }
@@ -128,7 +149,7 @@ impl<'a> Source<'a> {
                 host.standardiser.fill(host.images, indices, &mut pixels);
                 host.to_device(&pixels, indices.iter().copied(), self.placement)
             }
-            Storage::Resident(resident) => resident.plain(indices, self.placement),
+            Storage::Resident(resident) => resident.plain(indices),
         }
     }
 
@@ -143,13 +164,12 @@ impl<'a> Source<'a> {
                 host.to_device(&pixels, indices, self.placement)
             }
             (Storage::Resident(resident), Augment::Crop { pad, flip }) => {
-                let crops: Vec<Crop> =
-                    samples.iter().map(|sample| Crop::draw(seed, sample, pad, flip)).collect();
-                resident.cropped(samples, &crops, pad as i64, self.placement)
+                let draw = |sample: &Sample| (sample.index, Crop::draw(seed, sample, pad, flip));
+                resident.cropped(&crop_table(samples.iter().map(draw)), pad as i64)
             }
             // Runs with resized crops, which the processor computes, have no resident images.
             (Storage::Resident(resident), Augment::None | Augment::ResizedCrop) => {
-                resident.plain(&indices.collect::<Vec<u32>>(), self.placement)
+                resident.plain(&indices.collect::<Vec<u32>>())
             }
         }
     }
@@ -175,75 +195,28 @@ impl Host<'_> {
 }
 
 impl Resident {
-    fn new(images: &Images, standardiser: &Standardiser, device: Device) -> Self {
-        let shape = [images.shape.channels, images.shape.height, images.shape.width];
+    fn new(images: &Images, standardiser: DeviceStandardiser) -> Self {
+        let device = standardiser.device();
         let [n, values] = [images.len(), images.shape.len()].map(|n| n as i64);
-        let (mean, scale) = standardiser.mean_and_scale();
         Self {
             pixels: Tensor::from_slice(&images.pixels).view([n, values]).to_device(device),
             labels: on_device(images.labels.iter().copied(), device),
-            mean: Tensor::from_slice(mean).to_device(device),
-            scale: Tensor::from_slice(scale).to_device(device),
-            shape: shape.map(|side| side as i64),
+            standardiser,
         }
     }
 
-    fn plain(&self, indices: &[u32], placement: Placement) -> (Tensor, Tensor) {
-        let indices = on_device(indices.iter().copied(), placement.device);
-        let [channels, rows, columns] = self.shape;
-        let bytes = self.pixels.index_select(0, &indices);
-        let values = (bytes.to_kind(Kind::Float) / 255.0 - &self.mean) * &self.scale;
-        let images = placement.images(&values.view([-1, channels, rows, columns]));
+    fn plain(&self, indices: &[u32]) -> (Tensor, Tensor) {
+        let indices = on_device(indices.iter().copied(), self.standardiser.device());
+        let images = self.standardiser.plain(&self.pixels.index_select(0, &indices));
         (images, self.labels.index_select(0, &indices))
     }
 
-    /// Crops and flips images with one gather: each value of a crop is one value of the whole split,
-    /// or zero where the crop extends into the padding.
-    fn cropped(
-        &self,
-        samples: &[Sample],
-        crops: &[Crop],
-        pad: i64,
-        placement: Placement,
-    ) -> (Tensor, Tensor) {
-        let _guard = tch::no_grad_guard();
-        let device = placement.device;
-        let [channels, rows, columns] = self.shape;
-        let n = samples.len() as i64;
+    fn cropped(&self, crops: &Tensor, pad: i64) -> (Tensor, Tensor) {
         // In one tensor, since the processor waits for every copy to a device.
-        let choices = samples.iter().zip(crops).flat_map(|(sample, crop)| {
-            [sample.index, crop.down as u32, crop.right as u32, u32::from(crop.mirrored)]
-        });
-        let choices = on_device(choices, device).view([n, 4]);
-        let [indices, down, right, mirrored] = [0, 1, 2, 3].map(|at| choices.narrow(1, at, 1));
-        let indices = indices.reshape([n]);
-        let line = |side: i64| Tensor::arange(side, (Kind::Int64, device)).view([1, side]);
-        let row = line(rows) + down - pad;
-        // A flip replaces column c by column (columns − 1 − c).
-        let straight = line(columns);
-        let flipped: Tensor = (columns - 1) - &straight;
-        let across = &straight + mirrored * (flipped - &straight) + right - pad;
-        let inside = |at: &Tensor, side: i64| at.ge(0).logical_and(&at.lt(side));
-        let valid = inside(&row, rows)
-            .view([n, 1, rows, 1])
-            .logical_and(&inside(&across, columns).view([n, 1, 1, columns]));
-        let within = row.clamp(0, rows - 1).view([n, 1, rows, 1]) * columns
-            + across.clamp(0, columns - 1).view([n, 1, 1, columns]);
-        let channel = Tensor::arange(channels, (Kind::Int64, device)).view([1, channels, 1, 1]);
-        let value = within + channel * (rows * columns);
-        let image = indices.view([n, 1, 1, 1]) * (channels * rows * columns);
-        let bytes = self.pixels.take(&(image + &value));
-        let values = (bytes.to_kind(Kind::Float) / 255.0 - self.mean.take(&value))
-            * self.scale.take(&value)
-            * valid;
-        (placement.images(&values), self.labels.index_select(0, &indices))
+        let crops = crops.to_device(self.standardiser.device());
+        let labels = self.labels.index_select(0, &crops.select(1, 0));
+        (self.standardiser.cropped(&self.pixels, &crops, pad), labels)
     }
-}
-
-/// Copies numbers to the device as i64.
-fn on_device<N: Into<i64>>(numbers: impl Iterator<Item = N>, device: Device) -> Tensor {
-    let numbers: Vec<i64> = numbers.map(Into::into).collect();
-    Tensor::from_slice(&numbers).to_device(device)
 }
 
 #[cfg(test)]
@@ -252,6 +225,7 @@ mod tests {
     use fathom_data::{Shape, Standardise};
     use fathom_record::Layout;
     use fathom_spec::Precision;
+    use tch::Device;
 
     #[test]
     fn the_device_assembles_the_batches_that_the_processor_does() {

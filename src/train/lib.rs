@@ -13,7 +13,7 @@
 //! | training | `training_loop`, `train_state` (what a checkpoint holds), `checkpointer`, `curve_evaluation`, `progress` |
 //! | one update | `learner`, `objective`, `optim`, `schedule`, `running_metrics` |
 //! | net and weights | `net`, `parameters`, `weights`, `grow` |
-//! | data | `device_dataset`, `data_loader`, `prefetch` |
+//! | data | `device_dataset`, `device_images`, `data_loader`, `prefetch` |
 //! | measurements | `evaluate`, `layer_stats`, `timing` |
 //! | process | `interrupt`, `fault`, `process` |
 //! | libtorch beyond `tch` | `shim`, `cuda_graph` |
@@ -29,6 +29,7 @@ mod curve_evaluation;
 mod data_loader;
 mod device;
 mod device_dataset;
+mod device_images;
 mod eval;
 mod evaluate;
 mod fault;

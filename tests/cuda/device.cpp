@@ -199,7 +199,8 @@ struct CUDAHooks final : CUDAHooksInterface {
   void deviceSynchronize(DeviceIndex) const override { emulated::wait("device synchronize"); }
 
   Device getDeviceFromPtr(void*) const override { return emulated::resolve(std::nullopt); }
-  Allocator* getPinnedMemoryAllocator() const override { return at::getCPUAllocator(); }
+  Allocator* getPinnedMemoryAllocator() const override { return &emulated::pinned_allocator(); }
+  bool isPinnedPtr(const void* p) const override { return emulated::is_pinned(p); }
   Allocator* getCUDADeviceAllocator() const override { return &emulated::allocator(); }
   const at::Generator& getDefaultGenerator(DeviceIndex d) const override {
     return emulated::generators().at(emulated::index_of(d));

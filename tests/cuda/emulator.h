@@ -13,6 +13,7 @@
 
 // ATen's headers take most of the time to compile: each source file includes those that it needs.
 namespace c10 {
+struct Allocator;
 struct DeviceAllocator;
 struct IValue;
 class OperatorHandle;
@@ -58,6 +59,12 @@ void invalidate_pool(uint64_t pool);
 // Copies the contents of all allocations of a device; the result puts them back.
 std::function<void()> snapshot(int device);
 c10::DeviceAllocator& allocator();
+// Page-locked memory of the host, from which a copy to the device need not be waited for.
+c10::Allocator& pinned_allocator();
+bool is_pinned(const void* host_pointer);
+// Throws where the memory at an address was allocated for another stream than the current one, which has
+// not been made known to it (Tensor::record_stream): it could be given away while it is in use.
+void check_stream(const void* device_pointer);
 bool has_allocated(int device);
 
 // --- Devices and streams (device.cpp). A stream is a number, 0 for the default stream.

@@ -75,6 +75,7 @@ void wait(const std::string& what) {
 
 void submit(int device, Work work) {
   if (work.is_kernel) check_kernels(device);
+  for (const void* const p : work.uses) check_stream(p);
   Graph* const graph = capture;
   if (graph && device == graph->device && current_stream(device) == 0)
     cuda_error("operation would make the legacy stream depend on a capturing blocking stream");

@@ -8,6 +8,7 @@
 #include <iomanip>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 
 #include "emulator.h"
@@ -28,6 +29,7 @@ struct Block {
   uint64_t pool;
   uint64_t id;  // of the allocation; 0 where the block is free
   int device;
+  std::set<int64_t> streams;  // that may use the block: that of its allocation, and those made known
 };
 
 // What a free block must have in common with an allocation.
@@ -95,7 +97,7 @@ class Memory {
       place = reserve(d, size);
     }
     if (!place) refuse(d, size);
-    blocks[place] = {size, memory.pool, ++last_id_, d};
+    blocks[place] = {size, memory.pool, ++last_id_, d, {current_stream(d)}};
     memory.allocated.increase(size);
     count_peak("BYTES allocated peak cuda:" + std::to_string(d), memory.allocated.peak);
     count_peak("BYTES reserved peak cuda:" + std::to_string(d), memory.reserved.peak);
@@ -243,7 +245,10 @@ struct Allocator final : c10::DeviceAllocator {
       memory().release_cached(d);
     }
   }
-  void recordStream(const c10::DataPtr&, c10::Stream) override {}
+  void recordStream(const c10::DataPtr& data, c10::Stream stream) override {
+    const std::lock_guard<std::mutex> lock(memory().mutex);
+    memory().blocks.at(static_cast<char*>(data.get())).streams.insert(stream.id());
+  }
   c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex d) override {
     const std::lock_guard<std::mutex> lock(memory().mutex);
     const DeviceMemory& device = memory().devices[d];
@@ -273,6 +278,44 @@ struct Allocator final : c10::DeviceAllocator {
   }
 } the_allocator;
 
+// Page-locked memory: the size of each allocation.
+struct Pinned {
+  std::mutex mutex;
+  std::map<char*, size_t> sizes;
+};
+
+Pinned& pinned() {
+  static auto* const all = new Pinned;
+  return *all;
+}
+
+struct PinnedAllocator final : c10::Allocator {
+  c10::DataPtr allocate(size_t bytes) override {
+    c10::DataPtr data = c10::GetAllocator(c10::DeviceType::CPU)->allocate(bytes);
+    char* const place = static_cast<char*>(data.get());
+    {
+      const std::lock_guard<std::mutex> lock(pinned().mutex);
+      pinned().sizes[place] = bytes;
+    }
+    count("BYTES page-locked", bytes);
+    auto* const owned = new c10::DataPtr(std::move(data));
+    return {place, owned, raw_deleter(), c10::Device(c10::DeviceType::CPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override {
+    return [](void* context) {
+      auto* const owned = static_cast<c10::DataPtr*>(context);
+      {
+        const std::lock_guard<std::mutex> lock(pinned().mutex);
+        pinned().sizes.erase(static_cast<char*>(owned->get()));
+      }
+      delete owned;
+    };
+  }
+  void copy_data(void* to, const void* from, size_t count) const override {
+    std::memcpy(to, from, count);
+  }
+} the_pinned_allocator;
+
 const bool is_registered = [] {
   c10::SetAllocator(c10::DeviceType::CUDA, &the_allocator);
   return true;
@@ -281,6 +324,29 @@ const bool is_registered = [] {
 }  // namespace
 
 c10::DeviceAllocator& allocator() { return the_allocator; }
+c10::Allocator& pinned_allocator() { return the_pinned_allocator; }
+
+bool is_pinned(const void* p) {
+  const std::lock_guard<std::mutex> lock(pinned().mutex);
+  const auto& sizes = pinned().sizes;
+  auto found = sizes.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  if (found == sizes.begin()) return false;
+  --found;
+  return p < found->first + found->second;
+}
+
+void check_stream(const void* p) {
+  const std::lock_guard<std::mutex> lock(memory().mutex);
+  auto found = memory().blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
+  if (found == memory().blocks.begin()) return;
+  --found;
+  const Block& block = found->second;
+  if (!block.id || p >= found->first + block.size) return;
+  const int64_t stream = current_stream(block.device);
+  TORCH_CHECK(block.streams.count(stream), "emulated CUDA: stream ", stream,
+              " uses memory of stream ", *block.streams.begin(),
+              ", which may be given away meanwhile (record_stream)");
+}
 char* host(const void* p) { return p ? memory().host(p) : nullptr; }
 bool has_allocated(int d) { return memory().devices[d].is_used; }
 

@@ -85,6 +85,22 @@ void test_events() {
   cuda.destroyEvent(to, 0);
 }
 
+void test_streams() {
+  const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+  const auto before = cuda.exchangeStream(cuda.getStreamFromGlobalPool(GPU, false));
+  const Tensor pageable = at::ones({64}, at::kByte);
+  Tensor locked = at::empty({64}, pageable.options().pinned_memory(true));
+  locked.copy_(pageable);
+  check(locked.is_pinned() && !pageable.is_pinned(), "page-locked memory is told from other memory");
+  const Tensor x = locked.to(GPU, /*non_blocking=*/true);
+  check(x.sum().item<int64_t>() == 64, "a copy from page-locked memory arrives");
+  cuda.exchangeStream(before);
+  refuses([&] { return x + 1; }, "record_stream",
+          "a stream does not use another one's memory which may be given away");
+  x.record_stream(before);
+  check((x + 1).sum().item<int64_t>() == 128, "it does once the memory is kept for it");
+}
+
 struct Bytes {
   int64_t allocated, peak_allocated, reserved, peak_reserved;
 };
@@ -145,6 +161,7 @@ void test_device() {
   test_determinism();
   test_precision();
   test_events();
+  test_streams();
   test_memory();
 }
 

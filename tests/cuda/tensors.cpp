@@ -109,7 +109,7 @@ bool is_dropped(const Tensor& to) {
   return is_faulty && to.numel() > FEW && !is_capturing() && is_replayed(to.const_data_ptr());
 }
 
-Tensor& copy_(Tensor& self, const Tensor& from, bool /* non_blocking */) {
+Tensor& copy_(Tensor& self, const Tensor& from, bool non_blocking) {
   if (self.is_same(from) || self.numel() == 0) return self;
   const Tensor source = from.expand(self.sizes());
   if (self.is_cuda() && source.is_cuda()) {
@@ -122,13 +122,23 @@ Tensor& copy_(Tensor& self, const Tensor& from, bool /* non_blocking */) {
                                /*is_kernel=*/!is_plain_copy(self, source)});
     return self;
   }
-  // The host's memory is pageable: the host waits, whether the copy may be asynchronous or not.
   const char* const direction = self.is_cuda() ? "to the device" : "to the host";
   const c10::DeviceGuard guard(self.is_cuda() ? self.device() : source.device());
   count(std::string("BYTES ") + direction, self.numel() * from.itemsize());
-  wait(std::string("copy ") + direction);
+  // For pageable memory the host waits, whether the copy may be asynchronous or not.
+  const Tensor& of_host = self.is_cuda() ? source : self;
+  if (non_blocking && is_pinned(of_host.const_data_ptr())) {
+    check_stream(self.is_cuda() ? self.const_data_ptr() : source.const_data_ptr());
+    count_call(std::string("COPY ") + direction);
+  } else {
+    wait(std::string("copy ") + direction);
+  }
   mirror(self).copy_(mirror(source));
   return self;
+}
+
+void record_stream(Tensor& self, c10::Stream stream) {
+  allocator().recordStream(self.storage().data_ptr(), stream);
 }
 
 at::Scalar local_scalar_dense(const Tensor& self) {
@@ -149,5 +159,6 @@ TORCH_LIBRARY_IMPL(aten, CUDA, m) {
   m.impl("unfold", &at::native::unfold);
   m.impl("resize_", &emulated::resize_);
   m.impl("copy_", &emulated::copy_);
+  m.impl("record_stream", &emulated::record_stream);
   m.impl("_local_scalar_dense", &emulated::local_scalar_dense);
 }

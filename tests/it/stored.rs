@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const MANY: u32 = 300;
 
 /// Dark images of one class and bright ones of the other, each with sides of its own.
-fn with_images(folder: &Path) {
+pub fn with_images(folder: &Path) {
     for (part, count) in [("train", MANY), ("test", 20)] {
         for (class, light) in [("dark", 0), ("bright", 120)] {
             let place = folder.join("pets").join(part).join(class);

@@ -2,7 +2,9 @@
 // use libtorch's device-independent interface, and graphs use symbols of libtorch_cuda.so, if the
 // process has loaded it.
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -142,6 +144,30 @@ bool fathom_reset_peak_memory() {
 bool fathom_empty_cache() {
   return caught(false, [] {
     at::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
+    return true;
+  });
+}
+
+// Copies a tensor of the host to the device by way of page-locked memory, on the current stream of this
+// thread, and waits for that stream alone.
+at::Tensor* fathom_upload(const at::Tensor* host, int device) {
+  return caught<at::Tensor*>(nullptr, [&] {
+    const c10::Device to(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
+    at::Tensor locked = at::empty(host->sizes(), host->options().pinned_memory(true));
+    locked.copy_(*host);
+    auto result = std::make_unique<at::Tensor>(locked.to(to, /*non_blocking=*/true));
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    cuda.synchronizeStream(cuda.getStream(to));
+    return result.release();
+  });
+}
+
+// Makes the memory of a tensor, which another thread allocated on its own stream, be freed only after what
+// this thread's stream does with it until then.
+bool fathom_adopt(const at::Tensor* x) {
+  return caught(false, [&] {
+    const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    x->record_stream(cuda.getStream(x->device()));
     return true;
   });
 }

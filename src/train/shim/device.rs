@@ -3,6 +3,12 @@
 use super::fail;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
+use std::sync::RwLock;
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+/// A capture excludes other threads' calls to CUDA: a device may refuse them, and ends the capture if so.
+static CAPTURE: RwLock<()> = RwLock::new(());
 
 #[link(name = "fathom_shim", kind = "static")]
 unsafe extern "C" {
@@ -13,6 +19,8 @@ unsafe extern "C" {
     fn fathom_graph_end(graph: *mut c_void) -> bool;
     fn fathom_graph_replay(graph: *mut c_void) -> bool;
     fn fathom_own_stream(device: c_int) -> bool;
+    fn fathom_upload(host: *const C_tensor, device: c_int) -> *mut C_tensor;
+    fn fathom_adopt(tensor: *const C_tensor) -> bool;
     fn fathom_device_memory(device: c_int, now: *mut i64, most: *mut i64) -> bool;
     fn fathom_empty_cache() -> bool;
     fn fathom_reset_peak_memory() -> bool;
@@ -46,6 +54,7 @@ impl Recording {
         let graph = unsafe { fathom_graph_new() };
         let Some(graph) = NonNull::new(graph) else { fail("recording a CUDA graph") };
         let recording = Self(graph);
+        let _lock = CAPTURE.write();
         // SAFETY: the pointer comes from fathom_graph_new and is freed by Drop alone.
         if !unsafe { fathom_graph_begin(graph.as_ptr()) } {
             fail("recording a CUDA graph");
@@ -79,6 +88,48 @@ pub fn own_stream(device: usize) {
     // SAFETY: the only argument is an index, which libtorch checks.
     if !unsafe { fathom_own_stream(device as c_int) } {
         fail("setting a CUDA stream");
+    }
+}
+
+/// Uploads tensors from a thread of its own while other threads use the device.
+pub struct Uploader {
+    device: usize,
+}
+
+impl Uploader {
+    /// An uploader for a GPU, to be used by the thread that made it, which gets a stream of its own.
+    pub fn new(device: usize) -> Self {
+        let _lock = CAPTURE.read();
+        own_stream(device);
+        Self { device }
+    }
+
+    /// Copies a tensor of the host to the device, and waits until it has arrived.
+    pub fn upload(&self, host: &Tensor) -> Uploaded {
+        let _lock = CAPTURE.read();
+        // SAFETY: the pointer is that of a tensor that lives until the end of the call; the index is checked by
+        // libtorch. The result is a new tensor without another owner.
+        unsafe {
+            let result = fathom_upload(host.as_ptr(), self.device as c_int);
+            if result.is_null() {
+                fail("copying to the GPU");
+            }
+            Uploaded(Tensor::from_ptr(result))
+        }
+    }
+}
+
+/// A tensor on a GPU that belongs to the stream of an [`Uploader`].
+pub struct Uploaded(Tensor);
+
+impl Uploaded {
+    /// The tensor, for use on the current stream of the calling thread.
+    pub fn adopt(self) -> Tensor {
+        // SAFETY: the pointer is that of a tensor that lives until the end of the call.
+        if !unsafe { fathom_adopt(self.0.as_ptr()) } {
+            fail("using a copy on the GPU");
+        }
+        self.0
     }
 }
 

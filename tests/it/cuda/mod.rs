@@ -6,6 +6,7 @@ mod agreement;
 mod doctor;
 mod failures;
 mod figures;
+mod images;
 mod mps;
 mod resume;
 mod tools;
