@@ -345,7 +345,7 @@ void check_stream(const void* p) {
   const int64_t stream = current_stream(block.device);
   TORCH_CHECK(block.streams.count(stream), "emulated CUDA: stream ", stream,
               " uses memory of stream ", *block.streams.begin(),
-              ", which may be given away meanwhile (record_stream)");
+              ", ", block.size, " bytes, which may be given away meanwhile (record_stream)");
 }
 char* host(const void* p) { return p ? memory().host(p) : nullptr; }
 bool has_allocated(int d) { return memory().devices[d].is_used; }

@@ -104,12 +104,14 @@ bool fathom_graph_replay(void* graph) {
   });
 }
 
-// Makes a new stream the current one of this thread, since the default stream cannot be recorded.
+// Makes another stream than the default one, which cannot be recorded, the current one of this thread. A
+// thread keeps its stream: runs that it trains one after the other share lasting memory.
 bool fathom_own_stream(int device) {
   return caught(false, [&] {
     const c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
     const c10::Device at(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
     cuda.setDevice(at);
+    if (cuda.getStream(at) != cuda.getDefaultStream(at)) return true;
     cuda.exchangeStream(cuda.getStreamFromGlobalPool(at, /*isHighPriority=*/false));
     return true;
   });

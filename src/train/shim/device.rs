@@ -83,7 +83,7 @@ impl Drop for Recording {
     }
 }
 
-/// Makes a new stream the current one of this thread, as recording requires.
+/// Makes a stream of its own the current one of this thread, as recording requires, unless it has one.
 pub fn own_stream(device: usize) {
     // SAFETY: the only argument is an index, which libtorch checks.
     if !unsafe { fathom_own_stream(device as c_int) } {
