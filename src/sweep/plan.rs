@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use fathom_record::{Resolved, SCHEMA, State, SweepDir};
-use fathom_spec::{Experiment, Run};
-use std::collections::BTreeMap;
+use fathom_spec::{Config, Experiment, Run};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Writes the experiment and its resolved runs beside the results. Runs of additional seeds (see
@@ -21,7 +22,30 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
     }
     let mut arms = experiment.arms.clone();
     arms.retain(|id, _| runs.contains_key(id));
-    directory.write_experiment(&experiment.text, &Resolved { schema: SCHEMA, runs, arms })
+    let added_seeds = added_seeds(&runs, directory)?;
+    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds };
+    directory.write_experiment(&experiment.text, &resolved)
+}
+
+/// The seeds of a plan that an earlier one lacked, although two of its seeds were complete: whoever
+/// added them may have looked at the claims before. Those of earlier changes stay known.
+fn added_seeds(runs: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<BTreeSet<u64>> {
+    let Some(before) = directory.resolved()? else { return Ok(BTreeSet::new()) };
+    let seed = |config: &Config| config.get("seed").and_then(Value::as_u64);
+    let planned: BTreeSet<u64> = before.runs.values().filter_map(seed).collect();
+    let mut complete = planned.clone();
+    for (id, config) in &before.runs {
+        if !directory.run(id).status()?.state.is_final() {
+            complete.retain(|known| Some(*known) != seed(config));
+        }
+    }
+    let now: BTreeSet<u64> = runs.values().filter_map(seed).collect();
+    let mut added = before.added_seeds;
+    if complete.len() >= 2 {
+        added.extend(now.difference(&planned));
+    }
+    added.retain(|seed| now.contains(seed));
+    Ok(added)
 }
 
 /// Reads every data set of `runs` once, so that a missing or damaged one is found before anything is
