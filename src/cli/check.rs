@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 /// Check an experiment's claims against its results
 ///
-/// Exit codes: 0 if all claims are supported, 4 if one is refuted, 5 if none is refuted and one is
-/// undecided
+/// Exit codes: 0 if all primary claims are supported, 4 if one is refuted, 5 if none is refuted and one
+/// is undecided
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory with `experiment.toml` and `runs/` or `curves.csv`

@@ -61,6 +61,18 @@ impl LayerRow {
         }
         row
     }
+
+    /// The statistic of this column, one of [`layer_metrics`]; absent where it was not measured.
+    pub fn metric(&self, column: &str) -> Option<f64> {
+        let place = layer_metrics().position(|name| name == column)?;
+        self.clone().figures_mut().get(place).and_then(|figure| **figure)
+    }
+}
+
+/// Names of the columns of [`LayerRow`] that are statistics of the layer.
+pub fn layer_metrics() -> impl Iterator<Item = &'static str> {
+    // The first four are version, step, position and name.
+    LAYER_COLUMNS.iter().skip(4).copied()
 }
 
 /// Names of the columns of [`LayerRow`], in the order in which they are written.
@@ -124,6 +136,9 @@ mod tests {
         assert!(rounded.response_change.is_some_and(f64::is_nan));
         assert_eq!(rounded.cosine, Some(f64::INFINITY));
         assert_eq!(rounded.dead_pct, None);
+        assert_eq!(rounded.metric("gradient_norm"), Some(147.094));
+        assert_eq!(rounded.metric("response_mean"), rounded.response_mean);
+        assert_eq!((rounded.metric("dead_pct"), rounded.metric("layer")), (None, None));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub use execution::{
 };
 pub use grouping::{RunGroup, group, natural_order};
 pub use landscape::{CorrelationRow, SliceRow};
-pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter};
+pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter, layer_metrics};
 pub use lock::{Acquired, Holder, Lock, LockError, LockTiming, LockToken, LostLock, Owner};
 pub use manifest::{
     DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use fathom_base::choice;
 use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Configuration of a run, and the circumstances under which it is trained.
@@ -222,7 +222,7 @@ impl Status {
 }
 
 /// `resolved.json`: the runs of an experiment with its `--set` values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
     /// Version of the format.
     pub schema: u32,
@@ -231,6 +231,10 @@ pub struct Resolved {
     /// Names of arms by run id, if the experiment has arms.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arms: BTreeMap<String, String>,
+    /// Seeds that joined the experiment when two others were complete, so that claims could have been
+    /// looked at.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub added_seeds: BTreeSet<u64>,
 }
 
 /// Writes a value as indented JSON with a newline at its end.

@@ -100,6 +100,14 @@ impl SweepDir {
         if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
     }
 
+    /// Seeds that joined the experiment when claims could have been looked at.
+    ///
+    /// # Errors
+    /// When `resolved.json` is damaged.
+    pub fn added_seeds(&self) -> Result<BTreeSet<u64>> {
+        Ok(self.resolved()?.map(|resolved| resolved.added_seeds).unwrap_or_default())
+    }
+
     /// Writes `claims.json`: the verdicts on the experiment's claims.
     ///
     /// # Errors

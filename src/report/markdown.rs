@@ -55,7 +55,8 @@ pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
             let names = by(outcome);
             (!names.is_empty()).then(|| format!("**{outcome}** {}", names.join("; ")))
         };
-        let outcomes = [Outcome::Supported, Outcome::Refuted, Outcome::Undecided];
+        let outcomes =
+            [Outcome::Supported, Outcome::Refuted, Outcome::Undecided, Outcome::Exploratory];
         let found: Vec<String> = outcomes.into_iter().filter_map(said).collect();
         vec![
             format!("[{}]({})", report.name, dir.display()),

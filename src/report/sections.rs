@@ -40,6 +40,7 @@ fn verdict(verdict: &Verdict) -> Markup {
         Outcome::Supported => "✓",
         Outcome::Refuted => "✗",
         Outcome::Undecided => "?",
+        Outcome::Exploratory => "–",
     };
     html! {
         li class=(word) {
@@ -55,13 +56,10 @@ fn verdict(verdict: &Verdict) -> Markup {
 /// The numbers of a verdict: `Effect 24.70, 98.33% interval 3.58 … 45.82, n = 3.`
 pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
     let effect = verdict.effect?;
-    let interval = match (verdict.low, verdict.high) {
-        (Some(low), Some(high)) => {
-            let confidence = 100.0 * verdict.confidence;
-            format!(", {confidence:.2}% interval {low:.2} … {high:.2}")
-        }
-        _ => String::new(),
-    };
+    let confidence = 100.0 * verdict.confidence;
+    let interval = verdict.interval();
+    let interval = interval.map(|ends| format!(", {confidence:.2}% interval {ends}"));
+    let interval = interval.unwrap_or_default();
     let more = match (verdict.outcome, verdict.seeds_needed) {
         (Outcome::Undecided, Some(n)) => format!("; about {n} seeds would decide"),
         _ => String::new(),

@@ -41,6 +41,22 @@ fn text_from_outside_stays_text() {
 }
 
 #[test]
+fn a_claim_that_is_not_primary_is_labelled_and_an_open_interval_has_one_end() {
+    let verdict: Verdict = serde_json::from_value(serde_json::json!({
+        "name": "c", "statement": "s", "metric": "m", "outcome": "exploratory", "reason": null,
+        "effect": 4.0, "low": 2.0, "high": null, "confidence": 0.9,
+        "region": { "low": 1.0, "high": null }, "n": 3, "planned": 3, "looks": [],
+        "seeds_needed": null, "effects": [], "exploratory": [], "arms": [], "remarks": [],
+    }))
+    .unwrap();
+    let table = claims(std::slice::from_ref(&verdict));
+    let row = "| **exploratory** | c | s | Effect 4.00, 90.00% interval above 2.00, n = 3. |";
+    assert!(table.contains(row), "{table}");
+    let page = html(&Report { verdicts: vec![verdict], ..report() });
+    assert!(page.contains("class=\"exploratory\""), "{page}");
+}
+
+#[test]
 fn missing_and_diverged_runs_are_stated_first() {
     let page = html(&report());
     let head = &page[..page.find("<main>").unwrap()];

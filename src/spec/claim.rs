@@ -2,7 +2,10 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod measure;
 mod read;
+
+pub use measure::{Effect, Layers, Measure, OverLayers, Pairing, Scale, When};
 
 use super::Config;
 use fathom_base::key::short;
@@ -23,13 +26,16 @@ pub struct Selector {
 pub struct Claim {
     /// Unique name within the experiment.
     pub name: String,
-    /// A column of `curve.csv`, or the word of a [`LayerMetric`];
-    /// [`Contrast::of`](crate::Contrast::of) checks that the runs have it.
-    pub metric: String,
-    /// Number of updates after which the metric is taken; `None` for its final value.
-    pub step: Option<u64>,
+    /// What a run counts with; [`Contrast::of`](crate::Contrast::of) checks that the runs have it.
+    pub measure: Measure,
     /// What the claim states.
     pub relation: Relation,
+    /// What the numbers of its relation mean.
+    pub effect: Effect,
+    /// Whether runs are paired by seed, where the claim departs from its experiment.
+    pub pairing: Option<Pairing>,
+    /// Whether it is marked as primary. Where no claim of an experiment is, all are.
+    pub is_primary: bool,
     /// The key whose best value is chosen for each arm separately.
     pub tune: Option<Tune>,
     /// Full names of further keys in which the arms may differ.
@@ -38,8 +44,8 @@ pub struct Claim {
     pub place: String,
 }
 
-/// What a claim states about its arms. Differences and bounds are in the unit of the metric:
-/// percentage points or per cent, or nats.
+/// What a claim states about its arms. Differences and bounds are in the unit of the claim's
+/// [`Effect`]: percentage points or nats, factors, shares or probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Relation {
     /// The value of `higher` exceeds that of `lower` by at least `by_at_least`.
@@ -121,24 +127,9 @@ pub struct Tune {
     pub over: String,
     /// The seeds whose runs choose the value; the verdict does not use these runs.
     pub seeds: BTreeSet<u64>,
-    /// The metric whose mean final value is minimal at the best value.
-    pub by: TuneMetric,
-}
-
-choice! {
-    /// Values of `by` in `tune`: metrics on validation images, which no claim is about.
-    #[derive(Default)]
-    pub enum TuneMetric {
-        /// Validation error in per cent.
-        #[default]
-        #[strum(serialize = "validation_err_pct")]
-        #[serde(rename = "validation_err_pct")]
-        Error,
-        /// Mean cross-entropy on the validation images, in nats.
-        #[strum(serialize = "validation_loss")]
-        #[serde(rename = "validation_loss")]
-        Loss,
-    }
+    /// The metric whose mean final value is minimal at the best value: one of the training images for
+    /// a claim about these, else one of the validation images, which no claim is about.
+    pub by: String,
 }
 
 choice! {
@@ -165,16 +156,21 @@ impl LayerMetric {
 /// How all claims of an experiment are decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deciding {
-    /// Upper bound of the probability that any claim gets a wrong verdict, in either direction,
-    /// when every true effect lies at its margin.
+    /// Upper bound of the probability that any primary claim is falsely supported, and of the
+    /// probability that any is falsely refuted.
     pub level: f64,
     /// Numbers of seeds, ascending, after which claims are tested; empty: once, after all seeds.
     pub looks: Vec<usize>,
+    /// Whether runs are paired by seed.
+    pub pairing: Pairing,
+    /// Seeds that were added after results had been seen, as the file declares them.
+    pub added_seeds: BTreeSet<u64>,
 }
 
 impl Default for Deciding {
     fn default() -> Self {
-        Self { level: 0.05, looks: Vec::new() }
+        let (looks, pairing, added_seeds) = Default::default();
+        Self { level: 0.05, looks, pairing, added_seeds }
     }
 }
 

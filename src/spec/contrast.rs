@@ -3,10 +3,10 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::SpecError;
-use super::claim::{Claim, LayerMetric, Relation, Selector};
+use super::claim::{Claim, LayerMetric, Measure, Relation, Selector, When};
 use super::resolve::{Config, default_of};
 use fathom_base::key::nearest;
-use fathom_record::metric_columns;
+use fathom_record::{layer_metrics, metric_columns};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,18 +25,40 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Checks that a metric is a column of the curves or a metric of the layers.
+    /// Checks that runs can have what a claim measures.
     ///
     /// # Errors
-    /// When it is none, with the metrics there are and the nearest of them.
-    fn check_metric(&self, metric: &str) -> Result<(), String> {
+    /// When they cannot, with the metrics there are and the nearest of them.
+    fn check_measure(&self, measure: &Measure) -> Result<(), String> {
+        let metric = measure.metric.as_str();
+        let of_layers: Vec<&str> = layer_metrics().collect();
+        let is_of_layers = of_layers.contains(&metric);
+        match (&measure.layers, measure.when) {
+            (None, _) if is_of_layers => {
+                return Err(format!(
+                    "metric = \"{metric}\" has a value for each layer: add layer = 1, the position \
+                     or the name of a layer, or over_layers = \"mean\", \"min\" or \"max\""
+                ));
+            }
+            (Some(_), _) if !is_of_layers => {
+                return Err(format!(
+                    "metric = \"{metric}\": with layer or over_layers expected one of {}",
+                    of_layers.join(", ")
+                ));
+            }
+            (None, When::FirstBelow(_)) if LayerMetric::named(metric).is_some() => {
+                return Err(format!("updates_to: {metric} is no metric of the curves"));
+            }
+            (Some(_), _) => return Ok(()),
+            (None, When::FirstBelow(_) | When::Step(_) | When::Last) => {}
+        }
         let mut known: Vec<&str> =
             metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();
         known.extend(self.extra_columns.iter().map(String::as_str));
         if known.contains(&metric) {
             return Ok(());
         }
-        let meant = nearest(metric, known.iter().copied());
+        let meant = nearest(metric, known.iter().copied().chain(of_layers));
         let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
         Err(format!("metric = \"{metric}\": expected one of {}{hint}", known.join(", ")))
     }
@@ -79,7 +101,7 @@ impl Contrast {
     /// differ in a key that the claim does not name.
     pub fn of(claim: &Claim, candidates: &Candidates) -> Result<Self, SpecError> {
         let finder = Finder { claim, candidates };
-        let found = candidates.check_metric(&claim.metric).and_then(|()| finder.find());
+        let found = candidates.check_measure(&claim.measure).and_then(|()| finder.find());
         found.map_err(|message| SpecError {
             place: claim.place.clone(),
             message: format!("claim \"{}\": {message}", claim.name),

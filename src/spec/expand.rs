@@ -9,6 +9,7 @@ use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::Kind;
 use fathom_base::plain;
+use fathom_record::{MeasuredOn, Metric};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -103,7 +104,7 @@ impl Experiment {
         }
         let now = seeds(&file);
         extend_seeds(&mut file, &now);
-        let Expanded { mut runs, remarks } = expand(&file, &path.display().to_string())?;
+        let Expanded { mut runs, mut remarks } = expand(&file, &path.display().to_string())?;
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
             configs: runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect(),
@@ -118,6 +119,7 @@ impl Experiment {
             Ok((claim, contrast))
         });
         let claims = claims.collect::<Result<Vec<_>, _>>()?;
+        remarks.extend(tuned_on_one_seed(&claims));
         let is_now = |run: &Run| now.contains(&run.settings.seed);
         let (runs, later) = runs.into_iter().partition(is_now);
         Ok(Self {
@@ -235,8 +237,9 @@ fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), 
     };
     let Some(tune) = &claim.tune else { return Ok(()) };
     let of = |key: &str| configs.values().filter_map(|config| config.get(key)?.as_u64()).max();
-    if of("data.validation").unwrap_or_default() == 0 {
-        let by = tune.by;
+    let by = &tune.by;
+    let is_held_out = Metric::named(by).is_some_and(|it| it.measured_on == MeasuredOn::Validation);
+    if is_held_out && of("data.validation").unwrap_or_default() == 0 {
         return fail(format!("{by} needs validation images: set data.validation, such as 1000"));
     }
     let seeds: BTreeSet<u64> =
@@ -248,6 +251,22 @@ fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), 
         return fail("at least two seeds must remain for the verdict".into());
     }
     Ok(())
+}
+
+/// A remark on claims whose tuned key is chosen by the runs of a single seed.
+fn tuned_on_one_seed(claims: &[(Claim, Contrast)]) -> Option<String> {
+    let is_meant = |claim: &Claim| claim.tune.as_ref().is_some_and(|tune| tune.seeds.len() == 1);
+    let names: Vec<String> = claims
+        .iter()
+        .filter(|(claim, _)| is_meant(claim))
+        .map(|(claim, _)| format!("\"{}\"", claim.name))
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "tune has a single seed, which chooses by chance in part; give two or more: {}",
+            names.join(", ")
+        )
+    })
 }
 
 /// The keys that are swept or set by arms: family and depth first, seed last.

@@ -5,7 +5,9 @@
 use super::SpecError;
 use super::claim::{Claim, Deciding};
 use super::keys::KEYS;
-use super::leaves::{collect_leaves, json, keyword, number, numbers, subtable, tables, word};
+use super::leaves::{
+    collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
+};
 use fathom_arch::families;
 use fathom_base::key::{Key, nearest};
 use serde_json::Value;
@@ -61,6 +63,8 @@ enum TopKey {
     Claim,
     Level,
     Looks,
+    Pairing,
+    AddedSeeds,
 }
 
 /// The keys of an `[[override]]`.
@@ -148,6 +152,10 @@ impl File {
                 }
                 TopKey::Level => file.deciding.level = level(value).map_err(fail)?,
                 TopKey::Looks => file.deciding.looks = looks(value).map_err(fail)?,
+                TopKey::Pairing => file.deciding.pairing = one_of(value).map_err(fail)?,
+                TopKey::AddedSeeds => {
+                    file.deciding.added_seeds = numbers(value).map_err(fail)?.into_iter().collect();
+                }
                 TopKey::Override => {
                     for table in tables(value).map_err(fail)? {
                         file.overrides.push(reader.override_(table)?);

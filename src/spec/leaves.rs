@@ -1,6 +1,7 @@
 //! Values of a TOML file as JSON, words, numbers and tables; errors say what was expected.
 
-use fathom_base::key::nearest;
+use fathom_base::key::{Choice, nearest};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::str::FromStr;
 use strum::VariantNames;
@@ -90,4 +91,15 @@ pub(super) fn numbers<N: TryFrom<u64>>(value: &Spanned<DeValue<'_>>) -> Result<V
     let Value::Array(items) = json(value)? else { return Err(expected.into()) };
     let number = |item: &Value| item.as_u64().and_then(|number| N::try_from(number).ok());
     items.iter().map(|item| number(item).ok_or_else(|| expected.into())).collect()
+}
+
+/// One of the words of a choice.
+pub(super) fn one_of<C: Choice + DeserializeOwned>(
+    value: &Spanned<DeValue<'_>>,
+) -> Result<C, String> {
+    let found = json(value)?;
+    serde_json::from_value(found.clone()).map_err(|_| {
+        let words: Vec<&str> = C::all().iter().map(|choice| choice.text()).collect();
+        format!("{found}: expected one of {}", words.join(", "))
+    })
 }

@@ -30,7 +30,8 @@ pub use choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
 pub use claim::{
-    Claim, Deciding, Direction, LayerMetric, Limit, Relation, Selector, Tune, TuneMetric,
+    Claim, Deciding, Direction, Effect, LayerMetric, Layers, Limit, Measure, OverLayers, Pairing,
+    Relation, Scale, Selector, Tune, When,
 };
 pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
 pub use expand::{Claims, Experiment, Run};

@@ -3,7 +3,7 @@
 use super::Layerwise;
 use anyhow::Result;
 use fathom_record::{LayerRow, Made, Provenance, RunCurve, State, SweepDir};
-use fathom_spec::{Candidates, Config, LayerMetric, completed};
+use fathom_spec::{Candidates, Config, LayerMetric, Measure, When, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The results of a directory, by run id.
@@ -13,6 +13,8 @@ pub struct Evidence {
     provenance: BTreeMap<String, Provenance>,
     /// Rows of `layers.csv`; empty for a run without that file.
     layers: BTreeMap<String, Vec<LayerRow>>,
+    /// Seeds that were planned after runs of other seeds had ended.
+    added_seeds: BTreeSet<u64>,
 }
 
 /// The value of a metric with which a run counts.
@@ -20,8 +22,10 @@ pub struct Evidence {
 pub enum Final {
     /// The measured value.
     Value(f64),
-    /// The chance level of the metric, as the run diverged: it counts as a net that learned nothing.
-    Chance(f64),
+    /// None, as the run diverged; with the chance level of the metric, if it is known.
+    Diverged(Option<f64>),
+    /// The number of the last update of a run that did not get below a bar: the true number is greater.
+    Censored(f64),
     /// No value, with the reason.
     Missing(String),
 }
@@ -32,7 +36,7 @@ impl Evidence {
         runs: BTreeMap<String, RunCurve>,
         provenance: BTreeMap<String, Provenance>,
     ) -> Self {
-        Self { runs, provenance, layers: BTreeMap::new() }
+        Self { runs, provenance, ..Self::default() }
     }
 
     /// Reads a results directory.
@@ -46,7 +50,13 @@ impl Evidence {
             layers.insert(run.id.clone(), directory.run(&run.id).layers()?);
         }
         let runs = curves.runs.into_iter().map(|run| (run.id.clone(), run)).collect();
-        Ok(Self { runs, provenance: directory.provenance()?, layers })
+        let added_seeds = directory.added_seeds()?;
+        Ok(Self { runs, provenance: directory.provenance()?, layers, added_seeds })
+    }
+
+    /// Seeds that were planned after runs of other seeds had ended.
+    pub fn added_seeds(&self) -> &BTreeSet<u64> {
+        &self.added_seeds
     }
 
     /// The runs that claims can select, including planned ones. `arm_keys` are the keys that the
@@ -62,36 +72,61 @@ impl Evidence {
         Candidates { configs, arms, arm_keys, extra_columns }
     }
 
-    /// The value of a metric with which a run counts: after `step` updates, or the final one.
-    pub fn value(&self, id: &str, metric: &str, step: Option<u64>) -> Final {
+    /// The value of what a claim measures with which a run counts.
+    pub fn value(&self, id: &str, measure: &Measure) -> Final {
         let Some(run) = self.runs.get(id) else {
             return Final::Missing(format!("{id} has not begun"));
         };
-        match run.state {
-            State::Done => match self.measured(run, metric, step) {
-                Some(value) => Final::Value(value),
-                None => Final::Missing(format!("{id} has no {metric} {}", when(step))),
-            },
-            State::Diverged => {
-                // The run may have been evaluated at that step before it diverged.
-                let before = step.and_then(|_| self.measured(run, metric, step));
-                let chance = self.made(id).and_then(|made| made.chance(metric));
-                match (before, chance) {
-                    (Some(value), _) => Final::Value(value),
-                    (None, Some(chance)) => Final::Chance(chance),
-                    (None, None) => Final::Missing(format!(
-                        "{id} diverged, and the chance level of {metric} is not known"
-                    )),
+        let missing = || {
+            let Measure { metric, when, .. } = measure;
+            Final::Missing(format!("{id} has no {metric} {}", said(*when)))
+        };
+        match (run.state, measure.when) {
+            (State::Done | State::Diverged, When::FirstBelow(bar)) => {
+                let rows = || {
+                    run.rows.iter().filter_map(|row| Some((row.step, row.metric(&measure.metric)?)))
+                };
+                let reached = rows().find(|(_, value)| *value < bar);
+                // A net that diverged later learned nothing that lasts.
+                match (reached.filter(|_| run.state == State::Done), rows().last()) {
+                    (Some((step, _)), _) => Final::Value(step as f64),
+                    (None, None) => missing(),
+                    (None, Some((last, _))) => {
+                        Final::Censored(self.iterations(id).unwrap_or(last) as f64)
+                    }
                 }
             }
-            State::Pending => Final::Missing(format!("{id} has not begun")),
-            state => Final::Missing(format!("{id} is {state}")),
+            (State::Done, When::Last | When::Step(_)) => {
+                self.measured(run, measure).map_or_else(missing, Final::Value)
+            }
+            (State::Diverged, when @ (When::Last | When::Step(_))) => {
+                // The run may have been evaluated at that step before it diverged.
+                let is_step = matches!(when, When::Step(_));
+                let before = is_step.then(|| self.measured(run, measure)).flatten();
+                let chance = self.made(id).and_then(|made| made.chance(&measure.metric));
+                before.map_or(Final::Diverged(chance), Final::Value)
+            }
+            (State::Pending, _) => Final::Missing(format!("{id} has not begun")),
+            (state, _) => Final::Missing(format!("{id} is {state}")),
         }
     }
 
-    fn measured(&self, run: &RunCurve, metric: &str, step: Option<u64>) -> Option<f64> {
-        let value = if let Some(metric) = LayerMetric::named(metric) {
-            Layerwise::figure(self.layers.get(&run.id)?, metric, step)
+    /// Number of updates of a whole run.
+    fn iterations(&self, id: &str) -> Option<u64> {
+        self.provenance.get(id)?.config.get("training.iterations")?.as_u64()
+    }
+
+    fn measured(&self, run: &RunCurve, measure: &Measure) -> Option<f64> {
+        let Measure { metric, when, layers } = measure;
+        let step = match when {
+            When::Step(step) => Some(*step),
+            When::Last | When::FirstBelow(_) => None,
+        };
+        let rows = || self.layers.get(&run.id);
+        let value = if let Some(layers) = layers {
+            Layerwise::of_layers(rows()?, metric, layers, step)
+        } else if let Some(metric) = LayerMetric::named(metric) {
+            Layerwise::figure(rows()?, metric, step)
         } else {
             match step {
                 None => run.final_metric(metric),
@@ -154,11 +189,12 @@ fn complete(provenance: &Provenance) -> Config {
     if is_ours { completed(&provenance.config) } else { provenance.config.clone() }
 }
 
-/// The time of a value that is missing, in words.
-fn when(step: Option<u64>) -> String {
-    match step {
-        None => "in its last row".into(),
-        Some(step) => format!("after {step} updates"),
+/// The place of a value that is missing, in words.
+fn said(when: When) -> String {
+    match when {
+        When::Last => "in its last row".into(),
+        When::Step(step) => format!("after {step} updates"),
+        When::FirstBelow(_) => "in any row".into(),
     }
 }
 

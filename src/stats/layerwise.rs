@@ -1,7 +1,7 @@
 //! Metrics of a whole net at one step, computed from the statistics of its layers.
 
 use fathom_record::LayerRow;
-use fathom_spec::LayerMetric;
+use fathom_spec::{LayerMetric, Layers, OverLayers};
 use std::collections::BTreeMap;
 
 /// Metrics of a whole net, computed from the rows of one step of its `layers.csv`.
@@ -18,13 +18,43 @@ pub struct Layerwise;
 impl Layerwise {
     /// The metric after `step` updates, or at the last step of the rows; `None` with too few rows.
     pub fn figure(rows: &[LayerRow], metric: LayerMetric, step: Option<u64>) -> Option<f64> {
-        let step = step.or_else(|| rows.last().map(|row| row.step))?;
-        let rows: Vec<&LayerRow> = rows.iter().filter(|row| row.step == step).collect();
+        let rows = at(rows, step)?;
         match metric {
             LayerMetric::FirstToLast => first_to_last(&rows),
             LayerMetric::Growth => growth(&rows),
         }
     }
+
+    /// A column of the layers after `step` updates, or at the last step of the rows: of one layer, or
+    /// of all that have a value; `None` if none has.
+    pub fn of_layers(
+        rows: &[LayerRow],
+        column: &str,
+        layers: &Layers,
+        step: Option<u64>,
+    ) -> Option<f64> {
+        let rows = at(rows, step)?;
+        let mut values = rows.iter().filter(|row| match layers {
+            Layers::At(place) => row.layer == *place,
+            Layers::Named(name) => row.name == *name,
+            Layers::Over(_) => true,
+        });
+        let Layers::Over(over) = layers else { return values.next()?.metric(column) };
+        let values: Vec<f64> = values.filter_map(|row| row.metric(column)).collect();
+        match over {
+            OverLayers::Mean => {
+                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+            }
+            OverLayers::Min => values.into_iter().reduce(f64::min),
+            OverLayers::Max => values.into_iter().reduce(f64::max),
+        }
+    }
+}
+
+/// The rows after `step` updates, or those of the last step.
+fn at(rows: &[LayerRow], step: Option<u64>) -> Option<Vec<&LayerRow>> {
+    let step = step.or_else(|| rows.last().map(|row| row.step))?;
+    Some(rows.iter().filter(|row| row.step == step).collect())
 }
 
 fn first_to_last(rows: &[&LayerRow]) -> Option<f64> {
@@ -101,5 +131,23 @@ mod tests {
         let ratio = |step| Layerwise::figure(&all, LayerMetric::FirstToLast, step);
         assert_eq!(ratio(None), Some(2.5));
         assert!(ratio(Some(0)).unwrap() > 2.5);
+    }
+
+    #[test]
+    fn a_column_is_taken_at_a_layer_or_over_all_that_have_it() {
+        let mut all = rows(0);
+        for (row, cosine) in all.iter_mut().zip([None, Some(0.25), Some(0.75)]) {
+            row.cosine = cosine;
+        }
+        let of = |column: &str, layers| Layerwise::of_layers(&all, column, &layers, Some(0));
+        assert_eq!(of("gradient_norm", Layers::At(1)), Some(1.0));
+        assert_eq!(of("cosine", Layers::Named("layer1.0.conv2".into())), Some(0.75));
+        assert_eq!(of("cosine", Layers::Named("conv1".into())), None);
+        assert_eq!(of("cosine", Layers::At(99)), None);
+        assert_eq!(of("cosine", Layers::Over(OverLayers::Mean)), Some(0.5));
+        assert_eq!(of("cosine", Layers::Over(OverLayers::Min)), Some(0.25));
+        assert_eq!(of("cosine", Layers::Over(OverLayers::Max)), Some(0.75));
+        assert_eq!(of("dead_pct", Layers::Over(OverLayers::Mean)), None);
+        assert_eq!(Layerwise::of_layers(&all, "cosine", &Layers::At(2), Some(5)), None);
     }
 }

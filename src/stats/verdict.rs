@@ -1,6 +1,7 @@
-//! Verdicts: the interval of the mean effect against the effects for which a claim is true.
+//! Verdicts: the interval of the effect against the effects for which a claim is true.
 
-use super::student::{Interval, quantile};
+use super::estimate::Estimate;
+use super::student::Interval;
 use fathom_base::choice;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ choice! {
         Refuted,
         /// Neither holds, or runs are missing.
         Undecided,
+        /// The claim is not a primary one: it gets an interval and no verdict.
+        Exploratory,
     }
 }
 
@@ -26,76 +29,156 @@ pub struct Region {
 }
 
 impl Region {
-    /// The verdict for an interval of the effect.
-    pub fn judge(&self, interval: &Interval) -> Outcome {
-        let (low, high) = self.ends();
-        if interval.low > low && interval.high < high {
+    /// Whether all effects of an interval are claimed.
+    fn holds(&self, interval: &Interval) -> bool {
+        self.low.is_none_or(|low| interval.low > low)
+            && self.high.is_none_or(|high| interval.high < high)
+    }
+
+    /// Whether no effect of an interval is claimed.
+    fn excludes(&self, interval: &Interval) -> bool {
+        self.low.is_some_and(|low| interval.high < low)
+            || self.high.is_some_and(|high| interval.low > high)
+    }
+
+    /// The part of a level that is left for either end of an interval that refutes: a region with two
+    /// ends is left on either side, and one with a single end on one side only.
+    fn refuting(&self, level: f64) -> f64 {
+        if self.low.is_some() && self.high.is_some() { level / 2.0 } else { level }
+    }
+}
+
+/// The evidence on a claim after some number of seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Number of seeds.
+    pub n: usize,
+    /// The estimated effect.
+    pub estimate: Estimate,
+    /// Whether the true effect may be greater, however great: a value was not reached in time.
+    pub open_above: bool,
+    /// Whether the true effect may be less, however small.
+    pub open_below: bool,
+}
+
+impl Sample {
+    /// The interval with one-sided bounds at `level`; an end that is open is infinite.
+    pub fn interval(&self, level: f64) -> Option<Interval> {
+        let Interval { low, high } = self.estimate.interval(level)?;
+        Some(Interval {
+            low: if self.open_below { f64::NEG_INFINITY } else { low },
+            high: if self.open_above { f64::INFINITY } else { high },
+        })
+    }
+
+    fn supports(&self, region: &Region, level: f64) -> bool {
+        self.interval(level).is_some_and(|interval| region.holds(&interval))
+    }
+
+    fn refutes(&self, region: &Region, level: f64) -> bool {
+        self.interval(region.refuting(level)).is_some_and(|interval| region.excludes(&interval))
+    }
+
+    /// The verdict at one level for support and for refutation.
+    pub fn outcome(&self, region: &Region, level: f64) -> Outcome {
+        if self.supports(region, level) {
             Outcome::Supported
-        } else if interval.high < low || interval.low > high {
+        } else if self.refutes(region, level) {
             Outcome::Refuted
         } else {
             Outcome::Undecided
         }
     }
-
-    fn ends(&self) -> (f64, f64) {
-        (self.low.unwrap_or(f64::NEG_INFINITY), self.high.unwrap_or(f64::INFINITY))
-    }
-
-    /// The half width below which an interval around this effect decides the claim.
-    fn room(&self, effect: f64) -> f64 {
-        let (low, high) = self.ends();
-        if effect < low {
-            low - effect
-        } else if effect > high {
-            effect - high
-        } else {
-            (effect - low).min(high - effect)
-        }
-    }
 }
 
-/// Confidence of each interval when `claims` claims are tested at `looks` looks. The probability of any
-/// wrong verdict in one direction is then at most `level` / 2 (Bonferroni, for any dependence between
-/// claims and looks).
-pub fn confidence(level: f64, claims: usize, looks: usize) -> f64 {
-    1.0 - level / (claims.max(1) * looks.max(1)) as f64
-}
-
-/// The test of a claim after some number of seeds.
+/// The test of a claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
-    /// Number of seeds.
-    pub n: usize,
-    /// Mean effect.
-    pub effect: f64,
-    /// Interval of the mean effect; absent for fewer than two seeds.
-    pub interval: Option<Interval>,
+    /// Its evidence.
+    pub sample: Sample,
     /// Verdict.
     pub outcome: Outcome,
+    /// Level of either end of the interval that is shown. That of a verdict decides it.
+    pub level: f64,
 }
 
 impl Look {
-    /// The test with these effects, one for each seed; `None` for no seeds.
-    pub fn at(effects: &[f64], region: &Region, confidence: f64) -> Option<Self> {
-        let n = effects.len();
-        if n == 0 {
-            return None;
-        }
-        let effect = effects.iter().sum::<f64>() / n as f64;
-        let interval = Interval::of(effects, confidence);
-        let outcome = interval.as_ref().map_or(Outcome::Undecided, |it| region.judge(it));
-        Some(Self { n, effect, interval, outcome })
+    /// The test at a level by itself.
+    pub fn at(sample: Sample, region: &Region, level: f64) -> Self {
+        let outcome = sample.outcome(region, level);
+        Self::new(sample, region, outcome, level)
+    }
+
+    fn new(sample: Sample, region: &Region, outcome: Outcome, level: f64) -> Self {
+        let level = if outcome == Outcome::Refuted { region.refuting(level) } else { level };
+        Self { sample, outcome, level }
+    }
+
+    /// The interval that is shown beside the verdict.
+    pub fn interval(&self) -> Option<Interval> {
+        self.sample.interval(self.level)
     }
 }
 
-/// The first look that decides, else the last one that can be taken. `effects` are in the order of
-/// seeds, and `looks` are numbers of seeds in ascending order.
-pub fn decide(effects: &[f64], looks: &[usize], region: &Region, confidence: f64) -> Option<Look> {
+/// Decides claims that share `level`, each tested once (Holm's step-down). Support and refutation are
+/// stepped down separately, so that the probability that any claim is falsely supported is at most
+/// `level`, and so is the probability that any is falsely refuted, for every dependence between claims.
+/// Claims without a sample cannot be tested yet and keep their share of the level.
+pub fn holm(claims: &[(Option<Sample>, Region)], level: f64) -> Vec<Option<Look>> {
+    let [supported, refuted] = [Sample::supports, Sample::refutes].map(|test| {
+        step_down(claims.len(), level, |claim, level| {
+            let (sample, region) = &claims[claim];
+            sample.as_ref().is_some_and(|sample| test(sample, region, level))
+        })
+    });
+    let look = |(claim, (sample, region)): (usize, &(Option<Sample>, Region))| {
+        let (outcome, level) = match (supported[claim], refuted[claim]) {
+            (Step::Rejected(level), _) => (Outcome::Supported, level),
+            (_, Step::Rejected(level)) => (Outcome::Refuted, level),
+            // The wider interval of both tests that failed.
+            (Step::Kept(one), Step::Kept(other)) => (Outcome::Undecided, one.min(other)),
+        };
+        sample.clone().map(|sample| Look::new(sample, region, outcome, level))
+    };
+    claims.iter().enumerate().map(look).collect()
+}
+
+/// The end of a hypothesis in a step-down, with the level of its test.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Rejected(f64),
+    Kept(f64),
+}
+
+/// Tests so many hypotheses at `level` divided by the number of those that are not rejected yet, until
+/// none is rejected any more.
+fn step_down(count: usize, level: f64, rejects: impl Fn(usize, f64) -> bool) -> Vec<Step> {
+    let mut steps = vec![Step::Kept(level / count as f64); count];
+    loop {
+        let left: Vec<usize> =
+            (0..count).filter(|place| matches!(steps[*place], Step::Kept(_))).collect();
+        let level = level / left.len().max(1) as f64;
+        let mut is_changed = false;
+        for place in left {
+            let is_rejected = rejects(place, level);
+            is_changed |= is_rejected;
+            steps[place] = if is_rejected { Step::Rejected(level) } else { Step::Kept(level) };
+        }
+        if !is_changed {
+            return steps;
+        }
+    }
+}
+
+/// The first of several looks that decides, else the last one that can be taken. `samples` are those of
+/// the looks that can be taken, and `levels` those of all looks.
+pub fn sequential(samples: Vec<Sample>, levels: &[f64], region: &Region) -> Option<Look> {
     let mut last = None;
-    for &n in looks.iter().filter(|n| **n <= effects.len()) {
-        last = Look::at(&effects[..n], region, confidence);
-        if last.as_ref().is_some_and(|look| look.outcome != Outcome::Undecided) {
+    for (sample, level) in samples.into_iter().zip(levels) {
+        let look = Look::at(sample, region, *level);
+        let is_decided = look.outcome != Outcome::Undecided;
+        last = Some(look);
+        if is_decided {
             break;
         }
     }
@@ -105,23 +188,26 @@ pub fn decide(effects: &[f64], looks: &[usize], region: &Region, confidence: f64
 /// Largest number of seeds that [`seeds_needed`] considers.
 const MOST_SEEDS: usize = 1000;
 
-/// Total number of seeds that would decide the claim if effect and deviation stayed as they are; `None`
-/// if a thousand would not suffice, or for fewer than two effects.
-pub fn seeds_needed(effects: &[f64], region: &Region, confidence: f64) -> Option<usize> {
-    let now = effects.len();
-    let half = |n: usize| {
-        Some(Interval::of(effects, confidence)?.half_width() * shrunk(now, n, confidence))
+/// Total number of seeds that would decide the claim at this level if the effect and its spread stayed
+/// as they are; `None` if a thousand would not suffice, or for fewer than two seeds.
+pub fn seeds_needed(sample: &Sample, region: &Region, level: f64) -> Option<usize> {
+    let now = sample.n;
+    let decides = |n: usize| {
+        let sample = Sample { n, estimate: sample.estimate.with_seeds(now, n), ..sample.clone() };
+        sample.outcome(region, level) != Outcome::Undecided
     };
-    let mean = effects.iter().sum::<f64>() / now as f64;
-    let room = region.room(mean);
-    (now.max(2)..=MOST_SEEDS).find(|n| half(*n).is_some_and(|half| half < room))
+    if now < 2 || !decides(MOST_SEEDS) {
+        return None;
+    }
+    let (mut low, mut high) = (now, MOST_SEEDS);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if decides(middle) { high = middle } else { low = middle + 1 }
+    }
+    Some(high)
 }
 
-/// Width of an interval from `n` values divided by that from `now` values, at equal deviation.
-fn shrunk(now: usize, n: usize, confidence: f64) -> f64 {
-    let width = |n: usize| quantile(n as f64 - 1.0, 0.5 + confidence / 2.0) / (n as f64).sqrt();
-    width(n) / width(now)
-}
-
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

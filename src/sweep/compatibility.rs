@@ -75,7 +75,7 @@ mod tests {
             let directory = directory(&folder);
             if is_recorded {
                 let resolved =
-                    Resolved { schema: SCHEMA, runs: configs(TEXT), arms: BTreeMap::new() };
+                    Resolved { schema: SCHEMA, runs: configs(TEXT), ..Resolved::default() };
                 directory.write_experiment(TEXT, &resolved).unwrap();
             }
             check_compatible(&changed, &directory).unwrap();
@@ -101,7 +101,7 @@ mod tests {
             check_compatible(&present, &directory)?;
             directory.write_experiment(
                 text,
-                &Resolved { schema: SCHEMA, runs: present, arms: BTreeMap::new() },
+                &Resolved { schema: SCHEMA, runs: present, ..Resolved::default() },
             )
         };
         record(TEXT).unwrap();

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use fathom_record::{Resolved, SCHEMA, State, SweepDir};
-use fathom_spec::{Experiment, Run};
-use std::collections::BTreeMap;
+use fathom_spec::{Config, Experiment, Run};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Writes the experiment and its resolved runs beside the results. Runs of additional seeds (see
@@ -21,7 +22,31 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
     }
     let mut arms = experiment.arms.clone();
     arms.retain(|id, _| runs.contains_key(id));
-    directory.write_experiment(&experiment.text, &Resolved { schema: SCHEMA, runs, arms })
+    let added_seeds = added_seeds(&runs, directory)?;
+    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds };
+    directory.write_experiment(&experiment.text, &resolved)
+}
+
+/// The seeds of a plan that an earlier one lacked, although two of its seeds were complete: whoever
+/// added them may have looked at the claims before. Those of earlier changes stay known.
+fn added_seeds(runs: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<BTreeSet<u64>> {
+    // A damaged record is replaced, and what it knew is lost.
+    let Ok(Some(before)) = directory.resolved() else { return Ok(BTreeSet::new()) };
+    let seed = |config: &Config| config.get("seed").and_then(Value::as_u64);
+    let planned: BTreeSet<u64> = before.runs.values().filter_map(seed).collect();
+    let mut complete = planned.clone();
+    for (id, config) in &before.runs {
+        if !directory.run(id).status()?.state.is_final() {
+            complete.retain(|known| Some(*known) != seed(config));
+        }
+    }
+    let now: BTreeSet<u64> = runs.values().filter_map(seed).collect();
+    let mut added = before.added_seeds;
+    if complete.len() >= 2 {
+        added.extend(now.difference(&planned));
+    }
+    added.retain(|seed| now.contains(seed));
+    Ok(added)
 }
 
 /// Reads every data set of `runs` once, so that a missing or damaged one is found before anything is
@@ -68,4 +93,39 @@ pub fn unfinished<'a>(runs: &'a [Run], directory: &SweepDir) -> Result<Vec<&'a R
         }
     }
     Ok(unfinished)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{TEXT, directory};
+    use fathom_record::Status;
+
+    #[test]
+    fn seeds_that_join_when_claims_could_have_been_looked_at_are_recorded() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(&folder);
+        let plan = |seeds: &str| {
+            let text = TEXT.replace("[0, 1]", seeds);
+            let experiment = Experiment::parse(Path::new("t.toml"), &text, &[]).unwrap();
+            write_plan(&experiment, &directory).unwrap();
+            (experiment, directory.added_seeds().unwrap())
+        };
+        let finish = |experiment: &Experiment| {
+            for run in &experiment.runs {
+                directory.run(&run.id).create().unwrap();
+                let status = Status::new(State::Done, 1, "");
+                directory.run(&run.id).write_status(&status).unwrap();
+            }
+        };
+        assert_eq!(plan("[0, 1]").1, BTreeSet::new());
+        let (experiment, added) = plan("[0, 1, 2]");
+        assert_eq!(added, BTreeSet::new(), "nothing was complete");
+        finish(&experiment);
+        assert_eq!(plan("[0, 1, 2]").1, BTreeSet::new(), "nothing is new");
+        let (experiment, added) = plan("[0, 1, 2, 3, 4]");
+        assert_eq!(added, BTreeSet::from([3, 4]));
+        finish(&experiment);
+        assert_eq!(plan("[0, 1, 2, 3, 4, 5]").1, BTreeSet::from([3, 4, 5]), "history stays");
+    }
 }

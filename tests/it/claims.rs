@@ -57,6 +57,16 @@ fn each_verdict_has_its_exit_code() {
 }
 
 #[test]
+fn a_claim_that_is_not_primary_has_an_interval_and_no_say() {
+    let folder = published(
+        &(claim("holds", "at_most = 100\nprimary = true") + &claim("fails", "at_most = 1")),
+    );
+    let table = succeed(folder.path(), &["check", "quick", "--format", "csv"]);
+    assert!(table.contains("\nsupported,holds,"), "{table}");
+    assert!(table.contains("\nexploratory,fails,train_err_pct,49."), "{table}");
+}
+
+#[test]
 fn a_claim_may_be_about_a_step_and_about_layers() {
     let early = published(&claim("early", "metric = \"train_err_pct\"\nstep = 0\nat_least = 80"));
     let said = fathom(early.path()).args(["check", "quick"]).output().expect("starts");
@@ -128,7 +138,7 @@ seed = [0, 1]
 [[claim]]
 name = "decided at once"
 of = { depth = 8 }
-at_most = 1000
+at_most = 1_000_000
 
 [[claim]]
 name = "never decided"

@@ -229,6 +229,7 @@ fn a_directory_with_runs_of_another_configuration_is_refused_with_what_changed()
         schema: SCHEMA,
         runs: experiment.configs.clone(),
         arms: experiment.arms.clone(),
+        ..Resolved::default()
     };
     directory.write_experiment(&experiment.text, &resolved).expect("writable");
     for run in &experiment.runs {

@@ -44,11 +44,10 @@ pub fn table_for_people(verdicts: &[Verdict]) -> Table {
     let mut table =
         Table::new(["verdict", "claim", "metric", "effect", "interval", "claimed", "n"]);
     for verdict in verdicts {
-        let interval = verdict.low.zip(verdict.high);
         let planned = verdict.planned;
         let numbers = [
             verdict.effect.map(|effect| format!("{effect:.2}")).into(),
-            interval.map(|(low, high)| format!("{low:.2} … {high:.2}")).into(),
+            verdict.interval().into(),
             claimed(&verdict.region).into(),
             match verdict.n == planned {
                 true => planned.into(),

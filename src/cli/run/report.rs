@@ -82,14 +82,11 @@ fn report_claims(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
         return Ok(());
     }
     let verdicts = until_decided::verdicts(experiment, directory)?;
-    for Verdict { outcome, name, effect, low, high, n, .. } in &verdicts {
-        let effect = match (effect, low, high) {
-            (Some(effect), Some(low), Some(high)) => {
-                format!(": {effect:.2} ({low:.2} … {high:.2}), n = {n}")
-            }
-            (Some(_) | None, Some(_) | None, Some(_) | None) => String::new(),
-        };
-        log(format!("{outcome:>10}  {name}{effect}"));
+    for verdict in &verdicts {
+        let Verdict { outcome, name, effect, n, .. } = verdict;
+        let effect = effect.zip(verdict.interval());
+        let effect = effect.map(|(effect, ends)| format!(": {effect:.2} ({ends}), n = {n}"));
+        log(format!("{outcome:>11}  {name}{}", effect.unwrap_or_default()));
     }
     directory.write_claims(&verdicts)?;
     log(format!("claims: fathom check {}", directory.root().display()));

@@ -2,10 +2,15 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{Claim, Direction, Limit, Relation, Selector, Tune, TuneMetric};
+mod by;
+
+use super::{
+    Claim, Direction, Effect, Layers, Limit, Measure, OverLayers, Pairing, Relation, Scale,
+    Selector, When,
+};
 use crate::SpecError;
 use crate::file::{Reader, Values, full_name};
-use crate::leaves::{json, keyword, number, numbers, word};
+use crate::leaves::{json, keyword, number, numbers, one_of, word};
 use crate::published::{PublishedValue, published_value};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -19,6 +24,13 @@ enum ClaimKey {
     Name,
     Metric,
     Step,
+    Layer,
+    OverLayers,
+    UpdatesTo,
+    ShareBelow,
+    Scale,
+    Pairing,
+    Primary,
     Higher,
     Lower,
     ByAtLeast,
@@ -40,6 +52,14 @@ enum ClaimKey {
 enum BoundKey {
     Published,
     Plus,
+}
+
+/// The keys of `updates_to`.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum UpdatesToKey {
+    Metric,
+    Below,
 }
 
 /// The keys of `tune`.
@@ -76,13 +96,27 @@ struct ClaimFields {
     name: Option<String>,
     metric: Option<String>,
     step: Option<u64>,
+    layer: Option<Layers>,
+    over_layers: Option<OverLayers>,
+    updates_to: Option<(String, f64)>,
+    share_below: Option<f64>,
+    scale: Option<Scale>,
+    pairing: Option<Pairing>,
+    primary: bool,
     form: Vec<(ClaimKey, Form)>,
     lower: Option<Selector>,
     of: Option<Selector>,
     by_at_least: Option<f64>,
     margin: Option<f64>,
-    tune: Option<Tune>,
+    tune: Option<TuneFields>,
     also_differs: BTreeSet<String>,
+}
+
+/// The fields of `tune`.
+struct TuneFields {
+    over: String,
+    seeds: BTreeSet<u64>,
+    by: Option<String>,
 }
 
 impl Claim {
@@ -108,15 +142,39 @@ impl Claim {
         let name = fields.name.take();
         let name = name.ok_or_else(|| fail("a [[claim]] needs a name: name = \"...\"".into()))?;
         let fail = |message: String| fail(format!("claim \"{name}\": {message}"));
-        let metric = fields.metric().map_err(fail)?;
-        let (step, tune) = (fields.step, fields.tune.take());
-        let also_differs = std::mem::take(&mut fields.also_differs);
-        let relation = fields.relation().map_err(fail)?;
-        Ok(Self { name, metric, step, relation, tune, also_differs, place })
+        let claim = fields.claim(name.clone(), place.clone());
+        claim.map_err(fail)
     }
 }
 
 impl ClaimFields {
+    /// The claim, once all keys are read.
+    fn claim(mut self, name: String, place: String) -> Result<Claim, String> {
+        let measure = self.measure()?;
+        let effect = self.effect()?;
+        let (pairing, is_primary) = (self.pairing, self.primary);
+        if let (Some(Pairing::Seed), Effect::Rank | Effect::Share { .. }) = (pairing, effect) {
+            return Err("pairing = \"seed\" does not go with scale = \"rank\" or share_below, \
+                        whose arms are independent samples"
+                .into());
+        }
+        let tune = self.tune.take().map(|tune| tune.resolve(&measure)).transpose()?;
+        let also_differs = std::mem::take(&mut self.also_differs);
+        let relation = self.relation(effect)?;
+        check_effect(effect, &relation)?;
+        Ok(Claim {
+            name,
+            measure,
+            relation,
+            effect,
+            pairing,
+            is_primary,
+            tune,
+            also_differs,
+            place,
+        })
+    }
+
     /// Stores the value of a key.
     fn read(
         &mut self,
@@ -139,6 +197,13 @@ impl ClaimFields {
                 let expected = || fail("expected a number of updates, from 0".into());
                 self.step = Some(step.ok_or_else(expected)?);
             }
+            ClaimKey::Layer => self.layer = Some(layer(value).map_err(fail)?),
+            ClaimKey::OverLayers => self.over_layers = Some(one_of(value).map_err(fail)?),
+            ClaimKey::UpdatesTo => self.updates_to = Some(updates_to(value).map_err(fail)?),
+            ClaimKey::ShareBelow => self.share_below = Some(number(value).map_err(fail)?),
+            ClaimKey::Scale => self.scale = Some(one_of(value).map_err(fail)?),
+            ClaimKey::Pairing => self.pairing = Some(one_of(value).map_err(fail)?),
+            ClaimKey::Primary => self.primary = flag(value).map_err(fail)?,
             ClaimKey::Higher => self.form.push((key, Form::Higher(selector()?))),
             ClaimKey::Lower => self.lower = Some(selector()?),
             ClaimKey::Of => self.of = Some(selector()?),
@@ -181,8 +246,38 @@ impl ClaimFields {
         }
     }
 
+    /// What a run counts with.
+    fn measure(&mut self) -> Result<Measure, String> {
+        let layers = match (self.layer.take(), self.over_layers.take()) {
+            (Some(_), Some(_)) => return Err("give layer or over_layers, not both".into()),
+            (Some(layer), None) => Some(layer),
+            (None, over) => over.map(Layers::Over),
+        };
+        let Some((metric, bar)) = self.updates_to.take() else {
+            let when = self.step.map_or(When::Last, When::Step);
+            return Ok(Measure { metric: self.metric()?, when, layers });
+        };
+        if self.metric.is_some() || self.step.is_some() || layers.is_some() {
+            return Err("updates_to takes the place of metric, step, layer and over_layers".into());
+        }
+        Ok(Measure { metric, when: When::FirstBelow(bar), layers })
+    }
+
+    /// What the effect is.
+    fn effect(&self) -> Result<Effect, String> {
+        match (self.share_below, self.scale.unwrap_or_default()) {
+            (None, Scale::Linear) => Ok(Effect::Mean),
+            (None, Scale::Log) => Ok(Effect::Factor),
+            (None, Scale::Rank) => Ok(Effect::Rank),
+            (Some(below), Scale::Linear) => Ok(Effect::Share { below }),
+            (Some(_), scale @ (Scale::Log | Scale::Rank)) => {
+                Err(format!("share_below does not go with scale = \"{scale}\""))
+            }
+        }
+    }
+
     /// The relation of the one form that is given.
-    fn relation(mut self) -> Result<Relation, String> {
+    fn relation(mut self, effect: Effect) -> Result<Relation, String> {
         let mut forms = std::mem::take(&mut self.form);
         let (Some((key, form)), true) = (forms.pop(), forms.is_empty()) else {
             return Err(FORMS.into());
@@ -194,7 +289,8 @@ impl ClaimFields {
             let expected = "margin is missing: the largest irrelevant difference, above 0";
             margin.ok_or_else(|| expected.to_owned())
         };
-        let mut by_at_least = || self.by_at_least.take().unwrap_or(0.0);
+        let neutral = effect.neutral();
+        let mut by_at_least = || self.by_at_least.take().unwrap_or(neutral);
         let relation = match form {
             Form::Higher(higher) => Relation::Higher {
                 higher,
@@ -297,25 +393,86 @@ fn keys(value: &Spanned<DeValue<'_>>) -> Result<BTreeSet<String>, String> {
     items.iter().map(|item| full_name(item.as_str().ok_or(expected)?)).collect()
 }
 
+/// Refuses forms and numbers that have no meaning for an effect.
+fn check_effect(effect: Effect, relation: &Relation) -> Result<(), String> {
+    let number = match relation {
+        Relation::Higher { by_at_least, .. } | Relation::Trend { by_at_least, .. } => *by_at_least,
+        Relation::Bound { bound, .. } => *bound,
+        Relation::NoWorse { margin, .. } | Relation::Same { margin, .. } => *margin,
+    };
+    let is_bound = matches!(relation, Relation::Bound { .. });
+    let is_difference = matches!(relation, Relation::Higher { .. });
+    match effect {
+        Effect::Mean => Ok(()),
+        Effect::Factor if is_bound && number <= 0.0 => {
+            Err(format!("{number}: with scale = \"log\" a bound is above 0"))
+        }
+        Effect::Factor if !is_bound && number < 1.0 => Err(format!(
+            "{number}: with scale = \"log\" by_at_least and margin are factors of at least 1, such \
+             as 1.5"
+        )),
+        Effect::Factor => Ok(()),
+        Effect::Rank if !is_difference => {
+            Err("scale = \"rank\" goes with higher and lower alone".into())
+        }
+        Effect::Rank if !(0.5..1.0).contains(&number) => Err(format!(
+            "by_at_least = {number}: with scale = \"rank\" it is a probability, from 0.5 (the \
+             default) to below 1"
+        )),
+        Effect::Rank => Ok(()),
+        Effect::Share { .. } if !(is_bound || is_difference) => {
+            Err("share_below goes with at_most, at_least, or higher and lower".into())
+        }
+        Effect::Share { .. } if !(0.0..=1.0).contains(&number) => {
+            Err(format!("{number}: with share_below numbers are shares from 0 to 1"))
+        }
+        Effect::Share { .. } => Ok(()),
+    }
+}
+
+fn flag(value: &Spanned<DeValue<'_>>) -> Result<bool, String> {
+    json(value)?.as_bool().ok_or_else(|| "expected true or false".into())
+}
+
+/// A layer by its position or its name.
+fn layer(value: &Spanned<DeValue<'_>>) -> Result<Layers, String> {
+    let found = json(value)?;
+    match (found.as_u64(), found.as_str()) {
+        (Some(place @ 1..), _) => Ok(Layers::At(place)),
+        (_, Some(name)) => Ok(Layers::Named(name.to_owned())),
+        (_, None) => {
+            Err("expected the position of a layer, from 1 at the input, or its name".into())
+        }
+    }
+}
+
+/// `{ metric = "train_err_pct", below = 20 }`.
+fn updates_to(value: &Spanned<DeValue<'_>>) -> Result<(String, f64), String> {
+    let form = "expected { metric = \"train_err_pct\", below = 20 }";
+    let (mut metric, mut below) = (None, None);
+    for (key, value) in value.get_ref().as_table().ok_or(form)? {
+        match keyword(key.get_ref())? {
+            UpdatesToKey::Metric => metric = Some(word(value)?),
+            UpdatesToKey::Below => below = Some(number(value)?),
+        }
+    }
+    metric.zip(below).ok_or_else(|| form.into())
+}
+
 /// `{ over = "training.lr", seeds = [100, 101] }`.
-fn tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
+fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
     let form = "expected { over = \"training.lr\", seeds = [100, 101] }";
     let table = value.get_ref().as_table().ok_or(form)?;
-    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), TuneMetric::default());
+    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
     for (key, value) in table {
         match keyword(key.get_ref())? {
             TuneKey::Over => over = Some(full_name(&word(value)?)?),
             TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
-            TuneKey::By => {
-                by = serde_json::from_value(json(value)?).map_err(|_| {
-                    let valid = TuneMetric::WORDS.join(" or ");
-                    format!("by: expected {valid}: tuning must not use the images of the claim")
-                })?;
-            }
+            TuneKey::By => by = Some(word(value)?),
         }
     }
     match over {
-        Some(over) if !seeds.is_empty() => Ok(Tune { over, seeds, by }),
+        Some(over) if !seeds.is_empty() => Ok(TuneFields { over, seeds, by }),
         Some(_) | None => Err(form.into()),
     }
 }

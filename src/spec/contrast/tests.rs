@@ -134,8 +134,61 @@ fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
         ),
         (format!("{of}rises_wiht = \"depth\""), "did you mean rises_with?"),
         (
-            format!("{of}at_most = 1\ntune = {{ over = \"training.lr\", seeds = [0] }}"),
-            "needs validation images",
+            format!(
+                "{of}metric = \"test_err_pct\"\nat_most = 1\ntune = {{ over = \"training.lr\", seeds = [0] }}"
+            ),
+            "validation_err_pct needs validation images",
+        ),
+        (
+            format!(
+                "{of}at_most = 1\ntune = {{ over = \"training.lr\", seeds = [0], by = \"validation_err_pct\" }}"
+            ),
+            "by = \"validation_err_pct\": expected train_err_pct or train_err_running_pct",
+        ),
+        (
+            format!(
+                "{of}metric = \"test_err_pct\"\nat_most = 1\ntune = {{ over = \"training.lr\", seeds = [0], by = \"train_err_pct\" }}"
+            ),
+            "expected validation_err_pct or validation_loss: tuning must not use the images of the",
+        ),
+        (format!("{of}metric = \"gradient_norm\"\nat_most = 1"), "add layer = 1, the position"),
+        (
+            format!("{of}metric = \"train_err_pct\"\nlayer = 1\nat_most = 1"),
+            "with layer or over_layers expected one of gradient_norm, weight_norm",
+        ),
+        (
+            format!("{of}updates_to = {{ metric = \"gradient_growth\", below = 1 }}\nat_most = 1"),
+            "updates_to: gradient_growth is no metric of the curves",
+        ),
+        (
+            format!(
+                "{of}updates_to = {{ metric = \"train_err_pct\", below = 1 }}\nstep = 5\nat_most = 1"
+            ),
+            "updates_to takes the place of metric, step, layer and over_layers",
+        ),
+        (format!("{of}scale = \"log\"\nat_most = 0"), "with scale = \"log\" a bound is above 0"),
+        (
+            format!(
+                "{of}scale = \"log\"\nsame_as = {{ depth = 14, family = \"plain\" }}\nmargin = 0.1"
+            ),
+            "factors of at least 1, such as 1.5",
+        ),
+        (format!("{of}scale = \"rank\"\nat_most = 1"), "goes with higher and lower alone"),
+        (
+            format!("{of}share_below = 80\nat_least = 50"),
+            "50: with share_below numbers are shares from 0 to 1",
+        ),
+        (
+            format!("{of}share_below = 80\nrises_with = \"depth\""),
+            "share_below goes with at_most, at_least, or higher and lower",
+        ),
+        (
+            format!("{of}share_below = 80\nscale = \"log\"\nat_least = 1"),
+            "share_below does not go with scale = \"log\"",
+        ),
+        (
+            format!("{of}share_below = 80\npairing = \"seed\"\nat_least = 1"),
+            "whose arms are independent samples",
         ),
     ] {
         let error = refused(&claim);
@@ -154,7 +207,7 @@ fn a_published_value_brings_its_definition_of_the_error() {
         "{BASE}{SWEEP}[[claim]]\nname = \"c\"\nof = {{ family = \"plain\", depth = 8 }}\nat_most = {{ published = \"plain-56/train\", plus = 1 }}"
     );
     let claims = Claims::parse(Path::new("t.toml"), &text).unwrap().claims;
-    assert_eq!(claims[0].metric, "train_err_running_pct");
+    assert_eq!(claims[0].measure.metric, "train_err_running_pct");
     let Relation::Bound { bound, source: Some(source), .. } = &claims[0].relation else {
         panic!("a bound")
     };
@@ -203,4 +256,37 @@ tune = { over = "training.lr", seeds = [0] }
     let values: Vec<_> =
         experiment.claims[0].1.arms[1].candidates.iter().map(|c| c.value.clone()).collect();
     assert_eq!(values, [0.01, 0.05, 0.1].map(|rate| Some(Value::from(rate))));
+}
+
+#[test]
+fn a_key_is_tuned_by_a_metric_of_the_kind_of_the_claims() {
+    for (metric, by) in [
+        ("train_err_fresh_pct", "train_err_fresh_pct"),
+        ("train_loss", "train_loss"),
+        ("test_err_pct", "validation_err_pct"),
+        ("test_loss", "validation_loss"),
+        ("gradient_growth", "validation_err_pct"),
+    ] {
+        let text = format!(
+            "{BASE}[[claim]]\nname = \"c\"\nmetric = \"{metric}\"\nof = {{ depth = 8 }}\nat_most = 1\ntune = {{ over = \"training.lr\", seeds = [0, 1] }}"
+        );
+        let claims = Claims::parse(Path::new("t.toml"), &text).unwrap().claims;
+        assert_eq!(claims[0].tune.as_ref().unwrap().by, by);
+    }
+    // Without validation images: a claim about training images needs none. One seed is remarked on.
+    let text = r#"
+[sweep]
+"network.depth" = [8, 14]
+"training.lr" = [0.1, 0.01]
+seed = [0, 1, 2]
+[[claim]]
+name = "c"
+higher = { depth = 14 }
+lower = { depth = 8 }
+tune = { over = "training.lr", seeds = [0] }
+"#;
+    let remarks = parse(text).unwrap().remarks;
+    assert!(remarks.iter().any(|remark| remark.contains("tune has a single seed")), "{remarks:?}");
+    let two = text.replace("[0, 1, 2]", "[0, 1, 2, 3]").replace("seeds = [0]", "seeds = [0, 1]");
+    assert_eq!(parse(&two).unwrap().remarks, Vec::<String>::new());
 }

@@ -48,9 +48,18 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
             "[[claim]]\ntune = { over = \"lr\", seeds = [1], by = \"test_err_pct\" }",
             "t.toml:2: tune: ",
         ),
+        ("pairing = \"seeds\"", "t.toml:1: \"seeds\": expected one of seed, none"),
+        ("added_seeds = 3", "t.toml:1: expected a list of whole numbers"),
+        ("[[claim]]\nscale = \"ln\"", "t.toml:2: scale: \"ln\": expected one of linear, log, rank"),
+        ("[[claim]]\nprimary = 1", "t.toml:2: primary: expected true or false"),
+        ("[[claim]]\nlayer = 0", "t.toml:2: layer: expected the position of a layer, from 1"),
         (
-            "[[claim]]\ntune = { over = \"training.lr\", seeds = [1], by = \"test_err_pct\" }",
-            "t.toml:2: tune: by: expected validation_err_pct or validation_loss",
+            "[[claim]]\nover_layers = \"all\"",
+            "over_layers: \"all\": expected one of mean, min, max",
+        ),
+        (
+            "[[claim]]\nupdates_to = { metric = \"train_err_pct\" }",
+            "t.toml:2: updates_to: expected { metric = \"train_err_pct\", below = 20 }",
         ),
     ] {
         let error = File::parse(Path::new("t.toml"), text).unwrap_err().to_string();

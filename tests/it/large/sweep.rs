@@ -81,6 +81,7 @@ pub fn written(size: Size) -> (TempDir, SweepDir) {
         schema: SCHEMA,
         runs: experiment.configs.clone(),
         arms: experiment.arms.clone(),
+        ..Resolved::default()
     };
     directory.write_experiment(&experiment.text, &resolved).expect("writable");
     experiment.runs.par_iter().for_each(|run| {

@@ -1,0 +1,45 @@
+//! `tune.by`: the metric by which a key is tuned.
+
+use super::TuneFields;
+use crate::claim::{Measure, Tune};
+use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+
+impl TuneFields {
+    /// How a claim about `measure` is tuned.
+    ///
+    /// # Errors
+    /// When `by` is of another kind than the claim's metric, with the valid ones.
+    pub(super) fn resolve(self, measure: &Measure) -> Result<Tune, String> {
+        let Self { over, seeds, by } = self;
+        let of = Metric::named(&measure.metric);
+        // Training metrics of the tuning seeds are no data of the verdict. Test images are the same
+        // for every seed, so only held-out images may choose for a claim about these.
+        let (valid, why): (&[MeasuredOn], _) = match of.map(|metric| metric.measured_on) {
+            Some(MeasuredOn::Train) => (
+                &[MeasuredOn::Train],
+                "a claim about training images is tuned by a metric of training images",
+            ),
+            Some(MeasuredOn::Test | MeasuredOn::Validation) => (
+                &[MeasuredOn::Validation],
+                "tuning must not use the images of the claim, and a claim about test images is \
+                 tuned by a metric of validation images",
+            ),
+            None => {
+                (&[MeasuredOn::Validation, MeasuredOn::Train], "tuning must not use test images")
+            }
+        };
+        let default = match of {
+            Some(metric) if metric.measured_on == MeasuredOn::Train => metric.column,
+            Some(metric) if metric.unit == Unit::Nats => "validation_loss",
+            Some(_) | None => "validation_err_pct",
+        };
+        let by = by.unwrap_or_else(|| default.to_owned());
+        let allowed = METRICS.iter().filter(|metric| valid.contains(&metric.measured_on));
+        let allowed: Vec<&str> = allowed.map(|metric| metric.column).collect();
+        if allowed.contains(&by.as_str()) {
+            Ok(Tune { over, seeds, by })
+        } else {
+            Err(format!("tune: by = \"{by}\": expected {}: {why}", allowed.join(" or ")))
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What a reader should know beside a verdict.
+
+use super::ArmSummary;
+use super::case::Case;
+use fathom_base::key::short;
+use fathom_spec::{Effect, Relation};
+use std::collections::BTreeSet;
+
+impl Case<'_> {
+    /// Remarks on the runs of these seeds.
+    pub fn remarks(&self, seeds: &[u64]) -> Vec<String> {
+        let declared = self.contrast.declared.iter();
+        let mut remarks: Vec<String> =
+            declared.map(|keys| format!("its arms also differ in {keys}")).collect();
+        if let Relation::Bound { source: Some(source), .. } = &self.claim.relation {
+            remarks.push(format!("published: {source}"));
+            remarks.push("the published value counts as exact, whatever its own spread".into());
+        }
+        remarks.extend(self.added_seeds(seeds));
+        for arm in 0..self.arms.len() {
+            let summary = self.summary(arm, seeds);
+            remarks.extend(self.diverged(&summary));
+            remarks.extend(self.censored(&summary));
+            if let (Some(value), Some(tune)) = (&summary.chosen, &self.claim.tune) {
+                let (label, key) = (&summary.label, short(&tune.over));
+                remarks.push(format!("{label} is taken at its best {key} = {value}"));
+            }
+        }
+        if let Some(tune) = self.claim.tune.as_ref().filter(|tune| tune.seeds.len() < 2) {
+            let (key, by) = (short(&tune.over), &tune.by);
+            remarks
+                .push(format!("{key} was chosen by {by} of a single seed, so by chance in part"));
+        }
+        if self.is_constant() && matches!(self.claim.effect, Effect::Mean | Effect::Factor) {
+            remarks.push("every seed gives the same effect, so its interval has no width".into());
+        }
+        remarks.extend(self.evidence.mixed_execution(&self.ids(seeds)));
+        remarks
+    }
+
+    /// With what diverged runs count.
+    fn diverged(&self, summary: &ArmSummary) -> Option<String> {
+        let (diverged, all, label) = (summary.diverged, summary.runs.len(), &summary.label);
+        let counts_as = match self.claim.effect {
+            Effect::Mean | Effect::Factor => {
+                let chance = self.evidence.chance(&summary.runs, &self.claim.measure.metric)?;
+                format!("chance ({chance:.4})")
+            }
+            Effect::Rank => "the worst value".into(),
+            Effect::Share { below } => format!("not below {below}"),
+        };
+        (diverged > 0).then(|| {
+            format!("{diverged} of {all} runs of {label} diverged and count as {counts_as}")
+        })
+    }
+
+    /// With what runs count that did not get below the bar of `updates_to`.
+    fn censored(&self, summary: &ArmSummary) -> Option<String> {
+        let (censored, all, label) = (summary.censored, summary.runs.len(), &summary.label);
+        let counts_as = match self.claim.effect {
+            Effect::Mean | Effect::Factor => {
+                "count with their last update, which is too early: the interval is open on that side"
+            }
+            Effect::Rank => "count as later than all others",
+            Effect::Share { .. } => "count as later than the bar",
+        };
+        (self.is_time() && censored > 0).then(|| {
+            format!("{censored} of {all} runs of {label} did not get there and {counts_as}")
+        })
+    }
+
+    /// Which of the seeds were added after results had been seen, where no looks were declared.
+    fn added_seeds(&self, seeds: &[u64]) -> Option<String> {
+        let added: BTreeSet<u64> =
+            self.deciding.added_seeds.union(self.evidence.added_seeds()).copied().collect();
+        let added: Vec<String> =
+            seeds.iter().filter(|seed| added.contains(seed)).map(u64::to_string).collect();
+        let is_announced = self.deciding.looks.is_empty() && !added.is_empty();
+        is_announced.then(|| {
+            let (noun, verb) = if added.len() == 1 { ("seed", "was") } else { ("seeds", "were") };
+            format!(
+                "{noun} {} {verb} added after results with the other seeds had been seen, without \
+                 declared looks: false verdicts are more probable than the level says",
+                added.join(", ")
+            )
+        })
+    }
+}
