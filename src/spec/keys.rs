@@ -88,6 +88,9 @@ pub static KEYS: &[Key] = &[
         "decay rate of RMSprop's moving average of squared gradients"),
     key("training.weight_decay", POSITIVE, Default::Number(1e-4), ALWAYS,
         "weight decay: this times the parameter is added to its gradient (L2 regularisation)"),
+    key("training.clip_norm", POSITIVE, Default::Number(0.0), ALWAYS,
+        "largest Euclidean norm of the gradient of all parameters together; a larger gradient is multiplied by \
+         clip_norm / (norm + 1e-6) before weight decay is added (1211.5063, as in PyTorch); 0 for no clipping"),
     key("training.decay", Kind::Choice(Decay::WORDS), Default::Word(Decay::All.word()), ALWAYS,
         "parameters with weight decay; all: every parameter, as in fb.resnet.torch; weights: weights of \
          convolutions and fully connected layers, not biases and normalisation parameters"),

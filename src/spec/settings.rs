@@ -48,6 +48,8 @@ pub struct Training {
     pub weight_decay: f64,
     /// The parameters with weight decay.
     pub decay: Decay,
+    /// Largest Euclidean norm of the gradient of all parameters; `None` for no clipping.
+    pub clip_norm: Option<f64>,
     /// Number of images per BatchNorm statistic, a divisor of `batch`; `None` for the whole batch.
     pub norm_batch: Option<usize>,
     /// Number format of activations.
@@ -332,6 +334,7 @@ impl Keys<'_> {
             warmup: self.warmup()?,
             weight_decay: self.get("training.weight_decay")?,
             decay: self.get("training.decay")?,
+            clip_norm: Some(self.get("training.clip_norm")?).filter(|norm| *norm > 0.0),
             norm_batch: self.get("training.norm_batch")?,
             precision: self.get("training.precision")?,
             grow: match self.get("training.grow.kind")? {

@@ -91,6 +91,7 @@ mod tests {
             schedule,
             warmup,
             weight_decay: 0.0,
+            clip_norm: None,
             decay: Decay::All,
             norm_batch: None,
             precision: Default::default(),
