@@ -6,6 +6,7 @@ use super::Config;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
+use super::stop_when::{StopWhen, Threshold};
 use fathom_arch::InvalidKey;
 use fathom_base::choice;
 use fathom_data::{Augment, Request, Source, Standardise};
@@ -56,6 +57,8 @@ pub struct Training {
     pub precision: Precision,
     /// Growth of the net during training; `None` for constant depth.
     pub grow: Option<Grow>,
+    /// Conditions under which the run ends before its last update.
+    pub stop_when: StopWhen,
     /// The scale δ of the regression target x + δ·g(x); `None` for classification.
     pub delta: Option<f64>,
 }
@@ -202,6 +205,7 @@ impl Settings {
     /// Refuses values that contradict each other.
     fn check(&self) -> Result<(), InvalidKey> {
         self.check_training()?;
+        self.training.stop_when.check(self)?;
         self.check_data()
     }
 
@@ -344,7 +348,18 @@ impl Keys<'_> {
                     at: self.get("training.grow.at")?,
                 }),
             },
+            stop_when: self.stop_when()?,
             delta: self.get("training.delta")?,
+        })
+    }
+
+    fn stop_when(&self) -> Result<StopWhen, InvalidKey> {
+        let metric: Option<String> = self.get("training.stop_when.metric")?;
+        let threshold =
+            |metric| Ok(Threshold { metric, below: self.get("training.stop_when.below")? });
+        Ok(StopWhen {
+            below: metric.map(threshold).transpose()?,
+            at_chance_for: self.get("training.stop_when.at_chance_for")?,
         })
     }
 
