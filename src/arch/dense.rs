@@ -10,6 +10,7 @@ use super::block::Weights;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
 use super::stages::{blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use fathom_base::choice;
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
@@ -22,8 +23,18 @@ pub(super) struct DenseNet;
 /// The only instance.
 pub(super) static DENSE: DenseNet = DenseNet;
 
+choice! {
+    /// Words of `network.dropout_after`: the convolutions that dropout follows.
+    enum DropoutAfter {
+        /// Every convolution except the first (1608.06993, section 4.2).
+        All,
+        /// The 3×3 convolution of each dense layer only: neither bottlenecks nor transitions.
+        Conv3x3,
+    }
+}
+
 #[rustfmt::skip]
-const SHAPE: [Key; 8] = [
+const SHAPE: [Key; 9] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
         "depth in layers with weights: 3n+4 such as 40 or 100, 6n+4 with network.bottleneck; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
@@ -39,10 +50,13 @@ const SHAPE: [Key; 8] = [
     key("network.initial", Kind::Count(1, 4096), Default::Absent, ALWAYS,
         "number of channels of the first convolution; when not set, 16, or 2k with bottleneck and compression"),
     key("network.dropout", Kind::Number(0.0, 0.99), Default::Number(0.0), ALWAYS,
-        "dropout probability after each convolution except the first; 0 for none"),
+        "dropout probability after the convolutions of network.dropout_after; 0 for none"),
+    key("network.dropout_after", Kind::Choice(DropoutAfter::WORDS), Default::Word(DropoutAfter::All.word()), ALWAYS,
+        "convolutions that dropout follows; all: every one except the first, as in the paper; conv3x3: only the 3x3 \
+         convolution of each dense layer, not the 1x1 ones of bottlenecks and transitions"),
 ];
 
-static KEYS: [Key; 14] = joined(&[
+static KEYS: [Key; 15] = joined(&[
     &SHAPE,
     &[STEM],
     &keys::norm(NormName::Batch),
@@ -67,6 +81,8 @@ struct Values {
     initial: Option<usize>,
     #[serde(rename = "network.dropout")]
     dropout: f64,
+    #[serde(rename = "network.dropout_after")]
+    dropout_after: DropoutAfter,
     #[serde(rename = "network.stem")]
     stem: Stem,
     #[serde(flatten)]
@@ -96,6 +112,14 @@ impl Values {
         (self.dropout > 0.0).then_some(Layer::Dropout { p: self.dropout })
     }
 
+    /// Dropout after a 1×1 convolution.
+    fn dropout_after_1x1(&self) -> Option<Layer> {
+        match self.dropout_after {
+            DropoutAfter::All => self.dropout(),
+            DropoutAfter::Conv3x3 => None,
+        }
+    }
+
     /// BN-ReLU-(1×1-BN-ReLU-)3×3, concatenated to its input.
     fn dense_layer(&self, name: &str, channels: usize) -> Layer {
         let mut branch = self.norm_act(format!("{name}.norm1"), channels);
@@ -104,7 +128,7 @@ impl Values {
         if self.bottleneck {
             let inner = BOTTLENECK * self.growth;
             branch.push(self.conv(format!("{name}.conv1"), 1, channels, inner));
-            branch.extend(self.dropout());
+            branch.extend(self.dropout_after_1x1());
             branch.extend(self.norm_act(format!("{name}.norm2"), inner));
             (inputs, number) = (inner, 2);
         }
@@ -134,7 +158,7 @@ impl Values {
                 let kept = ((channels as f64 * self.compression) as usize).max(1);
                 layers.extend(self.norm_act(format!("{name}.norm"), channels));
                 layers.push(self.conv(format!("{name}.conv"), 1, channels, kept));
-                layers.extend(self.dropout());
+                layers.extend(self.dropout_after_1x1());
                 layers.push(Layer::AvgPool { kernel: 2 });
                 channels = kept;
             }
@@ -189,6 +213,26 @@ mod tests {
         };
         assert_eq!(at("average pool 2"), [96, 112, 120]);
         assert_eq!(at("global average pool"), [248]);
+    }
+
+    #[test]
+    fn dropout_follows_all_convolutions_but_the_first_or_those_of_3x3_only() {
+        let places = |dropout: f64, after: &str, bottleneck: bool| {
+            let keys = json!({ "growth": 32, "initial": 64, "blocks": [4, 4, 4, 4],
+                "compression": 0.5, "stem": "imagenet", "bottleneck": bottleneck,
+                "dropout": dropout, "dropout_after": after });
+            let audit = net(keys, 32).unwrap().audit();
+            let count = audit.layers.iter().filter(|row| row.kind.starts_with("dropout")).count();
+            (count, audit.parameters)
+        };
+        let (none, parameters) = places(0.0, "all", true);
+        assert_eq!(none, 0);
+        // Two convolutions in each of 16 dense layers and three transitions.
+        assert_eq!(places(0.5, "all", true), (35, parameters));
+        assert_eq!(places(0.5, "conv3x3", true), (16, parameters));
+        assert_eq!(places(0.0, "conv3x3", true), (0, parameters));
+        assert_eq!(places(0.5, "all", false).0, 19);
+        assert_eq!(places(0.5, "conv3x3", false).0, 16);
     }
 
     #[test]

@@ -20,18 +20,24 @@ pub struct Published {
     pub input: Dims,
     /// Number of classes.
     pub classes: usize,
+    /// A sentence that tells nets of similar names apart.
+    pub note: Option<&'static str>,
 }
 
 const fn cifar(name: &'static str, family: &'static str, keys: Keys) -> Published {
-    Published { name, family, keys, input: [3, 32, 32], classes: 10 }
+    Published { name, family, keys, input: [3, 32, 32], classes: 10, note: None }
 }
 
 const fn imagenet(name: &'static str, family: &'static str, keys: Keys) -> Published {
-    Published { name, family, keys, input: [3, 224, 224], classes: 1000 }
+    Published { name, family, keys, input: [3, 224, 224], classes: 1000, note: None }
 }
 
 const fn lenet(name: &'static str, keys: Keys) -> Published {
-    Published { name, family: "lenet", keys, input: [1, 28, 28], classes: 10 }
+    Published { name, family: "lenet", keys, input: [1, 28, 28], classes: 10, note: None }
+}
+
+const fn textbook(name: &'static str, keys: Keys, note: &'static str) -> Published {
+    Published { name, family: "dense", keys, input: [1, 96, 96], classes: 10, note: Some(note) }
 }
 
 /// All published nets.
@@ -72,8 +78,14 @@ pub static PUBLISHED: &[Published] = &[
     imagenet("densenet161", "dense", &[("blocks", "6,12,36,24"), ("growth", "48"), ("initial", "96"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
     imagenet("densenet169", "dense", &[("blocks", "6,12,32,32"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
     imagenet("densenet201", "dense", &[("blocks", "6,12,48,32"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("bottleneck", "true"), ("compression", "0.5"), ("init", "he-fan-in")]),
-    // Nets of textbooks for Fashion-MNIST: blocks of four convolutions, images enlarged to 96×96.
-    Published { name: "densenet-textbook", family: "dense", keys: &[("blocks", "4,4,4,4"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("compression", "0.5")], input: [1, 96, 96], classes: 10 },
+    // The nets of the editions of Dive into Deep Learning for Fashion-MNIST: four blocks of four layers, images
+    // enlarged to 96×96.
+    textbook("densenet-textbook", &[("blocks", "4,4,4,4"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("compression", "0.5")],
+        "densenet-textbook is the net of most editions of Dive into Deep Learning, without bottlenecks and dropout; \
+         densenet-textbook-tf2 has them"),
+    textbook("densenet-textbook-tf2", &[("blocks", "4,4,4,4"), ("growth", "32"), ("initial", "64"), ("stem", "imagenet"), ("compression", "0.5"), ("bottleneck", "true"), ("dropout", "0.5"), ("dropout_after", "conv3x3")],
+        "densenet-textbook-tf2 is the net of the TensorFlow 2 edition of the Chinese text of Dive into Deep Learning, \
+         5.12, with bottlenecks and dropout after each 3x3 convolution; densenet-textbook has neither"),
     lenet("lenet", &[]),
     lenet("lenet-bn", &[("norm", "batch")]),
 ];

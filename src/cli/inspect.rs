@@ -43,6 +43,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print(&parts(&audit, without.as_ref()), args.format)?;
     }
     eprintln!("{} parameters, {} multiply-adds", audit.parameters, audit.macs);
+    if let Some(note) = described.note {
+        eprintln!("{note}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

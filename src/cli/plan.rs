@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         si(macs),
         si(runs.iter().map(disk).sum()),
     ));
+    warn_of_early_ends(runs);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,6 +74,7 @@ fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
         si(forecast.peak_memory_bytes()),
         si(forecast.disk_bytes()),
     ));
+    warn_of_early_ends(runs);
     if options.on_cpu() {
         suggest_bf16(runs);
     }
@@ -82,6 +84,18 @@ fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
         forecast.check_hours(hours)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how many runs may end before their last update, for which all numbers are upper bounds.
+fn warn_of_early_ends(runs: &[Run]) {
+    let count = runs.iter().filter(|run| run.settings.training.stop_when.is_set()).count();
+    if count > 0 {
+        log(format!(
+            "{count} of {} runs may end before their last update (training.stop_when): their \
+             iterations, and the multiply-adds and times above, are upper bounds",
+            runs.len(),
+        ));
+    }
 }
 
 /// Says which runs would train faster in bf16 on this processor. It stays a choice of the experiment,

@@ -203,7 +203,7 @@ impl Observer for Progress {
             *finished += 1;
             self.total.set_prefix(format!("{finished} of {} runs", self.count));
         }
-        if status.state != State::Done {
+        if status.state != State::Done || status.step < run.settings.training.iterations {
             self.log(&format!("{} {}: {}", run.id, status.state, status.message));
         }
     }

@@ -164,6 +164,17 @@ pub(super) const GRADIENTS: OverTime = OverTime {
     is_log: true,
 };
 
+/// Norms of the gradients of weights, multiplied by the norms of the weights.
+pub(super) const SCALED_GRADIENTS: OverTime = OverTime {
+    column: |row| row.scaled_gradient_norm().filter(|norm| *norm > 0.0),
+    title: "scaled gradients by layer",
+    axis: "norm of the gradient × norm of the weights",
+    meaning: "Euclidean norm of the gradient of the loss with respect to each layer's weights, multiplied by \
+              that of the weights, on a fixed batch of training images (gradient_norm × weight_norm; \
+              logarithmic). Unlike the gradient alone it does not depend on the scale of normalised weights",
+    is_log: true,
+};
+
 /// Relative changes of responses by one update.
 pub(super) const CHANGES: OverTime = OverTime {
     column: |row| row.response_change.filter(|change| *change > 0.0),

@@ -69,6 +69,8 @@ choice! {
         Responses,
         /// Norms of gradients by layer, over time.
         Gradients,
+        /// Norms of gradients multiplied by those of the weights, by layer, over time.
+        ScaledGradients,
         /// Relative change of layer responses by one update, over time.
         Changes,
         /// Cosine between images after each layer, over time.
@@ -93,6 +95,7 @@ impl Figure {
             | Figure::Size
             | Figure::Responses
             | Figure::Gradients
+            | Figure::ScaledGradients
             | Figure::Changes
             | Figure::Cosines
             | Figure::Slices
@@ -264,6 +267,7 @@ fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidO
         Figure::Changes => LaidOut::Lines(over_time(&layerwise::CHANGES)?),
         Figure::Cosines => LaidOut::Lines(over_time(&layerwise::COSINES)?),
         Figure::Gradients => LaidOut::Lines(over_time(&layerwise::GRADIENTS)?),
+        Figure::ScaledGradients => LaidOut::Lines(over_time(&layerwise::SCALED_GRADIENTS)?),
         Figure::Slices => LaidOut::Lines(landscape::slices(results, options)?),
         Figure::Correlation => LaidOut::Lines(landscape::correlation(results, options)?),
     })

@@ -52,6 +52,14 @@ row! {
 }
 
 impl LayerRow {
+    /// Norm of the gradient multiplied by that of the weights: the first-order change of the loss per relative
+    /// change of the weights, in the direction of steepest ascent. Normalisation after a layer makes its function
+    /// independent of the scale of its weights, and its gradient inversely proportional to it; the product
+    /// is the same at every scale.
+    pub fn scaled_gradient_norm(&self) -> Option<f64> {
+        Some(self.gradient_norm? * self.weight_norm?)
+    }
+
     /// The row with all statistics rounded to six significant digits, the precision of the file.
     pub fn rounded(&self) -> Self {
         let mut row = self.clone();
@@ -139,6 +147,19 @@ mod tests {
         assert_eq!(rounded.metric("gradient_norm"), Some(147.094));
         assert_eq!(rounded.metric("response_mean"), rounded.response_mean);
         assert_eq!((rounded.metric("dead_pct"), rounded.metric("layer")), (None, None));
+    }
+
+    #[test]
+    fn the_scaled_gradient_does_not_depend_on_the_scale_of_normalised_weights() {
+        let row = |gradient, weight| LayerRow {
+            gradient_norm: Some(gradient),
+            weight_norm: Some(weight),
+            ..LayerRow::default()
+        };
+        assert_eq!(row(0.5, 2.0).scaled_gradient_norm(), Some(1.0));
+        // Weights that are ten times as large have a tenth of the gradient.
+        assert_eq!(row(0.05, 20.0).scaled_gradient_norm(), Some(1.0));
+        assert_eq!(LayerRow { weight_norm: None, ..row(1.0, 1.0) }.scaled_gradient_norm(), None);
     }
 
     #[test]

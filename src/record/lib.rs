@@ -51,7 +51,7 @@ pub use lock::{Acquired, Holder, Lock, LockError, LockTiming, LockToken, LostLoc
 pub use manifest::{
     DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,
 };
-pub use metrics::{CurveRow, METRICS, MeasuredOn, Metric, Unit, metric_columns};
+pub use metrics::{CurveRow, METRIC_COLUMNS, METRICS, MeasuredOn, Metric, Unit, metric_columns};
 pub use provenance::{Made, Provenance};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};

@@ -114,6 +114,9 @@ macro_rules! curve {
             }
         }
 
+        /// Names of all metrics' columns, in the order of the file.
+        pub const METRIC_COLUMNS: &[&str] = &[$($(stringify!($metric),)*)*];
+
         static TABLE: &[Metric] = &[$($(Metric {
             column: stringify!($metric),
             label: $label,

@@ -143,6 +143,14 @@ choice! {
         #[strum(serialize = "gradient_growth")]
         #[serde(rename = "gradient_growth")]
         Growth,
+        /// The same ratio of the norms of gradients multiplied by those of the weights.
+        #[strum(serialize = "scaled_gradient_first_to_last")]
+        #[serde(rename = "scaled_gradient_first_to_last")]
+        ScaledFirstToLast,
+        /// Factor by which gradient norms multiplied by weight norms grow per layer towards the input.
+        #[strum(serialize = "scaled_gradient_growth")]
+        #[serde(rename = "scaled_gradient_growth")]
+        ScaledGrowth,
     }
 }
 

@@ -7,6 +7,7 @@ use super::choices::{
 use fathom_arch as arch;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
 use fathom_data::Source;
+use fathom_record::METRIC_COLUMNS;
 
 const ANY: u64 = u64::MAX >> 1;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
@@ -30,6 +31,7 @@ const WARM: &[Condition] = &[(
     &[WarmupName::Constant.word(), WarmupName::Linear.word(), WarmupName::UntilError.word()],
 )];
 const GROWN: &[Condition] = &[("training.grow.kind", &[GrowName::Identity.word()])];
+const THRESHOLD: &[Condition] = &[("training.stop_when.metric", METRIC_COLUMNS)];
 const SINGLE: &[Condition] = &[("network.family", &["plain-block", "residual-block"])];
 const BATCH_NORM: &[Condition] = arch::BATCH_NORM;
 
@@ -88,6 +90,9 @@ pub static KEYS: &[Key] = &[
         "decay rate of RMSprop's moving average of squared gradients"),
     key("training.weight_decay", POSITIVE, Default::Number(1e-4), ALWAYS,
         "weight decay: this times the parameter is added to its gradient (L2 regularisation)"),
+    key("training.clip_norm", POSITIVE, Default::Number(0.0), ALWAYS,
+        "largest Euclidean norm of the gradient of all parameters together; a larger gradient is multiplied by \
+         clip_norm / (norm + 1e-6) before weight decay is added (1211.5063, as in PyTorch); 0 for no clipping"),
     key("training.decay", Kind::Choice(Decay::WORDS), Default::Word(Decay::All.word()), ALWAYS,
         "parameters with weight decay; all: every parameter, as in fb.resnet.torch; weights: weights of \
          convolutions and fully connected layers, not biases and normalisation parameters"),
@@ -119,6 +124,14 @@ pub static KEYS: &[Key] = &[
         "depth of the net before it grows, in layers with weights"),
     key("training.grow.at", Kind::Count(1, ANY), Default::Required, GROWN,
         "number of updates after which the net grows; below training.iterations"),
+    key("training.stop_when.metric", Kind::Choice(METRIC_COLUMNS), Default::Absent, ALWAYS,
+        "metric of the curve that ends the run at the first evaluation at which it is below \
+         training.stop_when.below; when not set, no metric does"),
+    key("training.stop_when.below", POSITIVE, Default::Required, THRESHOLD,
+        "value of training.stop_when.metric below which the run ends"),
+    key("training.stop_when.at_chance_for", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+        "number of updates over which train_err_pct was at chance level at every evaluation, after which the run \
+         ends; when not set, such a run goes on"),
     key("training.delta", Kind::Number(0.0, 1e6), Default::Required, SINGLE,
         "scale delta of the regression target x + delta*g(x), where x is the input image and g a fixed random \
          block"),

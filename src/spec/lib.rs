@@ -24,6 +24,7 @@ mod published;
 mod resolve;
 mod settings;
 mod smoke;
+mod stop_when;
 
 pub use changes::{Changes, changes, changes_among};
 pub use choices::{
@@ -43,6 +44,7 @@ pub use settings::{
     Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };
 pub use smoke::smoke;
+pub use stop_when::{StopWhen, Threshold};
 
 /// An error in an experiment file; the program ends with exit code 2.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use super::Config;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
+use super::stop_when::{StopWhen, Threshold};
 use fathom_arch::InvalidKey;
 use fathom_base::choice;
 use fathom_data::{Augment, Request, Source, Standardise};
@@ -48,12 +49,16 @@ pub struct Training {
     pub weight_decay: f64,
     /// The parameters with weight decay.
     pub decay: Decay,
+    /// Largest Euclidean norm of the gradient of all parameters; `None` for no clipping.
+    pub clip_norm: Option<f64>,
     /// Number of images per BatchNorm statistic, a divisor of `batch`; `None` for the whole batch.
     pub norm_batch: Option<usize>,
     /// Number format of activations.
     pub precision: Precision,
     /// Growth of the net during training; `None` for constant depth.
     pub grow: Option<Grow>,
+    /// Conditions under which the run ends before its last update.
+    pub stop_when: StopWhen,
     /// The scale δ of the regression target x + δ·g(x); `None` for classification.
     pub delta: Option<f64>,
 }
@@ -200,6 +205,7 @@ impl Settings {
     /// Refuses values that contradict each other.
     fn check(&self) -> Result<(), InvalidKey> {
         self.check_training()?;
+        self.training.stop_when.check(self)?;
         self.check_data()
     }
 
@@ -332,6 +338,7 @@ impl Keys<'_> {
             warmup: self.warmup()?,
             weight_decay: self.get("training.weight_decay")?,
             decay: self.get("training.decay")?,
+            clip_norm: Some(self.get("training.clip_norm")?).filter(|norm| *norm > 0.0),
             norm_batch: self.get("training.norm_batch")?,
             precision: self.get("training.precision")?,
             grow: match self.get("training.grow.kind")? {
@@ -341,7 +348,18 @@ impl Keys<'_> {
                     at: self.get("training.grow.at")?,
                 }),
             },
+            stop_when: self.stop_when()?,
             delta: self.get("training.delta")?,
+        })
+    }
+
+    fn stop_when(&self) -> Result<StopWhen, InvalidKey> {
+        let metric: Option<String> = self.get("training.stop_when.metric")?;
+        let threshold =
+            |metric| Ok(Threshold { metric, below: self.get("training.stop_when.below")? });
+        Ok(StopWhen {
+            below: metric.map(threshold).transpose()?,
+            at_chance_for: self.get("training.stop_when.at_chance_for")?,
         })
     }
 

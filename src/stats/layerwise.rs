@@ -13,15 +13,21 @@ use std::collections::BTreeMap;
 ///   fitted by least squares to the logarithm of the norm, with one slope for all stages and one
 ///   intercept for each stage, as the weights of stages have different shapes. Layers of shortcuts
 ///   are left out.
+/// - `scaled_gradient_first_to_last`, `scaled_gradient_growth`: the same of the norm of the gradient
+///   multiplied by that of the weights, which normalisation does not confound with the scale of the
+///   weights ([`LayerRow::scaled_gradient_norm`]).
 pub struct Layerwise;
 
 impl Layerwise {
     /// The metric after `step` updates, or at the last step of the rows; `None` with too few rows.
     pub fn figure(rows: &[LayerRow], metric: LayerMetric, step: Option<u64>) -> Option<f64> {
         let rows = at(rows, step)?;
+        let (raw, scaled) = (|row: &LayerRow| row.gradient_norm, LayerRow::scaled_gradient_norm);
         match metric {
-            LayerMetric::FirstToLast => first_to_last(&rows),
-            LayerMetric::Growth => growth(&rows),
+            LayerMetric::FirstToLast => first_to_last(&rows, raw),
+            LayerMetric::Growth => growth(&rows, raw),
+            LayerMetric::ScaledFirstToLast => first_to_last(&rows, scaled),
+            LayerMetric::ScaledGrowth => growth(&rows, scaled),
         }
     }
 
@@ -57,17 +63,17 @@ fn at(rows: &[LayerRow], step: Option<u64>) -> Option<Vec<&LayerRow>> {
     Some(rows.iter().filter(|row| row.step == step).collect())
 }
 
-fn first_to_last(rows: &[&LayerRow]) -> Option<f64> {
+fn first_to_last(rows: &[&LayerRow], of: fn(&LayerRow) -> Option<f64>) -> Option<f64> {
     let [first, .., last, _classes] = rows else { return None };
-    Some(first.gradient_norm? / last.gradient_norm?)
+    Some(of(first)? / of(last)?)
 }
 
-fn growth(rows: &[&LayerRow]) -> Option<f64> {
+fn growth(rows: &[&LayerRow], of: fn(&LayerRow) -> Option<f64>) -> Option<f64> {
     let mut stages: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows.iter().filter(|row| !row.name.contains("downsample")) {
         // `layer1.0.conv2` belongs to the stage `layer1`; the first layer and the classifier to none.
         let Some((stage, _)) = row.name.split_once('.') else { continue };
-        stages.entry(stage).or_default().push((row.layer as f64, row.gradient_norm?.ln()));
+        stages.entry(stage).or_default().push((row.layer as f64, of(row)?.ln()));
     }
     let (mut products, mut squares) = (0.0, 0.0);
     for points in stages.values() {
@@ -119,6 +125,32 @@ mod tests {
         assert!((growth - 1.5).abs() < 1e-12, "{growth}");
         assert_eq!(Layerwise::figure(&all, LayerMetric::Growth, Some(1)), None);
         assert_eq!(Layerwise::figure(&all[..1], LayerMetric::Growth, None), None);
+    }
+
+    #[test]
+    fn scaled_metrics_do_not_change_with_the_scale_of_normalised_weights() {
+        let mut all = rows(0);
+        for row in &mut all {
+            row.weight_norm = Some(2.0);
+        }
+        let figure = |rows: &[LayerRow], metric| Layerwise::figure(rows, metric, None).unwrap();
+        let (ratio, growth) = (LayerMetric::ScaledFirstToLast, LayerMetric::ScaledGrowth);
+        let before = [ratio, growth].map(|metric| figure(&all, metric));
+        let raw = [LayerMetric::FirstToLast, LayerMetric::Growth].map(|raw| figure(&all, raw));
+        assert!(before.iter().zip(raw).all(|(scaled, raw)| (scaled - raw).abs() < 1e-12));
+        // The first layer and one of a stage grow, and their gradients shrink as much.
+        for (place, factor) in [(0, 20.0), (2, 3.0)] {
+            all[place].weight_norm = Some(2.0 * factor);
+            all[place].gradient_norm = all[place].gradient_norm.map(|norm| norm / factor);
+        }
+        let after = [ratio, growth].map(|metric| figure(&all, metric));
+        assert!(
+            before.iter().zip(after).all(|(a, b)| (a - b).abs() < 1e-12),
+            "{before:?} {after:?}"
+        );
+        assert!((figure(&all, LayerMetric::FirstToLast) - raw[0] / 20.0).abs() < 1e-12);
+        all[0].weight_norm = None;
+        assert_eq!(Layerwise::figure(&all, ratio, None), None);
     }
 
     #[test]

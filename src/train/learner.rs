@@ -54,10 +54,11 @@ impl Learner {
     /// A net with its initial weights. `graphs`: whether updates are captured and replayed as CUDA
     /// graphs.
     pub fn new(network: &Network, settings: &Settings, placement: Placement, graphs: bool) -> Self {
-        let Training { decay, optimiser, weight_decay, norm_batch, .. } = settings.training;
+        let Training { decay, optimiser, weight_decay, clip_norm, norm_batch, .. } =
+            settings.training;
         let parameters = Parameters::new(&network.initial(settings.seed), decay, placement);
         let net = Net::new(network, &parameters);
-        let optimiser = Optimiser::new(optimiser, weight_decay, &parameters);
+        let optimiser = Optimiser::new(optimiser, weight_decay, clip_norm, &parameters);
         Self {
             network: network.clone(),
             net,

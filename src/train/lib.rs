@@ -52,6 +52,7 @@ mod run;
 mod running_metrics;
 mod schedule;
 mod shim;
+mod stop_rule;
 mod timing;
 mod train_state;
 mod training_loop;

@@ -9,9 +9,14 @@ use tch::{Device, Kind, Tensor};
 /// ε of Adam and RMSprop.
 const EPSILON: f64 = 1e-8;
 
+/// Added to the norm of the gradients before the division, as in PyTorch's `clip_grad_norm_`.
+const CLIP_EPSILON: f64 = 1e-6;
+
 /// An optimiser with its state.
 pub struct Optimiser {
     rule: Box<dyn Rule>,
+    /// Largest norm of the gradients that the rule gets; `None` for no clipping.
+    clip_norm: Option<f64>,
     /// Number of updates made.
     updates: i32,
 }
@@ -35,7 +40,12 @@ trait Rule {
 
 impl Optimiser {
     /// An optimiser with fresh state for these parameters.
-    pub fn new(choice: Choice, weight_decay: f64, parameters: &Parameters) -> Self {
+    pub fn new(
+        choice: Choice,
+        weight_decay: f64,
+        clip_norm: Option<f64>,
+        parameters: &Parameters,
+    ) -> Self {
         let (zeros, device) = (|| parameters.zeros(), parameters.place().device);
         let rule: Box<dyn Rule> = match choice {
             Choice::Sgd { momentum, nesterov } => Box::new(Sgd {
@@ -60,7 +70,7 @@ impl Optimiser {
                 lr: DeviceNumbers::new(device),
             }),
         };
-        Self { rule, updates: 0 }
+        Self { rule, clip_norm, updates: 0 }
     }
 
     /// The state for a checkpoint: for each of its parts one f32 per parameter, in the order of
@@ -111,12 +121,22 @@ impl Optimiser {
         self.rule.prepare(lr, self.updates);
     }
 
-    /// Updates the parameters by flat gradients. May be recorded and replayed.
-    pub fn step(&mut self, parameters: &mut Parameters, gradients: Tensor) {
+    /// Updates the parameters by flat gradients, clipped first. May be recorded and replayed.
+    pub fn step(&mut self, parameters: &mut Parameters, mut gradients: Tensor) {
         let _guard = tch::no_grad_guard();
+        if let Some(most) = self.clip_norm {
+            clip(&mut gradients, most);
+        }
         self.rule.step(parameters, gradients);
         parameters.refresh();
     }
+}
+
+/// Multiplies gradients by min(1, most / (‖gradients‖ + 10⁻⁶)) (1211.5063). The norm stays on the device, so that
+/// a recorded update clips each replay by its own norm.
+fn clip(gradients: &mut Tensor, most: f64) {
+    let norm = gradients.square().sum(Kind::Float).sqrt();
+    *gradients *= ((norm + CLIP_EPSILON).reciprocal() * most).clamp_max(1.0);
 }
 
 /// Numbers on the device that change between updates.
@@ -251,123 +271,4 @@ impl Rule for RmsProp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::placement::Placement;
-    use fathom_arch::{Initial, Role};
-    use fathom_spec::Decay;
-
-    fn parameters(decay: Decay) -> Parameters {
-        let initial = |name: &str, role, value| Initial {
-            name: name.into(),
-            shape: vec![1],
-            values: vec![value],
-            role,
-        };
-        let all = [initial("w", Role::Weight, 1.0), initial("b", Role::Bias, 2.0)];
-        Parameters::new(&all, decay, Placement::plain(tch::Device::Cpu, tch::Kind::Float))
-    }
-
-    /// Parameters after updates whose gradients are always (1, 1).
-    fn after(steps: usize, choice: Choice, weight_decay: f64, decay: Decay) -> Vec<f64> {
-        let mut parameters = parameters(decay);
-        let mut optimiser = Optimiser::new(choice, weight_decay, &parameters);
-        for _ in 0..steps {
-            let gradients = Tensor::from_slice(&[1.0f32, 1.0]);
-            optimiser.prepare(0.1);
-            optimiser.step(&mut parameters, gradients);
-        }
-        Vec::<f64>::try_from(parameters.flat().shallow_clone()).unwrap()
-    }
-
-    fn close(found: &[f64], expected: &[f64]) {
-        for (a, b) in found.iter().zip(expected) {
-            assert!((a - b).abs() < 1e-6, "{found:?} against {expected:?}");
-        }
-    }
-
-    #[test]
-    fn sgd_follows_its_formula() {
-        let sgd = |nesterov| Choice::Sgd { momentum: 0.9, nesterov };
-        // The momentum buffer is 1, then 1.9.
-        close(&after(2, sgd(false), 0.0, Decay::All), &[1.0 - 0.29, 2.0 - 0.29]);
-        // The steps g + 0.9 v are 1.9, then 2.71.
-        close(&after(2, sgd(true), 0.0, Decay::All), &[1.0 - 0.461, 2.0 - 0.461]);
-    }
-
-    #[test]
-    fn decay_reaches_all_parameters_or_only_weights() {
-        let sgd = Choice::Sgd { momentum: 0.0, nesterov: false };
-        close(&after(1, sgd, 0.5, Decay::All), &[1.0 - 0.1 * 1.5, 2.0 - 0.1 * 2.0]);
-        close(&after(1, sgd, 0.5, Decay::Weights), &[1.0 - 0.1 * 1.5, 2.0 - 0.1]);
-    }
-
-    #[test]
-    fn adam_and_rmsprop_follow_their_formulas() {
-        let adam = Choice::Adam { beta1: 0.9, beta2: 0.999 };
-        // With a constant gradient both corrected moments are 1.
-        close(&after(3, adam, 0.0, Decay::All), &[0.7, 1.7]);
-        let rms = Choice::RmsProp { alpha: 0.99 };
-        close(&after(1, rms, 0.0, Decay::All), &[1.0 - 0.1 / 0.1, 2.0 - 0.1 / 0.1]);
-    }
-
-    #[test]
-    fn leaves_share_memory_with_the_flat_tensor() {
-        let mut parameters = parameters(Decay::All);
-        let loss = parameters.leaf("w") * 3.0 + parameters.leaf("b") * 5.0;
-        let gradients = parameters.gradients(&loss.sum(tch::Kind::Float));
-        assert_eq!(Vec::<f32>::try_from(&gradients).unwrap(), [3.0, 5.0]);
-        let sgd = Choice::Sgd { momentum: 0.0, nesterov: false };
-        let mut optimiser = Optimiser::new(sgd, 0.0, &parameters);
-        optimiser.prepare(0.1);
-        optimiser.step(&mut parameters, gradients);
-        assert!((parameters.leaf("b").double_value(&[0]) - 1.5).abs() < 1e-6);
-    }
-
-    #[test]
-    fn restored_optimisers_continue_exactly() {
-        for choice in [
-            Choice::Sgd { momentum: 0.9, nesterov: true },
-            Choice::Adam { beta1: 0.9, beta2: 0.999 },
-            Choice::RmsProp { alpha: 0.99 },
-        ] {
-            let mut through = parameters(Decay::All);
-            let mut optimiser = Optimiser::new(choice, 0.1, &through);
-            let update = |optimiser: &mut Optimiser, parameters: &mut Parameters, gradient: f32| {
-                optimiser.prepare(0.1);
-                optimiser.step(parameters, Tensor::from_slice(&[gradient, -gradient]));
-            };
-            update(&mut optimiser, &mut through, 1.0);
-            update(&mut optimiser, &mut through, 3.0);
-            let mut resumed = parameters(Decay::All);
-            resumed.flat().copy_(&through.flat().copy());
-            let mut restored = Optimiser::new(choice, 0.1, &resumed);
-            restored.restore(&resumed, &optimiser.state(&through).unwrap(), 2).unwrap();
-            update(&mut optimiser, &mut through, -2.0);
-            update(&mut restored, &mut resumed, -2.0);
-            assert_eq!(
-                Vec::<f32>::try_from(&*through.flat()).unwrap(),
-                Vec::<f32>::try_from(&*resumed.flat()).unwrap(),
-                "{choice:?}"
-            );
-            assert_eq!(optimiser.state(&through).unwrap(), restored.state(&resumed).unwrap());
-        }
-    }
-
-    #[test]
-    fn state_of_another_optimiser_or_net_is_refused() {
-        let parameters = parameters(Decay::All);
-        let mut adam = Optimiser::new(Choice::Adam { beta1: 0.9, beta2: 0.999 }, 0.0, &parameters);
-        let mut error =
-            |state: &[Vec<f32>]| adam.restore(&parameters, state, 1).unwrap_err().to_string();
-        assert_eq!(
-            error(&[vec![0.0; 2]]),
-            "the checkpoint's optimiser state has 1 parts, this run's optimiser has 2: \
-             exp_avg, exp_avg_sq"
-        );
-        assert_eq!(
-            error(&[vec![0.0; 2], vec![0.0; 3]]),
-            "the checkpoint's exp_avg_sq of the optimiser has 3 values, expected 2"
-        );
-    }
-}
+mod tests;

@@ -80,7 +80,7 @@ impl LrSchedule {
 mod tests {
     use super::*;
     use fathom_base::rounded;
-    use fathom_spec::{Decay, Optimiser};
+    use fathom_spec::{Decay, Optimiser, StopWhen};
 
     fn training(schedule: Schedule, warmup: Warmup) -> Training {
         Training {
@@ -91,10 +91,12 @@ mod tests {
             schedule,
             warmup,
             weight_decay: 0.0,
+            clip_norm: None,
             decay: Decay::All,
             norm_batch: None,
             precision: Default::default(),
             grow: None,
+            stop_when: StopWhen::default(),
             delta: None,
         }
     }

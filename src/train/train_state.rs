@@ -5,6 +5,7 @@ use super::data_loader::Batch;
 use super::learner::Learner;
 use super::running_metrics::RunningMetrics;
 use super::schedule::LrSchedule;
+use super::stop_rule::StopRule;
 use anyhow::Result;
 use fathom_record::{Checkpoint, CurveRow, CurveWriter, LayerWriter, Position, RunDir, SCHEMA};
 use fathom_spec::{Grow, Settings};
@@ -26,6 +27,8 @@ pub struct TrainState {
     pub lr: f64,
     /// Whether the evaluation that is due at this step has been made.
     pub evaluated: bool,
+    /// Whether the run ends at the last row of the curve.
+    pub stop_rule: StopRule,
     /// The curve up to this step.
     curve: CurveWriter,
     /// SHA-256 of the data set.
@@ -44,7 +47,9 @@ impl TrainState {
         curve: CurveWriter,
         started: Instant,
     ) -> Self {
-        let schedule = LrSchedule::new(&context.settings.training);
+        let training = &context.settings.training;
+        let schedule = LrSchedule::new(training);
+        let classes = context.data.dataset.classes.len();
         Self {
             learner,
             lr: schedule.at(0),
@@ -53,6 +58,7 @@ impl TrainState {
             batches: 0,
             step: 0,
             evaluated: false,
+            stop_rule: StopRule::new(&training.stop_when, classes),
             curve,
             data: context.data.dataset.sha256.clone(),
             seconds_before: 0.0,
@@ -76,6 +82,7 @@ impl TrainState {
         learner.restore(checkpoint, optimiser_updates(&context.settings, position.step))?;
         let curve = directory.resume_curve(&position.curve)?;
         let mut state = Self::new(learner, context, curve, started);
+        directory.curve()?.iter().for_each(|row| state.stop_rule.observe(row));
         state.schedule.restore(position.warming.as_ref());
         state.running = RunningMetrics::restore(position, context.device.placement.device);
         state.batches = position.running_batches;
@@ -149,6 +156,7 @@ impl TrainState {
     /// If the file cannot be written.
     pub fn complete_evaluation(&mut self, row: &CurveRow) -> Result<()> {
         self.curve.append(row)?;
+        self.stop_rule.observe(row);
         self.running.reset();
         self.batches = 0;
         self.evaluated = true;

@@ -99,7 +99,11 @@ impl<'a> TrainingLoop<'a> {
                 }
             }
             if self.state.step == self.training().iterations {
-                return self.done();
+                return self.done(String::new());
+            }
+            if let Some(why) = self.state.stop_rule.reason() {
+                let (step, last) = (self.state.step, self.training().iterations);
+                return self.done(format!("stopped early, at step {step} of {last}: {why}"));
             }
             if self.interrupt.is_set() {
                 return self.interrupted();
@@ -224,8 +228,8 @@ impl<'a> TrainingLoop<'a> {
         Ok(Status::new(State::Interrupted, self.state.step, "stopped by a signal"))
     }
 
-    /// Ends the run after its last update.
-    fn done(&mut self) -> Result<Status> {
+    /// Ends the run after its last update, or before it with a message that says why.
+    fn done(&mut self, message: String) -> Result<Status> {
         let Self { layer_stats, checkpointer, state, .. } = self;
         if let Some(stats) = layer_stats {
             timed(&mut self.progress.spent.diagnostics, || {
@@ -235,7 +239,7 @@ impl<'a> TrainingLoop<'a> {
             })?;
         }
         timed(&mut self.progress.spent.checkpoints, || checkpointer.finish(state))?;
-        Ok(Status::new(State::Done, state.step, ""))
+        Ok(Status::new(State::Done, state.step, message))
     }
 
     /// Ends a run whose loss is not finite, which is an outcome and not a failure. Updates after the

@@ -168,6 +168,40 @@ fn inspect_tells_people_the_stages_and_a_dense_net_s_transitions() {
 }
 
 #[test]
+fn a_plan_says_that_runs_which_may_end_early_have_upper_bounds() {
+    let folder = with_experiment(
+        "[[arm]]\nname = \"all\"\n[[arm]]\nname = \"early\"\n\
+         \"training.stop_when\" = { metric = \"train_err_pct\", below = 20 }\n",
+    );
+    let output = fathom(folder.path()).args(["plan", "tiny.toml"]).output().expect("starts");
+    assert!(output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("1 of 2 runs may end before their last update"), "{said}");
+    assert!(said.contains("upper bounds"), "{said}");
+    let output = fathom(folder.path()).args(["plan", "tiny.toml", "--only", "all*"]).output();
+    let said = String::from_utf8_lossy(&output.expect("starts").stderr).into_owned();
+    assert!(!said.contains("upper bounds"), "{said}");
+}
+
+#[test]
+fn inspect_tells_the_two_dense_nets_of_the_textbook_apart() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let inspect = |name: &str| {
+        let output = fathom(folder.path()).args(["inspect", name]).output().expect("starts");
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout).matches("dropout 0.5").count();
+        (text, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (dropouts, text) = inspect("densenet-textbook");
+    assert_eq!(dropouts, 0);
+    assert!(text.contains("without bottlenecks and dropout; densenet-textbook-tf2 has"), "{text}");
+    let (dropouts, text) = inspect("densenet-textbook-tf2");
+    assert_eq!(dropouts, 16);
+    assert!(text.contains("with bottlenecks and dropout after each 3x3 convolution"), "{text}");
+    assert!(!inspect("densenet121").1.contains("textbook"));
+}
+
+#[test]
 fn a_value_that_only_other_families_take_is_refused_with_its_line() {
     let folder = with_experiment("[sweep]\n\"network.init\" = [\"he-fan-in\", \"fixup\"]\n");
     let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);

@@ -98,6 +98,53 @@ fn a_damaged_checkpoint_falls_back_to_the_one_before_and_then_to_the_start() {
 }
 
 #[test]
+fn a_run_that_ends_early_says_why_and_resumes_exactly() {
+    let folder = with_experiment("");
+    // Without updates of the weights the error stays at chance.
+    let run = runs(folder.path()).remove(0);
+    let job = |part: &str, metric: Option<&str>| {
+        let mut config = watched(&run.config);
+        config.insert("training.lr".into(), 0.0.into());
+        config.insert("training.stop_when.at_chance_for".into(), 7.into());
+        if let Some(metric) = metric {
+            config.insert("training.stop_when.metric".into(), metric.into());
+            config.insert("training.stop_when.below".into(), 100.0.into());
+        }
+        Job { config, ..job(&run, &folder.path().join(part), 1) }
+    };
+    let told = |job: &Job| {
+        let directory = RunDir::new(&job.directory);
+        let status = directory.status().expect("a status");
+        let last = directory.curve().expect("rows").pop().expect("a row");
+        assert_eq!((status.state, last.step), (State::Done, status.step));
+        (status.step, status.message)
+    };
+    let alone = job("alone", None);
+    assert_eq!(session(&alone, NEVER, 0).0, Some(0));
+    let why = "stopped early, at step 8 of 12: train_err_pct was at chance (90.0) for 8 updates";
+    assert_eq!(told(&alone), (8, why.into()));
+    let layers = RunDir::new(&alone.directory).layers().expect("rows");
+    let steps: BTreeSet<u64> = layers.iter().map(|row| row.step).collect();
+    assert_eq!(Vec::from_iter(steps), [0, 1, 2, 5, 8]);
+    // Checkpoints at 3 and 6, rows at 0, 2, 4, 6 and 8.
+    let disturbed = job("disturbed", None);
+    assert_eq!(session(&disturbed, 3, libc::SIGKILL).0, None);
+    let (code, found) = session(&disturbed, 2, libc::SIGTERM);
+    assert_eq!((code, resumed(&found)), (Some(i32::from(STOPPED)), Some(3)));
+    assert_eq!(session(&disturbed, NEVER, 0).0, Some(0));
+    assert_eq!(told(&disturbed), (8, why.into()));
+    assert_eq!(outcome(&alone), outcome(&disturbed));
+    let text = |job: &Job| std::fs::read_to_string(RunDir::new(&job.directory).layers_path());
+    assert_eq!(text(&alone).expect("rows"), text(&disturbed).expect("rows"));
+
+    let other = job("other", Some("train_err_running_pct"));
+    assert_eq!(session(&other, NEVER, 0).0, Some(0));
+    let (step, message) = told(&other);
+    assert_eq!(step, 2, "the first row with this metric");
+    assert!(message.starts_with("stopped early, at step 2 of 12: train_err_running_pct is "));
+}
+
+#[test]
 fn a_run_whose_curve_was_changed_starts_again() {
     let folder = with_experiment("");
     let runs = runs(folder.path());

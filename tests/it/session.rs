@@ -20,6 +20,7 @@ name = "plain"
 name = "residual"
 "network.family" = "residual"
 "training.norm_batch" = 10
+"training.clip_norm" = 0.5
 "training.warmup" = { kind = "until-error", lr = 0.01, error_pct = 89 }
 [[arm]]
 name = "preact"

@@ -15,6 +15,8 @@ pub struct Described {
     pub input: Option<Dims>,
     /// Number of classes of a published net.
     pub classes: Option<usize>,
+    /// A sentence that tells a published net from those of similar names.
+    pub note: Option<&'static str>,
 }
 
 impl Described {
@@ -80,6 +82,7 @@ impl KeyFlags {
             keys,
             input: published.map(|published| published.input),
             classes: published.map(|published| published.classes),
+            note: published.and_then(|published| published.note),
         })
     }
 }

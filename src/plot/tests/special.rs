@@ -34,6 +34,7 @@ fn rich() -> Results {
                     step: 1,
                     layer,
                     gradient_norm: Some(1.0 / layer as f64),
+                    weight_norm: Some(2.0),
                     response_sd: Some(layer as f64),
                     response_change: Some(0.1),
                     cosine: Some(0.5),
@@ -93,6 +94,10 @@ fn every_special_figure_has_its_labels() {
             Figure::Gradients,
             vec!["Residual, depth 8: gradients by layer", "updates:", "layers.csv"],
         ),
+        (
+            Figure::ScaledGradients,
+            vec!["Plain, depth 44: scaled gradients by layer", "gradient_norm × weight_norm"],
+        ),
         (Figure::Changes, vec!["change of responses by one update", "response_change"]),
         (Figure::Cosines, vec!["cosine between images by layer", "no longer distinguishes images"]),
         (
@@ -124,6 +129,7 @@ fn a_special_figure_without_its_data_names_what_is_missing() {
         (Figure::Size, "no run that has ended has the size of its net in run.json"),
         (Figure::Responses, "no run has a layers.csv"),
         (Figure::Gradients, "no run has a layers.csv"),
+        (Figure::ScaledGradients, "no run has a layers.csv"),
         (Figure::Slices, "no run has a slices.csv; fathom landscape writes it"),
         (Figure::Correlation, "no run has a correlation.csv; fathom landscape writes it"),
         (Figure::Speed, "no run has two rows and a batch size"),

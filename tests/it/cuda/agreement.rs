@@ -16,6 +16,7 @@ name = "plain"
 name = "residual"
 "network.family" = "residual"
 "training.norm_batch" = 10
+"training.clip_norm" = 0.5
 "training.warmup" = { kind = "until-error", lr = 0.01, error_pct = 89 }
 "training.schedule" = { kind = "step", at = [6, 9], factor = 0.1 }
 [[arm]]
@@ -36,6 +37,7 @@ name = "mlp"
 "network.family" = "mlp"
 "training.optimiser" = "rmsprop"
 "training.lr" = 0.001
+"training.clip_norm" = 0.1
 "training.schedule" = { kind = "constant" }
 [[arm]]
 name = "residual-mlp"
