@@ -2,7 +2,9 @@
 
 use super::Layerwise;
 use anyhow::Result;
-use fathom_record::{LayerRow, Made, Provenance, RunCurve, State, SweepDir};
+use fathom_record::{
+    LayerRow, Made, Provenance, RunCurve, State, SweepDir, check_column, metric_columns,
+};
 use fathom_spec::{Candidates, Config, LayerMetric, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,6 +62,39 @@ impl Evidence {
         let rows = self.runs.values().flat_map(|run| &run.rows);
         let extra_columns = rows.flat_map(|row| row.extra.keys()).cloned().collect();
         Candidates { configs, arms, arm_keys, extra_columns }
+    }
+
+    /// Configurations by run id, planned runs included. Of a run whose configuration was not kept, the
+    /// keys that distinguish it from others.
+    pub(super) fn configs(&self) -> BTreeMap<String, Config> {
+        let known = self.provenance.iter().filter(|(_, run)| !run.config.is_empty());
+        let mut configs: BTreeMap<String, Config> =
+            known.map(|(id, run)| (id.clone(), complete(run))).collect();
+        for (id, run) in &self.runs {
+            configs.entry(id.clone()).or_insert_with(|| of_axes(run));
+        }
+        configs
+    }
+
+    /// The arm of a run, where the experiment has arms.
+    pub(super) fn arm(&self, id: &str) -> Option<&str> {
+        let of_curve = || Some(self.runs.get(id)?.axes.get("arm")?.as_str());
+        self.provenance.get(id).and_then(|run| run.arm.as_deref()).or_else(of_curve)
+    }
+
+    /// Whether a finished run has a final value of the metric.
+    pub(super) fn has(&self, metric: &str) -> bool {
+        self.runs.keys().any(|id| matches!(self.value(id, metric, None), Final::Value(_)))
+    }
+
+    /// Checks that `metric` is a metric of the curves or of the layers, or an extra column.
+    ///
+    /// # Errors
+    /// When it is none of them, with the valid ones.
+    pub(super) fn check_metric(&self, metric: &str) -> Result<()> {
+        let own: Vec<&str> = metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();
+        let rows = self.runs.values().flat_map(|run| &run.rows);
+        check_column(metric, &own, &rows.flat_map(|row| row.extra.keys()).cloned().collect())
     }
 
     /// The value of a metric with which a run counts: after `step` updates, or the final one.
@@ -152,6 +187,16 @@ impl Evidence {
 fn complete(provenance: &Provenance) -> Config {
     let is_ours = provenance.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
     if is_ours { completed(&provenance.config) } else { provenance.config.clone() }
+}
+
+/// The keys that distinguish a run from others, as a configuration.
+fn of_axes(run: &RunCurve) -> Config {
+    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+    let key = |axis: &String| run.keys.get(axis).unwrap_or(axis).clone();
+    let axes = run.axes.iter().filter(|(axis, _)| *axis != "arm");
+    let mut config: Config = axes.map(|(axis, text)| (key(axis), value(text))).collect();
+    config.insert("seed".into(), run.seed.into());
+    config
 }
 
 /// The time of a value that is missing, in words.
