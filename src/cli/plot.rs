@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use style::{Format, Scale, figure_options};
 
+pub use style::{note, source};
+
 /// Draw the figures of a results directory
 ///
 /// Figures are drawn from the CSV files alone; --columns draws columns of any CSV table

@@ -6,6 +6,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod ablation;
 mod axis;
 mod canvas;
 mod captions;
@@ -30,6 +31,7 @@ mod speed;
 #[cfg(test)]
 mod tests;
 
+pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
 pub use columns::Columns;
 
