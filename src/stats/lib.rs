@@ -1,4 +1,5 @@
-//! Statistics of results: summaries over seeds, intervals and quantiles, and the verdicts on claims.
+//! Statistics of results: summaries over seeds, intervals and quantiles, the effect of one key, and the
+//! verdicts on claims.
 
 mod ablation;
 mod claims;

@@ -60,6 +60,13 @@ impl Compared<'_> {
         let [a, b] = sides;
         let seeds = a.runs.keys().filter(|seed| b.runs.contains_key(seed) && !used.contains(seed));
         let seeds: Vec<u64> = seeds.copied().collect();
+        let single = one_sided(sides);
+        if at == At::Equal && !single.is_empty() {
+            self.left_out.push(format!("{}: only one side has {single}", pair.name()));
+        }
+        if seeds.is_empty() {
+            return None;
+        }
         let ids = sides.iter().flat_map(|side| seeds.iter().map(|seed| side.runs[seed].clone()));
         if let Some(reason) = self.evidence.mixed_data(&ids.collect()) {
             self.left_out.push(format!("{}: {reason}", pair.name()));
@@ -104,5 +111,16 @@ impl Compared<'_> {
             differences,
             planned: seeds.len(),
         })
+    }
+}
+
+/// The seeds that only one of two candidates has, in words; empty if there are none.
+fn one_sided([a, b]: [&Candidate; 2]) -> String {
+    let of = |candidate: &Candidate| candidate.runs.keys().copied().collect::<BTreeSet<u64>>();
+    let seeds: Vec<String> = of(a).symmetric_difference(&of(b)).map(u64::to_string).collect();
+    match &seeds[..] {
+        [] => String::new(),
+        [seed] => format!("seed {seed}"),
+        _ => format!("seeds {}", seeds.join(", ")),
     }
 }

@@ -166,6 +166,28 @@ name = "without"
     assert!(!arms.along.contains("network.depth"), "all arms have the same");
 }
 
+#[test]
+fn seeds_of_one_side_only_are_told() {
+    let experiment =
+        Experiment::parse(Path::new("t.toml"), &format!("{TEXT}{NORMS}"), &[]).unwrap();
+    let runs = experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config));
+    let is_kept = |config: &Config| {
+        let [depth, seed] = ["network.depth", "seed"].map(|key| config[key].as_u64().unwrap());
+        match (config["network.norm"].as_str().unwrap(), depth) {
+            ("none", 20) => seed == 2,
+            ("none", _) | (_, 20) => seed != 2,
+            _ => true,
+        }
+    };
+    let kept = runs.filter(|(_, _, config)| is_kept(config));
+    let all = evidence(kept, &|_, _, _, _| Some(10.0), None);
+    let found = Ablation::of(&all, &over("norm")).unwrap();
+    assert_eq!((found.rows.len(), found.rows[0].planned), (1, 2));
+    let [shallow, deep] = &found.left_out[..] else { panic!("{:?}", found.left_out) };
+    assert_eq!(shallow, "8 norm none − 8 norm batch: only one side has seed 2");
+    assert_eq!(deep, "20 norm none − 20 norm batch: only one side has seeds 0, 1, 2");
+}
+
 /// Training errors that are best at a rate of 0.1 for seeds to compare, and at 0.01 for seed 100.
 fn by_rate(norm: &str, rate: f64, seed: u64) -> f64 {
     let best = if seed == 100 { 0.01 } else { 0.1 };
