@@ -41,6 +41,7 @@ pub fn figure_options(args: &Args, dir: &SweepDir) -> Options {
         group_by: args.group_by.clone(),
         smooth: args.smooth,
         y_max: args.y_max,
+        trains_below: args.trains_below,
         note: note(dir),
         source: source(dir),
     }
