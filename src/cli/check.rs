@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         log(format!("note: claims.json is not updated: {error:#}"));
     }
     match args.format {
-        Format::Table => {
+        Format::Table | Format::Markdown => {
             print(&verdicts::table_for_people(&verdicts), args.format)?;
             verdicts.iter().for_each(verdicts::explain);
         }

@@ -1,5 +1,7 @@
 //! `fathom compare`.
 
+mod over;
+
 use super::Usage;
 use super::choice::choice;
 use super::stderr::log;
@@ -10,26 +12,39 @@ use fathom_report::label;
 use fathom_stats::{ComparedGroup, Comparison, ExecutionDifference};
 use fathom_sweep::check_integrity;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Compare two results directories
+/// Compare two results directories, or the values of one key within a sweep
 ///
-/// Runs are matched by their configuration. Exit codes: 0 if the curves of all runs that both
-/// directories have are equal except for the clock, 6 if some differ
+/// Of two directories, runs are matched by their configuration. Exit codes: 0 if the curves of all runs
+/// that both have are equal except for the clock, 6 if some differ. With --over KEY, each value of the
+/// key is compared with the first one in every configuration that both have, paired by seed
 #[derive(clap::Args)]
+#[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Args {
-    /// First results directory
+    /// Results directory
     a: PathBuf,
     /// Second results directory
-    b: PathBuf,
-    /// Column whose final values are compared
-    #[arg(long, default_value = "train_err_pct")]
-    metric: String,
+    #[arg(required_unless_present = "over")]
+    b: Option<PathBuf>,
+    /// Columns whose final values are compared
+    #[arg(long, default_value = "train_err_pct", value_delimiter = ',')]
+    metric: Vec<String>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
+    #[command(flatten)]
+    over: over::Flags,
 }
+
+const USAGE: &str =
+    "fathom compare [OPTIONS] <A> <B>\n       fathom compare [OPTIONS] <A> --over <KEY>";
+
+const EXAMPLES: &str = "\
+Examples:
+  fathom compare results/quick results/mine
+  fathom compare results/batchnorm --over norm --metric test_err_pct --plot";
 
 /// Exit code if curves differ.
 const DIFFER: u8 = 6;
@@ -49,11 +64,21 @@ const COLUMNS: [&str; 11] = [
 ];
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let [a, b] = [&args.a, &args.b].map(|dir| dir.display());
+    match &args.b {
+        Some(b) => directories(args, b),
+        None => over::run(args),
+    }
+}
+
+/// Compares the directories of the arguments.
+fn directories(args: &Args, other: &Path) -> Result<ExitCode> {
+    let [a, b] = [&args.a, other].map(Path::display);
     check_integrity(&SweepDir::new(&args.a))?;
-    check_integrity(&SweepDir::new(&args.b))?;
-    let comparison = Comparison::load(&args.a, &args.b)?;
-    comparison.check_metric(&args.metric).map_err(|error| Usage(format!("--metric {error}")))?;
+    check_integrity(&SweepDir::new(other))?;
+    let comparison = Comparison::load(&args.a, other)?;
+    for metric in &args.metric {
+        comparison.check_metric(metric).map_err(|error| Usage(format!("--metric {error}")))?;
+    }
     let unmatched = comparison.unmatched();
     for (dir, ids) in [(&a, &unmatched.only_a), (&b, &unmatched.only_b)] {
         if let Some(first) = ids.first() {
@@ -69,8 +94,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (common, differing) = (comparison.common(), comparison.differing());
     ensure!(common > 0, "{a} and {b} have no run in common");
     let mut table = Table::new(COLUMNS);
-    for group in comparison.groups(&args.metric, label) {
-        table.row(row(group, &args.metric));
+    for metric in &args.metric {
+        for group in comparison.groups(metric, label) {
+            table.row(row(group, metric));
+        }
     }
     print(&table, args.format)?;
     log(match differing {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use style::{Format, Scale, figure_options};
 
+pub use style::{note, source};
+
 /// Draw the figures of a results directory
 ///
 /// Figures are drawn from the CSV files alone; --columns draws columns of any CSV table
@@ -25,7 +27,7 @@ pub struct Args {
     dir: PathBuf,
     /// Columns of a table: that of the horizontal axis, then those to draw, such as
     /// depth,images_per_s
-    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "smooth", "y_max"])]
+    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "smooth", "y_max", "trains_below"])]
     columns: Vec<String>,
     /// Folder of the figures [default: DIR/figures, or that of the table]
     #[arg(long, value_name = "DIR")]
@@ -51,6 +53,9 @@ pub struct Args {
     /// Upper end of the vertical axis of the curves
     #[arg(long, value_name = "VALUE", value_parser = positive)]
     y_max: Option<f64>,
+    /// Share of the error of random guessing below which a net trains, in `rate-depth` [default: 0.8]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    trains_below: Option<f64>,
     /// File formats
     #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_value = "svg,png")]
     format: Vec<Format>,
@@ -63,6 +68,11 @@ fn metric_help() -> String {
 
 fn positive(text: &str) -> Result<f64, &'static str> {
     options::positive(text).ok_or("expected a number above 0")
+}
+
+fn share(text: &str) -> Result<f64, &'static str> {
+    let share = options::positive(text).filter(|share| *share <= 1.0);
+    share.ok_or("expected a share above 0 and at most 1, such as 0.8")
 }
 
 /// Draws the figures and prints the path of each.

@@ -1,4 +1,4 @@
-//! Tables on standard output: aligned for people, CSV or JSON for programs.
+//! Tables on standard output: aligned for people, CSV or JSON for programs, Markdown for documents.
 
 use super::stdout;
 use anyhow::Result;
@@ -19,6 +19,8 @@ choice! {
         Csv,
         /// An array with one object for each row
         Json,
+        /// A table of Markdown, rounded as for people
+        Markdown,
     }
 }
 
@@ -39,6 +41,11 @@ pub fn render(table: &Table, format: Format) -> Result<String> {
         Format::Table => Ok(aligned(table)),
         Format::Csv => table.csv(),
         Format::Json => table.json(),
+        Format::Markdown => {
+            let headers: Vec<&str> = table.headers.iter().map(String::as_str).collect();
+            let rows = table.rows.iter().map(|row| row.iter().map(cell_text).collect());
+            Ok(fathom_report::table(&headers, &rows.collect::<Vec<_>>()))
+        }
     }
 }
 
@@ -70,7 +77,7 @@ fn aligned(table: &Table) -> String {
 /// `summary.csv`.
 pub fn summary(table: &SummaryTable, format: Format) -> Table {
     match format {
-        Format::Table => summary_for_people(table),
+        Format::Table | Format::Markdown => summary_for_people(table),
         Format::Csv | Format::Json => summary_csv(table),
     }
 }
@@ -131,6 +138,14 @@ mod tests {
         assert!(text.contains("20.00 (n = 1)"), "{text}");
         assert!(!text.contains('\u{1b}'), "no colour: {text}");
         assert!(text.lines().all(|line| line == line.trim_end()));
+    }
+
+    #[test]
+    fn markdown_has_a_line_for_each_row() {
+        let mut table = Table::new(["a", "b"]);
+        table.row(["x|y".into(), Value::Null]);
+        let text = render(&table, Format::Markdown).unwrap();
+        assert_eq!(text, "| a | b |\n|---|---|\n| x\\|y |  |\n");
     }
 
     #[test]

@@ -118,6 +118,14 @@ impl Axis {
         self.log
     }
 
+    /// The value that is this share of the axis to the right of another.
+    pub(super) fn shifted(&self, value: f64, share: f64) -> f64 {
+        match self.log {
+            true => value * (self.high / self.low).powf(share),
+            false => value + share * (self.high - self.low),
+        }
+    }
+
     /// Position of a value between the ends, from 0 to 1. Values below a logarithmic axis are at its
     /// lower end.
     pub(super) fn share(&self, value: f64) -> f64 {

@@ -105,13 +105,18 @@ impl Metric {
         }
     }
 
-    /// The columns with the definition of the first one, as sentences.
-    pub(super) fn sentences(&self) -> String {
+    /// The first column with its definition, as a sentence.
+    pub(super) fn sentence(&self) -> String {
         let name = match self.train_words == self.train {
             true => self.train.to_owned(),
             false => format!("{}: {}", capitalised(self.train_words), self.train),
         };
-        let train = format!("{name}, {}.", self.definition);
+        format!("{name}, {}.", self.definition)
+    }
+
+    /// The columns with the definition of the first one, as sentences.
+    pub(super) fn sentences(&self) -> String {
+        let train = self.sentence();
         match self.is_single() {
             true => train,
             false => format!("{train} {}: {}.", capitalised(self.test_words), self.test),

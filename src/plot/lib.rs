@@ -6,6 +6,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod ablation;
 mod axis;
 mod canvas;
 mod captions;
@@ -30,6 +31,7 @@ mod speed;
 #[cfg(test)]
 mod tests;
 
+pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
 pub use columns::Columns;
 
@@ -180,6 +182,8 @@ pub struct Options {
     /// Key that colours distinguish in [`Figure::Curves`] and panels in [`Figure::Panels`]; key in the
     /// place of depth in [`Figure::RateDepth`].
     pub group_by: Option<String>,
+    /// Share of the chance level below which a net trains in [`Figure::RateDepth`]; 0.8 if absent.
+    pub trains_below: Option<f64>,
     /// File of the curves, for the caption.
     pub source: String,
 }

@@ -1,5 +1,5 @@
 //! Outcome of every learning rate at every depth (or at every value of another key, if all nets have
-//! the same depth): trained, stuck at the chance level, or diverged.
+//! the same depth): trained, not trained, or diverged.
 
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas};
@@ -14,11 +14,13 @@ use fathom_base::capitalised;
 use fathom_record::{RunCurve, State, SweepCurves, group};
 use plotters::prelude::*;
 
-/// A net whose final training metric is above this share of the chance level has learned nothing.
-const STUCK: f64 = 0.95;
+/// A net trains if its final training metric is below this share of the chance level, unless another
+/// share was asked for: it must have removed at least a fifth of the error of guessing, which is 72% of
+/// 10 classes. Nets that are just off the chance level, as at 85%, have hardly begun.
+const TRAINS_BELOW: f64 = 0.8;
 
 const DIVERGED: RGBColor = RGBColor(60, 60, 60);
-const CHANCE: RGBColor = RGBColor(190, 190, 190);
+const UNTRAINED: RGBColor = RGBColor(190, 190, 190);
 /// Ends of the scale from no error to the chance level.
 const GOOD: RGBColor = RGBColor(0, 114, 178);
 const BAD: RGBColor = RGBColor(240, 228, 205);
@@ -36,7 +38,7 @@ struct Cell {
 #[derive(Clone, Copy, Default)]
 struct Counts {
     trained: usize,
-    stuck: usize,
+    untrained: usize,
     diverged: usize,
     unfinished: usize,
 }
@@ -51,6 +53,8 @@ struct Grid {
     rates: Vec<f64>,
     /// Chance level of the metric.
     chance: f64,
+    /// The value below which a net trains.
+    bar: f64,
 }
 
 /// The laid-out figure.
@@ -88,16 +92,23 @@ impl HeatmapFigure {
         }
         let mut parts = vec![capitalised(&format!(
             "Mean final {} ({}) of each learning rate and {key}; below it, the number of seeds that \
-             trained. Stuck: above {STUCK} times the chance level ({}). Diverged: the loss became \
-             non-finite; these runs are excluded from the mean. Titles: the largest {key} and the \
-             largest rate at which at least half of the seeds trained.",
+             trained, which is to end below {}, {:.0}% of the chance level ({}). Diverged: the loss \
+             became non-finite; these runs are excluded from the mean. Titles: the largest {key} and \
+             the largest rate at which at least half of the seeds trained.",
             metric.train_words,
             metric.train,
+            metric.show(grid.bar),
+            100.0 * grid.bar / grid.chance,
             metric.show(grid.chance),
         ))];
         parts.extend(all_runs(&shared));
         parts.push(format!("Sources: {}, run.json.", options.source));
-        let page = Page::lay_out(options.note.as_deref(), &titles, &[legend()], &parts.join(" "));
+        let page = Page::lay_out(
+            options.note.as_deref(),
+            &titles,
+            &[legend(&metric.show(grid.bar))],
+            &parts.join(" "),
+        );
         let x = Axis::categories(&grid.columns).titled(key.as_str());
         let y = Axis::categories(&grid.rates).titled("learning rate");
         Ok(Self { page, x, y, chance: grid.chance, panels })
@@ -129,7 +140,8 @@ impl Grid {
             values.dedup();
             values
         };
-        Ok(Self { columns: values(key), rates: values("lr"), key: key.to_owned(), chance })
+        let bar = options.trains_below.unwrap_or(TRAINS_BELOW) * chance;
+        Ok(Self { columns: values(key), rates: values("lr"), key: key.to_owned(), chance, bar })
     }
 
     fn cells(&self, runs: &[&RunCurve], metric: &Metric) -> Vec<Cell> {
@@ -140,7 +152,7 @@ impl Grid {
             column: index(&self.columns, runs[0], &self.key),
             row: index(&self.rates, runs[0], "lr"),
             mean: mean(runs, metric.train),
-            counts: Counts::of(runs, metric.train, self.chance),
+            counts: Counts::of(runs, metric.train, self.bar),
         };
         let groups = group(runs, &[self.key.clone(), "lr".to_owned()]);
         groups.iter().map(|same| cell(&same.runs)).collect()
@@ -163,12 +175,12 @@ impl Grid {
 }
 
 impl Counts {
-    fn of(runs: &[&RunCurve], metric: &str, chance: f64) -> Self {
+    fn of(runs: &[&RunCurve], metric: &str, bar: f64) -> Self {
         let mut counts = Self::default();
         for run in runs {
             match (run.state, run.final_metric(metric)) {
                 (State::Diverged, _) => counts.diverged += 1,
-                (_, Some(value)) if value > STUCK * chance => counts.stuck += 1,
+                (_, Some(value)) if value >= bar => counts.untrained += 1,
                 (_, Some(_)) => counts.trained += 1,
                 (_, None) => counts.unfinished += 1,
             }
@@ -177,16 +189,16 @@ impl Counts {
     }
 
     fn all(self) -> usize {
-        self.trained + self.stuck + self.diverged + self.unfinished
+        self.trained + self.untrained + self.diverged + self.unfinished
     }
 }
 
 impl Cell {
     fn colour(&self, chance: f64) -> RGBColor {
-        let Counts { trained, stuck, diverged, .. } = self.counts;
+        let Counts { trained, untrained, diverged, .. } = self.counts;
         match self.mean {
-            _ if diverged > 0 && diverged >= trained + stuck => DIVERGED,
-            Some(_) if stuck > trained => CHANCE,
+            _ if diverged > 0 && diverged >= trained + untrained => DIVERGED,
+            Some(_) if untrained > trained => UNTRAINED,
             Some(mean) => blend(GOOD, BAD, (mean / chance).min(1.0)),
             None => WHITE,
         }
@@ -230,11 +242,11 @@ fn is_dark(colour: RGBColor) -> bool {
     f64::from(colour.0) * 0.3 + f64::from(colour.1) * 0.6 + f64::from(colour.2) * 0.1 < 125.0
 }
 
-fn legend() -> Vec<Entry> {
+fn legend(bar: &str) -> Vec<Entry> {
     vec![
         Entry::new(Sample::Box(GOOD), "no error"),
         Entry::new(Sample::Box(blend(GOOD, BAD, 0.5)), "half of the chance level"),
-        Entry::new(Sample::Box(CHANCE), "stuck at the chance level"),
+        Entry::new(Sample::Box(UNTRAINED), format!("not trained: ends at {bar} or above")),
         Entry::new(Sample::Box(DIVERGED), "diverged"),
         Entry::new(Sample::Box(WHITE), "unfinished"),
     ]

@@ -1,5 +1,6 @@
 //! What a reader sees in the figures, read from their SVG.
 
+mod ablation;
 mod drawing;
 mod special;
 

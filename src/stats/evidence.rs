@@ -2,7 +2,9 @@
 
 use super::Layerwise;
 use anyhow::Result;
-use fathom_record::{LayerRow, Made, Provenance, RunCurve, State, SweepDir};
+use fathom_record::{
+    LayerRow, Made, Provenance, RunCurve, State, SweepDir, check_column, metric_columns,
+};
 use fathom_spec::{Candidates, Config, LayerMetric, Measure, When, completed};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,6 +74,39 @@ impl Evidence {
         Candidates { configs, arms, arm_keys, extra_columns }
     }
 
+    /// Configurations by run id, planned runs included. Of a run whose configuration was not kept, the
+    /// keys that distinguish it from others.
+    pub(super) fn configs(&self) -> BTreeMap<String, Config> {
+        let known = self.provenance.iter().filter(|(_, run)| !run.config.is_empty());
+        let mut configs: BTreeMap<String, Config> =
+            known.map(|(id, run)| (id.clone(), complete(run))).collect();
+        for (id, run) in &self.runs {
+            configs.entry(id.clone()).or_insert_with(|| of_axes(run));
+        }
+        configs
+    }
+
+    /// The arm of a run, where the experiment has arms.
+    pub(super) fn arm(&self, id: &str) -> Option<&str> {
+        let of_curve = || Some(self.runs.get(id)?.axes.get("arm")?.as_str());
+        self.provenance.get(id).and_then(|run| run.arm.as_deref()).or_else(of_curve)
+    }
+
+    /// Whether a finished run has a final value of the metric.
+    pub(super) fn has(&self, metric: &str) -> bool {
+        self.runs.keys().any(|id| matches!(self.value(id, &Measure::last(metric)), Final::Value(_)))
+    }
+
+    /// Checks that `metric` is a metric of the curves or of the layers, or an extra column.
+    ///
+    /// # Errors
+    /// When it is none of them, with the valid ones.
+    pub(super) fn check_metric(&self, metric: &str) -> Result<()> {
+        let own: Vec<&str> = metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();
+        let rows = self.runs.values().flat_map(|run| &run.rows);
+        check_column(metric, &own, &rows.flat_map(|row| row.extra.keys()).cloned().collect())
+    }
+
     /// The value of what a claim measures with which a run counts.
     pub fn value(&self, id: &str, measure: &Measure) -> Final {
         let Some(run) = self.runs.get(id) else {
@@ -108,6 +143,19 @@ impl Evidence {
             }
             (State::Pending, _) => Final::Missing(format!("{id} has not begun")),
             (state, _) => Final::Missing(format!("{id} is {state}")),
+        }
+    }
+
+    /// The final value of a metric, or its chance level if the run diverged, and whether it did.
+    ///
+    /// # Errors
+    /// The reason why the run has no value.
+    pub(super) fn value_or_chance(&self, id: &str, metric: &str) -> Result<(f64, bool), String> {
+        match self.value(id, &Measure::last(metric)) {
+            Final::Value(value) | Final::Censored(value) => Ok((value, false)),
+            Final::Diverged(Some(chance)) => Ok((chance, true)),
+            Final::Diverged(None) => Err(unknown_chance(id, metric)),
+            Final::Missing(reason) => Err(reason),
         }
     }
 
@@ -187,6 +235,21 @@ impl Evidence {
 fn complete(provenance: &Provenance) -> Config {
     let is_ours = provenance.manifest.as_ref().is_none_or(|made| !made.revision.git.is_empty());
     if is_ours { completed(&provenance.config) } else { provenance.config.clone() }
+}
+
+/// The reason why a diverged run has no value.
+pub(super) fn unknown_chance(id: &str, metric: &str) -> String {
+    format!("{id} diverged, and the chance level of {metric} is not known")
+}
+
+/// The keys that distinguish a run from others, as a configuration.
+fn of_axes(run: &RunCurve) -> Config {
+    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+    let key = |axis: &String| run.keys.get(axis).unwrap_or(axis).clone();
+    let axes = run.axes.iter().filter(|(axis, _)| *axis != "arm");
+    let mut config: Config = axes.map(|(axis, text)| (key(axis), value(text))).collect();
+    config.insert("seed".into(), run.seed.into());
+    config
 }
 
 /// The place of a value that is missing, in words.

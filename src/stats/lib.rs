@@ -1,5 +1,7 @@
-//! Statistics of results: summaries over seeds, intervals and quantiles, and the verdicts on claims.
+//! Statistics of results: summaries over seeds, intervals and quantiles, the effect of one key, and the
+//! verdicts on claims.
 
+mod ablation;
 mod claims;
 mod claims_of_directory;
 mod comparison;
@@ -16,6 +18,7 @@ mod summary;
 mod summary_csv;
 mod verdict;
 
+pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Question};
 pub use claims::{ArmSummary, Verdict, check};
 pub use claims_of_directory::check_directory;
 pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};

@@ -1,5 +1,6 @@
 //! The programs as a user meets them, each test in a folder of its own.
 
+mod ablation;
 mod bench;
 mod browser;
 mod build;

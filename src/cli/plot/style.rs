@@ -34,8 +34,6 @@ choice! {
 /// Options of the figures of a results directory. If the experiment file cannot be read, the figures
 /// have no note.
 pub fn figure_options(args: &Args, dir: &SweepDir) -> Options {
-    let runs = dir.root().join("runs");
-    let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
     Options {
         metric: args.metric,
         log_x: args.x == Scale::Log,
@@ -43,16 +41,29 @@ pub fn figure_options(args: &Args, dir: &SweepDir) -> Options {
         group_by: args.group_by.clone(),
         smooth: args.smooth,
         y_max: args.y_max,
-        note: note(&dir.experiment()).unwrap_or_else(|error| {
-            log(format!("note: the figures are drawn without the experiment's note: {error:#}"));
-            None
-        }),
-        source: source.display().to_string(),
+        trains_below: args.trains_below,
+        note: note(dir),
+        source: source(dir),
     }
 }
 
+/// The files of the curves of a results directory, for captions.
+pub fn source(dir: &SweepDir) -> String {
+    let runs = dir.root().join("runs");
+    let source = if runs.is_dir() { runs.join("*/curve.csv") } else { dir.curves() };
+    source.display().to_string()
+}
+
+/// The `note` of the directory's experiment; none, with a message, if the file cannot be read.
+pub fn note(dir: &SweepDir) -> Option<String> {
+    note_in(&dir.experiment()).unwrap_or_else(|error| {
+        log(format!("note: the figures are drawn without the experiment's note: {error:#}"));
+        None
+    })
+}
+
 /// The `note` of the experiment file, if there is one.
-fn note(experiment: &Path) -> Result<Option<String>> {
+fn note_in(experiment: &Path) -> Result<Option<String>> {
     if !experiment.exists() {
         return Ok(None);
     }

@@ -20,7 +20,10 @@ pub(super) struct Drawing {
 
 impl Drawing {
     pub(super) fn of(results: &Results, figure: Figure, options: &Options) -> Self {
-        let svg = svg(results, figure, options).unwrap();
+        Self::read(&svg(results, figure, options).unwrap())
+    }
+
+    pub(super) fn read(svg: &str) -> Self {
         let mut drawing = Self::default();
         let mut lines = svg.lines();
         while let Some(line) = lines.next() {

@@ -79,7 +79,8 @@ fn every_special_figure_has_its_labels() {
                 "diverged",
                 "0 of 2",
                 "10.5",
-                "stuck at the chance level",
+                "not trained: ends at 72.0% or above",
+                "below 72.0%, 80% of the chance level (90.0%)",
             ],
         ),
         (
@@ -160,6 +161,21 @@ fn another_numeric_key_takes_the_place_of_depth_if_all_nets_have_the_same_depth(
     }
     let message = svg(&results, Figure::RateDepth, &by("family")).unwrap_err().to_string();
     assert!(message.contains("family has non-numeric values"), "{message}");
+}
+
+#[test]
+fn the_bar_below_which_a_net_trains_can_be_moved() {
+    let results = rich();
+    let with = |bar: f64| {
+        let options = Options { trains_below: Some(bar), ..options() };
+        words(&results, Figure::RateDepth, &options)
+    };
+    // Seeds end at 10% and 11%, and the bar is at 10.8%, then at 9%.
+    let between = with(0.12);
+    assert!(between.contains("1 of 2") && !between.contains("2 of 2"), "{between}");
+    assert!(between.contains("not trained: ends at 10.8% or above"), "{between}");
+    assert!(between.contains("Plain, norm batch: trains up to depth 44, rate 0.1"), "{between}");
+    assert!(with(0.1).contains("Plain, norm batch: no net trains"));
 }
 
 #[test]

@@ -14,6 +14,13 @@ pub struct Measure {
     pub layers: Option<Layers>,
 }
 
+impl Measure {
+    /// The value of a column in the last row, or of a metric of the layers after the last update.
+    pub fn last(metric: &str) -> Self {
+        Self { metric: metric.into(), when: When::Last, layers: None }
+    }
+}
+
 /// The part of a run that a claim is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {

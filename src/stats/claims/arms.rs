@@ -1,8 +1,8 @@
 //! The configuration of each arm of a claim: the only one, or the best one where a key is tuned.
 
-use crate::evidence::{Evidence, Final};
+use crate::evidence::Evidence;
 use fathom_base::key::short;
-use fathom_spec::{Arm, Claim, Contrast, Measure, Tune, TuneCandidate, When};
+use fathom_spec::{Arm, Claim, Contrast, Tune, TuneCandidate};
 
 /// One configuration for each arm, and the reason why it cannot decide the claim.
 pub(super) struct Chosen<'a> {
@@ -36,7 +36,6 @@ impl<'a> Chosen<'a> {
 
 /// The candidate with the smallest mean over the tuning seeds.
 fn best<'a>(arm: &'a Arm, tune: &Tune, evidence: &Evidence) -> Result<&'a TuneCandidate, String> {
-    let by = Measure { metric: tune.by.clone(), when: When::Last, layers: None };
     let mut best: Option<(f64, &TuneCandidate)> = None;
     for choice in &arm.candidates {
         let mut sum = 0.0;
@@ -45,13 +44,7 @@ fn best<'a>(arm: &'a Arm, tune: &Tune, evidence: &Evidence) -> Result<&'a TuneCa
                 .runs
                 .get(seed)
                 .ok_or_else(|| format!("{} has no run of tuning seed {seed}", arm.label))?;
-            sum += match evidence.value(id, &by) {
-                Final::Value(value) | Final::Diverged(Some(value)) | Final::Censored(value) => {
-                    value
-                }
-                Final::Diverged(None) => return Err(unknown_chance(id, &tune.by)),
-                Final::Missing(reason) => return Err(reason),
-            };
+            sum += evidence.value_or_chance(id, &tune.by)?.0;
         }
         let mean = sum / tune.seeds.len() as f64;
         if best.is_none_or(|(least, _)| mean < least) {
@@ -59,11 +52,6 @@ fn best<'a>(arm: &'a Arm, tune: &Tune, evidence: &Evidence) -> Result<&'a TuneCa
         }
     }
     best.map(|(_, choice)| choice).ok_or_else(|| format!("{} has no runs", arm.label))
-}
-
-/// The reason why a diverged run has no value.
-pub(super) fn unknown_chance(id: &str, metric: &str) -> String {
-    format!("{id} diverged, and the chance level of {metric} is not known")
 }
 
 /// The reason why the best value of a tuned key does not count: at the edge of the grid, a better

@@ -1,10 +1,10 @@
 //! A claim with the runs that it is about and the numbers with which they count.
 
-use super::arms::{Chosen, unknown_chance};
+use super::arms::Chosen;
 use super::statement::statement;
 use super::{ArmSummary, Verdict};
 use crate::estimate::Estimate;
-use crate::evidence::{Evidence, Final};
+use crate::evidence::{Evidence, Final, unknown_chance};
 use crate::verdict::{Look, Outcome, Region, Sample};
 use fathom_record::Metric;
 use fathom_spec::{

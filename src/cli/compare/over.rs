@@ -1,0 +1,140 @@
+//! `fathom compare DIR --over KEY`.
+
+mod tables;
+
+use super::Args;
+use crate::Usage;
+use crate::plot::{note, source};
+use crate::stderr::log;
+use crate::stdout;
+use crate::table::{Format, print};
+use anyhow::{Context, Result, ensure};
+use fathom_base::key::short;
+use fathom_base::write_atomically;
+use fathom_plot::{AblationFigure, Against};
+use fathom_record::SweepDir;
+use fathom_spec::Claims;
+use fathom_stats::{Ablation, Evidence, Question};
+use fathom_sweep::check_integrity;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Values of one key")]
+pub struct Flags {
+    /// Key whose values are compared, such as norm, family or batch; or arm
+    #[arg(long, value_name = "KEY", conflicts_with = "b")]
+    over: Option<String>,
+    /// Value that the others are compared with [default: the first]
+    #[arg(long, value_name = "VALUE", requires = "over")]
+    baseline: Option<String>,
+    /// Swept key of which each side is also compared at its own best value [default: lr, if swept]
+    #[arg(long, value_name = "KEY", requires = "over")]
+    best: Option<String>,
+    /// Seeds that choose the best value and are not compared there [default: those that claims of
+    /// the experiment tune with]
+    #[arg(long, value_name = "SEED,…", value_delimiter = ',', requires = "over")]
+    tune_seeds: Vec<u64>,
+    /// Draw the comparison, as SVG and PNG, into DIR/figures
+    #[arg(long, requires = "over")]
+    plot: bool,
+    /// Draw it into this folder
+    #[arg(long, value_name = "DIR", requires = "over")]
+    out: Option<PathBuf>,
+}
+
+/// Compares the values of a key within a directory.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let flags = &args.over;
+    let directory = SweepDir::new(&args.a);
+    ensure!(args.a.is_dir(), Usage(format!("{}: no such results directory", args.a.display())));
+    check_integrity(&directory)?;
+    let evidence = Evidence::load(&directory)?;
+    let declared = declared(&directory);
+    let compare = |metric: &String| {
+        let question = Question {
+            over: flags.over.clone().unwrap_or_default(),
+            baseline: flags.baseline.clone(),
+            best: flags.best.clone(),
+            tune_seeds: (!flags.tune_seeds.is_empty())
+                .then(|| flags.tune_seeds.iter().copied().collect()),
+            declared: declared.clone(),
+            metric: metric.clone(),
+        };
+        Ablation::of(&evidence, &question).map_err(|error| Usage(format!("{error:#}")))
+    };
+    let ablations = args.metric.iter().map(compare).collect::<Result<Vec<_>, _>>()?;
+    match args.format {
+        Format::Table | Format::Markdown => {
+            print(&tables::for_people(&ablations), args.format)?;
+        }
+        Format::Csv | Format::Json => print(&tables::for_programs(&ablations), args.format)?,
+    }
+    for ablation in &ablations {
+        let mut notes = ablation.notes();
+        if ablations.len() > 1 {
+            notes.insert(0, format!("{}:", ablation.metric));
+        }
+        if args.format == Format::Markdown {
+            // A table in a document needs its notes beside it.
+            let items: String = notes.iter().map(|note| format!("- {note}\n")).collect();
+            stdout::write(format!("\n{items}"))?;
+        } else {
+            log("");
+            notes.iter().for_each(log);
+        }
+    }
+    if flags.plot || flags.out.is_some() {
+        let out = flags.out.clone().unwrap_or_else(|| directory.figures());
+        std::fs::create_dir_all(&out)
+            .with_context(|| format!("cannot create {}", out.display()))?;
+        for ablation in &ablations {
+            draw(ablation, &directory, &out)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws a comparison: at the best values of the swept key and against it, where there is one.
+fn draw(ablation: &Ablation, directory: &SweepDir, out: &Path) -> Result<()> {
+    let (note, source) = (note(directory), source(directory));
+    let name = format!("compare-{}-{}", short(&ablation.over), ablation.metric);
+    let mut figures = vec![(name.clone(), Against::Depth)];
+    if let Some(swept) = ablation.swept() {
+        figures.push((format!("{name}-by-{swept}"), Against::Swept));
+    }
+    for (name, against) in figures {
+        let figure =
+            AblationFigure { ablation, against, note: note.as_deref(), source: source.as_str() };
+        for (ending, bytes) in [("svg", figure.svg()?.into_bytes()), ("png", figure.png()?)] {
+            let path = out.join(format!("{name}.{ending}"));
+            write_atomically(&path, &bytes)?;
+            log(path.display());
+        }
+    }
+    Ok(())
+}
+
+/// The seeds with which claims of the directory's experiment tune, by the tuned key. An experiment file
+/// that cannot be read declares none.
+fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<u64>> {
+    let mut seeds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+    let file = directory.experiment();
+    if !file.exists() {
+        return seeds;
+    }
+    let read = || -> Result<Claims> {
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        Ok(Claims::parse(&file, &text)?)
+    };
+    match read() {
+        Ok(claims) => {
+            for tune in claims.claims.into_iter().filter_map(|claim| claim.tune) {
+                seeds.entry(tune.over).or_default().extend(tune.seeds);
+            }
+        }
+        Err(error) => log(format!("note: no claim is taken to declare tuning seeds: {error:#}")),
+    }
+    seeds
+}

@@ -1,0 +1,130 @@
+//! The best value of a swept key, chosen for each side of a comparison by itself.
+
+use super::pairs::{Candidate, Group, Pairing};
+use super::{BestBy, ChosenBy, Question};
+use crate::evidence::Evidence;
+use anyhow::{Result, ensure};
+use fathom_base::key::short;
+use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+use std::collections::BTreeSet;
+
+/// Chooses best values.
+pub(super) struct Chooser<'a> {
+    evidence: &'a Evidence,
+    best: BestBy,
+}
+
+impl<'a> Chooser<'a> {
+    /// Decides which data choose: other seeds where some are set apart, else held-out images, else the
+    /// compared values themselves.
+    ///
+    /// # Errors
+    /// When no run has the seeds that were asked for, or no seed remains.
+    pub fn of(
+        evidence: &'a Evidence,
+        question: &Question,
+        key: &str,
+        pairing: &Pairing,
+    ) -> Result<Self> {
+        let all = pairing.seeds();
+        if let Some(asked) = &question.tune_seeds {
+            let list = |seeds: &BTreeSet<u64>| {
+                seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+            };
+            let unknown: BTreeSet<u64> = asked.difference(&all).copied().collect();
+            ensure!(
+                unknown.is_empty(),
+                "--tune-seeds: no run has seed {}; there are {}",
+                list(&unknown),
+                list(&all)
+            );
+            ensure!(asked.len() < all.len(), "--tune-seeds: no seed remains to be compared");
+        }
+        let seeds = question.tune_seeds.as_ref().or_else(|| question.declared.get(key));
+        let seeds = seeds.cloned().unwrap_or_default();
+        let metric = &question.metric;
+        let held_out = held_out(metric).filter(|column| evidence.has(column));
+        let (by, metric) = match (seeds.is_empty(), held_out) {
+            // Seeds of their own make a training metric as good a judge as held-out images, and it is
+            // what is compared. Test images choose nothing where others can.
+            (false, Some(column)) if !is_on_train(metric) => {
+                (ChosenBy::OtherSeeds, column.to_owned())
+            }
+            (false, _) => (ChosenBy::OtherSeeds, lower_is_better(metric)),
+            (true, Some(column)) => (ChosenBy::HeldOut, column.to_owned()),
+            (true, None) => (ChosenBy::SameSeeds, lower_is_better(metric)),
+        };
+        Ok(Self { evidence, best: BestBy { key: key.to_owned(), metric, by, seeds } })
+    }
+
+    /// Full name of the swept key.
+    pub fn key(&self) -> &str {
+        &self.best.key
+    }
+
+    /// The seeds that choose and are not compared.
+    pub fn seeds(&self) -> &BTreeSet<u64> {
+        &self.best.seeds
+    }
+
+    /// How values were chosen.
+    pub fn into_best(self) -> BestBy {
+        self.best
+    }
+
+    /// The candidate with the smallest mean over the seeds that choose; the first of equal ones.
+    ///
+    /// # Errors
+    /// When a run that the choice needs is missing, with the reason.
+    pub fn choose<'b>(&self, side: &'b Group) -> Result<&'b Candidate, String> {
+        let [first, others @ ..] = &side.candidates[..] else {
+            return Err(format!("{} has no runs", side.label));
+        };
+        if others.is_empty() {
+            return Ok(first);
+        }
+        let is_common = |seed: &&u64| others.iter().all(|it| it.runs.contains_key(seed));
+        let seeds: Vec<u64> = match self.best.by {
+            ChosenBy::OtherSeeds => self.best.seeds.iter().copied().collect(),
+            ChosenBy::HeldOut | ChosenBy::SameSeeds => {
+                first.runs.keys().filter(is_common).copied().collect()
+            }
+        };
+        if seeds.is_empty() {
+            let key = short(&self.best.key);
+            return Err(format!("its values of {key} share no seed in {}", side.label));
+        }
+        let mut best: Option<(f64, &Candidate)> = None;
+        for candidate in &side.candidates {
+            let mut sum = 0.0;
+            for seed in &seeds {
+                let id = candidate.runs.get(seed).ok_or_else(|| {
+                    format!("a value of {} lacks seed {seed}, which chooses", side.label)
+                })?;
+                let (value, _) = self.evidence.value_or_chance(id, &self.best.metric)?;
+                sum += value;
+            }
+            if best.is_none_or(|(least, _)| sum < least) {
+                best = Some((sum, candidate));
+            }
+        }
+        Ok(best.map_or(first, |(_, candidate)| candidate))
+    }
+}
+
+/// The metric of the same unit on held-out images; that of errors for metrics without such a unit.
+fn held_out(metric: &str) -> Option<&'static str> {
+    let unit = Metric::named(metric).map_or(Unit::PerCent, |metric| metric.unit);
+    let fits = |it: &&Metric| it.measured_on == MeasuredOn::Validation && it.unit == unit;
+    METRICS.iter().find(fits).map(|metric| metric.column)
+}
+
+fn is_on_train(metric: &str) -> bool {
+    Metric::named(metric).is_some_and(|metric| metric.measured_on == MeasuredOn::Train)
+}
+
+/// The metric if its smaller values are the better ones, which is known of errors and losses; else the
+/// training error.
+fn lower_is_better(metric: &str) -> String {
+    Metric::named(metric).map_or("train_err_pct", |metric| metric.column).to_owned()
+}

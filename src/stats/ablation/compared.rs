@@ -1,0 +1,124 @@
+//! The rows of a pair of configurations: values by seed, their differences and the interval.
+
+use super::choose::Chooser;
+use super::pairs::{Candidate, Pair};
+use super::{AblationRow, AblationSide, At};
+use crate::evidence::Evidence;
+use crate::{CONFIDENCE, Interval};
+use fathom_base::key::short;
+use fathom_base::plain;
+use std::collections::BTreeSet;
+
+/// Compares pairs of configurations, and collects what could not be compared.
+pub(super) struct Compared<'a> {
+    pub evidence: &'a Evidence,
+    pub metric: &'a str,
+    pub chooser: Option<Chooser<'a>>,
+    /// What could not be compared, with the reason.
+    pub left_out: Vec<String>,
+}
+
+impl Compared<'_> {
+    /// The rows of a pair: at the best values, and at each equal value.
+    pub fn rows(&mut self, pair: &Pair) -> Vec<AblationRow> {
+        let mut rows = Vec::new();
+        let [baseline, other] = pair.sides();
+        if let Some(chooser) = &self.chooser
+            && (baseline.candidates.len() > 1 || other.candidates.len() > 1)
+        {
+            let seeds = chooser.seeds().clone();
+            match [baseline, other].map(|side| chooser.choose(side)) {
+                [Ok(a), Ok(b)] => rows.extend(self.row(pair, At::Best, [a, b], &seeds)),
+                [a, b] => {
+                    let reasons: Vec<String> = [a, b].into_iter().filter_map(Result::err).collect();
+                    let best = format!("best {}", short(chooser.key()));
+                    self.left_out.push(format!(
+                        "{} at the {best}: {}",
+                        pair.name(),
+                        reasons.join("; ")
+                    ));
+                }
+            }
+        }
+        for a in &baseline.candidates {
+            let equal = other.candidates.iter().find(|b| b.value == a.value);
+            if let Some(b) = equal {
+                rows.extend(self.row(pair, At::Equal, [a, b], &BTreeSet::new()));
+            }
+        }
+        rows
+    }
+
+    /// The comparison of two candidates over the seeds that both have, without the `used` ones.
+    fn row(
+        &mut self,
+        pair: &Pair,
+        at: At,
+        sides: [&Candidate; 2],
+        used: &BTreeSet<u64>,
+    ) -> Option<AblationRow> {
+        let [a, b] = sides;
+        let seeds = a.runs.keys().filter(|seed| b.runs.contains_key(seed) && !used.contains(seed));
+        let seeds: Vec<u64> = seeds.copied().collect();
+        let single = one_sided(sides);
+        if at == At::Equal && !single.is_empty() {
+            self.left_out.push(format!("{}: only one side has {single}", pair.name()));
+        }
+        if seeds.is_empty() {
+            return None;
+        }
+        let ids = sides.iter().flat_map(|side| seeds.iter().map(|seed| side.runs[seed].clone()));
+        if let Some(reason) = self.evidence.mixed_data(&ids.collect()) {
+            self.left_out.push(format!("{}: {reason}", pair.name()));
+            return None;
+        }
+        let (mut finals, mut diverged) = ([Vec::new(), Vec::new()], [0, 0]);
+        let mut differences = Vec::new();
+        for seed in &seeds {
+            let last = sides.map(|side| {
+                let value = self.evidence.value_or_chance(&side.runs[seed], self.metric);
+                value.map_err(|reason| {
+                    if !self.left_out.contains(&reason) {
+                        self.left_out.push(reason);
+                    }
+                })
+            });
+            let [Ok((one, _)), Ok((two, _))] = last else { continue };
+            differences.push((*seed, two - one));
+            for (side, (value, has_diverged)) in last.into_iter().flatten().enumerate() {
+                finals[side].push(value);
+                diverged[side] += usize::from(has_diverged);
+            }
+        }
+        let effects: Vec<f64> = differences.iter().map(|(_, effect)| *effect).collect();
+        let edge = |side: usize| at == At::Best && pair.is_at_edge(side, sides[side]);
+        let is_at_edge = [edge(0), edge(1)];
+        let [baseline, other] = [0, 1].map(|side| AblationSide {
+            value: pair.sides()[side].value.clone(),
+            chosen: sides[side].value.as_ref().map(plain),
+            is_at_edge: is_at_edge[side],
+            finals: std::mem::take(&mut finals[side]),
+            diverged: diverged[side],
+        });
+        Some(AblationRow {
+            axes: pair.axes.clone(),
+            at,
+            baseline,
+            other,
+            interval: Interval::of(&effects, CONFIDENCE),
+            differences,
+            planned: seeds.len(),
+        })
+    }
+}
+
+/// The seeds that only one of two candidates has, in words; empty if there are none.
+fn one_sided([a, b]: [&Candidate; 2]) -> String {
+    let of = |candidate: &Candidate| candidate.runs.keys().copied().collect::<BTreeSet<u64>>();
+    let seeds: Vec<String> = of(a).symmetric_difference(&of(b)).map(u64::to_string).collect();
+    match &seeds[..] {
+        [] => String::new(),
+        [seed] => format!("seed {seed}"),
+        _ => format!("seeds {}", seeds.join(", ")),
+    }
+}
