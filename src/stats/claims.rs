@@ -177,7 +177,7 @@ fn needed(case: &Case, deciding: &Deciding, primary: usize) -> Option<usize> {
         return seeds(deciding.level / primary as f64);
     }
     let looks = deciding.looks.iter().zip(levels(deciding, primary));
-    let mut later = looks.filter(|(look, _)| **look > sample.n || !case.is_complete());
+    let mut later = looks.filter(|(look, _)| **look >= sample.n);
     later.find(|(look, level)| seeds(*level).is_some_and(|n| n <= **look)).map(|(look, _)| *look)
 }
 
