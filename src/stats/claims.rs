@@ -52,6 +52,10 @@ pub struct Verdict {
     pub effects: Vec<(u64, f64)>,
     /// Complete seeds after the look that decided: shown, and not used.
     pub exploratory: Vec<u64>,
+    /// Seeds among those used that were added after results of the others had been seen, where the
+    /// experiment declares no looks.
+    #[serde(default)]
+    pub added_seeds: Vec<u64>,
     /// The configurations that were compared.
     pub arms: Vec<ArmSummary>,
     /// Remarks for the reader: declared differences, diverged runs, different machines.
