@@ -64,7 +64,13 @@ pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
         (Outcome::Undecided, Some(n)) => format!("; about {n} seeds would decide"),
         _ => String::new(),
     };
-    Some(format!("Effect {effect:.2}{interval}, n = {}{more}.", verdict.n))
+    let added: Vec<String> = verdict.added_seeds.iter().map(u64::to_string).collect();
+    let added = match added.len() {
+        0 => String::new(),
+        1 => format!(" Seed {} was added after results had been seen.", added[0]),
+        _ => format!(" Seeds {} were added after results had been seen.", added.join(", ")),
+    };
+    Some(format!("Effect {effect:.2}{interval}, n = {}{more}.{added}", verdict.n))
 }
 
 /// Table of the final values over seeds.

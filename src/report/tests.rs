@@ -46,11 +46,13 @@ fn a_claim_that_is_not_primary_is_labelled_and_an_open_interval_has_one_end() {
         "name": "c", "statement": "s", "metric": "m", "outcome": "exploratory", "reason": null,
         "effect": 4.0, "low": 2.0, "high": null, "confidence": 0.9,
         "region": { "low": 1.0, "high": null }, "n": 3, "planned": 3, "looks": [],
-        "seeds_needed": null, "effects": [], "exploratory": [], "arms": [], "remarks": [],
+        "seeds_needed": null, "effects": [], "exploratory": [], "added_seeds": [3, 4], "arms": [],
+        "remarks": [],
     }))
     .unwrap();
     let table = claims(std::slice::from_ref(&verdict));
-    let row = "| **exploratory** | c | s | Effect 4.00, 90.00% interval above 2.00, n = 3. |";
+    let row = "| **exploratory** | c | s | Effect 4.00, 90.00% interval above 2.00, n = 3. \
+               Seeds 3, 4 were added after results had been seen. |";
     assert!(table.contains(row), "{table}");
     let page = html(&Report { verdicts: vec![verdict], ..report() });
     assert!(page.contains("class=\"exploratory\""), "{page}");

@@ -52,6 +52,10 @@ pub struct Verdict {
     pub effects: Vec<(u64, f64)>,
     /// Complete seeds after the look that decided: shown, and not used.
     pub exploratory: Vec<u64>,
+    /// Seeds among those used that were added after results of the others had been seen, where the
+    /// experiment declares no looks.
+    #[serde(default)]
+    pub added_seeds: Vec<u64>,
     /// The configurations that were compared.
     pub arms: Vec<ArmSummary>,
     /// Remarks for the reader: declared differences, diverged runs, different machines.
@@ -177,7 +181,7 @@ fn needed(case: &Case, deciding: &Deciding, primary: usize) -> Option<usize> {
         return seeds(deciding.level / primary as f64);
     }
     let looks = deciding.looks.iter().zip(levels(deciding, primary));
-    let mut later = looks.filter(|(look, _)| **look > sample.n || !case.is_complete());
+    let mut later = looks.filter(|(look, _)| **look >= sample.n);
     later.find(|(look, level)| seeds(*level).is_some_and(|n| n <= **look)).map(|(look, _)| *look)
 }
 

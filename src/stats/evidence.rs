@@ -118,18 +118,7 @@ impl Evidence {
         };
         match (run.state, measure.when) {
             (State::Done | State::Diverged, When::FirstBelow(bar)) => {
-                let rows = || {
-                    run.rows.iter().filter_map(|row| Some((row.step, row.metric(&measure.metric)?)))
-                };
-                let reached = rows().find(|(_, value)| *value < bar);
-                // A net that diverged later learned nothing that lasts.
-                match (reached.filter(|_| run.state == State::Done), rows().last()) {
-                    (Some((step, _)), _) => Final::Value(step as f64),
-                    (None, None) => missing(),
-                    (None, Some((last, _))) => {
-                        Final::Censored(self.iterations(id).unwrap_or(last) as f64)
-                    }
-                }
+                self.first_below(run, &measure.metric, bar).unwrap_or_else(missing)
             }
             (State::Done, When::Last | When::Step(_)) => {
                 self.measured(run, measure).map_or_else(missing, Final::Value)
@@ -144,6 +133,17 @@ impl Evidence {
             (State::Pending, _) => Final::Missing(format!("{id} has not begun")),
             (state, _) => Final::Missing(format!("{id} is {state}")),
         }
+    }
+
+    /// The step of the first row whose metric is below a bar; `None` if no row has the metric.
+    fn first_below(&self, run: &RunCurve, metric: &str, bar: f64) -> Option<Final> {
+        let rows: Vec<(u64, f64)> =
+            run.rows.iter().filter_map(|row| Some((row.step, row.metric(metric)?))).collect();
+        let (last, _) = rows.last()?;
+        // A net that diverged later learned nothing that lasts.
+        let reached = rows.iter().find(|(_, value)| *value < bar && run.state == State::Done);
+        let end = || Final::Censored(self.iterations(&run.id).unwrap_or(*last) as f64);
+        Some(reached.map_or_else(end, |(step, _)| Final::Value(*step as f64)))
     }
 
     /// The final value of a metric, or its chance level if the run diverged, and whether it did.

@@ -22,15 +22,11 @@ pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Qu
 pub use claims::{ArmSummary, Verdict, check};
 pub use claims_of_directory::check_directory;
 pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};
-pub use estimate::Estimate;
 pub use evidence::{Evidence, Final};
 pub use layerwise::Layerwise;
 pub use numbers::{CONFIDENCE, Summary};
-pub use proportion::Share;
 pub use quantile::{median, quantile};
-pub use ranks::Ranks;
-pub use spending::spent;
 pub use student::{Interval, quantile as student_quantile};
 pub use summary::{Best, ChosenOn, SummaryRow, SummaryTable, table, table_columns};
 pub use summary_csv::{axis_cell, summary_csv};
-pub use verdict::{Look, Outcome, Region, Sample, holm, seeds_needed, sequential};
+pub use verdict::{Outcome, Region};

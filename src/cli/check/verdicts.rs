@@ -106,6 +106,10 @@ pub fn explain(verdict: &Verdict) {
     } else if verdict.outcome == Outcome::Undecided {
         log(format!("  {}", outlook(verdict)));
     }
+    if !verdict.added_seeds.is_empty() {
+        let seeds: Vec<String> = verdict.added_seeds.iter().map(u64::to_string).collect();
+        log(format!("  seeds added after results had been seen: {}", seeds.join(", ")));
+    }
     verdict.remarks.iter().for_each(|remark| log(format!("  {remark}")));
     if !verdict.exploratory.is_empty() {
         let seeds = &verdict.exploratory;

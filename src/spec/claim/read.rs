@@ -2,20 +2,25 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod by;
+mod bound;
+mod effect;
+mod tune;
+mod values;
 
 use super::{
     Claim, Direction, Effect, Layers, Limit, Measure, OverLayers, Pairing, Relation, Scale,
     Selector, When,
 };
 use crate::SpecError;
-use crate::file::{Reader, Values, full_name};
-use crate::leaves::{json, keyword, number, numbers, one_of, word};
-use crate::published::{PublishedValue, published_value};
-use serde_json::Value;
+use crate::file::{Reader, full_name};
+use crate::leaves::{json, keyword, number, one_of, word};
+use bound::{Bound, bound};
+use effect::check_effect;
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use tune::{TuneFields, tune};
+use values::{difference, flag, keys, layer, selector, updates_to};
 
 /// The keys of a `[[claim]]`.
 #[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames, strum::Display)]
@@ -46,31 +51,6 @@ enum ClaimKey {
     AlsoDiffers,
 }
 
-/// The keys of a bound that is derived from a published value.
-#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-enum BoundKey {
-    Published,
-    Plus,
-}
-
-/// The keys of `updates_to`.
-#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-enum UpdatesToKey {
-    Metric,
-    Below,
-}
-
-/// The keys of `tune`.
-#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "snake_case")]
-enum TuneKey {
-    Over,
-    Seeds,
-    By,
-}
-
 /// The forms of claims, for error messages.
 const FORMS: &str = "a claim has higher and lower, or of with one of rises_with, falls_with, \
                      at_most, at_least, no_worse_than, same_as";
@@ -82,12 +62,6 @@ enum Form {
     Bound(Limit, Bound),
     NoWorseThan(Selector),
     SameAs(Selector),
-}
-
-/// A bound, and the published value with the summand that it was computed from.
-struct Bound {
-    value: f64,
-    published: Option<(&'static PublishedValue, f64)>,
 }
 
 /// The fields of a `[[claim]]`, before its form is known.
@@ -110,13 +84,6 @@ struct ClaimFields {
     margin: Option<f64>,
     tune: Option<TuneFields>,
     also_differs: BTreeSet<String>,
-}
-
-/// The fields of `tune`.
-struct TuneFields {
-    over: String,
-    seeds: BTreeSet<u64>,
-    by: Option<String>,
 }
 
 impl Claim {
@@ -316,163 +283,5 @@ impl ClaimFields {
             Some((_, extra)) => Err(format!("{extra} does not go with {key} ({FORMS})")),
             None => Ok(relation),
         }
-    }
-}
-
-impl Bound {
-    /// The published value for a reader, such as `resnet-20/test = 8.75% +0.5 (1512.03385, Table 6)`.
-    fn source(&self) -> Option<String> {
-        let (published, plus) = self.published?;
-        let sum = if plus == 0.0 { String::new() } else { format!(" {plus:+}") };
-        let unit = if published.metric.ends_with("_pct") { "%" } else { "" };
-        let PublishedValue { name, value, source, .. } = published;
-        Some(format!("{name} = {value}{unit}{sum} ({source})"))
-    }
-}
-
-/// `9.0`, or `{ published = "resnet-20/test", plus = 0.5 }`.
-fn bound(value: &Spanned<DeValue<'_>>) -> Result<Bound, String> {
-    let Some(table) = value.get_ref().as_table() else {
-        return Ok(Bound { value: number(value)?, published: None });
-    };
-    let (mut published, mut plus) = (None, 0.0);
-    for (key, value) in table {
-        match keyword(key.get_ref())? {
-            BoundKey::Published => published = Some(published_value(&word(value)?)?),
-            BoundKey::Plus => plus = number(value)?,
-        }
-    }
-    let published =
-        published.ok_or("expected a number, or { published = \"resnet-20/test\", plus = 0.5 }")?;
-    // The sum of two decimals is one too: 6.97 + 2 is 8.97, not 8.969999999999999.
-    let value = ((published.value + plus) * 1e9).round() / 1e9;
-    Ok(Bound { value, published: Some((published, plus)) })
-}
-
-/// A difference of at least 0.
-fn difference(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
-    let difference = number(value)?;
-    if difference < 0.0 {
-        Err(format!("{difference}: expected at least 0"))
-    } else {
-        Ok(difference)
-    }
-}
-
-/// `{ family = "plain", depth = 44 }`: keys by their full or short names, and perhaps `arm`.
-fn selector(
-    reader: &Reader,
-    value: &Spanned<DeValue<'_>>,
-    place: &str,
-) -> Result<Selector, SpecError> {
-    let fail = |message| SpecError { place: place.to_owned(), message };
-    let table = value.get_ref().as_table().ok_or_else(|| {
-        fail("expected a table of keys, such as { family = \"plain\", depth = 44 }".into())
-    })?;
-    let mut values = Values::new();
-    let mut arm = None;
-    for (key, value) in table {
-        if key.get_ref() == "arm" {
-            arm = Some(word(value).map_err(fail)?);
-            continue;
-        }
-        let full = full_name(key.get_ref()).map_err(fail)?;
-        if full == "seed" {
-            return Err(fail("seed: a claim is about all seeds; leave seed out".into()));
-        }
-        reader.flatten(&full, value, place, &mut values)?;
-    }
-    let keys = values.into_iter().map(|(key, given)| (key, given.value)).collect();
-    Ok(Selector { arm, keys })
-}
-
-/// A list of keys, by their full names.
-fn keys(value: &Spanned<DeValue<'_>>) -> Result<BTreeSet<String>, String> {
-    let expected = "expected a list of keys, such as [\"training.lr\"]";
-    let Value::Array(items) = json(value)? else { return Err(expected.into()) };
-    items.iter().map(|item| full_name(item.as_str().ok_or(expected)?)).collect()
-}
-
-/// Refuses forms and numbers that have no meaning for an effect.
-fn check_effect(effect: Effect, relation: &Relation) -> Result<(), String> {
-    let number = match relation {
-        Relation::Higher { by_at_least, .. } | Relation::Trend { by_at_least, .. } => *by_at_least,
-        Relation::Bound { bound, .. } => *bound,
-        Relation::NoWorse { margin, .. } | Relation::Same { margin, .. } => *margin,
-    };
-    let is_bound = matches!(relation, Relation::Bound { .. });
-    let is_difference = matches!(relation, Relation::Higher { .. });
-    match effect {
-        Effect::Mean => Ok(()),
-        Effect::Factor if is_bound && number <= 0.0 => {
-            Err(format!("{number}: with scale = \"log\" a bound is above 0"))
-        }
-        Effect::Factor if !is_bound && number < 1.0 => Err(format!(
-            "{number}: with scale = \"log\" by_at_least and margin are factors of at least 1, such \
-             as 1.5"
-        )),
-        Effect::Factor => Ok(()),
-        Effect::Rank if !is_difference => {
-            Err("scale = \"rank\" goes with higher and lower alone".into())
-        }
-        Effect::Rank if !(0.5..1.0).contains(&number) => Err(format!(
-            "by_at_least = {number}: with scale = \"rank\" it is a probability, from 0.5 (the \
-             default) to below 1"
-        )),
-        Effect::Rank => Ok(()),
-        Effect::Share { .. } if !(is_bound || is_difference) => {
-            Err("share_below goes with at_most, at_least, or higher and lower".into())
-        }
-        Effect::Share { .. } if !(0.0..=1.0).contains(&number) => {
-            Err(format!("{number}: with share_below numbers are shares from 0 to 1"))
-        }
-        Effect::Share { .. } => Ok(()),
-    }
-}
-
-fn flag(value: &Spanned<DeValue<'_>>) -> Result<bool, String> {
-    json(value)?.as_bool().ok_or_else(|| "expected true or false".into())
-}
-
-/// A layer by its position or its name.
-fn layer(value: &Spanned<DeValue<'_>>) -> Result<Layers, String> {
-    let found = json(value)?;
-    match (found.as_u64(), found.as_str()) {
-        (Some(place @ 1..), _) => Ok(Layers::At(place)),
-        (_, Some(name)) => Ok(Layers::Named(name.to_owned())),
-        (_, None) => {
-            Err("expected the position of a layer, from 1 at the input, or its name".into())
-        }
-    }
-}
-
-/// `{ metric = "train_err_pct", below = 20 }`.
-fn updates_to(value: &Spanned<DeValue<'_>>) -> Result<(String, f64), String> {
-    let form = "expected { metric = \"train_err_pct\", below = 20 }";
-    let (mut metric, mut below) = (None, None);
-    for (key, value) in value.get_ref().as_table().ok_or(form)? {
-        match keyword(key.get_ref())? {
-            UpdatesToKey::Metric => metric = Some(word(value)?),
-            UpdatesToKey::Below => below = Some(number(value)?),
-        }
-    }
-    metric.zip(below).ok_or_else(|| form.into())
-}
-
-/// `{ over = "training.lr", seeds = [100, 101] }`.
-fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
-    let form = "expected { over = \"training.lr\", seeds = [100, 101] }";
-    let table = value.get_ref().as_table().ok_or(form)?;
-    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
-    for (key, value) in table {
-        match keyword(key.get_ref())? {
-            TuneKey::Over => over = Some(full_name(&word(value)?)?),
-            TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
-            TuneKey::By => by = Some(word(value)?),
-        }
-    }
-    match over {
-        Some(over) if !seeds.is_empty() => Ok(TuneFields { over, seeds, by }),
-        Some(_) | None => Err(form.into()),
     }
 }

@@ -218,6 +218,7 @@ impl<'a> Case<'a> {
             looks: Vec::new(),
             seeds_needed: None,
             exploratory: self.complete.iter().skip(after).map(|(seed, _)| *seed).collect(),
+            added_seeds: self.added_seeds(used),
             arms: (0..self.arms.len()).map(|arm| self.summary(arm, used)).collect(),
             remarks: self.remarks(used),
             effects: self

@@ -4,7 +4,6 @@ use super::ArmSummary;
 use super::case::Case;
 use fathom_base::key::short;
 use fathom_spec::{Effect, Relation};
-use std::collections::BTreeSet;
 
 impl Case<'_> {
     /// Remarks on the runs of these seeds.
@@ -16,7 +15,13 @@ impl Case<'_> {
             remarks.push(format!("published: {source}"));
             remarks.push("the published value counts as exact, whatever its own spread".into());
         }
-        remarks.extend(self.added_seeds(seeds));
+        if !self.added_seeds(seeds).is_empty() {
+            remarks.push(
+                "false verdicts are more probable than the level says, since seeds were added \
+                 without declared looks"
+                    .into(),
+            );
+        }
         for arm in 0..self.arms.len() {
             let summary = self.summary(arm, seeds);
             remarks.extend(self.diverged(&summary));
@@ -70,19 +75,13 @@ impl Case<'_> {
     }
 
     /// Which of the seeds were added after results had been seen, where no looks were declared.
-    fn added_seeds(&self, seeds: &[u64]) -> Option<String> {
-        let added: BTreeSet<u64> =
-            self.deciding.added_seeds.union(self.evidence.added_seeds()).copied().collect();
-        let added: Vec<String> =
-            seeds.iter().filter(|seed| added.contains(seed)).map(u64::to_string).collect();
-        let is_announced = self.deciding.looks.is_empty() && !added.is_empty();
-        is_announced.then(|| {
-            let (noun, verb) = if added.len() == 1 { ("seed", "was") } else { ("seeds", "were") };
-            format!(
-                "{noun} {} {verb} added after results with the other seeds had been seen, without \
-                 declared looks: false verdicts are more probable than the level says",
-                added.join(", ")
-            )
-        })
+    pub fn added_seeds(&self, seeds: &[u64]) -> Vec<u64> {
+        let is_added = |seed: &&u64| {
+            self.deciding.added_seeds.contains(seed) || self.evidence.added_seeds().contains(seed)
+        };
+        match self.deciding.looks.is_empty() {
+            true => seeds.iter().filter(is_added).copied().collect(),
+            false => Vec::new(),
+        }
     }
 }

@@ -66,7 +66,7 @@ fn measured(measure: &Measure) -> String {
         When::Step(step) => format!("{metric} after {step} updates"),
         When::FirstBelow(bar) => {
             format!(
-                "number of updates until {metric} is below {bar}{}",
+                "number of updates (until {metric} is below {bar}{})",
                 Units::of_column(&metric).own
             )
         }
@@ -108,7 +108,7 @@ impl Phrase {
         match self.effect {
             Effect::Mean | Effect::Factor | Effect::Rank => metric.to_owned(),
             Effect::Share { below } => {
-                format!("share of seeds with {metric} below {below}{}", self.units.own)
+                format!("share of seeds (with {metric} below {below}{})", self.units.own)
             }
         }
     }

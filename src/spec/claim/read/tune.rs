@@ -1,8 +1,28 @@
-//! `tune.by`: the metric by which a key is tuned.
+//! `tune` of a claim, and the metric by which a key is tuned.
 
-use super::TuneFields;
 use crate::claim::{Measure, Tune};
+use crate::file::full_name;
+use crate::leaves::{keyword, numbers, word};
 use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+use std::collections::BTreeSet;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// The keys of `tune`.
+#[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum TuneKey {
+    Over,
+    Seeds,
+    By,
+}
+
+/// The fields of `tune`.
+pub(super) struct TuneFields {
+    over: String,
+    seeds: BTreeSet<u64>,
+    by: Option<String>,
+}
 
 impl TuneFields {
     /// How a claim about `measure` is tuned.
@@ -41,5 +61,23 @@ impl TuneFields {
         } else {
             Err(format!("tune: by = \"{by}\": expected {}: {why}", allowed.join(" or ")))
         }
+    }
+}
+
+/// `{ over = "training.lr", seeds = [100, 101] }`.
+pub(super) fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
+    let form = "expected { over = \"training.lr\", seeds = [100, 101] }";
+    let table = value.get_ref().as_table().ok_or(form)?;
+    let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
+    for (key, value) in table {
+        match keyword(key.get_ref())? {
+            TuneKey::Over => over = Some(full_name(&word(value)?)?),
+            TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
+            TuneKey::By => by = Some(word(value)?),
+        }
+    }
+    match over {
+        Some(over) if !seeds.is_empty() => Ok(TuneFields { over, seeds, by }),
+        Some(_) | None => Err(form.into()),
     }
 }
