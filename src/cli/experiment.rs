@@ -30,6 +30,9 @@ impl Chosen {
             let all = experiment.runs.len();
             let first = experiment.runs.first().map(|run| run.id.clone()).unwrap_or_default();
             experiment.runs.retain(|run| pattern.matches(&run.id));
+            if let Some(stages) = &mut experiment.stages {
+                stages.retain(|id| pattern.matches(id));
+            }
             ensure!(
                 !experiment.runs.is_empty(),
                 SpecError {

@@ -6,14 +6,15 @@ use super::mps::share;
 use super::options::{Machine, hours, options, settle_layouts};
 use super::stderr::log;
 use super::table::{Format, print};
-use super::text::{duration, si};
+use super::text::{duration, plural, si};
 use anyhow::Result;
 use fathom_record::Table;
-use fathom_spec::Run;
+use fathom_spec::{Experiment, Run, Stages, Tune};
 use fathom_sweep::{
     Bf16Units, Estimate, Forecast, OverMemory, Worker, available_memory, disk_bytes,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 /// Show the runs of an experiment: parameters, multiply-adds, memory, disk space, time
@@ -37,11 +38,13 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let experiment = args.chosen.load()?;
-    let (name, runs) = (&experiment.name, &experiment.runs);
+    let (name, runs) = (&experiment.name, &all_stages(&experiment));
     if args.measure || args.max_hours.is_some() {
+        tell_stages(&experiment);
         return measured(args, name, runs);
     }
-    print(&table(runs), args.format)?;
+    print(&table(&experiment.runs), args.format)?;
+    tell_stages(&experiment);
     suggest_bf16(runs);
     warn_of_memory(runs, runs.iter().map(Run::memory), available_memory());
     let macs: u64 = runs.iter().map(Run::work).fold(0, u64::saturating_add);
@@ -53,6 +56,31 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     ));
     warn_of_early_ends(runs);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The runs of all stages. For those of the second one, whose values are not known yet, stand others that take as long.
+fn all_stages(experiment: &Experiment) -> Vec<Run> {
+    let like_second =
+        experiment.stages.iter().flat_map(Stages::like_second).collect::<BTreeSet<_>>();
+    let second = experiment.later.iter().filter(|run| like_second.contains(&run.id));
+    experiment.runs.iter().chain(second).cloned().collect()
+}
+
+/// Describes the second stage of an experiment that tunes a key.
+pub fn tell_stages(experiment: &Experiment) {
+    let Some(stages) = &experiment.stages else { return };
+    let Stages { tune: Tune { over, seeds, by }, arms } = stages;
+    let list =
+        |seeds: &BTreeSet<u64>| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    log(format!(
+        "first stage: {} with seeds {}; second stage: {} with seeds {}, each of {} at its {over} with the lowest mean \
+         {by} in the first stage",
+        plural(experiment.runs.len(), "run"),
+        list(seeds),
+        plural(stages.like_second().len(), "run"),
+        list(&stages.seeds()),
+        plural(arms.len(), "configuration"),
+    ));
 }
 
 fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {

@@ -13,12 +13,14 @@ use super::progress::Decoding;
 use super::slurm;
 use super::stderr::log;
 use super::table::{Format, print};
+use super::text::plural;
 use anyhow::Result;
 use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
-    Options, Worker, available_memory, check_compatible, prepare_data, until_decided, write_plan,
+    Options, SecondStage, Worker, available_memory, check_compatible, prepare_data, second_stage,
+    until_decided, write_plan,
 };
 use setup::hold;
 use std::path::PathBuf;
@@ -81,6 +83,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             submit::preview(args, &experiment, &directory)?;
         } else {
             print(&plan::table(&experiment.runs), args.format)?;
+            plan::tell_stages(&experiment);
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -125,6 +128,7 @@ impl Args {
             experiment.configs = short.collect();
             // A few steps decide nothing.
             experiment.claims.clear();
+            experiment.stages = None;
         }
         if self.until_decided {
             experiment.runs = until_decided::first_runs(&experiment)?;
@@ -134,9 +138,17 @@ impl Args {
 }
 
 impl Prepared<'_> {
-    /// Adds the runs that undecided claims need next, and returns them; none without
-    /// `--until-decided` or if no seed helps.
+    /// Adds the runs of the second stage, or those that undecided claims need next with
+    /// `--until-decided`, and returns them; none if there is no second stage and no seed helps.
     fn add_runs(&mut self) -> Result<Vec<Run>> {
+        let SecondStage { runs, remarks } = second_stage(&self.experiment, self.directory)?;
+        if !runs.is_empty() {
+            remarks.iter().for_each(log);
+            log(format!("second stage: {} with these values", plural(runs.len(), "run")));
+            self.experiment.runs.extend_from_slice(&runs);
+            write_plan(&self.experiment, self.directory)?;
+            return Ok(runs);
+        }
         if !self.args.until_decided {
             return Ok(Vec::new());
         }

@@ -5,6 +5,8 @@
 mod measure;
 mod read;
 
+pub(super) use read::experiment_tune;
+
 pub use measure::{Effect, Layers, Measure, OverLayers, Pairing, Scale, When};
 
 use super::Config;

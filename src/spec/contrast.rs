@@ -248,7 +248,7 @@ impl<'a> Finder<'a> {
 }
 
 /// The runs of an arm by their values of the tuned key, ascending.
-fn tune_candidates(
+pub(super) fn tune_candidates(
     runs: &[(&String, &Config)],
     tuned: Option<&str>,
     label: &str,

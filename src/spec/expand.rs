@@ -5,6 +5,7 @@ use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::needs;
 use super::resolve::{Config, fingerprint, resolve};
+use super::stages::{Stages, add_tuning_seeds};
 use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::Kind;
@@ -29,12 +30,15 @@ pub struct Experiment {
     pub configs: BTreeMap<String, Config>,
     /// Names of arms by run id; empty for an experiment without arms.
     pub arms: BTreeMap<String, String>,
-    /// Runs with the further seeds of `looks`, which are needed only while claims are undecided.
+    /// Runs with the further seeds of `looks`, which are needed only while claims are undecided, or those from which
+    /// the second of two `stages` chooses.
     pub later: Vec<Run>,
     /// The claims, each with the runs that it compares.
     pub claims: Vec<(Claim, Contrast)>,
     /// How claims are decided.
     pub deciding: Deciding,
+    /// The two stages of an experiment with a table `[tune]`.
+    pub stages: Option<Stages>,
     /// Remarks for the user: keys without an effect in some runs, combinations that are equal.
     pub remarks: Vec<String>,
 }
@@ -102,8 +106,14 @@ impl Experiment {
         for set in sets {
             apply_set(&mut file, set)?;
         }
-        let now = seeds(&file);
-        extend_seeds(&mut file, &now);
+        let now = match &file.tune {
+            Some(_) => add_tuning_seeds(&mut file)?,
+            None => {
+                let now = seeds(&file);
+                extend_seeds(&mut file, &now);
+                now
+            }
+        };
         let Expanded { mut runs, mut remarks } = expand(&file, &path.display().to_string())?;
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
@@ -120,6 +130,7 @@ impl Experiment {
         });
         let claims = claims.collect::<Result<Vec<_>, _>>()?;
         remarks.extend(tuned_on_one_seed(&claims));
+        let stages = file.tune.map(|(tune, place)| Stages::of(tune, &runs, &place)).transpose()?;
         let is_now = |run: &Run| now.contains(&run.settings.seed);
         let (runs, later) = runs.into_iter().partition(is_now);
         Ok(Self {
@@ -132,6 +143,7 @@ impl Experiment {
             arms: candidates.arms,
             claims,
             deciding: file.deciding,
+            stages,
             remarks,
         })
     }
@@ -206,7 +218,7 @@ fn arm_keys(file: &File) -> BTreeSet<String> {
 }
 
 /// The seeds of the file.
-fn seeds(file: &File) -> BTreeSet<u64> {
+pub(super) fn seeds(file: &File) -> BTreeSet<u64> {
     let swept = file.sweep.get("seed").map(|(values, _)| values.clone());
     let given = file.base.get("seed").map(|given| vec![given.value.clone()]);
     let values = swept.or(given).unwrap_or_else(|| vec![0.into()]);

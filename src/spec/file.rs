@@ -3,7 +3,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::SpecError;
-use super::claim::{Claim, Deciding};
+use super::claim::{Claim, Deciding, Tune, experiment_tune};
 use super::keys::KEYS;
 use super::leaves::{
     collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
@@ -37,6 +37,8 @@ pub(super) struct File {
     pub overrides: Vec<Override>,
     pub claims: Vec<Claim>,
     pub deciding: Deciding,
+    /// The table `[tune]`, with its place.
+    pub tune: Option<(Tune, String)>,
 }
 
 /// An `[[override]]`: values that are set in every combination that has the values of `when`.
@@ -61,6 +63,7 @@ enum TopKey {
     Arm,
     Override,
     Claim,
+    Tune,
     Level,
     Looks,
     Pairing,
@@ -150,6 +153,11 @@ impl File {
                         file.claims.push(Claim::read(&reader, table, &place)?);
                     }
                 }
+                TopKey::Tune => {
+                    let tune = experiment_tune(value);
+                    let tune = tune.map_err(|message| fail(format!("tune: {message}")))?;
+                    file.tune = Some((tune, place));
+                }
                 TopKey::Level => file.deciding.level = level(value).map_err(fail)?,
                 TopKey::Looks => file.deciding.looks = looks(value).map_err(fail)?,
                 TopKey::Pairing => file.deciding.pairing = one_of(value).map_err(fail)?,
@@ -171,7 +179,33 @@ impl File {
             }
         }
         file.check_names(&reader)?;
+        file.tune_claims()?;
         Ok(file)
+    }
+
+    /// Tunes every claim as `[tune]` says.
+    fn tune_claims(&mut self) -> Result<(), SpecError> {
+        let Some((tune, place)) = &self.tune else { return Ok(()) };
+        if !self.deciding.looks.is_empty() {
+            let message =
+                "tune: not with looks: further seeds would run at values that are not yet chosen";
+            return Err(SpecError { place: place.clone(), message: message.into() });
+        }
+        for claim in &mut self.claims {
+            let fail = |message: String| {
+                let message = format!("claim \"{}\": {message}", claim.name);
+                Err(SpecError { place: claim.place.clone(), message })
+            };
+            if claim.tune.is_some() {
+                return fail("tune: the table [tune] tunes all claims of this experiment".into());
+            }
+            let over = &tune.over;
+            if claim.named_keys().contains(over.as_str()) {
+                return fail(format!("{over} is chosen by [tune], so a claim cannot select it"));
+            }
+            claim.tune = Some(tune.clone());
+        }
+        Ok(())
     }
 
     fn check_names(&self, reader: &Reader) -> Result<(), SpecError> {

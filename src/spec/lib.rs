@@ -9,6 +9,7 @@
 //! | `choices`, `settings` | a configuration as typed settings for training ([`Settings`]) |
 //! | `claim`, `contrast`, `published` | claims, the runs that they compare, values of papers |
 //! | `changes` | differences between an experiment and the runs of its results directory |
+//! | `stages` | experiments that first choose the best value of a key ([`Stages`]) |
 //! | `smoke` | shortened runs that test an experiment |
 
 mod changes;
@@ -24,6 +25,7 @@ mod published;
 mod resolve;
 mod settings;
 mod smoke;
+mod stages;
 mod stop_when;
 
 pub use changes::{Changes, changes, changes_among};
@@ -44,6 +46,7 @@ pub use settings::{
     Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };
 pub use smoke::smoke;
+pub use stages::Stages;
 pub use stop_when::{StopWhen, Threshold};
 
 /// An error in an experiment file; the program ends with exit code 2.

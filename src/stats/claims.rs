@@ -8,6 +8,7 @@ mod statement;
 use super::evidence::Evidence;
 use super::spending::spent;
 use super::verdict::{Look, Outcome, Region, holm, seeds_needed, sequential};
+pub use arms::{at_edge, best};
 use case::Case;
 use fathom_spec::{Claim, Contrast, Deciding};
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,8 @@
 //!   stopping.
 //! - Before a sweep: [`check_compatible`] and [`check_integrity`] guard the results directory,
 //!   [`settle_layouts`] chooses memory layouts, [`Forecast`] estimates time, memory and disk.
-//! - [`until_decided`] adds seeds until claims are decided; [`slurm`] submits runs as array jobs;
+//! - [`second_stage`] runs each arm with its best value of a tuned key; [`until_decided`] adds seeds until claims are
+//!   decided; [`slurm`] submits runs as array jobs;
 //!   [`RunStatus`] describes every run of a results directory.
 //!
 //! What happens inside a run is the worker's business; this crate knows its files and its protocol.
@@ -24,6 +25,7 @@ mod plan;
 mod policy;
 mod processor;
 mod scheduler;
+mod second_stage;
 mod shutdown;
 mod signals;
 pub mod slurm;
@@ -46,6 +48,7 @@ pub use layout::{gpu_layouts, is_f32, settle_layouts};
 pub use memory::{Memory, OverMemory, available_memory, reserved_memory};
 pub use plan::{count_states, prepare_data, unfinished, write_plan};
 pub use processor::Bf16Units;
+pub use second_stage::{SecondStage, second_stage};
 pub use shutdown::{Child, Shutdown, SignalEffect};
 pub use signals::listen;
 pub use status::{Activity, RunStatus, TaskStatus, run_statuses};

@@ -8,31 +8,43 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Writes the experiment and its resolved runs beside the results. Runs of additional seeds (see
-/// [`until_decided`](super::until_decided)) are included once they are wanted or have begun.
+/// [`until_decided`](super::until_decided)) and of a second stage are included once they are wanted or have begun.
 ///
 /// # Errors
 /// When a status is damaged or the directory cannot be written.
 pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
     let mut runs = experiment.configs.clone();
+    // A damaged record is replaced, and what it knew is lost.
+    let before = directory.resolved().ok().flatten().unwrap_or_default();
+    let planned = |id: &String| experiment.stages.is_some() && before.runs.contains_key(id);
     for run in &experiment.later {
-        let is_wanted = experiment.runs.iter().any(|wanted| wanted.id == run.id);
+        let is_wanted =
+            experiment.runs.iter().any(|wanted| wanted.id == run.id) || planned(&run.id);
         if !is_wanted && directory.run(&run.id).status()?.state == State::Pending {
             runs.remove(&run.id);
         }
     }
     let mut arms = experiment.arms.clone();
     arms.retain(|id, _| runs.contains_key(id));
-    let added_seeds = added_seeds(&runs, directory)?;
+    let tuning =
+        experiment.stages.as_ref().map(|stages| stages.tune.seeds.clone()).unwrap_or_default();
+    let added_seeds = added_seeds(&runs, &before, &tuning, directory)?;
     let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds };
     directory.write_experiment(&experiment.text, &resolved)
 }
 
 /// The seeds of a plan that an earlier one lacked, although two of its seeds were complete: whoever
-/// added them may have looked at the claims before. Those of earlier changes stay known.
-fn added_seeds(runs: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<BTreeSet<u64>> {
-    // A damaged record is replaced, and what it knew is lost.
-    let Ok(Some(before)) = directory.resolved() else { return Ok(BTreeSet::new()) };
-    let seed = |config: &Config| config.get("seed").and_then(Value::as_u64);
+/// added them may have looked at the claims before. Those of earlier changes stay known. The seeds of a first stage,
+/// `tuning`, show nothing about claims.
+fn added_seeds(
+    runs: &BTreeMap<String, Config>,
+    before: &Resolved,
+    tuning: &BTreeSet<u64>,
+    directory: &SweepDir,
+) -> Result<BTreeSet<u64>> {
+    let seed = |config: &Config| {
+        config.get("seed").and_then(Value::as_u64).filter(|seed| !tuning.contains(seed))
+    };
     let planned: BTreeSet<u64> = before.runs.values().filter_map(seed).collect();
     let mut complete = planned.clone();
     for (id, config) in &before.runs {
@@ -41,7 +53,7 @@ fn added_seeds(runs: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<
         }
     }
     let now: BTreeSet<u64> = runs.values().filter_map(seed).collect();
-    let mut added = before.added_seeds;
+    let mut added = before.added_seeds.clone();
     if complete.len() >= 2 {
         added.extend(now.difference(&planned));
     }

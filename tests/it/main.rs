@@ -26,6 +26,7 @@ mod session;
 #[cfg(feature = "train")]
 mod slurm;
 #[cfg(feature = "train")]
+mod stages;
 mod stored;
 mod supervise;
 mod support;

@@ -19,6 +19,7 @@ use effect::check_effect;
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+pub(crate) use tune::experiment_tune;
 use tune::{TuneFields, tune};
 use values::{difference, flag, keys, layer, selector, updates_to};
 

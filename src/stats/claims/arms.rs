@@ -35,7 +35,14 @@ impl<'a> Chosen<'a> {
 }
 
 /// The candidate with the smallest mean over the tuning seeds.
-fn best<'a>(arm: &'a Arm, tune: &Tune, evidence: &Evidence) -> Result<&'a TuneCandidate, String> {
+///
+/// # Errors
+/// The reason why there is none: a run of these seeds has no value.
+pub fn best<'a>(
+    arm: &'a Arm,
+    tune: &Tune,
+    evidence: &Evidence,
+) -> Result<&'a TuneCandidate, String> {
     let mut best: Option<(f64, &TuneCandidate)> = None;
     for choice in &arm.candidates {
         let mut sum = 0.0;
@@ -56,7 +63,7 @@ fn best<'a>(arm: &'a Arm, tune: &Tune, evidence: &Evidence) -> Result<&'a TuneCa
 
 /// The reason why the best value of a tuned key does not count: at the edge of the grid, a better
 /// value may lie beyond it.
-fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
+pub fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
     let numbers: Vec<f64> =
         arm.candidates.iter().filter_map(|choice| choice.value.as_ref()?.as_f64()).collect();
     let best = choice.value.as_ref()?.as_f64()?;

@@ -64,9 +64,25 @@ impl TuneFields {
     }
 }
 
+/// The table `[tune]` of an experiment, for claims about any metric: `by` is a metric of the training or of the
+/// validation images of the tuning seeds, by default the training error.
+///
+/// # Errors
+/// When a key is unknown or missing, or `by` is a metric of the test images.
+pub fn experiment_tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
+    let TuneFields { over, seeds, by } = tune(value)?;
+    let by = by.unwrap_or_else(|| "train_err_pct".into());
+    let valid = METRICS.iter().filter(|metric| metric.measured_on != MeasuredOn::Test);
+    let valid: Vec<&str> = valid.map(|metric| metric.column).collect();
+    if valid.contains(&by.as_str()) {
+        return Ok(Tune { over, seeds, by });
+    }
+    Err(format!("by = \"{by}\": expected one of {}", valid.join(", ")))
+}
+
 /// `{ over = "training.lr", seeds = [100, 101] }`.
 pub(super) fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
-    let form = "expected { over = \"training.lr\", seeds = [100, 101] }";
+    let form = "expected over = \"training.lr\" and seeds = [100, 101]";
     let table = value.get_ref().as_table().ok_or(form)?;
     let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
     for (key, value) in table {
