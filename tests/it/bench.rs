@@ -2,6 +2,7 @@
 
 use crate::support::{fail, fathom, probe, write_script};
 use serde_json::Value;
+#[cfg(feature = "train")]
 use std::collections::HashMap;
 
 const TINY: &str = "bench residual --depth 8 --width 2 --size 8 --batch 8 --device cpu";

@@ -65,6 +65,9 @@ impl Compared<'_> {
             self.left_out.push(format!("{}: only one side has {single}", pair.name()));
         }
         if seeds.is_empty() {
+            if at == At::Best {
+                self.left_out.push(format!("{} at best values: no seed remains", pair.name()));
+            }
             return None;
         }
         let ids = sides.iter().flat_map(|side| seeds.iter().map(|seed| side.runs[seed].clone()));

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Group {
     /// Value of the compared key.
     pub value: String,
-    /// Name for a reader, such as `plain 44 none`.
+    /// Name for a reader, such as `plain 44 norm none`.
     pub label: String,
     /// Its runs by ascending value of the swept key.
     pub candidates: Vec<Candidate>,
@@ -116,7 +116,13 @@ impl Pairing {
             pair.axes =
                 varying.iter().map(|key| value(key).map(plain).unwrap_or_default()).collect();
         }
-        let alone = alone(&groups, &pairs, best);
+        let mut alone = alone(&groups, &pairs, best);
+        let lacking = keys.configs.values().filter(|config| !config.contains_key(&keys.over));
+        match lacking.count() {
+            0 => {}
+            1 => alone.push(format!("1 run without the key {}", short(&keys.over))),
+            count => alone.push(format!("{count} runs without the key {}", short(&keys.over))),
+        }
         let axes = varying.iter().map(|key| short(key).to_owned()).collect();
         let obstacle = match pairs.is_empty() {
             true => obstacle(&groups, &values[0]),
@@ -184,7 +190,7 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
     groups
 }
 
-/// A configuration by the keys in which runs differ, such as `plain 44 none` or `plain 44 norm none`.
+/// A configuration by the keys in which runs differ, such as `plain 44 norm none`.
 fn label(keys: &Keys, config: &Config, value: &str) -> String {
     let mut varying: Vec<&String> =
         config.keys().filter(|key| keys.values(key).len() > 1).collect();

@@ -188,6 +188,16 @@ fn seeds_of_one_side_only_are_told() {
     assert_eq!(deep, "20 norm none − 20 norm batch: only one side has seeds 0, 1, 2");
 }
 
+#[test]
+fn runs_without_the_key_are_counted() {
+    let text = "[sweep]\n\"network.norm\" = [\"batch\", \"group\", \"none\"]\n\
+                \"network.norm_eps\" = [1e-5, 1e-3]\n";
+    let all = sweep(text, &|_, _, _, _| Some(10.0), None);
+    let found = Ablation::of(&all, &over("norm_eps")).unwrap();
+    assert_eq!((found.rows.len(), &found.axes[..]), (2, &["norm".to_owned()][..]));
+    assert_eq!(found.alone, ["1 run without the key norm_eps"]);
+}
+
 /// Training errors that are best at a rate of 0.1 for seeds to compare, and at 0.01 for seed 100.
 fn by_rate(norm: &str, rate: f64, seed: u64) -> f64 {
     let best = if seed == 100 { 0.01 } else { 0.1 };
