@@ -70,9 +70,11 @@ impl Run {
     }
 
     /// Estimated memory of training in bytes, without the program: the output of every layer and its
-    /// gradient, and each parameter with its gradient, its velocity and a copy during the update.
+    /// gradient, for a batch or for the images of the statistics of the layers, and each parameter with its gradient, its velocity and a copy during the update.
     pub fn memory(&self) -> u64 {
-        let batch = self.settings.training.batch as u64;
+        let Settings { training, evaluate, .. } = &self.settings;
+        let probe = if evaluate.layers { evaluate.layer_images } else { 0 };
+        let batch = training.batch.max(probe) as u64;
         let activations = self.audit.activations.saturating_mul(2).saturating_mul(batch);
         activations.saturating_add(self.audit.parameters.saturating_mul(4)).saturating_mul(4)
     }

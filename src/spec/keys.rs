@@ -13,6 +13,9 @@ const ANY: u64 = u64::MAX >> 1;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
 const FRACTION: Kind = Kind::Number(0.0, 1.0);
 
+/// Default of `evaluate.layer_images`: enough for the statistics of a batch, few enough to cost little.
+pub(super) const LAYER_IMAGES: u64 = 64;
+
 const ALWAYS: &[Condition] = &[];
 const IMAGES: &[Condition] = &[("data.source", &[Source::Images.word()])];
 const SHAPES: &[Condition] = &[("data.source", &[Source::Shapes.word()])];
@@ -148,6 +151,10 @@ pub static KEYS: &[Key] = &[
     key("evaluate.layers", Kind::Flag, Default::Flag(false), ALWAYS,
         "whether statistics of each layer's responses and gradients are written to layers.csv, after 0, 1, 2, 5, \
          10, 20, 50, ... updates and the last one"),
+    key("evaluate.layer_images", Kind::Count(2, ANY), Default::Count(LAYER_IMAGES), ALWAYS,
+        "number of training images for layers.csv, a fixed class-balanced subset that passes through the net as one \
+         batch; the larger it is, the better it is as the reference of mean_gap and variance_gap, and the more \
+         memory it takes; needs evaluate.layers = true"),
 
     key("seed", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
         "random seed of initial weights, batch order and augmentation"),

@@ -6,6 +6,7 @@ use super::Config;
 use super::choices::{
     AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
+use super::keys::LAYER_IMAGES;
 use super::stop_when::{StopWhen, Threshold};
 use fathom_arch::InvalidKey;
 use fathom_base::choice;
@@ -165,6 +166,8 @@ pub struct Evaluate {
     pub train_images: usize,
     /// Whether statistics of the layers are written to `layers.csv`.
     pub layers: bool,
+    /// Number of training images for the statistics of the layers.
+    pub layer_images: usize,
 }
 
 /// Interval of evaluations.
@@ -195,6 +198,7 @@ impl Settings {
                 },
                 train_images: keys.get("evaluate.train_images")?,
                 layers: keys.get("evaluate.layers")?,
+                layer_images: keys.get("evaluate.layer_images")?,
             },
             seed: keys.get("seed")?,
         };
@@ -206,6 +210,7 @@ impl Settings {
     fn check(&self) -> Result<(), InvalidKey> {
         self.check_training()?;
         self.training.stop_when.check(self)?;
+        self.check_evaluate()?;
         self.check_data()
     }
 
@@ -234,6 +239,15 @@ impl Settings {
         {
             let message = format!("{} is more than data.train = {train}", training.batch);
             return Err(InvalidKey::new("training.batch", message));
+        }
+        Ok(())
+    }
+
+    fn check_evaluate(&self) -> Result<(), InvalidKey> {
+        let Evaluate { layers, layer_images, .. } = self.evaluate;
+        if !layers && layer_images as u64 != LAYER_IMAGES {
+            let message = "has no effect without evaluate.layers = true";
+            return Err(InvalidKey::new("evaluate.layer_images", message));
         }
         Ok(())
     }

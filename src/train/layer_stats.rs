@@ -9,10 +9,6 @@ use fathom_record::{LayerRow, LayerWriter, SCHEMA};
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
-/// Number of training images of the measurement: enough for the statistics of a batch, few enough
-/// to cost little.
-const PROBE: usize = 64;
-
 /// Whether layers are measured after `step` updates: after 0, 1, 2, 5, 10, 20, 50, … and after the
 /// `last` one.
 pub fn is_due(step: u64, last: u64) -> bool {
@@ -37,9 +33,10 @@ pub struct Before {
 }
 
 impl LayerProbe {
-    /// Takes the images from the training set without augmentation, equally many of each class.
-    pub fn new(labels: &[u16], source: &Source, writer: LayerWriter) -> Self {
-        let (images, labels) = source.plain(&data::balanced(labels, PROBE));
+    /// Takes `count` images, or all if there are fewer, from the training set without augmentation, equally
+    /// many of each class.
+    pub fn new(labels: &[u16], source: &Source, count: usize, writer: LayerWriter) -> Self {
+        let (images, labels) = source.plain(&data::balanced(labels, count));
         Self { images: images.copy(), labels: labels.copy(), writer }
     }
 

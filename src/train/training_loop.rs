@@ -59,8 +59,9 @@ impl<'a> TrainingLoop<'a> {
     ) -> Self {
         let images = &context.data.dataset.train;
         let sources = context.data.sources();
+        let count = context.settings.evaluate.layer_images;
         let layer_stats =
-            layers.map(|layers| LayerProbe::new(images.labels(), &sources.train, layers));
+            layers.map(|layers| LayerProbe::new(images.labels(), &sources.train, count, layers));
         Self {
             context,
             target,

@@ -53,6 +53,10 @@ fn a_key_without_an_effect_in_any_run_is_refused() {
     let idle = ["plan", "tiny.toml", "--set", "training.schedule.factor=0.5"];
     let errors = fail(folder.path(), 2, &idle);
     assert!(errors.contains("training.schedule.factor has no effect in any run: it needs training.schedule.kind = \"step\""), "{errors}");
+    let idle = ["plan", "tiny.toml", "--set", "evaluate.layer_images=500"];
+    let errors = fail(folder.path(), 2, &idle);
+    assert!(errors.contains("layer_images: has no effect without evaluate.layers"), "{errors}");
+    succeed(folder.path(), &[&idle[..], &["--set", "evaluate.layers=true"]].concat());
 }
 
 #[test]
