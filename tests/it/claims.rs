@@ -29,6 +29,23 @@ fn runs_of(folder: &TempDir, prefix: &str) -> Vec<PathBuf> {
     paths.filter(is_meant).collect()
 }
 
+/// Layers as they would be with a gradient that doubles in each.
+fn write_layers(folder: &TempDir) {
+    for run in runs_of(folder, "plain-44") {
+        let row = |(layer, norm): (u64, f64)| fathom::record::LayerRow {
+            schema: 1,
+            step: 4200,
+            layer,
+            name: format!("layer1.{layer}.conv1"),
+            gradient_norm: Some(norm),
+            ..Default::default()
+        };
+        let rows: Vec<_> = [(1, 4.0), (2, 2.0), (3, 1.0)].map(row).into();
+        let writer = fathom::record::LayerWriter::create(&run.join("layers.csv"));
+        writer.and_then(|mut writer| writer.append(&rows)).expect("writable");
+    }
+}
+
 #[test]
 fn each_verdict_has_its_exit_code() {
     let (holds, fails) = ("at_most = 100", "at_most = 1");
@@ -81,26 +98,23 @@ fn a_claim_may_be_about_a_step_and_about_layers() {
     let layers = published(&claim("layers", growth));
     let said = fail(layers.path(), 5, &["check", "quick"]);
     assert!(said.contains("has no gradient_growth in its last row"), "{said}");
-    // Layers as they would be with a gradient that doubles in each.
-    for run in runs_of(&layers, "plain-44") {
-        let row = |(layer, norm): (u64, f64)| fathom::record::LayerRow {
-            schema: 1,
-            step: 4200,
-            layer,
-            name: format!("layer1.{layer}.conv1"),
-            gradient_norm: Some(norm),
-            ..Default::default()
-        };
-        let rows: Vec<_> = [(1, 4.0), (2, 2.0), (3, 1.0)].map(row).into();
-        let writer = fathom::record::LayerWriter::create(&run.join("layers.csv"));
-        writer.and_then(|mut writer| writer.append(&rows)).expect("writable");
-    }
+    write_layers(&layers);
     let said = fail(layers.path(), 4, &["check", "quick"]);
     assert!(said.contains("gradient_growth of plain 44 is at most 1.2112\n"), "{said}");
     assert!(
         said.contains("published: batchnorm-relu/gradient-growth = 1.2112 (1902.08129"),
         "{said}"
     );
+
+    let one = "metric = \"gradient_norm\"\nlayer = \"layer1.2.conv1\"\nat_most = 2.5";
+    let all = "metric = \"gradient_norm\"\nstep = 4200\nover_layers = \"max\"\nat_least = 3.5";
+    let columns = published(&(claim("one", one) + &claim("all", all)));
+    write_layers(&columns);
+    let table = succeed(columns.path(), &["check", "quick", "--format", "csv"]);
+    assert!(table.contains("\nsupported,one,gradient_norm,2.0,"), "{table}");
+    assert!(table.contains("\nsupported,all,gradient_norm,4.0,"), "{table}");
+    assert!(table.contains("gradient_norm in layer layer1.2.conv1 of plain 44 is at most 2.5"));
+    assert!(table.contains("max of gradient_norm over all layers after 4200 updates of plain 44"));
 
     let wrong = published(&claim("wrong", "step = \"end\"\nat_least = 80"));
     let said = fail(wrong.path(), 2, &["check", "quick"]);
