@@ -70,7 +70,8 @@ impl Run {
     }
 
     /// Estimated memory of training in bytes, without the program: the output of every layer and its
-    /// gradient, for a batch or for the images of the statistics of the layers, and each parameter with its gradient, its velocity and a copy during the update.
+    /// gradient, for a batch or for the images of the statistics of the layers, and each parameter with
+    /// its gradient, its velocity and a copy during the update.
     pub fn memory(&self) -> u64 {
         let Settings { training, evaluate, .. } = &self.settings;
         let probe = if evaluate.layers { evaluate.layer_images } else { 0 };
