@@ -25,8 +25,8 @@ mod reuse;
 mod session;
 #[cfg(feature = "train")]
 mod slurm;
-#[cfg(feature = "train")]
 mod stages;
+#[cfg(feature = "train")]
 mod stored;
 mod supervise;
 mod support;
