@@ -75,10 +75,10 @@ void wait(const std::string& what) {
 
 void submit(int device, Work work) {
   if (work.is_kernel) check_kernels(device);
-  for (const void* const p : work.uses) check_stream(p);
   Graph* const graph = capture;
   if (graph && device == graph->device && current_stream(device) == 0)
     cuda_error("operation would make the legacy stream depend on a capturing blocking stream");
+  for (const void* const p : work.uses) check_stream(p);
   if (!graph || current_stream(device) != graph->stream) {
     count_call("LAUNCH");
     return run(work, device);

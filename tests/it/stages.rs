@@ -1,6 +1,6 @@
 //! Experiments that tune a key on seeds of their own before the other seeds run.
 
-use crate::support::{fail, succeed, with_experiment};
+use crate::support::{fail, with_experiment};
 
 const STAGES: &str = r#"
 [sweep]
@@ -76,6 +76,7 @@ fn what_cannot_be_tuned_is_refused() {
 #[cfg(feature = "train")]
 mod trained {
     use super::*;
+    use crate::support::succeed;
     use fathom::record::{Resolved, RunDir, State};
     use std::path::Path;
 
