@@ -138,6 +138,12 @@ impl Args {
 }
 
 impl Prepared<'_> {
+    /// Whether the runs so far are those of the first of two stages.
+    fn has_second_stage_ahead(&self) -> bool {
+        let Some(stages) = &self.experiment.stages else { return false };
+        self.experiment.runs.iter().all(|run| stages.tune.seeds.contains(&run.settings.seed))
+    }
+
     /// Adds the runs of the second stage, or those that undecided claims need next with
     /// `--until-decided`, and returns them; none if there is no second stage and no seed helps.
     fn add_runs(&mut self) -> Result<Vec<Run>> {

@@ -52,7 +52,11 @@ fn what_cannot_be_tuned_is_refused() {
             "tune: by = \"test_loss\": expected one of train_err_pct",
         ),
         ("by =", "buy =", "buy"),
-        ("of = { depth = 8 }", "of = { depth = 8, lr = 0.1 }", "training.lr is chosen by [tune]"),
+        (
+            "of = { depth = 8 }",
+            "of = { depth = 8, \"training.lr\" = 0.1 }",
+            "training.lr is chosen by [tune]",
+        ),
         (
             "margin = 5",
             "margin = 5\ntune = { over = \"training.lr\", seeds = [100, 101] }",

@@ -37,6 +37,9 @@ impl Prepared<'_> {
             let found = self.submit_rest(&resources)?;
             if found.submitted + found.queued > 0 {
                 describe(&found, directory);
+                if self.has_second_stage_ahead() {
+                    log("the same command submits the second stage when these runs are done");
+                }
                 return Ok(ExitCode::SUCCESS);
             }
             if self.add_runs()?.is_empty() {
