@@ -14,7 +14,9 @@ pub(super) const ALWAYS: &[Condition] = &[];
 /// The condition under which a net has batch normalisation.
 pub const BATCH_NORM: &[Condition] =
     &[("network.norm", &NormName::with_detail::<2>(Detail::Momentum))];
-const NORMALISED: &[Condition] = &[("network.norm", &NormName::with_detail::<4>(Detail::Eps))];
+/// The condition under which a net has normalisation.
+pub(super) const NORMALISED: &[Condition] =
+    &[("network.norm", &NormName::with_detail::<4>(Detail::Eps))];
 const GROUP: &[Condition] = &[("network.norm", &NormName::with_detail::<1>(Detail::Groups))];
 
 choice! {

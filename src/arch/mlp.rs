@@ -1,12 +1,14 @@
 //! Multilayer perceptrons: fully connected layers of equal width, plain or with a shortcut around every
-//! few of them. Normalisation comes between the affine map and the non-linearity (1502.03167 §3.2).
+//! few of them. Normalisation comes between the affine map and the non-linearity (1502.03167 §3.2), or in plain ones
+//! after the non-linearity.
 
 use super::block::{
     ActivationOrder, Block, BlockBuilder, BlockKind, Scalars, ShortcutOption, ShortcutPad,
     ShortcutRule,
 };
-use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, joined};
+use super::keys::{self, ALWAYS, InitName, NORMALISED, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
+use fathom_base::choice;
 use fathom_base::key::{Default, Key, Kind, key};
 use serde::Deserialize;
 
@@ -50,9 +52,29 @@ const SHORTCUT: [Key; 2] = [
         "constant factor of every shortcut; 0 gives the plain net"),
 ];
 
-static WITHOUT_SHORTCUT: [Key; 8] = joined(&[
+choice! {
+    /// Words of `network.norm_place`.
+    #[derive(Default)]
+    enum NormPlace {
+        /// Between the affine map and the non-linearity (1502.03167 §3.2).
+        #[default]
+        BeforeActivation,
+        /// After the non-linearity.
+        AfterActivation,
+    }
+}
+
+#[rustfmt::skip]
+const NORM_PLACE: [Key; 1] = [
+    key("network.norm_place", Kind::Choice(NormPlace::WORDS), Default::Word(NormPlace::BeforeActivation.word()), NORMALISED,
+        "place of the normalisation; before-activation: between the affine map and the activation (1502.03167); \
+         after-activation: after both, and the affine map has a bias"),
+];
+
+static WITHOUT_SHORTCUT: [Key; 9] = joined(&[
     &SHAPE,
     &keys::norm(NormName::Batch),
+    &NORM_PLACE,
     &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, false)],
 ]);
 
@@ -73,6 +95,8 @@ struct Values {
     activation: Activation,
     #[serde(flatten)]
     norm: NormKeys,
+    #[serde(rename = "network.norm_place", default)]
+    norm_place: NormPlace,
     /// Plain perceptrons do not have this key; they have the layout of the default.
     #[serde(rename = "network.skip", default = "two")]
     skip: usize,
@@ -114,8 +138,25 @@ impl Family for Mlp {
             kind: BlockKind::Linear(values.skip),
             ..single
         };
-        let layers = layers(&values, &single, &spanned, input, classes);
+        let mut layers = layers(&values, &single, &spanned, input, classes);
+        match values.norm_place {
+            NormPlace::BeforeActivation => {}
+            NormPlace::AfterActivation => normalise_after_activation(&mut layers),
+        }
         Ok(Network { input, classes, init: values.norm.init(), layers })
+    }
+}
+
+/// Exchanges each normalisation with the activation after it. β no longer acts as a bias of the affine map, which
+/// therefore gets one of its own.
+fn normalise_after_activation(layers: &mut [Layer]) {
+    for at in 2..layers.len() {
+        if let [Layer::Linear { bias, .. }, Layer::Norm { .. }, Layer::Activation(_)] =
+            &mut layers[at - 2..=at]
+        {
+            *bias = true;
+            layers.swap(at - 1, at);
+        }
     }
 }
 
@@ -182,6 +223,35 @@ mod tests {
                 assert_eq!(net.audit().macs, macs);
             }
         }
+    }
+
+    #[test]
+    fn normalisation_comes_before_or_after_the_activation() {
+        let kinds = |set| {
+            let layers = net(&MLP, set).layers;
+            let kind = |layer: &Layer| match layer {
+                Layer::Linear { bias, .. } => {
+                    if *bias {
+                        "affine"
+                    } else {
+                        "linear"
+                    }
+                }
+                Layer::Norm { .. } => "norm",
+                Layer::Activation(_) => "activation",
+                _ => "other",
+            };
+            layers.iter().map(kind).collect::<Vec<_>>()
+        };
+        let before = kinds(json!({ "depth": 3 }));
+        assert_eq!(before[1..4], ["linear", "norm", "activation"]);
+        let after = kinds(json!({ "depth": 3, "norm_place": "after-activation" }));
+        let block = ["affine", "activation", "norm"];
+        assert_eq!(after[1..], [&block[..], &block[..], &["affine"]].concat());
+        // A bias of 128 units in each of two layers.
+        let count = |set| net(&MLP, set).parameter_count();
+        let more = count(json!({ "depth": 3, "norm_place": "after-activation" }));
+        assert_eq!(more - count(json!({ "depth": 3 })), 2 * 128);
     }
 
     #[test]

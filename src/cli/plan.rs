@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The runs of all stages. For those of the second one, whose values are not known yet, stand others that take as long.
-fn all_stages(experiment: &Experiment) -> Vec<Run> {
+pub fn all_stages(experiment: &Experiment) -> Vec<Run> {
     let like_second =
         experiment.stages.iter().flat_map(Stages::like_second).collect::<BTreeSet<_>>();
     let second = experiment.later.iter().filter(|run| like_second.contains(&run.id));

@@ -3,13 +3,14 @@
 use super::Args;
 use crate::mps::share;
 use crate::options::{options, settle_layouts};
+use crate::plan::all_stages;
 use crate::stderr::log;
 use anyhow::Result;
 use fathom_gpu::MpsDaemon;
 use fathom_protocol::Probe;
 use fathom_record::{Layout, Lock, LockTiming, SweepDir};
 use fathom_spec::{Experiment, Run};
-use fathom_sweep::{Forecast, Options, Worker, gpu_layouts, unfinished};
+use fathom_sweep::{Forecast, Options, Worker, gpu_layouts, second_stage, unfinished};
 
 /// Locks the directory for this process, with messages if another one holds or held it.
 pub(super) fn hold(directory: &SweepDir) -> Result<Lock> {
@@ -60,7 +61,12 @@ impl Args {
             mps = share(&self.machine, &left, earlier, worker, probe, &mut options)?;
         }
         if let (Some(hours), false) = (self.max_hours, self.until_decided) {
-            let left: Vec<Run> = unfinished(runs, directory)?.into_iter().cloned().collect();
+            let wanted = if unfinished(runs, directory)?.is_empty() {
+                second_stage(experiment, directory)?.runs
+            } else {
+                all_stages(experiment)
+            };
+            let left: Vec<Run> = unfinished(&wanted, directory)?.into_iter().cloned().collect();
             let log_run = &mut |run: &Run| log(format!("measuring {}", run.id));
             Forecast::measure(&left, worker, &options, log_run)?.check_hours(hours)?;
         }

@@ -124,7 +124,9 @@ impl Ablation {
         let rows = self.rows.iter();
         let lost = |side: &AblationSide| side.diverged > 0;
         let count = rows.filter(|row| lost(&row.baseline) || lost(&row.other)).count();
-        let chance = self.chance.map(|chance| format!(" ({chance:.4})")).unwrap_or_default();
+        let four_decimals = |chance: f64| (chance * 1e4).round() / 1e4;
+        let chance = self.chance.map(|chance| format!(" ({})", four_decimals(chance)));
+        let chance = chance.unwrap_or_default();
         (count > 0).then(|| {
             format!(
                 "In {count} row{} runs diverged: each counts with the value of random guessing{chance}.",
