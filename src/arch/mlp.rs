@@ -229,17 +229,14 @@ mod tests {
     fn normalisation_comes_before_or_after_the_activation() {
         let kinds = |set| {
             let layers = net(&MLP, set).layers;
-            let kind = |layer: &Layer| match layer {
-                Layer::Linear { bias, .. } => {
-                    if *bias {
-                        "affine"
-                    } else {
-                        "linear"
-                    }
-                }
-                Layer::Norm { .. } => "norm",
-                Layer::Activation(_) => "activation",
-                _ => "other",
+            let kind = |layer: &Layer| {
+                let is = [
+                    ("affine", matches!(layer, Layer::Linear { bias: true, .. })),
+                    ("linear", matches!(layer, Layer::Linear { bias: false, .. })),
+                    ("norm", matches!(layer, Layer::Norm { .. })),
+                    ("activation", matches!(layer, Layer::Activation(_))),
+                ];
+                is.into_iter().find(|(_, holds)| *holds).map_or("other", |(name, _)| name)
             };
             layers.iter().map(kind).collect::<Vec<_>>()
         };
