@@ -1,6 +1,7 @@
 //! Verdicts on claims as tables and as text.
 
 use crate::stderr::log;
+use crate::text::{bound, short};
 use fathom_record::Table;
 use fathom_stats::{Outcome, Region, Verdict};
 use serde_json::Value;
@@ -67,9 +68,9 @@ fn names(verdict: &Verdict) -> [Value; 3] {
 /// The effects for which a claim is true.
 fn claimed(region: &Region) -> String {
     match (region.low, region.high) {
-        (Some(low), None) => format!("≥ {low}"),
-        (None, Some(high)) => format!("≤ {high}"),
-        (Some(low), Some(high)) => format!("{low} … {high}"),
+        (Some(low), None) => format!("≥ {}", bound(low)),
+        (None, Some(high)) => format!("≤ {}", bound(high)),
+        (Some(low), Some(high)) => format!("{} … {}", bound(low), bound(high)),
         (None, None) => String::new(),
     }
 }
@@ -95,7 +96,8 @@ fn outlook(verdict: &Verdict) -> String {
 pub fn explain(verdict: &Verdict) {
     log(format!("\n{} ({}): {}", verdict.name, verdict.outcome, verdict.statement));
     let arms = verdict.arms.iter().filter_map(|arm| Some((arm, arm.mean?)));
-    let means: Vec<String> = arms.map(|(arm, mean)| format!("{} {mean:.2}", arm.label)).collect();
+    let means: Vec<String> =
+        arms.map(|(arm, mean)| format!("{} {}", arm.label, short(mean))).collect();
     log(format!(
         "  means: {}; coverage of the intervals {:.4}",
         means.join(", "),

@@ -138,7 +138,7 @@ fn runs_that_diverged_count_as_chance_and_unfinished_ones_are_named() {
     assert_eq!(shallow.differences[1], (1, 40.0));
     assert_eq!((deep.differences.len(), deep.planned), (2, 3));
     let text = said(&found);
-    assert!(text.contains("In 1 row runs diverged") && text.contains("(90.0000)"), "{text}");
+    assert!(text.contains("In 1 row runs diverged") && text.contains("(90)"), "{text}");
     assert!(text.contains("Left out: plain-20-none-s2-") && text.contains("is killed"), "{text}");
 }
 
