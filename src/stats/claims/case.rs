@@ -45,7 +45,7 @@ struct Counted {
 enum Fate {
     Finished,
     Diverged,
-    /// It did not get below the bar of `updates_to`.
+    /// The run did not get below the bar of `updates_to`.
     Censored,
 }
 
