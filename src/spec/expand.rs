@@ -1,11 +1,12 @@
 //! From an experiment file to its runs: every combination of arms and swept values.
 
-use super::claim::{Claim, Deciding};
+use super::claim::{Claim, Deciding, Tune};
 use super::contrast::{Candidates, Contrast};
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::needs;
 use super::resolve::{Config, fingerprint, resolve};
-use super::stages::{Stages, add_tuning_seeds};
+use super::seeds::first_seeds;
+use super::stages::Stages;
 use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::Kind;
@@ -109,14 +110,7 @@ impl Experiment {
         for set in sets {
             apply_set(&mut file, set)?;
         }
-        let now = match &file.tune {
-            Some(_) => add_tuning_seeds(&mut file)?,
-            None => {
-                let now = seeds(&file);
-                extend_seeds(&mut file, &now);
-                now
-            }
-        };
+        let now = first_seeds(&mut file)?;
         let Expanded { mut runs, mut remarks } = expand(&file, &path.display().to_string())?;
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
@@ -199,6 +193,8 @@ pub struct Claims {
     pub claims: Vec<Claim>,
     /// How they are decided.
     pub deciding: Deciding,
+    /// The table `[tune]`, if there is one.
+    pub tune: Option<Tune>,
     /// Full names of the keys that `[[arm]]` tables set.
     pub arm_keys: BTreeSet<String>,
 }
@@ -211,37 +207,14 @@ impl Claims {
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let file = File::parse(path, text)?;
         let arm_keys = arm_keys(&file);
-        Ok(Self { claims: file.claims, deciding: file.deciding, arm_keys })
+        let tune = file.tune.map(|(tune, _)| tune);
+        Ok(Self { claims: file.claims, deciding: file.deciding, tune, arm_keys })
     }
 }
 
 /// Full names of the keys that `[[arm]]` tables set.
 fn arm_keys(file: &File) -> BTreeSet<String> {
     file.arms.iter().flat_map(|(_, values)| values.keys().cloned()).collect()
-}
-
-/// The seeds of the file.
-pub(super) fn seeds(file: &File) -> BTreeSet<u64> {
-    let swept = file.sweep.get("seed").map(|(values, _)| values.clone());
-    let given = file.base.get("seed").map(|given| vec![given.value.clone()]);
-    let values = swept.or(given).unwrap_or_else(|| vec![0.into()]);
-    values.iter().filter_map(Value::as_u64).collect()
-}
-
-/// Appends the next greater seeds until there are as many as the last look needs, in addition to the
-/// seeds of `tune`.
-fn extend_seeds(file: &mut File, now: &BTreeSet<u64>) {
-    let Some(last) = file.deciding.looks.last() else { return };
-    let tuned = file.claims.iter().filter_map(|claim| claim.tune.as_ref());
-    let tuned: BTreeSet<u64> = tuned.flat_map(|tune| tune.seeds.iter().copied()).collect();
-    let mut all: BTreeSet<u64> = now.union(&tuned).copied().collect();
-    let mut next = all.last().map_or(0, |last| last + 1);
-    while all.difference(&tuned).count() < *last {
-        all.insert(next);
-        next += 1;
-    }
-    let place = file.sweep.remove("seed").map_or_else(|| "looks".into(), |(_, place)| place);
-    file.sweep.insert("seed".into(), (all.into_iter().map(Value::from).collect(), place));
 }
 
 /// Refuses `tune` without validation images, with seeds that are not swept, or with too few others.

@@ -6,6 +6,7 @@
 //! | `keys`, `key_rows` | the keys, and the same as rows of a table ([`key_rows()`]) |
 //! | `resolve` | one combination of values as a complete configuration ([`Config`]), and its hash |
 //! | `expand` | all combinations of arms and swept values as runs ([`Experiment`]) |
+//! | `seeds` | the seeds of an experiment, and those that are added for later looks and for tuning |
 //! | `choices`, `settings` | a configuration as typed settings for training ([`Settings`]) |
 //! | `claim`, `contrast`, `published` | claims, the runs that they compare, values of papers |
 //! | `changes` | differences between an experiment and the runs of its results directory |
@@ -23,6 +24,7 @@ mod keys;
 mod leaves;
 mod published;
 mod resolve;
+mod seeds;
 mod settings;
 mod smoke;
 mod stages;

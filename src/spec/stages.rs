@@ -3,11 +3,9 @@
 use super::SpecError;
 use super::claim::Tune;
 use super::contrast::{Arm, tune_candidates};
-use super::expand::{Run, seeds};
-use super::file::File;
+use super::expand::Run;
 use super::resolve::Config;
 use fathom_base::plain;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The two stages of an experiment with a table `[tune]`. In the first one, the tuning seeds run with all values of the
@@ -18,38 +16,6 @@ pub struct Stages {
     pub tune: Tune,
     /// The arms: configurations that differ in more than the tuned key and the seed.
     pub arms: Vec<Arm>,
-}
-
-/// Adds the tuning seeds to the seeds of the sweep, and returns them: the seeds of the first stage.
-///
-/// # Errors
-/// When a seed is one of both stages, or the tuned key is not swept.
-pub(super) fn add_tuning_seeds(file: &mut File) -> Result<BTreeSet<u64>, SpecError> {
-    let Some((tune, place)) = file.tune.clone() else { return Ok(BTreeSet::new()) };
-    let fail = |message: String| {
-        Err(SpecError { place: place.clone(), message: format!("tune: {message}") })
-    };
-    let verdict = seeds(file);
-    if let Some(seed) = verdict.intersection(&tune.seeds).next() {
-        return fail(format!(
-            "seed {seed} is also a seed of the sweep; the runs that choose must be others"
-        ));
-    }
-    if tune.seeds.len() < 2 {
-        return fail(
-            "seeds: expected two or more, as a single run chooses by chance in part".into(),
-        );
-    }
-    let is_swept = file.sweep.get(&tune.over).is_some_and(|(values, _)| values.len() > 1);
-    if !is_swept {
-        return fail(format!(
-            "over = \"{}\": give this key two or more values in [sweep]",
-            tune.over
-        ));
-    }
-    let all = verdict.union(&tune.seeds).copied().map(Value::from).collect();
-    file.sweep.insert("seed".into(), (all, place));
-    Ok(tune.seeds)
 }
 
 impl Stages {

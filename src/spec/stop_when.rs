@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use fathom_arch::InvalidKey;
+use fathom_record::{MeasuredOn, Metric};
 
 /// When a run ends before its last update: at the first evaluation at which one of these holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,13 +37,16 @@ impl StopWhen {
     pub(super) fn check(&self, settings: &Settings) -> Result<(), InvalidKey> {
         let is_regression = settings.training.delta.is_some();
         if let Some(Threshold { metric, .. }) = &self.below {
-            let missing = match metric.as_str() {
-                "train_err_fresh_pct" => Some("is measured at the first and the last step only"),
-                "validation_err_pct" | "validation_loss" if settings.data.validation == 0 => {
-                    Some("needs data.validation")
-                }
-                "train_err_running_pct" if is_regression => Some("is not measured in regression"),
-                _ => None,
+            let is_held_out = Metric::named(metric)
+                .is_some_and(|metric| metric.measured_on == MeasuredOn::Validation);
+            let missing = if metric == "train_err_fresh_pct" {
+                Some("is measured at the first and the last step only")
+            } else if is_held_out && settings.data.validation == 0 {
+                Some("needs data.validation")
+            } else if is_regression && metric == "train_err_running_pct" {
+                Some("is not measured in regression")
+            } else {
+                None
             };
             if let Some(why) = missing {
                 return Err(InvalidKey::new(METRIC, format!("{metric} {why}")));

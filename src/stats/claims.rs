@@ -8,7 +8,6 @@ mod statement;
 use super::evidence::Evidence;
 use super::spending::spent;
 use super::verdict::{Look, Outcome, Region, holm, seeds_needed, sequential};
-pub use arms::{at_edge, best};
 use case::Case;
 use fathom_spec::{Claim, Contrast, Deciding};
 use serde::{Deserialize, Serialize};
@@ -152,7 +151,7 @@ fn verdict(case: &Case, look: Option<Look>, deciding: &Deciding, primary: usize)
     let reason = reason.or_else(|| look.is_none().then(|| case.unfinished(&deciding.looks)));
     let outcome = match (&reason, &look) {
         (None, Some(look)) => look.outcome,
-        _ => Outcome::Undecided,
+        (Some(_), _) | (None, None) => Outcome::Undecided,
     };
     let mut verdict = case.describe(shown.as_ref(), look.is_some(), outcome, next);
     verdict.looks.clone_from(&deciding.looks);

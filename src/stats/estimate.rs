@@ -44,9 +44,11 @@ impl Estimate {
                     count: of_arm(arm).iter().filter(|value| **value > 0.5).count(),
                     of: seeds.len(),
                 };
-                Some(match weights.len() {
-                    1 => Self::Share(share(0)),
-                    _ => Self::Difference(share(0), share(1)),
+                // A claim about shares has one arm or two.
+                Some(if weights.len() == 1 {
+                    Self::Share(share(0))
+                } else {
+                    Self::Difference(share(0), share(1))
                 })
             }
         }

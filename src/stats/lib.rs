@@ -2,6 +2,7 @@
 //! verdicts on claims.
 
 mod ablation;
+mod best;
 mod claims;
 mod claims_of_directory;
 mod comparison;
@@ -19,7 +20,8 @@ mod summary_csv;
 mod verdict;
 
 pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Question};
-pub use claims::{ArmSummary, Verdict, at_edge, best, check};
+pub use best::{at_edge, best};
+pub use claims::{ArmSummary, Verdict, check};
 pub use claims_of_directory::check_directory;
 pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};
 pub use evidence::{Evidence, Final};

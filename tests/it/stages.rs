@@ -133,5 +133,26 @@ mod trained {
             .expect("written");
         let claims: serde_json::Value = serde_json::from_str(&claims).expect("JSON");
         assert_eq!(claims[0]["n"], 3, "{claims}");
+
+        // Without claims too, the tuning seeds choose, and only the other ones are compared.
+        let file = folder.path().join("results/tiny/experiment.toml");
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let without_claims = text.split("[[claim]]").next().expect("a beginning");
+        std::fs::write(&file, without_claims).expect("writable");
+        let compare = [
+            "compare",
+            "results/tiny",
+            "--over",
+            "depth",
+            "--metric",
+            "train_loss",
+            "--format",
+            "json",
+        ];
+        let rows: Vec<serde_json::Value> =
+            serde_json::from_str(&succeed(folder.path(), &compare)).expect("JSON");
+        let best: Vec<_> = rows.iter().filter(|row| row["at"] == "best").collect();
+        assert_eq!(best.len(), 1, "{rows:?}");
+        assert_eq!((&best[0]["n"], &best[0]["chosen_by"]), (&3.into(), &"other-seeds".into()));
     }
 }

@@ -32,8 +32,8 @@ pub struct Flags {
     /// Swept key of which each side is also compared at its own best value [default: lr, if swept]
     #[arg(long, value_name = "KEY", requires = "over")]
     best: Option<String>,
-    /// Seeds that choose the best value and are not compared there [default: those that claims of
-    /// the experiment tune with]
+    /// Seeds that choose the best value and are not compared there [default: those that the
+    /// experiment tunes with]
     #[arg(long, value_name = "SEED,…", value_delimiter = ',', requires = "over")]
     tune_seeds: Vec<u64>,
     /// Draw the comparison, as SVG and PNG, into DIR/figures
@@ -116,7 +116,7 @@ fn draw(ablation: &Ablation, directory: &SweepDir, out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The seeds with which claims of the directory's experiment tune, by the tuned key. An experiment file
+/// The seeds with which the directory's experiment or its claims tune, by the tuned key. An experiment file
 /// that cannot be read declares none.
 fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<u64>> {
     let mut seeds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
@@ -130,7 +130,8 @@ fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<u64>> {
     };
     match read() {
         Ok(claims) => {
-            for tune in claims.claims.into_iter().filter_map(|claim| claim.tune) {
+            let of_claims = claims.claims.into_iter().filter_map(|claim| claim.tune);
+            for tune in of_claims.chain(claims.tune) {
                 seeds.entry(tune.over).or_default().extend(tune.seeds);
             }
         }

@@ -1,11 +1,13 @@
 //! The best value of a swept key, chosen for each side of a comparison by itself.
 
-use super::pairs::{Candidate, Group, Pairing};
+use super::pairs::{Group, Pairing};
 use super::{BestBy, ChosenBy, Question};
+use crate::best::smallest;
 use crate::evidence::Evidence;
 use anyhow::{Result, ensure};
 use fathom_base::key::short;
 use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+use fathom_spec::TuneCandidate;
 use std::collections::BTreeSet;
 
 /// Chooses best values.
@@ -76,7 +78,7 @@ impl<'a> Chooser<'a> {
     ///
     /// # Errors
     /// When a run that the choice needs is missing, with the reason.
-    pub fn choose<'b>(&self, side: &'b Group) -> Result<&'b Candidate, String> {
+    pub fn choose<'b>(&self, side: &'b Group) -> Result<&'b TuneCandidate, String> {
         let [first, others @ ..] = &side.candidates[..] else {
             return Err(format!("{} has no runs", side.label));
         };
@@ -84,8 +86,8 @@ impl<'a> Chooser<'a> {
             return Ok(first);
         }
         let is_common = |seed: &&u64| others.iter().all(|it| it.runs.contains_key(seed));
-        let seeds: Vec<u64> = match self.best.by {
-            ChosenBy::OtherSeeds => self.best.seeds.iter().copied().collect(),
+        let seeds: BTreeSet<u64> = match self.best.by {
+            ChosenBy::OtherSeeds => self.best.seeds.clone(),
             ChosenBy::HeldOut | ChosenBy::SameSeeds => {
                 first.runs.keys().filter(is_common).copied().collect()
             }
@@ -94,21 +96,7 @@ impl<'a> Chooser<'a> {
             let key = short(&self.best.key);
             return Err(format!("its values of {key} share no seed in {}", side.label));
         }
-        let mut best: Option<(f64, &Candidate)> = None;
-        for candidate in &side.candidates {
-            let mut sum = 0.0;
-            for seed in &seeds {
-                let id = candidate.runs.get(seed).ok_or_else(|| {
-                    format!("a value of {} lacks seed {seed}, which chooses", side.label)
-                })?;
-                let (value, _) = self.evidence.value_or_chance(id, &self.best.metric)?;
-                sum += value;
-            }
-            if best.is_none_or(|(least, _)| sum < least) {
-                best = Some((sum, candidate));
-            }
-        }
-        Ok(best.map_or(first, |(_, candidate)| candidate))
+        smallest(&side.candidates, &seeds, &self.best.metric, &side.label, self.evidence)
     }
 }
 

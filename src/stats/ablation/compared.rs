@@ -1,12 +1,13 @@
 //! The rows of a pair of configurations: values by seed, their differences and the interval.
 
 use super::choose::Chooser;
-use super::pairs::{Candidate, Pair};
+use super::pairs::Pair;
 use super::{AblationRow, AblationSide, At};
 use crate::evidence::Evidence;
 use crate::{CONFIDENCE, Interval};
 use fathom_base::key::short;
 use fathom_base::plain;
+use fathom_spec::TuneCandidate;
 use std::collections::BTreeSet;
 
 /// Compares pairs of configurations, and collects what could not be compared.
@@ -54,7 +55,7 @@ impl Compared<'_> {
         &mut self,
         pair: &Pair,
         at: At,
-        sides: [&Candidate; 2],
+        sides: [&TuneCandidate; 2],
         used: &BTreeSet<u64>,
     ) -> Option<AblationRow> {
         let [a, b] = sides;
@@ -116,8 +117,8 @@ impl Compared<'_> {
 }
 
 /// The seeds that only one of two candidates has, in words; empty if there are none.
-fn one_sided([a, b]: [&Candidate; 2]) -> String {
-    let of = |candidate: &Candidate| candidate.runs.keys().copied().collect::<BTreeSet<u64>>();
+fn one_sided([a, b]: [&TuneCandidate; 2]) -> String {
+    let of = |candidate: &TuneCandidate| candidate.runs.keys().copied().collect::<BTreeSet<u64>>();
     let seeds: Vec<String> = of(a).symmetric_difference(&of(b)).map(u64::to_string).collect();
     match &seeds[..] {
         [] => String::new(),

@@ -4,7 +4,7 @@ use super::keys::{Keys, rank};
 use fathom_base::key::short;
 use fathom_base::plain;
 use fathom_record::natural_order;
-use fathom_spec::Config;
+use fathom_spec::{Config, TuneCandidate};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +16,9 @@ pub(super) struct Group {
     /// Name for a reader, such as `plain 44 norm none`.
     pub label: String,
     /// Its runs by ascending value of the swept key.
-    pub candidates: Vec<Candidate>,
+    pub candidates: Vec<TuneCandidate>,
     /// The configuration without seed, compared key and swept key.
     config: Config,
-}
-
-/// One value of the swept key with the runs that have it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Candidate {
-    /// The value; `None` where no key was swept.
-    pub value: Option<Value>,
-    /// Run ids by seed.
-    pub runs: BTreeMap<u64, String>,
 }
 
 /// A group of the baseline, and one of another value with an equal configuration otherwise.
@@ -77,7 +68,7 @@ impl Pair {
     }
 
     /// Whether a candidate has the smallest or largest of several numbers that its side tried.
-    pub fn is_at_edge(&self, side: usize, candidate: &Candidate) -> bool {
+    pub fn is_at_edge(&self, side: usize, candidate: &TuneCandidate) -> bool {
         let all = &self.sides()[side].candidates;
         let ends = [all.first(), all.last()];
         let is_number = candidate.value.as_ref().is_some_and(Value::is_number);
@@ -175,10 +166,12 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
             Some(candidate) => {
                 candidate.runs.insert(seed, id.clone());
             }
-            None => candidates.push(Candidate { value: rate, runs: [(seed, id.clone())].into() }),
+            None => {
+                candidates.push(TuneCandidate { value: rate, runs: [(seed, id.clone())].into() })
+            }
         }
     }
-    let text = |candidate: &Candidate| candidate.value.as_ref().map(plain).unwrap_or_default();
+    let text = |candidate: &TuneCandidate| candidate.value.as_ref().map(plain).unwrap_or_default();
     for group in &mut groups {
         group.candidates.sort_by(|a, b| natural_order(&text(a), &text(b)));
     }
@@ -237,9 +230,11 @@ fn alone(groups: &[Group], pairs: &[Pair], best: Option<&str>) -> Vec<String> {
             .flatten()
             .filter(|side| *side != group)
             .collect();
-        let lacks = |candidate: &&Candidate| !partners.iter().any(|it| it.has(&candidate.value));
-        let lacking: Vec<&Candidate> = group.candidates.iter().filter(lacks).collect();
-        let text = |candidate: &&Candidate| candidate.value.as_ref().map(plain).unwrap_or_default();
+        let lacks =
+            |candidate: &&TuneCandidate| !partners.iter().any(|it| it.has(&candidate.value));
+        let lacking: Vec<&TuneCandidate> = group.candidates.iter().filter(lacks).collect();
+        let text =
+            |candidate: &&TuneCandidate| candidate.value.as_ref().map(plain).unwrap_or_default();
         if partners.is_empty() {
             alone.push(group.label.clone());
         } else if let (Some(key), false) = (best, lacking.is_empty()) {

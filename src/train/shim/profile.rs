@@ -10,8 +10,9 @@ unsafe extern "C" {
     fn fathom_profile_end() -> *const c_char;
 }
 
-/// The operations of `work`, which does `times` the same, and of a GPU's kernels if `cuda` is true; those that take
-/// longest come first. The work must end by waiting for the GPU.
+/// Profiles `work`, which repeats the same work `times` times and ends by waiting for the GPU. Returns the operations
+/// of the host and, if `cuda` is true, the kernels of a GPU, as means of one repetition; those that take longest come
+/// first.
 ///
 /// # Panics
 /// If another profiler is in use.

@@ -1,0 +1,64 @@
+//! The best of the values of a key.
+
+use crate::evidence::Evidence;
+use fathom_base::key::short;
+use fathom_spec::{Arm, Tune, TuneCandidate};
+use std::collections::BTreeSet;
+
+/// The candidate of an arm with the smallest mean over the tuning seeds.
+///
+/// # Errors
+/// The reason why there is none: a run of these seeds has no value.
+pub fn best<'a>(
+    arm: &'a Arm,
+    tune: &Tune,
+    evidence: &Evidence,
+) -> Result<&'a TuneCandidate, String> {
+    smallest(&arm.candidates, &tune.seeds, &tune.by, &arm.label, evidence)
+}
+
+/// The candidate whose mean final value of a metric over these seeds is smallest; the first of equal ones. A run that
+/// diverged counts with the chance level. `label` names the candidates in errors.
+///
+/// # Errors
+/// The reason why there is none: a run of these seeds has no value.
+pub(crate) fn smallest<'a>(
+    candidates: &'a [TuneCandidate],
+    seeds: &BTreeSet<u64>,
+    metric: &str,
+    label: &str,
+    evidence: &Evidence,
+) -> Result<&'a TuneCandidate, String> {
+    let mut best: Option<(f64, &TuneCandidate)> = None;
+    for candidate in candidates {
+        let mut sum = 0.0;
+        for seed in seeds {
+            let id = candidate
+                .runs
+                .get(seed)
+                .ok_or_else(|| format!("a value of {label} lacks seed {seed}, which chooses"))?;
+            sum += evidence.value_or_chance(id, metric)?.0;
+        }
+        if best.is_none_or(|(least, _)| sum < least) {
+            best = Some((sum, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate).ok_or_else(|| format!("{label} has no runs"))
+}
+
+/// The reason why the best value of a tuned key does not count: at the edge of the grid, a better
+/// value may lie beyond it.
+pub fn at_edge(arm: &Arm, choice: &TuneCandidate, tune: &Tune) -> Option<String> {
+    let numbers: Vec<f64> =
+        arm.candidates.iter().filter_map(|choice| choice.value.as_ref()?.as_f64()).collect();
+    let best = choice.value.as_ref()?.as_f64()?;
+    let (least, greatest) = (numbers.first()?, numbers.last()?);
+    let at_edge = numbers.len() > 1 && (best == *least || best == *greatest);
+    at_edge.then(|| {
+        format!(
+            "the best {} of {}, {best}, is at the edge of its grid ({least} … {greatest})",
+            short(&tune.over),
+            arm.label
+        )
+    })
+}
