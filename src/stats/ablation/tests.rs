@@ -247,7 +247,7 @@ fn a_missing_run_that_chooses_leaves_the_best_rate_out() {
     let all = sweep(
         RATES,
         &|norm, _, rate, seed| {
-            Some(by_rate(norm, rate, seed)).filter(|_| (norm, rate, seed) != ("none", 1.0, 100))
+            ((norm, rate, seed) != ("none", 1.0, 100)).then_some(by_rate(norm, rate, seed))
         },
         None,
     );
