@@ -1,6 +1,6 @@
 //! Output shapes of layers, and the check that the layers of a network fit each other and its images.
 
-use super::{Dims, InvalidKey, Layer, Network, Shortcut};
+use super::{Dims, InvalidKey, Layer, Network, Norm, Shortcut};
 
 /// A layer cannot be applied to its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ impl Network {
     ///
     /// # Errors
     /// Names the key that is wrong: images that are too small, with the smallest valid size; groups
-    /// that do not divide the channels, with the nearest number that does; shapes that do not match.
+    /// that do not divide the channels, with the nearest number that does; shapes that do not match;
+    /// normalisations of single values, whatever the batch is.
     pub fn check(&self) -> Result<(), InvalidKey> {
         self.check_groups()?;
         let found = match output(&self.layers, self.input) {
@@ -49,7 +50,19 @@ impl Network {
                 format!("the output has shape {found:?}, expected [{}, 1, 1]", self.classes);
             return Err(InvalidKey::new("network.family", message));
         }
+        if let Some(name) = self.normalisation_of_one_value(2) {
+            let message = format!(
+                "{name} would take mean and variance over one value: its outputs are all 0"
+            );
+            return Err(InvalidKey::new("network.norm", message));
+        }
         Ok(())
+    }
+
+    /// The name of a normalisation that takes mean and variance over one value, so that its outputs do not depend
+    /// on its inputs, if batch normalisations take theirs over so many images.
+    pub fn normalisation_of_one_value(&self, images: usize) -> Option<String> {
+        normalisation_of_one_value(&self.layers, self.input, images)
     }
 
     /// Side of the smallest square images to which every layer can be applied.
@@ -78,6 +91,28 @@ impl Network {
         );
         Err(InvalidKey::new("network.norm_groups", message))
     }
+}
+
+fn normalisation_of_one_value(layers: &[Layer], mut dims: Dims, images: usize) -> Option<String> {
+    for layer in layers {
+        if let Layer::Norm { name, channels, norm } = layer {
+            let values = match norm {
+                Norm::Batch { .. } => images,
+                Norm::Group { groups, .. } => channels / groups,
+                Norm::Layer { .. } => *channels,
+            };
+            if values * dims[1] * dims[2] == 1 {
+                return Some(name.clone());
+            }
+        }
+        let mut inner = layer.inner().into_iter();
+        let found = inner.find_map(|inner| normalisation_of_one_value(inner, dims, images));
+        if found.is_some() {
+            return found;
+        }
+        dims = layer.output(dims).unwrap_or(dims);
+    }
+    None
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {

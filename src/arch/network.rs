@@ -237,7 +237,7 @@ impl Layer {
     }
 
     /// The layers inside this one: its branch, then its projection.
-    fn inner(&self) -> [&[Layer]; 2] {
+    pub(super) fn inner(&self) -> [&[Layer]; 2] {
         match self {
             Layer::Concat { branch } => [branch, &[]],
             Layer::Residual { branch, shortcut, .. } => match shortcut {

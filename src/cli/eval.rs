@@ -1,53 +1,42 @@
 //! `fathom eval`.
 
+mod given;
+
 use super::Usage;
 use super::choice::choice;
-use super::network::KeyFlags;
 use super::options::cores;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
-use fathom_data::{self as data, Request, Source, Standardise};
-use fathom_protocol::{EvalJob, Part};
-use fathom_record::{Table, Weights};
+use fathom_arch::Network;
+use fathom_data::{self as data, Request, Standardise};
+use fathom_protocol::{EvalJob, NormStatistics, Part};
+use fathom_record::{RunDir, Table, Weights};
+use fathom_spec::Settings;
 use fathom_sweep::Worker;
-use std::path::PathBuf;
+use given::Given;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Evaluate given weights on a data set
+/// Evaluate weights on a data set
 ///
-/// Prints loss and error rates
+/// Prints loss and error rates: of a run that fathom trained (--run), or of a file of weights (--weights), for
+/// which the network, the data set and its standardisation have to be given
 #[derive(clap::Args)]
 pub struct Args {
-    /// Weights: a safetensors file with torchvision's names
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
-    /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
-    #[arg(long)]
-    network: String,
-    /// Data set
-    #[arg(long, value_parser = choice::<Source>())]
-    data: Source,
-    /// Folder of the images, for the data set `images`
-    #[arg(long, value_name = "DIR")]
-    path: Option<PathBuf>,
-    /// Rows and columns to which images are resized [default: not resized]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
-    size: Option<u16>,
+    /// Folder of a finished run, which gives weights, network, data set and standardisation
+    #[arg(long, value_name = "DIR", required_unless_present = "weights")]
+    run: Option<PathBuf>,
+    #[command(flatten)]
+    given: Given,
     /// Part of the data set
     #[arg(long, value_parser = choice::<Part>(), default_value_t)]
     part: Part,
-    /// Number of images, a fixed class-balanced choice [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    images: Option<u64>,
-    /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
-    mean: Vec<f64>,
-    /// Standard deviation of each channel [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
-    std: Vec<f64>,
-    /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
-    #[arg(long, conflicts_with = "mean")]
-    per_pixel_mean: bool,
+    /// Number of images in one forward pass [default: as many as suit the device]
+    #[arg(long, value_name = "IMAGES", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Statistics by which batch normalisations normalise
+    #[arg(long, value_parser = choice::<NormStatistics>(), default_value_t, requires_if("batch", "batch"))]
+    statistics: NormStatistics,
     /// Device: cpu, cuda or cuda:0
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -60,71 +49,58 @@ pub struct Args {
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
-    #[command(flatten)]
-    keys: KeyFlags,
 }
 
-impl Args {
-    /// The images to evaluate.
-    fn request(&self) -> Request {
-        let images = self.images.map(|images| images as usize);
-        let of = |part: Part| images.filter(|_| self.part == part);
-        Request {
-            short_side: None,
-            source: self.data,
-            train: of(Part::Train),
-            test: of(Part::Test),
-            validation: 0,
-            size: self.size.map(usize::from),
-            colour: true,
-            path: self.path.clone(),
-        }
-    }
+/// Weights, and what is needed to evaluate them.
+struct Subject {
+    weights: PathBuf,
+    network: Network,
+    data: Request,
+    standardise: Standardise,
+}
 
-    /// How pixels are standardised, for images with this number of channels.
-    fn standardise(&self, channels: usize) -> Result<Standardise, Usage> {
-        if self.per_pixel_mean {
-            return Ok(Standardise::PerPixelMean);
-        }
-        let (mean, std) = (self.mean.clone(), self.std.clone());
-        if mean.is_empty() {
-            return Ok(Standardise::Channel);
-        }
-        if mean.len() != channels || std.len() != channels {
-            return Err(Usage(format!(
-                "--mean has {} values and --std {}; the images have {channels} channels",
-                mean.len(),
-                std.len()
-            )));
-        }
-        if std.iter().any(|std| *std <= 0.0) {
-            return Err(Usage("--std must be above zero".into()));
-        }
-        Ok(Standardise::Given { mean, std })
+impl Subject {
+    /// The weights at the end of a run, on its own data.
+    fn of_run(root: &Path) -> Result<Self> {
+        let run = RunDir::new(root);
+        let manifest = run.manifest()?;
+        let fault = |error| anyhow::anyhow!("{}: {error}", root.join("run.json").display());
+        let Settings { data, standardise, training, .. } =
+            Settings::new(&manifest.config).map_err(fault)?;
+        ensure!(
+            training.delta.is_none(),
+            Usage(format!("--run {}: a run of a single block has no classes", root.display()))
+        );
+        let weights = run.checkpoint();
+        ensure!(
+            weights.exists(),
+            "{} does not exist: the run has not finished, or its weights were not kept",
+            weights.display()
+        );
+        let (shape, classes) = data::describe(&data)?;
+        let input = [shape.channels, shape.height, shape.width];
+        let network = fathom_arch::network(&manifest.config, input, classes).map_err(fault)?;
+        Ok(Self { weights, network, data, standardise })
     }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let described = args.keys.describe(&args.network)?;
-    let data = args.request();
-    ensure!(
-        data.source != Source::Images || data.path.is_some(),
-        Usage("--data images needs their folder: --path DIR".into())
-    );
-    let (shape, classes) = data::describe(&data)?;
-    let network = described.build([shape.channels, shape.height, shape.width], classes)?;
-    let standardise = args.standardise(shape.channels)?;
+    let Subject { weights, network, data, standardise } = match &args.run {
+        Some(run) => Subject::of_run(run)?,
+        None => args.given.subject(args.part)?,
+    };
     // Weights that do not fit are found before the worker starts.
-    let weights = Weights::read(&args.weights)?;
-    weights.fit(&network).with_context(|| args.weights.display().to_string())?;
+    Weights::read(&weights)?.fit(&network).with_context(|| weights.display().to_string())?;
     let (worker, _) = Worker::ready()?;
     let found = worker.eval(&EvalJob {
         build: fathom_base::program().build.into(),
         network,
-        weights: args.weights.clone(),
+        weights,
         data,
         part: args.part,
         standardise,
+        batch: args.batch.map(|images| images as usize),
+        statistics: args.statistics,
         data_dir: args.data_dir.clone(),
         device: args.device.clone(),
         threads: args.threads.map_or_else(cores, usize::from),

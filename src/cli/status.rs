@@ -7,6 +7,7 @@ use super::stderr::log;
 use super::table::{self, Format, print};
 use anyhow::Result;
 use fathom_record::{State, SweepDir, Table};
+use fathom_spec::{Claims, Config};
 use fathom_stats as stats;
 use fathom_sweep::slurm::SlurmError;
 use fathom_sweep::{Activity, RunStatus, TaskStatus, check_integrity, run_statuses};
@@ -72,7 +73,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         None => print(&runs_table(&statuses()?), args.format)?,
     }
+    if has_second_stage_ahead(&directory)? {
+        log(
+            "these runs choose a value for each configuration; then `fathom run` adds the runs of the second stage",
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether all runs so far are those of the first of two stages.
+fn has_second_stage_ahead(directory: &SweepDir) -> Result<bool> {
+    let path = directory.experiment();
+    // Other programs' results have no experiment, and `fathom check` reports one that is damaged.
+    let claims =
+        std::fs::read_to_string(&path).ok().and_then(|text| Claims::parse(&path, &text).ok());
+    let Some(tune) = claims.and_then(|claims| claims.tune) else { return Ok(false) };
+    let seed = |config: &Config| config.get("seed").and_then(Value::as_u64);
+    let is_of_first = |config: &Config| seed(config).is_some_and(|seed| tune.seeds.contains(&seed));
+    Ok(directory.resolved()?.is_some_and(|resolved| resolved.runs.values().all(is_of_first)))
 }
 
 fn warn(error: &SlurmError) {

@@ -32,13 +32,6 @@ pub fn si(value: u64) -> String {
     format!("{scaled:.3} E")
 }
 
-/// A number with two decimals, or with two significant digits if it is smaller: `12.35`, `0.0089`.
-pub fn short(value: f64) -> String {
-    let magnitude = value.abs().log10().floor();
-    let decimals = if magnitude < -1.0 && value != 0.0 { 1.0 - magnitude } else { 2.0 };
-    format!("{value:.*}", decimals.min(12.0) as usize)
-}
-
 /// A number of a claim, to four decimals.
 pub fn bound(value: f64) -> String {
     ((value * 1e4).round() / 1e4).to_string()
@@ -55,8 +48,6 @@ mod tests {
             ["75 s", "10.0 min", "3.0 h"]
         );
         assert_eq!([si(999), si(1_234_567)], ["999", "1.235 M"]);
-        assert_eq!([short(12.345), short(0.0), short(-0.5)], ["12.35", "0.00", "-0.50"]);
-        assert_eq!([short(0.00891), short(0.0449)], ["0.0089", "0.045"]);
         assert_eq!([bound(1.0 / 1.5), bound(5.0)], ["0.6667", "5"]);
     }
 }

@@ -163,12 +163,28 @@ pub struct EvalJob {
     pub part: Part,
     /// Standardisation of pixels.
     pub standardise: Standardise,
+    /// Images of one forward pass; `None` for as many as suit the device.
+    pub batch: Option<usize>,
+    /// Statistics of batch normalisations.
+    pub statistics: NormStatistics,
     /// Folder of data sets, if the user gave one.
     pub data_dir: Option<PathBuf>,
     /// Device: `cpu`, `cuda:0`, …
     pub device: String,
     /// Number of threads of one operation.
     pub threads: usize,
+}
+
+choice! {
+    /// The mean and variance by which batch normalisations normalise at prediction.
+    #[derive(Default)]
+    pub enum NormStatistics {
+        /// The moving averages from training: the output for an image does not depend on the others
+        #[default]
+        Moving,
+        /// Those of each batch, as in training: the output for an image depends on the others of its batch
+        Batch,
+    }
 }
 
 choice! {

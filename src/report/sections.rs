@@ -55,7 +55,7 @@ fn verdict(verdict: &Verdict) -> Markup {
 
 /// The numbers of a verdict: `Effect 24.70, 98.33% interval 3.58 … 45.82, n = 3.`
 pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
-    let effect = verdict.effect?;
+    let effect = verdict.effect()?;
     let confidence = 100.0 * verdict.confidence;
     let interval = verdict.interval();
     let interval = interval.map(|ends| format!(", {confidence:.2}% interval {ends}"));
@@ -70,7 +70,7 @@ pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
         1 => format!(" Seed {} was added after results had been seen.", added[0]),
         _ => format!(" Seeds {} were added after results had been seen.", added.join(", ")),
     };
-    Some(format!("Effect {effect:.2}{interval}, n = {}{more}.{added}", verdict.n))
+    Some(format!("Effect {effect}{interval}, n = {}{more}.{added}", verdict.n))
 }
 
 /// Table of the final values over seeds.

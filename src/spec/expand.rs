@@ -329,6 +329,7 @@ fn run(
     if let Some(grow) = settings.training.grow {
         shallower(&config, grow.from, input, classes).map_err(fault)?;
     }
+    settings.check_statistics(&network).map_err(fault)?;
     let audit = network.audit();
     let mut id: Vec<String> = arm.iter().map(|name| file_safe(name)).collect();
     let always = ["network.family".to_owned(), "network.depth".to_owned()];

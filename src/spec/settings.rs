@@ -8,7 +8,7 @@ use super::choices::{
 };
 use super::keys::LAYER_IMAGES;
 use super::stop_when::{StopWhen, Threshold};
-use fathom_arch::InvalidKey;
+use fathom_arch::{InvalidKey, Network};
 use fathom_base::choice;
 use fathom_data::{Augment, Request, Source, Standardise};
 use serde::Deserialize;
@@ -239,6 +239,27 @@ impl Settings {
         {
             let message = format!("{} is more than data.train = {train}", training.batch);
             return Err(InvalidKey::new("training.batch", message));
+        }
+        Ok(())
+    }
+
+    /// Refuses batches over which a batch normalisation of the network would take mean and variance of one value.
+    pub(super) fn check_statistics(&self, network: &Network) -> Result<(), InvalidKey> {
+        let Evaluate { layers, layer_images, train_images, .. } = self.evaluate;
+        let used = [
+            ("training.batch", self.training.batch),
+            // Statistics are recomputed over these images too.
+            ("evaluate.train_images", train_images),
+            ("evaluate.layer_images", if layers { layer_images } else { LAYER_IMAGES as usize }),
+        ];
+        for (key, images) in used {
+            if let Some(name) = network.normalisation_of_one_value(images) {
+                let message = format!(
+                    "{images} is too few for BatchNorm: {name} would take mean and variance over one value, so that \
+                     its output does not depend on its input; give 2 or more"
+                );
+                return Err(InvalidKey::new(key, message));
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::evidence::Evidence;
 use super::spending::spent;
 use super::verdict::{Look, Outcome, Region, holm, seeds_needed, sequential};
 use case::Case;
+use fathom_base::{decimals, fixed};
 use fathom_spec::{Claim, Contrast, Deciding};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -63,14 +64,25 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The effect for a reader, such as `24.70`.
+    pub fn effect(&self) -> Option<String> {
+        self.effect.map(|effect| self.text(effect))
+    }
+
     /// The interval for a reader, such as `3.58 … 45.82`; `above 3.58` where the upper end is open.
     pub fn interval(&self) -> Option<String> {
         match (self.low, self.high) {
-            (Some(low), Some(high)) => Some(format!("{low:.2} … {high:.2}")),
-            (Some(low), None) => Some(format!("above {low:.2}")),
-            (None, Some(high)) => Some(format!("below {high:.2}")),
+            (Some(low), Some(high)) => Some(format!("{} … {}", self.text(low), self.text(high))),
+            (Some(low), None) => Some(format!("above {}", self.text(low))),
+            (None, Some(high)) => Some(format!("below {}", self.text(high))),
             (None, None) => None,
         }
+    }
+
+    /// A number with as many decimals as the effect and its interval need.
+    fn text(&self, value: f64) -> String {
+        let shown = [self.effect, self.low, self.high];
+        fixed(value, decimals(shown.into_iter().flatten()))
     }
 }
 

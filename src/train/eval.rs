@@ -6,9 +6,10 @@ use super::fault::Fault;
 use super::interrupt::Interrupt;
 use super::objective::Objective;
 use super::weights;
-use anyhow::Error;
+use anyhow::{Error, bail};
+use fathom_arch::Network;
 use fathom_data as data;
-use fathom_protocol::{EvalJob, Evaluated, Part};
+use fathom_protocol::{EvalJob, Evaluated, NormStatistics, Part};
 
 /// Evaluates weights on a part of a data set.
 ///
@@ -25,8 +26,18 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
         Part::Test => &data.dataset.test,
     };
     let indices: Vec<u32> = (0..images.len() as u32).collect();
-    let evaluator = Evaluator::new(device.placement.device, false, &Interrupt::default());
+    let mut evaluator = Evaluator::new(device.placement.device, false, &Interrupt::default());
+    if let Some(images) = job.batch {
+        evaluator = evaluator.with_batch(images);
+    }
     let source = data.source(images);
+    match job.statistics {
+        NormStatistics::Moving => {}
+        NormStatistics::Batch => {
+            check_statistics(&job.network, indices.len(), evaluator.batch(&source))?;
+            evaluator = evaluator.with_batch_statistics();
+        }
+    }
     let errors =
         evaluator.errors(&net, &Objective::Classify, &source, &indices).map_err(Error::from)?;
     Ok(Evaluated {
@@ -35,4 +46,19 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
         top1_err_pct: errors.err_pct,
         top5_err_pct: errors.top5_err_pct,
     })
+}
+
+/// Checks that no normalisation takes mean and variance over one value, if images are evaluated in batches of so
+/// many, the last of which may have fewer.
+fn check_statistics(network: &Network, images: usize, batch: usize) -> Result<(), Error> {
+    let rest = images % batch;
+    for size in [batch.min(images), if rest == 0 { batch } else { rest }] {
+        if let Some(name) = network.normalisation_of_one_value(size) {
+            bail!(
+                "{images} images in batches of {batch}: in a batch of {size}, {name} would take mean and variance over \
+                 one value, so that its output does not depend on its input; change --batch or --images"
+            );
+        }
+    }
+    Ok(())
 }

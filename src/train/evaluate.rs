@@ -34,6 +34,10 @@ pub struct Evaluator {
     interrupt: Interrupt,
     /// Images of one forward pass, unless [`MAX_VALUES`] allows fewer.
     batch: usize,
+    /// Images of one forward pass that the user wants.
+    wanted_batch: Option<usize>,
+    /// How normalisations get their statistics.
+    mode: Mode,
     cuda_graphs: RefCell<CudaGraphs<(), 2>>,
     sums: Sums,
 }
@@ -58,14 +62,28 @@ impl Evaluator {
         Self {
             interrupt: interrupt.clone(),
             batch: if device == Device::Cpu { CPU_BATCH } else { GPU_BATCH },
+            wanted_batch: None,
+            mode: Mode::Predict,
             cuda_graphs: RefCell::new(CudaGraphs::new(graphs)),
             sums,
         }
     }
 
+    /// The same evaluator with so many images in each forward pass, the last of which may have fewer.
+    pub fn with_batch(self, images: usize) -> Self {
+        Self { wanted_batch: Some(images), ..self }
+    }
+
+    /// The same evaluator, which normalises by the statistics of each batch. It changes the moving averages of
+    /// the nets that it evaluates.
+    pub fn with_batch_statistics(self) -> Self {
+        Self { mode: Mode::Refresh { batches: 0 }, ..self }
+    }
+
     /// Number of images of one forward pass.
     pub fn batch(&self, source: &Source) -> usize {
-        self.batch.min(MAX_VALUES / source.values()).max(1)
+        let suitable = || self.batch.min(MAX_VALUES / source.values()).max(1);
+        self.wanted_batch.unwrap_or_else(suitable)
     }
 
     /// Whether warm-up is over: further evaluations take as long as all later ones.
@@ -77,7 +95,8 @@ impl Evaluator {
         if self.interrupt.is_set() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Loss and error on the images at `indices`, with the moving averages of the normalisations.
+    /// Loss and error on the images at `indices`, with the moving averages of the normalisations unless
+    /// [`Evaluator::with_batch_statistics`] says otherwise.
     ///
     /// # Errors
     /// [`Stopped`] if the stop flag was set.
@@ -95,7 +114,7 @@ impl Evaluator {
         for (images, labels) in source.batches(indices, self.batch(source)) {
             self.check_interrupt()?;
             self.cuda_graphs.borrow_mut().run([&images, &labels], |[images, labels]| {
-                let outputs = net.forward(images, Mode::Predict).to_kind(Kind::Float);
+                let outputs = net.forward(images, self.mode).to_kind(Kind::Float);
                 let batch = objective.error(&outputs, images, labels);
                 loss += batch.loss;
                 let outside = match batch.target_norm {

@@ -40,6 +40,42 @@ fn a_depth_outside_the_family_is_refused_with_the_nearest_ones() {
 }
 
 #[test]
+fn normalisation_of_a_single_value_is_refused() {
+    for (family, sets, said) in [
+        (
+            "mlp",
+            "training.batch=1",
+            "training.batch: 1 is too few for BatchNorm: fc1.bn would take",
+        ),
+        ("mlp", "evaluate.train_images=1", "evaluate.train_images: 1 is too few for BatchNorm"),
+        ("lenet network.norm=batch", "training.batch=1", "training.batch: 1 is too few"),
+        ("plain data.size=16", "network.norm=batch", ""),
+        ("plain network.depth=8", "training.batch=1", ""),
+        ("mlp network.norm=layer", "training.batch=1", ""),
+        (
+            "mlp network.norm=group network.width=8 network.norm_groups=8",
+            "training.batch=2",
+            "network.norm: ",
+        ),
+    ] {
+        let folder = with_experiment("");
+        let mut arguments = vec!["plan", "tiny.toml", "--set"];
+        let family = format!("network.family={family}");
+        arguments.extend(family.split(' ').flat_map(|set| ["--set", set]).skip(1));
+        arguments.extend(["--set", sets]);
+        if said.is_empty() {
+            succeed(folder.path(), &arguments);
+            continue;
+        }
+        let errors = fail(folder.path(), 2, &arguments);
+        assert!(
+            errors.contains(said) && errors.contains("over one value"),
+            "{family} {sets}: {errors}"
+        );
+    }
+}
+
+#[test]
 fn a_value_of_the_wrong_kind_says_what_is_valid() {
     let folder = with_experiment("");
     let errors = fail(folder.path(), 2, &["plan", "tiny.toml", "--set", "training.lr=fast"]);

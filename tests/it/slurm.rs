@@ -264,6 +264,39 @@ fn a_sweep_is_cancelled_and_goes_on() {
 }
 
 #[test]
+fn the_second_stage_is_submitted_when_the_first_is_done() {
+    let Some(cluster) = Cluster::start(1000) else { return };
+    let folder = with_experiment(crate::stages::STAGES);
+    let user = User { cluster: &cluster, folder: folder.path(), gpus: None };
+    let submit = || {
+        let command = ["run", "tiny.toml", "--device", "cpu", "--threads", "1", "--layout", "nchw"];
+        let (code, said) =
+            user.fathom(&[&command, &["--on", "slurm", "--runs-per-task", "6"][..]].concat());
+        assert_eq!(code, Some(0), "{said}");
+        user.wait_for_an_empty_queue();
+        said
+    };
+    let said = submit();
+    assert!(said.contains("12 runs in 2 tasks"), "{said}");
+    assert!(
+        said.contains("the same command submits the second stage when these runs are done"),
+        "{said}"
+    );
+    let (_, said) = user.fathom(&["status", "results/tiny"]);
+    assert!(said.contains("then `fathom run` adds the runs of the second stage"), "{said}");
+
+    let said = submit();
+    assert!(said.contains("second stage: 6 runs with these values"), "{said}");
+    assert!(
+        said.contains("6 runs in 1 task") && said.contains("12 runs were done before"),
+        "{said}"
+    );
+    let said = submit();
+    assert!(said.contains("results/tiny: 18 done"), "{said}");
+    assert!(folder.path().join("results/tiny/claims.json").exists());
+}
+
+#[test]
 fn without_slurm_a_machine_says_so() {
     let folder = with_experiment("");
     let mut command = fathom(folder.path());

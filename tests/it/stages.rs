@@ -1,8 +1,9 @@
 //! Experiments that tune a key on seeds of their own before the other seeds run.
 
-use crate::support::{fail, with_experiment};
+use crate::support::{fail, fathom, with_experiment};
 
-const STAGES: &str = r#"
+/// Two depths, each with three rates on two seeds, and the best one on three others.
+pub const STAGES: &str = r#"
 [sweep]
 "network.depth" = [8, 14]
 "training.lr" = [0.001, 0.1, 0.2]
@@ -24,7 +25,7 @@ margin = 5
 #[test]
 fn both_stages_are_planned() {
     let folder = with_experiment(STAGES);
-    let output = crate::support::fathom(folder.path())
+    let output = fathom(folder.path())
         .args(["plan", "tiny.toml", "--format", "csv"])
         .output()
         .expect("starts");
@@ -112,10 +113,17 @@ mod trained {
             assert!(chosen.iter().all(|id| rate(id) == rate(chosen[0])), "{chosen:?}");
             assert!(chosen.iter().all(|id| !id.contains("-0.001-")), "{chosen:?}");
         }
-        let resolved =
-            std::fs::read(folder.path().join("results/tiny/resolved.json")).expect("there");
+        let resolved_path = folder.path().join("results/tiny/resolved.json");
+        let resolved = std::fs::read(&resolved_path).expect("there");
         let resolved: Resolved = serde_json::from_slice(&resolved).expect("JSON");
         assert_eq!((resolved.runs.len(), resolved.added_seeds.len()), (18, 0));
+
+        let status = |folder: &Path| {
+            let output =
+                super::fathom(folder).args(["status", "results/tiny"]).output().expect("starts");
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        assert!(!status(folder.path()).contains("second stage"));
 
         // The same command trains nothing again, and one that was stopped in the second stage resumes there.
         let lost = std::fs::read_dir(folder.path().join("results/tiny/runs")).expect("runs");
@@ -124,8 +132,7 @@ mod trained {
         lost.for_each(|run| std::fs::remove_dir_all(run).expect("there"));
         succeed(folder.path(), &command);
         assert_eq!(done(folder.path()), ids);
-        let resolved =
-            std::fs::read(folder.path().join("results/tiny/resolved.json")).expect("there");
+        let resolved = std::fs::read(&resolved_path).expect("there");
         let resolved: Resolved = serde_json::from_slice(&resolved).expect("JSON");
         assert_eq!((resolved.runs.len(), resolved.added_seeds.len()), (18, 0));
 

@@ -234,14 +234,13 @@ fn the_weights_of_a_run_give_its_last_row_again() {
             from[start + 1..end].replace(' ', "")
         };
         let all = all.replace("{mean}", &list("mean")).replace("{std}", &list("std"));
-        let table = succeed(folder.path(), &all.split_whitespace().collect::<Vec<_>>());
-        let found: Vec<f64> = table
-            .lines()
-            .nth(1)
-            .expect("a row")
-            .split(',')
-            .map(|x| x.parse().expect("a number"))
-            .collect();
+        let eval = |more: &str| -> Vec<f64> {
+            let arguments = format!("{all} {more}");
+            let table = succeed(folder.path(), &arguments.split_whitespace().collect::<Vec<_>>());
+            let row = table.lines().nth(1).expect("a row").split(',');
+            row.map(|x| x.parse().expect("a number")).collect()
+        };
+        let found = eval("");
         let of = |name: &str| -> f64 {
             let place = columns.iter().position(|column| *column == name).expect("a column");
             last[place].parse().expect("a number")
@@ -249,6 +248,29 @@ fn the_weights_of_a_run_give_its_last_row_again() {
         assert!((found[1] - of("test_loss")).abs() < 1e-3, "{found:?} {last:?}");
         assert!((found[2] - of("test_err_pct")).abs() < 2.1, "{found:?} {last:?}");
         assert!(found[3] <= found[2]);
+
+        let arguments = ["eval", "--format", "csv", "--run", run.to_str().expect("text")];
+        let table = succeed(folder.path(), &arguments);
+        let row: Vec<&str> = table.lines().nth(1).expect("a row").split(',').collect();
+        assert_eq!(row[1].parse::<f64>().expect("a number"), of("test_loss"), "{row:?} {last:?}");
+
+        // With the moving averages, what stands beside an image in its batch makes no difference.
+        for batch in [1, 7] {
+            let again = eval(&format!("--batch {batch}"));
+            assert!((again[1] - found[1]).abs() < 3e-6, "{again:?} {found:?}");
+            assert_eq!(again[2], found[2]);
+        }
+        let by_batch = [5, 25].map(|batch| eval(&format!("--batch {batch} --statistics batch"))[1]);
+        assert!((by_batch[0] - by_batch[1]).abs() > 1e-3, "{by_batch:?}");
+        if arm == "lenet" {
+            let arguments = format!("{all} --batch 7 --statistics batch");
+            let arguments: Vec<&str> = arguments.split_whitespace().collect();
+            let errors = crate::support::fail(folder.path(), 1, &arguments);
+            assert!(
+                errors.contains("in a batch of 1, ") && errors.contains("over one value"),
+                "{errors}"
+            );
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Verdicts on claims as tables and as text.
 
 use crate::stderr::log;
-use crate::text::{bound, short};
+use crate::text::bound;
+use fathom_base::short;
 use fathom_record::Table;
 use fathom_stats::{Outcome, Region, Verdict};
 use serde_json::Value;
@@ -47,7 +48,7 @@ pub fn table_for_people(verdicts: &[Verdict]) -> Table {
     for verdict in verdicts {
         let planned = verdict.planned;
         let numbers = [
-            verdict.effect.map(|effect| format!("{effect:.2}")).into(),
+            verdict.effect().into(),
             verdict.interval().into(),
             claimed(&verdict.region).into(),
             match verdict.n == planned {
@@ -119,8 +120,9 @@ pub fn explain(verdict: &Verdict) {
         let effects: Vec<f64> = effects.map(|(_, effect)| *effect).collect();
         let mean = effects.iter().sum::<f64>() / effects.len() as f64;
         log(format!(
-            "  exploratory, not used: {} further seeds with a mean effect of {mean:.2}",
-            seeds.len()
+            "  exploratory, not used: {} further seeds with a mean effect of {}",
+            seeds.len(),
+            short(mean)
         ));
     }
 }

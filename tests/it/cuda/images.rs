@@ -65,6 +65,7 @@ fn images_from_files_cross_the_bus_as_bytes_and_training_does_not_wait_for_them(
     let expected = (BATCH * (IMAGE + 8)) as f64;
     assert!((locked / expected - 1.0).abs() < 0.02, "{locked} of {expected}");
     assert!((copied / expected - 1.0).abs() < 0.02, "{copied} of {expected}");
-    // The background thread waits for its stream.
-    assert!(waits_for_copies <= 0.02, "{waits_for_copies}");
+    // The background thread waits for its stream, and training only where it reads its sums, from time to time:
+    // more often in a run that other programs slow down.
+    assert!(waits_for_copies < 0.2, "{waits_for_copies} for each update");
 }

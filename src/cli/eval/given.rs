@@ -1,0 +1,107 @@
+//! Flags of `fathom eval` that describe a file of weights.
+
+use super::Subject;
+use crate::Usage;
+use crate::choice::choice;
+use crate::network::KeyFlags;
+use anyhow::{Result, ensure};
+use fathom_data::{self as data, Request, Source, Standardise};
+use fathom_protocol::Part;
+use std::path::PathBuf;
+
+/// Weights, their network, and the images.
+#[derive(clap::Args)]
+#[group(id = "given", multiple = true, conflicts_with = "run")]
+pub struct Given {
+    /// Weights: a safetensors file with torchvision's names
+    #[arg(long, value_name = "FILE", requires_all = ["network", "data"])]
+    weights: Option<PathBuf>,
+    /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
+    #[arg(long, requires = "weights")]
+    network: Option<String>,
+    /// Data set
+    #[arg(long, value_parser = choice::<Source>())]
+    data: Option<Source>,
+    /// Folder of the images, for the data set `images`
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// Rows and columns to which images are resized [default: not resized]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    size: Option<u16>,
+    /// Number of images, a fixed class-balanced choice [default: all]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    images: Option<u64>,
+    /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
+    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
+    mean: Vec<f64>,
+    /// Standard deviation of each channel [default: that of the training images]
+    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
+    std: Vec<f64>,
+    /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
+    #[arg(long, conflicts_with = "mean")]
+    per_pixel_mean: bool,
+    #[command(flatten)]
+    keys: KeyFlags,
+}
+
+impl Given {
+    /// The weights with their network and a part of the images.
+    ///
+    /// # Errors
+    /// When flags are missing or contradict each other.
+    pub fn subject(&self, part: Part) -> Result<Subject> {
+        let (Some(weights), Some(network), Some(source)) =
+            (&self.weights, &self.network, self.data)
+        else {
+            return Err(Usage("give --run, or --weights, --network and --data".into()).into());
+        };
+        let described = self.keys.describe(network)?;
+        let data = self.request(source, part);
+        ensure!(
+            data.source != Source::Images || data.path.is_some(),
+            Usage("--data images needs their folder: --path DIR".into())
+        );
+        let (shape, classes) = data::describe(&data)?;
+        let network = described.build([shape.channels, shape.height, shape.width], classes)?;
+        let standardise = self.standardise(shape.channels)?;
+        Ok(Subject { weights: weights.clone(), network, data, standardise })
+    }
+
+    /// The images to evaluate.
+    fn request(&self, source: Source, part: Part) -> Request {
+        let images = self.images.map(|images| images as usize);
+        let of = |wanted: Part| images.filter(|_| part == wanted);
+        Request {
+            short_side: None,
+            source,
+            train: of(Part::Train),
+            test: of(Part::Test),
+            validation: 0,
+            size: self.size.map(usize::from),
+            colour: true,
+            path: self.path.clone(),
+        }
+    }
+
+    /// How pixels are standardised, for images with this number of channels.
+    fn standardise(&self, channels: usize) -> Result<Standardise, Usage> {
+        if self.per_pixel_mean {
+            return Ok(Standardise::PerPixelMean);
+        }
+        let (mean, std) = (self.mean.clone(), self.std.clone());
+        if mean.is_empty() {
+            return Ok(Standardise::Channel);
+        }
+        if mean.len() != channels || std.len() != channels {
+            return Err(Usage(format!(
+                "--mean has {} values and --std {}; the images have {channels} channels",
+                mean.len(),
+                std.len()
+            )));
+        }
+        if std.iter().any(|std| *std <= 0.0) {
+            return Err(Usage("--std must be above zero".into()));
+        }
+        Ok(Standardise::Given { mean, std })
+    }
+}
