@@ -45,10 +45,14 @@ fn normalisation_of_a_single_value_is_refused() {
         (
             "mlp",
             "training.batch=1",
-            "training.batch: 1 is too few for BatchNorm: fc1.bn would take",
+            "training.batch: 1 is too few for BatchNorm: layer1.bn1 would take",
         ),
         ("mlp", "evaluate.train_images=1", "evaluate.train_images: 1 is too few for BatchNorm"),
-        ("lenet network.norm=batch", "training.batch=1", "training.batch: 1 is too few"),
+        (
+            "lenet network.norm=batch data.size=12",
+            "training.batch=1",
+            "training.batch: 1 is too few",
+        ),
         ("plain data.size=16", "network.norm=batch", ""),
         ("plain network.depth=8", "training.batch=1", ""),
         ("mlp network.norm=layer", "training.batch=1", ""),
