@@ -2,6 +2,7 @@
 
 use super::choice::choice;
 use super::network::{ImageFlags, KeyFlags};
+use super::stderr::log;
 use super::stdout;
 use super::table::{Format, print};
 use anyhow::Result;
@@ -42,10 +43,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let without = described.without_transitions(input, classes)?.map(|net| net.audit());
         print(&parts(&audit, without.as_ref()), args.format)?;
     }
-    eprintln!("{} parameters, {} multiply-adds", audit.parameters, audit.macs);
-    if let Some(note) = described.note {
-        eprintln!("{note}");
-    }
+    log(format!("{} parameters, {} multiply-adds", audit.parameters, audit.macs));
+    described.note.iter().for_each(log);
     Ok(ExitCode::SUCCESS)
 }
 

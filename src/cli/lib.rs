@@ -1,8 +1,8 @@
 //! The command line: one file per sub-command. Each has its arguments, calls the other crates, and
 //! prints; none has logic of its own.
 
-// `println!` panics once the reader of the output has ended; see `stdout`.
-#![deny(clippy::print_stdout)]
+// `println!` and `eprintln!` panic once the reader of the output has ended; see `stdout` and `stderr`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod cancel;

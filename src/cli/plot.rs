@@ -96,7 +96,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
         let failure = || format!("no figure `{}` of {}", figure.word(), args.dir.display());
         match draw(&results, figure, args, &options, &out) {
-            Ok(()) => drawn += 1,
+            Ok(paths) => {
+                drawn += 1;
+                paths.iter().try_for_each(|path| stdout::write_line(path.display()))?;
+            }
             Err(error) if requested => return Err(error.context(failure())),
             // Most sweeps have no results for the special figures.
             Err(_) if !figure.is_general() => {}
@@ -109,14 +112,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws a figure in all formats.
+/// Draws a figure in all formats, and returns the files.
 fn draw(
     results: &Results,
     figure: Figure,
     args: &Args,
     options: &Options,
     out: &Path,
-) -> Result<()> {
+) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
     for format in &args.format {
         let bytes = match format {
             Format::Svg => plot::svg(results, figure, options)?.into_bytes(),
@@ -124,9 +128,9 @@ fn draw(
         };
         let path = out.join(format!("{}.{format}", figure.word()));
         write_atomically(&path, &bytes)?;
-        stdout::write_line(path.display())?;
+        paths.push(path);
     }
-    Ok(())
+    Ok(paths)
 }
 
 /// Refuses a key that no run has: it would silently have no effect.

@@ -18,6 +18,9 @@
 //! | process | `interrupt`, `fault`, `process` |
 //! | libtorch beyond `tch` | `shim`, `cuda_graph` |
 
+// `println!` and `eprintln!` panic once the reader of the output has ended.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 mod batch_feed;
 mod bench;
 mod check;

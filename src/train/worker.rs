@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            log(format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -153,7 +153,7 @@ fn answer<J: WorkerJob, A: Serialize>(
 }
 
 fn print(answer: &impl Serialize) -> Result<ExitCode> {
-    println!("{}", serde_json::to_string(answer)?);
+    writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(answer)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -220,7 +220,7 @@ fn train_one(job: &Job, age: f64, interrupt: &Interrupt) -> Result<ControlFlow<E
             })
         }
         Err(Fault::Held(message)) => {
-            eprintln!("error: {message}");
+            log(format!("error: {message}"));
             Ok(ControlFlow::Break(ExitCode::from(HELD)))
         }
         Err(Fault::Failed(state, message)) => {
@@ -234,6 +234,11 @@ fn train_one(job: &Job, age: f64, interrupt: &Interrupt) -> Result<ControlFlow<E
             bail!("{message}");
         }
     }
+}
+
+/// Writes a line to standard error, which may be closed.
+fn log(line: String) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes an event to the standard output.

@@ -1,6 +1,6 @@
 //! What needs no worker.
 
-use crate::support::{command, fail, fathom, succeed, with_experiment};
+use crate::support::{fail, fathom, succeed, with_experiment};
 
 #[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_key_that_was_meant() {
@@ -336,30 +336,6 @@ fn a_directory_with_runs_of_another_configuration_is_refused_with_what_changed()
     assert!(errors.contains("holds 2 runs that this experiment does not have"), "{errors}");
     assert!(errors.contains("\n  training.lr: 0.1 -> 0.05 (2 runs)\n"), "{errors}");
     assert!(errors.contains("give another --out, or change the file or --set back"), "{errors}");
-}
-
-#[test]
-fn a_reader_that_ends_early_stops_no_other_work() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/cifar10-small");
-    let run = |arguments: &[&str]| {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        drop(reader);
-        let mut command = command(folder.path());
-        let output = command.args(arguments).stdout(writer).output().expect("it starts");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-    };
-    run(&["plot", results, "--out", "figures"]);
-    for figure in ["curves.svg", "curves.png", "depth.svg", "depth.png"] {
-        assert!(folder.path().join("figures").join(figure).is_file(), "{figure}");
-    }
-    run(&["export", results, "--tensorboard", "events"]);
-    let runs = std::fs::read_dir(folder.path().join("events")).expect("events").count();
-    assert_eq!(runs, 30);
-    run(&["status", results]);
-    run(&["inspect", "residual", "--depth", "20"]);
-    run(&["doctor"]);
 }
 
 #[test]

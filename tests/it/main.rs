@@ -16,6 +16,8 @@ mod disk;
 mod format;
 mod large;
 #[cfg(feature = "train")]
+mod output;
+#[cfg(feature = "train")]
 mod recipes;
 #[cfg(feature = "train")]
 mod resume;

@@ -1,6 +1,7 @@
 //! `fathom data fetch`.
 
 use super::official;
+use crate::stderr::log;
 use crate::stdout;
 use anyhow::Result;
 use fathom_data::locate::target_folder;
@@ -30,7 +31,7 @@ pub fn fetch_sets(sets: &[Source], from: Option<&str>, data_dir: Option<&Path>) 
             name.clone_into(&mut current.borrow_mut());
             bar.set_prefix(name.to_owned());
             if !terminal {
-                eprintln!("downloading {name}");
+                log(format!("downloading {name}"));
             }
         }
         bar.set_length(total.unwrap_or(done));
