@@ -71,8 +71,10 @@ pub enum Kind {
     Number(f64, f64),
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A whole number of at least 1, or one of these words.
-    CountOr(&'static [&'static str]),
+    /// A number of updates of at least 1, epochs such as `20 epochs`, or one of these words.
+    Updates(&'static [&'static str]),
+    /// A list of numbers of updates or of epochs.
+    UpdatesList,
     /// True or false.
     Flag,
     /// Any text.
@@ -98,8 +100,13 @@ impl fmt::Display for Kind {
             }
             Kind::Number(low, high) => write!(f, "a number from {low} to {high}"),
             Kind::Choice(choices) => write!(f, "one of {}", words(choices)),
-            Kind::CountOr(choices) => {
-                write!(f, "a whole number of at least 1 or {}", words(choices))
+            Kind::Updates(choices) => {
+                let words = choices.iter().map(|word| format!(", \"{word}\""));
+                let words = words.collect::<String>();
+                write!(f, "a whole number of at least 1{words}, or a text such as \"20 epochs\"")
+            }
+            Kind::UpdatesList => {
+                write!(f, "a list of whole numbers, or of texts such as \"20 epochs\"")
             }
             Kind::Flag => write!(f, "true or false"),
             Kind::Text => write!(f, "a text"),
@@ -123,9 +130,11 @@ impl Kind {
             Kind::Choice(choices) => {
                 value.as_str().filter(|word| choices.contains(word)).map(Value::from)
             }
-            Kind::CountOr(choices) => Kind::Count(1, u64::MAX)
+            Kind::Updates(choices) => Kind::Count(1, u64::MAX)
                 .normalise(value)
-                .or_else(|| Kind::Choice(choices).normalise(value)),
+                .or_else(|| Kind::Choice(choices).normalise(value))
+                .or_else(|| value.as_str().filter(|text| epochs(text).is_some()).map(Value::from)),
+            Kind::UpdatesList => list(value, Kind::Updates(&[])),
             Kind::Flag => value.as_bool().map(Value::from),
             Kind::Text => value.as_str().map(Value::from),
             Kind::Counts => list(value, Kind::Count(0, u64::MAX)),
@@ -135,12 +144,52 @@ impl Kind {
 
     /// Parses a value of this kind from the command line; the brackets of lists are optional.
     pub fn parse(&self, text: &str) -> Option<Value> {
-        if matches!(self, Kind::Counts | Kind::Numbers) && !text.trim_start().starts_with('[') {
+        if self.is_list() && !text.trim_start().starts_with('[') {
             return self.parse(&format!("[{text}]"));
         }
-        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-        self.normalise(&value).or_else(|| self.normalise(&Value::from(text)))
+        self.normalise(&value_of(text)).or_else(|| self.normalise(&Value::from(text)))
     }
+
+    /// Whether values are lists.
+    pub fn is_list(&self) -> bool {
+        match self {
+            Kind::Counts | Kind::Numbers | Kind::UpdatesList => true,
+            Kind::Count(..)
+            | Kind::Number(..)
+            | Kind::Choice(_)
+            | Kind::Updates(_)
+            | Kind::Flag
+            | Kind::Text => false,
+        }
+    }
+}
+
+/// The number of epochs in a text such as `20 epochs` or `0.5 epoch`.
+pub fn epochs(text: &str) -> Option<f64> {
+    let number = text.trim().trim_end_matches('s').strip_suffix("epoch")?;
+    number
+        .trim()
+        .replace('_', "")
+        .parse()
+        .ok()
+        .filter(|epochs: &f64| *epochs > 0.0 && epochs.is_finite())
+}
+
+/// A value on the command line: JSON, numbers as in TOML (`64_000`, `.1`), lists of these, or text.
+pub fn value_of(text: &str) -> Value {
+    let text = text.trim();
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    if let Some(items) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return items.split(',').map(value_of).collect();
+    }
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    let digits = text.trim_start_matches('+').replace('_', "");
+    let number = || {
+        digits.parse::<u64>().map(Value::from).or_else(|_| digits.parse::<f64>().map(Value::from))
+    };
+    if let (true, Ok(number)) = (is_number, number()) { number } else { text.into() }
 }
 
 fn list(value: &Value, kind: Kind) -> Option<Value> {
@@ -231,12 +280,41 @@ mod tests {
         assert_eq!(rate.normalise(&1.into()), Some(1.0.into()));
         assert_eq!(rate.normalise(&Value::from(-0.1)), None);
         assert_eq!(Kind::Count(1, 9).normalise(&10.into()), None);
-        assert_eq!(Kind::CountOr(&["epoch"]).parse("epoch"), Some("epoch".into()));
-        assert_eq!(Kind::CountOr(&["epoch"]).parse("50"), Some(50.into()));
-        assert_eq!(Kind::CountOr(&["epoch"]).parse("0"), None);
+        let updates = Kind::Updates(&["epoch"]);
+        assert_eq!(updates.parse("epoch"), Some("epoch".into()));
+        assert_eq!(updates.parse("50"), Some(50.into()));
+        assert_eq!(updates.parse("0"), None);
+        assert_eq!(updates.parse("20 epochs"), Some("20 epochs".into()));
+        assert_eq!(
+            [updates.parse("20 epoch"), updates.parse("-1 epochs")],
+            [Some("20 epoch".into()), None]
+        );
+        assert_eq!(
+            Kind::UpdatesList.parse("10 epochs, 300"),
+            Some(serde_json::json!(["10 epochs", 300]))
+        );
         assert_eq!(Kind::Text.parse("12"), Some("12".into()));
         assert_eq!(Kind::Counts.parse("[1, 2]"), Some(serde_json::json!([1, 2])));
         assert_eq!(Kind::Counts.parse("1,2"), Some(serde_json::json!([1, 2])));
+    }
+
+    #[test]
+    fn numbers_on_the_command_line_are_written_as_in_toml_too() {
+        assert_eq!(value_of("64_000"), Value::from(64_000));
+        assert_eq!(
+            [value_of(".1"), value_of("1e-1"), value_of("+0.1")],
+            [0.1, 0.1, 0.1].map(Value::from)
+        );
+        assert_eq!(value_of("[.1, 0.01]"), serde_json::json!([0.1, 0.01]));
+        assert_eq!(value_of("[[1, 2], [3]]"), serde_json::json!([[1, 2], [3]]));
+        assert_eq!(
+            [value_of("cosine"), value_of("1_a"), value_of("inf")],
+            ["cosine", "1_a", "inf"].map(Value::from)
+        );
+        assert_eq!(
+            [epochs("2.5 epochs"), epochs("epoch"), epochs("NaN epochs")],
+            [Some(2.5), None, None]
+        );
     }
 
     choice! {

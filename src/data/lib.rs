@@ -4,7 +4,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `images`, `dataset` | the types: [`Images`], [`Shape`], [`Request`], [`Dataset`], [`Source`] |
-//! | `load`, `describe` | from a [`Request`] to a [`Dataset`], or to its shape alone |
+//! | `load`, `describe`, `count` | from a [`Request`] to a [`Dataset`], or to its shape or size alone |
 //! | `catalogue`, `official`, `verify` | the official sets, reading their files, checking their sums |
 //! | `cifar`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
 //! | `locate`, `fetch`, `install`, `mosaic` | where sets are searched, and how they are downloaded or imported |
@@ -25,6 +25,7 @@ mod catalogue_names;
 pub mod cifar;
 pub mod contact;
 pub mod content_hash;
+mod count;
 mod dataset;
 mod decode;
 mod describe;
@@ -50,6 +51,7 @@ pub mod verify;
 
 pub use batch::{Augment, Crop, Standardise, Standardiser, balanced, fill_bytes};
 pub use content_hash::{FullDataset, HashedImages};
+pub use count::train_images;
 pub use dataset::{Dataset, Request, Source};
 pub use describe::{describe, stand_in};
 pub use images::{Images, Shape};

@@ -19,6 +19,9 @@ use scene::Scene;
 
 pub use figure::CLASSES;
 
+/// Number of training images unless a request says otherwise.
+pub const DEFAULT_TRAIN: usize = 10_000;
+
 /// Valid values of `data.size`.
 pub const SIZES: std::ops::RangeInclusive<usize> = 8..=224;
 
@@ -54,7 +57,7 @@ pub fn load(request: &Request) -> anyhow::Result<Dataset> {
         SIZES.start(),
         SIZES.end()
     );
-    let train = draw(request.train.unwrap_or(10_000), size, request.colour, 0);
+    let train = draw(request.train.unwrap_or(DEFAULT_TRAIN), size, request.colour, 0);
     let validation = draw(request.validation, size, request.colour, 1);
     let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2);
     let sha256 = digest(&[&train, &validation, &test]);

@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Deciding, Tune};
 use super::contrast::{Candidates, Contrast};
+use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::needs;
 use super::resolve::{Config, fingerprint, resolve};
@@ -9,7 +10,7 @@ use super::seeds::first_seeds;
 use super::stages::Stages;
 use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
-use fathom_base::key::Kind;
+use fathom_base::key::value_of;
 use fathom_base::plain;
 use fathom_record::{MeasuredOn, Metric};
 use serde_json::Value;
@@ -166,7 +167,9 @@ fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
                 used.insert((name.clone(), given.place.clone()));
             }
         }
-        let run = run(arm, &axes, resolved.config, &given, place)?;
+        let mut config = resolved.config;
+        epochs_in_updates(&mut config).map_err(|invalid| located(&invalid, &given, place))?;
+        let run = run(arm, &axes, config, &given, place)?;
         if ids.insert(run.id.clone()) { runs.push(run) } else { merged += 1 }
     }
     let mut remarks = Vec::new();
@@ -306,6 +309,16 @@ fn combinations(file: &File) -> Vec<(Option<String>, Values)> {
     all
 }
 
+/// Where a key was given, or `place`.
+fn place_of(key: &str, given: &Values, place: &str) -> String {
+    given.get(key).map_or_else(|| place.into(), |given| given.place.clone())
+}
+
+/// An error about a key with the place where it was given, or `place`.
+fn located(invalid: &InvalidKey, given: &Values, place: &str) -> SpecError {
+    SpecError { place: place_of(&invalid.key, given, place), message: invalid.to_string() }
+}
+
 /// The run of a complete configuration; `given` and `place` are for errors.
 fn run(
     arm: Option<String>,
@@ -314,11 +327,8 @@ fn run(
     given: &Values,
     place: &str,
 ) -> Result<Run, SpecError> {
-    let place_of = |key: &str| given.get(key).map_or_else(|| place.into(), |g| g.place.clone());
-    let fault = |invalid: InvalidKey| SpecError {
-        place: place_of(&invalid.key),
-        message: invalid.to_string(),
-    };
+    let place_of = |key: &str| place_of(key, given, place);
+    let fault = |invalid: InvalidKey| located(&invalid, given, place);
     let settings = Settings::new(&config).map_err(fault)?;
     let (shape, classes) = fathom_data::describe(&settings.data).map_err(|error| SpecError {
         place: place_of("data.source"),
@@ -359,8 +369,8 @@ fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
     let (name, text) = (name.trim(), text.trim());
     let place = format!("--set {set}");
     let kind = definitions(name).next().map(|key| key.kind);
-    let takes_list = matches!(kind, Some(Kind::Counts | Kind::Numbers));
-    if let (false, Ok(Value::Array(items))) = (takes_list, serde_json::from_str(text)) {
+    let takes_list = kind.is_some_and(|kind| kind.is_list());
+    if let (false, Value::Array(items)) = (takes_list, value_of(text)) {
         let values = axis(name, &items).map_err(fail)?;
         file.base.remove(name);
         file.sweep.insert(name.into(), (values, place));

@@ -8,8 +8,9 @@ use super::keys::KEYS;
 use super::leaves::{
     collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
 };
+use super::unknown_key::unknown_key;
 use fathom_arch::families;
-use fathom_base::key::{Key, nearest};
+use fathom_base::key::Key;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -110,14 +111,7 @@ pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
     }
     match expected {
         Some(kind) => Err(format!("{name} = {value}: expected {kind}")),
-        None => Err(unknown(name)),
-    }
-}
-
-fn unknown(name: &str) -> String {
-    match nearest(name, all_names()) {
-        Some(meant) => format!("unknown key {name}; did you mean {meant}?"),
-        None => format!("unknown key {name}"),
+        None => Err(unknown_key(name)),
     }
 }
 
@@ -290,7 +284,7 @@ impl Reader<'_> {
         for (name, value, place) in leaves {
             let fail = |message| SpecError { place: place.clone(), message };
             if definitions(&name).next().is_none() {
-                return Err(fail(unknown(&name)));
+                return Err(fail(unknown_key(&name)));
             }
             let Value::Array(items) = json(value).map_err(fail)? else {
                 return Err(fail(format!(
@@ -370,7 +364,7 @@ pub(super) fn full_name(name: &str) -> Result<String, String> {
     matches.dedup();
     match matches.as_slice() {
         [one] => Ok((*one).into()),
-        [] => Err(unknown(name)),
+        [] => Err(unknown_key(name)),
         several => Err(format!("{name} is ambiguous: {}", several.join(" or "))),
     }
 }

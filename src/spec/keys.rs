@@ -78,8 +78,9 @@ pub static KEYS: &[Key] = &[
     key("network.family", Kind::Text, Default::Required, ALWAYS,
         "family of networks, which has further network.* keys of its own"),
 
-    key("training.iterations", Kind::Count(1, ANY), Default::Required, ALWAYS,
-        "total number of optimiser updates"),
+    key("training.iterations", Kind::Updates(&[]), Default::Required, ALWAYS,
+        "total number of optimiser updates; \"20 epochs\" stands for as many as process so many times the training images, \
+         here and in all keys that are numbers of updates"),
     key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS,
         "batch size: number of images per update"),
     key("training.optimiser", Kind::Choice(OptimiserName::WORDS), Default::Word(OptimiserName::Sgd.word()), ALWAYS,
@@ -105,7 +106,7 @@ pub static KEYS: &[Key] = &[
     key("training.schedule.kind", Kind::Choice(ScheduleName::WORDS), Default::Word(ScheduleName::Constant.word()), ALWAYS,
         "learning-rate schedule; step: multiplied by training.schedule.factor at training.schedule.at; cosine: half \
          a cosine from training.lr to 0 at the last update"),
-    key("training.schedule.at", Kind::Counts, Default::Required, BY_STEPS,
+    key("training.schedule.at", Kind::UpdatesList, Default::Required, BY_STEPS,
         "numbers of updates after which the learning rate is multiplied, ascending"),
     key("training.schedule.factor", POSITIVE, Default::Number(0.1), BY_STEPS,
         "factor by which the learning rate is multiplied at each step"),
@@ -114,7 +115,7 @@ pub static KEYS: &[Key] = &[
         "learning-rate warm-up; constant: at training.warmup.lr; linear: from training.warmup.lr to the scheduled \
          rate; until-error: at training.warmup.lr until the running training error falls below \
          training.warmup.error_pct (1512.03385, section 4.2)"),
-    key("training.warmup.iterations", Kind::Count(1, ANY), Default::Required, WARM_FOR,
+    key("training.warmup.iterations", Kind::Updates(&[]), Default::Required, WARM_FOR,
         "number of warm-up updates"),
     key("training.warmup.lr", POSITIVE, Default::Number(0.01), WARM,
         "learning rate during warm-up (linear: at its start)"),
@@ -125,14 +126,14 @@ pub static KEYS: &[Key] = &[
          gets identity layers up to network.depth after training.grow.at updates (1512.03385, section 1)"),
     key("training.grow.from", Kind::Count(1, ANY), Default::Required, GROWN,
         "depth of the net before it grows, in layers with weights"),
-    key("training.grow.at", Kind::Count(1, ANY), Default::Required, GROWN,
+    key("training.grow.at", Kind::Updates(&[]), Default::Required, GROWN,
         "number of updates after which the net grows; below training.iterations"),
     key("training.stop_when.metric", Kind::Choice(METRIC_COLUMNS), Default::Absent, ALWAYS,
         "metric of the curve that ends the run at the first evaluation at which it is below \
          training.stop_when.below; when not set, no metric does"),
     key("training.stop_when.below", POSITIVE, Default::Required, THRESHOLD,
         "value of training.stop_when.metric below which the run ends"),
-    key("training.stop_when.at_chance_for", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+    key("training.stop_when.at_chance_for", Kind::Updates(&[]), Default::Absent, ALWAYS,
         "number of updates over which train_err_pct was at chance level at every evaluation, after which the run \
          ends; when not set, such a run goes on"),
     key("training.delta", Kind::Number(0.0, 1e6), Default::Required, SINGLE,
@@ -142,7 +143,7 @@ pub static KEYS: &[Key] = &[
         "number of images per BatchNorm statistic, a divisor of training.batch (the papers: 64 of 128, one half on \
          each of two GPUs); when not set, the whole batch"),
 
-    key("evaluate.every", Kind::CountOr(&["epoch"]), Default::Word("epoch"), ALWAYS,
+    key("evaluate.every", Kind::Updates(&["epoch"]), Default::Word("epoch"), ALWAYS,
         "number of updates between evaluations; epoch: an evaluation at the first update after each pass over the \
          training images"),
     key("evaluate.train_images", Kind::Count(1, ANY), Default::Count(10_000), ALWAYS,

@@ -17,6 +17,7 @@ mod changes;
 mod choices;
 mod claim;
 mod contrast;
+mod epochs;
 mod expand;
 mod file;
 mod key_rows;
@@ -29,6 +30,7 @@ mod settings;
 mod smoke;
 mod stages;
 mod stop_when;
+mod unknown_key;
 
 pub use changes::{Changes, changes, changes_among};
 pub use choices::{

@@ -21,7 +21,7 @@ pub(super) struct ResolvedConfig {
 }
 
 /// The keys of runs of this family: those of all experiments, then the family's own.
-fn keys_of(family_name: &str) -> impl Iterator<Item = &'static Key> {
+pub(super) fn keys_of(family_name: &str) -> impl Iterator<Item = &'static Key> {
     KEYS.iter().chain(family(family_name).map_or(&[][..], |family| family.keys()))
 }
 

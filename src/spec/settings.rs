@@ -179,6 +179,14 @@ pub enum Every {
     Epoch,
 }
 
+/// The data set of a complete configuration.
+///
+/// # Errors
+/// When a value has the wrong kind.
+pub(super) fn request(config: &Config) -> Result<Request, InvalidKey> {
+    Keys(config).request()
+}
+
 impl Settings {
     /// The settings of a complete configuration.
     ///
