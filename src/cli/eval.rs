@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use fathom_arch::Network;
 use fathom_data::{self as data, Request, Standardise};
 use fathom_protocol::{EvalJob, NormStatistics, Part};
-use fathom_record::{RunDir, Table, Weights};
+use fathom_record::{Rename, RunDir, Table, Weights};
 use fathom_spec::Settings;
 use fathom_sweep::Worker;
 use given::Given;
@@ -54,6 +54,8 @@ pub struct Args {
 /// Weights, and what is needed to evaluate them.
 struct Subject {
     weights: PathBuf,
+    /// Replacements in the names of its tensors.
+    renames: Vec<Rename>,
     network: Network,
     data: Request,
     standardise: Standardise,
@@ -80,22 +82,24 @@ impl Subject {
         let (shape, classes) = data::describe(&data)?;
         let input = [shape.channels, shape.height, shape.width];
         let network = fathom_arch::network(&manifest.config, input, classes).map_err(fault)?;
-        Ok(Self { weights, network, data, standardise })
+        Ok(Self { weights, renames: Vec::new(), network, data, standardise })
     }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Subject { weights, network, data, standardise } = match &args.run {
+    let Subject { weights, renames, network, data, standardise } = match &args.run {
         Some(run) => Subject::of_run(run)?,
         None => args.given.subject(args.part)?,
     };
     // Weights that do not fit are found before the worker starts.
-    Weights::read(&weights)?.fit(&network).with_context(|| weights.display().to_string())?;
+    let read = Weights::read_renamed(&weights, &renames)?;
+    read.fit(&network).with_context(|| weights.display().to_string())?;
     let (worker, _) = Worker::ready()?;
     let found = worker.eval(&EvalJob {
         build: fathom_base::program().build.into(),
         network,
         weights,
+        renames,
         data,
         part: args.part,
         standardise,

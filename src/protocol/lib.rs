@@ -11,7 +11,7 @@ pub use landscape::{Correlation, Landscape, LandscapeJob, Slices};
 use fathom_arch::Network;
 use fathom_base::choice;
 use fathom_data::{Request, Standardise};
-use fathom_record::{CudaUse, Layout, State};
+use fathom_record::{CudaUse, Layout, Rename, State};
 use fathom_spec::Config;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -157,6 +157,8 @@ pub struct EvalJob {
     pub network: Network,
     /// Safetensors file with the weights.
     pub weights: PathBuf,
+    /// Replacements in the names of its tensors.
+    pub renames: Vec<Rename>,
     /// Data set.
     pub data: Request,
     /// Part of the data set.

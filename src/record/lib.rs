@@ -33,6 +33,7 @@ mod metrics;
 mod provenance;
 mod sweep_dir;
 mod table;
+mod weight_names;
 mod weights;
 
 pub use arrays::{TaskArray, TaskId};
@@ -54,6 +55,7 @@ pub use manifest::{
 pub use metrics::{CurveRow, METRIC_COLUMNS, METRICS, MeasuredOn, Metric, Unit, metric_columns};
 pub use provenance::{Made, Provenance};
 pub use sweep_dir::{RunDir, SweepDir};
+pub use weight_names::Rename;
 pub use weights::{Values, Weights};
 
 /// Version of every file format here; a file of a later version is refused.

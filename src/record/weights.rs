@@ -1,5 +1,6 @@
 //! Files of weights in safetensors format, with torchvision's names of tensors.
 
+use super::weight_names::{Rename, renamed, suggested};
 use anyhow::{Context, Result, bail, ensure};
 use fathom_arch::{COUNTER, Network};
 use fathom_base::write_atomically;
@@ -38,11 +39,20 @@ pub(super) const OWN: &str = "fathom.";
 const MOST_NAMES: usize = 8;
 
 impl Weights {
-    /// Reads a file. Values of other floating-point types become f32; `num_batches_tracked` is left out.
+    /// Reads a file. Values of other floating-point types become f32; `num_batches_tracked` is left out. Names
+    /// become torchvision's, see [`Rename`].
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, or holds a tensor that is not of a floating-point type.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_renamed(path, &[])
+    }
+
+    /// Like [`Weights::read`], with names replaced by `renames`.
+    ///
+    /// # Errors
+    /// Those of [`Weights::read`], and when a renaming applies to no tensor or gives two the same name.
+    pub fn read_renamed(path: &Path, renames: &[Rename]) -> Result<Self> {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = SafeTensors::deserialize(&bytes).with_context(|| {
@@ -60,6 +70,7 @@ impl Weights {
             })?;
             tensors.insert(name.to_owned(), Values { shape: view.shape().into(), values });
         }
+        let tensors = renamed(tensors, renames).with_context(|| path.display().to_string())?;
         Ok(Self { tensors })
     }
 
@@ -101,26 +112,35 @@ impl Weights {
     /// When they are not, with the missing, unexpected and misshapen tensors.
     pub fn fit(&self, network: &Network) -> Result<()> {
         let expected: BTreeMap<String, Vec<usize>> = network.state().into_iter().collect();
-        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        let (mut missing, mut misshapen) = (BTreeMap::new(), Vec::new());
         for (name, shape) in &expected {
             match self.tensors.get(name) {
-                None => missing.push(name.clone()),
+                None => drop(missing.insert(name.as_str(), shape.as_slice())),
                 Some(found) if found.shape != *shape => {
                     misshapen.push(format!("{name} {:?} instead of {shape:?}", found.shape));
                 }
                 Some(_) => {}
             }
         }
-        let names = self.tensors.keys();
-        let unexpected: Vec<String> =
-            names.filter(|name| !expected.contains_key(*name)).cloned().collect();
-        let kinds = [("missing", &missing), ("unexpected", &unexpected), ("misshapen", &misshapen)];
+        let found =
+            self.tensors.iter().map(|(name, found)| (name.as_str(), found.shape.as_slice()));
+        let unexpected = found.filter(|(name, _)| !expected.contains_key(*name)).collect();
+        let names =
+            |tensors: &BTreeMap<&str, &[usize]>| tensors.keys().map(ToString::to_string).collect();
+        let kinds: [(&str, Vec<String>); 3] = [
+            ("missing", names(&missing)),
+            ("unexpected", names(&unexpected)),
+            ("misshapen", misshapen),
+        ];
         let faults: Vec<String> = kinds
             .iter()
             .filter(|(_, names)| !names.is_empty())
             .map(|(kind, names)| format!("{} {kind}: {}", names.len(), listed(names)))
             .collect();
-        ensure!(faults.is_empty(), "the weights do not fit the net: {}", faults.join("; "));
+        let renames = suggested(&missing, &unexpected);
+        let flags: String = renames.iter().map(|rename| format!(" --rename {rename}")).collect();
+        let hint = if flags.is_empty() { flags } else { format!("; try{flags}") };
+        ensure!(faults.is_empty(), "the weights do not fit the net: {}{hint}", faults.join("; "));
         Ok(())
     }
 }
@@ -195,13 +215,13 @@ mod tests {
         let network = resnet20();
         let mut weights = weights(&network);
         let bias = weights.tensors.remove("fc.bias").unwrap();
-        weights.tensors.insert("linear.bias".into(), bias);
+        weights.tensors.insert("head.bias".into(), bias);
         weights.tensors.get_mut("conv1.weight").unwrap().shape = vec![16, 1, 3, 3];
         let message = weights.fit(&network).unwrap_err().to_string();
         assert_eq!(
             message,
-            "the weights do not fit the net: 1 missing: fc.bias; 1 unexpected: linear.bias; \
-             1 misshapen: conv1.weight [16, 1, 3, 3] instead of [16, 3, 3, 3]"
+            "the weights do not fit the net: 1 missing: fc.bias; 1 unexpected: head.bias; \
+             1 misshapen: conv1.weight [16, 1, 3, 3] instead of [16, 3, 3, 3]; try --rename head=fc"
         );
         let none = Weights::default().fit(&network).unwrap_err().to_string();
         assert!(none.contains("97 missing") && none.contains("and 89 more"), "{none}");

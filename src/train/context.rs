@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use fathom_arch::Network;
 use fathom_data::{self as data, Augment, Dataset, Split, Standardise, Standardiser};
 use fathom_protocol::{Event, Job};
-use fathom_record::{CudaUse, Layout, Weights};
+use fathom_record::{CudaUse, Layout, Rename, Weights};
 use fathom_spec::{Config, Precision, Settings};
 use std::path::Path;
 use tch::{Device, Kind};
@@ -154,8 +154,8 @@ pub fn settings(config: &Config) -> Result<Settings> {
 ///
 /// # Errors
 /// If the file cannot be read, or does not fit the net.
-pub fn read_weights(path: &Path, network: &Network) -> Result<Weights> {
-    let weights = Weights::read(path)?;
+pub fn read_weights(path: &Path, renames: &[Rename], network: &Network) -> Result<Weights> {
+    let weights = Weights::read_renamed(path, renames)?;
     weights.fit(network).with_context(|| path.display().to_string())?;
     Ok(weights)
 }

@@ -17,7 +17,7 @@ use fathom_protocol::{EvalJob, Evaluated, NormStatistics, Part};
 /// If the device, the weights or the data set is not usable, or the weights do not fit the net.
 pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
     let device = DeviceContext::for_evaluation(&job.device, job.threads)?;
-    let weights = read_weights(&job.weights, &job.network)?;
+    let weights = read_weights(&job.weights, &job.renames, &job.network)?;
     let dataset = data::load(&job.data, job.data_dir.as_deref())?;
     let data = DataContext::new(dataset, &job.standardise, device, job.threads);
     let (net, _) = weights::load(&weights, &job.network, device.placement);

@@ -32,7 +32,7 @@ const DIRECTIONS: u64 = 1 << 40;
 /// do not fit the net, or the data set is not the one of the run.
 pub fn landscape(job: &LandscapeJob) -> Result<Landscape, Fault> {
     let device = DeviceContext::for_evaluation(&job.device, job.threads)?;
-    let trained = read_weights(&job.weights, &job.network)?;
+    let trained = read_weights(&job.weights, &[], &job.network)?;
     let settings = settings(&job.config)?;
     let dataset =
         data::load(&settings.data, job.data_dir.as_deref()).map_err(|error| Fault::data(&error))?;

@@ -7,6 +7,7 @@ use crate::network::KeyFlags;
 use anyhow::{Result, ensure};
 use fathom_data::{self as data, Request, Source, Standardise};
 use fathom_protocol::Part;
+use fathom_record::Rename;
 use std::path::PathBuf;
 
 /// Weights, their network, and the images.
@@ -16,6 +17,10 @@ pub struct Given {
     /// Weights: a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE", requires_all = ["network", "data"])]
     weights: Option<PathBuf>,
+    /// Replaces the beginning of names of tensors, such as head=fc; may be given several times. `module.` and
+    /// `_orig_mod.` are removed, `linear` becomes `fc` and `shortcut` `downsample` without it
+    #[arg(long, value_name = "OLD=NEW", requires = "weights")]
+    rename: Vec<Rename>,
     /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
     #[arg(long, requires = "weights")]
     network: Option<String>,
@@ -64,7 +69,13 @@ impl Given {
         let (shape, classes) = data::describe(&data)?;
         let network = described.build([shape.channels, shape.height, shape.width], classes)?;
         let standardise = self.standardise(shape.channels)?;
-        Ok(Subject { weights: weights.clone(), network, data, standardise })
+        Ok(Subject {
+            weights: weights.clone(),
+            renames: self.rename.clone(),
+            network,
+            data,
+            standardise,
+        })
     }
 
     /// The images to evaluate.
