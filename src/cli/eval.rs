@@ -11,7 +11,7 @@ use fathom_arch::Network;
 use fathom_data::{self as data, Request, Standardise};
 use fathom_protocol::{EvalJob, NormStatistics, Part};
 use fathom_record::{Rename, RunDir, Table, Weights};
-use fathom_spec::Settings;
+use fathom_spec::{Keep, Settings};
 use fathom_sweep::Worker;
 use given::Given;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,9 @@ pub struct Args {
     run: Option<PathBuf>,
     #[command(flatten)]
     given: Given,
+    /// Which weights of the run
+    #[arg(long, value_parser = choice::<Keep>(), default_value_t, conflicts_with = "weights")]
+    at: Keep,
     /// Part of the data set
     #[arg(long, value_parser = choice::<Part>(), default_value_t)]
     part: Part,
@@ -62,8 +65,8 @@ struct Subject {
 }
 
 impl Subject {
-    /// The weights at the end of a run, on its own data.
-    fn of_run(root: &Path) -> Result<Self> {
+    /// Weights of a run, on its own data.
+    fn of_run(root: &Path, at: Keep, part: Part) -> Result<Self> {
         let run = RunDir::new(root);
         let manifest = run.manifest()?;
         let fault = |error| anyhow::anyhow!("{}: {error}", root.join("run.json").display());
@@ -73,11 +76,19 @@ impl Subject {
             training.delta.is_none(),
             Usage(format!("--run {}: a run of a single block has no classes", root.display()))
         );
-        let weights = run.checkpoint();
+        let (weights, why) = match at {
+            Keep::Last => {
+                (run.checkpoint(), "the run has not finished, or its weights were not kept")
+            }
+            Keep::BestValidation => (
+                run.best_validation(),
+                "the run has none without evaluate.keep = \"best-validation\"",
+            ),
+        };
+        ensure!(weights.exists(), "{} does not exist: {why}", weights.display());
         ensure!(
-            weights.exists(),
-            "{} does not exist: the run has not finished, or its weights were not kept",
-            weights.display()
+            part != Part::Validation || data.validation > 0,
+            Usage(format!("--part validation: {} has no validation images", root.display()))
         );
         let (shape, classes) = data::describe(&data)?;
         let input = [shape.channels, shape.height, shape.width];
@@ -88,7 +99,7 @@ impl Subject {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Subject { weights, renames, network, data, standardise } = match &args.run {
-        Some(run) => Subject::of_run(run)?,
+        Some(run) => Subject::of_run(run, args.at, args.part)?,
         None => args.given.subject(args.part)?,
     };
     // Weights that do not fit are found before the worker starts.

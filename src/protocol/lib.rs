@@ -198,6 +198,8 @@ choice! {
         /// Test images
         #[default]
         Test,
+        /// Held-out images of a run
+        Validation,
     }
 }
 

@@ -196,6 +196,11 @@ impl RunDir {
         self.root.join("checkpoint.safetensors")
     }
 
+    /// Weights of the evaluation with the lowest validation error, if the run keeps them.
+    pub fn best_validation(&self) -> PathBuf {
+        self.root.join("best-validation.safetensors")
+    }
+
     /// The previous checkpoint.
     pub fn previous_checkpoint(&self) -> PathBuf {
         self.root.join("checkpoint.previous.safetensors")

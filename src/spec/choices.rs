@@ -16,6 +16,18 @@ choice! {
 }
 
 choice! {
+    /// Words of `evaluate.keep`: the weights that a finished run leaves.
+    #[derive(Default)]
+    pub enum Keep {
+        /// Those after the last update
+        #[default]
+        Last,
+        /// Beside the last ones, those at the lowest validation error
+        BestValidation,
+    }
+}
+
+choice! {
     /// Words of `training.schedule.kind`.
     pub enum ScheduleName {
         /// The learning rate is the same at all updates.

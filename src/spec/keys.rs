@@ -2,7 +2,7 @@
 
 use super::Precision;
 use super::choices::{
-    AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+    AugmentName, Decay, GrowName, Keep, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
 use fathom_arch as arch;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
@@ -156,6 +156,11 @@ pub static KEYS: &[Key] = &[
         "number of training images for layers.csv, a fixed class-balanced subset that passes through the net as one \
          batch; the larger it is, the better it is as the reference of mean_gap and variance_gap, and the more \
          memory it takes; needs evaluate.layers = true"),
+
+    key("evaluate.keep", Kind::Choice(Keep::WORDS), Default::Word(Keep::Last.word()), ALWAYS,
+        "weights that a finished run leaves in its folder; last: those after the last update, in \
+         checkpoint.safetensors; best-validation: beside them those of the evaluation with the lowest validation \
+         error, in best-validation.safetensors (needs data.validation)"),
 
     key("seed", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
         "random seed of initial weights, batch order and augmentation"),

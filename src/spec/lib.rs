@@ -34,7 +34,7 @@ mod unknown_key;
 
 pub use changes::{Changes, changes, changes_among};
 pub use choices::{
-    AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+    AugmentName, Decay, GrowName, Keep, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
 pub use claim::{
     Claim, Deciding, Direction, Effect, LayerMetric, Layers, Limit, Measure, OverLayers, Pairing,

@@ -4,7 +4,7 @@
 
 use super::Config;
 use super::choices::{
-    AugmentName, Decay, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+    AugmentName, Decay, GrowName, Keep, OptimiserName, ScheduleName, StandardiseName, WarmupName,
 };
 use super::keys::LAYER_IMAGES;
 use super::stop_when::{StopWhen, Threshold};
@@ -168,6 +168,8 @@ pub struct Evaluate {
     pub layers: bool,
     /// Number of training images for the statistics of the layers.
     pub layer_images: usize,
+    /// Weights that the run leaves.
+    pub keep: Keep,
 }
 
 /// Interval of evaluations.
@@ -207,6 +209,7 @@ impl Settings {
                 train_images: keys.get("evaluate.train_images")?,
                 layers: keys.get("evaluate.layers")?,
                 layer_images: keys.get("evaluate.layer_images")?,
+                keep: keys.get("evaluate.keep")?,
             },
             seed: keys.get("seed")?,
         };
@@ -273,10 +276,20 @@ impl Settings {
     }
 
     fn check_evaluate(&self) -> Result<(), InvalidKey> {
-        let Evaluate { layers, layer_images, .. } = self.evaluate;
+        let Evaluate { layers, layer_images, keep, .. } = self.evaluate;
         if !layers && layer_images as u64 != LAYER_IMAGES {
             let message = "has no effect without evaluate.layers = true";
             return Err(InvalidKey::new("evaluate.layer_images", message));
+        }
+        if keep == Keep::BestValidation {
+            let why = if self.data.validation == 0 {
+                "needs validation images: set data.validation, such as 5000"
+            } else if self.training.grow.is_some() {
+                "does not go with training.grow: the best weights may be those of the shallower net"
+            } else {
+                return Ok(());
+            };
+            return Err(InvalidKey::new("evaluate.keep", format!("\"{keep}\" {why}")));
         }
         Ok(())
     }

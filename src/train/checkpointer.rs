@@ -61,6 +61,16 @@ impl<'a> Checkpointer<'a> {
         Ok(())
     }
 
+    /// Writes the weights as the best ones so far by the validation error.
+    ///
+    /// # Errors
+    /// If the lock is lost, or a file cannot be written.
+    pub fn keep_best(&self, state: &TrainState) -> Result<()> {
+        let weights = state.learner.weights()?;
+        self.lock.check()?;
+        weights.write(&self.directory.best_validation(), &state.learner.network, state.step)
+    }
+
     /// Replaces the checkpoint by the weights after the last update.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
     let images = match job.part {
         Part::Train => &data.dataset.train,
         Part::Test => &data.dataset.test,
+        Part::Validation => &data.dataset.validation,
     };
     let indices: Vec<u32> = (0..images.len() as u32).collect();
     let mut evaluator = Evaluator::new(device.placement.device, false, &Interrupt::default());

@@ -11,7 +11,7 @@
 //! | commands of the worker | `worker` reads a job and dispatches to `run`, `eval`, `measure`, `bench`, `landscape`, `check` |
 //! | set-up of a job | `context` (device, settings, data set), `device`, `cuda_driver`, `placement` |
 //! | training | `training_loop`, `train_state` (what a checkpoint holds), `checkpointer`, `curve_evaluation`, `progress` |
-//! | one update | `learner`, `objective`, `optim`, `schedule`, `running_metrics` |
+//! | one update | `learner`, `objective`, `optim`, `schedule`, `running_metrics`, `best_weights` |
 //! | net and weights | `net`, `parameters`, `weights`, `grow` |
 //! | data | `device_dataset`, `device_images`, `data_loader`, `prefetch` |
 //! | measurements | `evaluate`, `layer_stats`, `timing` |
@@ -23,6 +23,7 @@
 
 mod batch_feed;
 mod bench;
+mod best_weights;
 mod check;
 mod checkpointer;
 mod context;

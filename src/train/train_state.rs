@@ -1,5 +1,6 @@
 //! The state of a run: exactly what a checkpoint holds.
 
+use super::best_weights::LowestValidation;
 use super::context::RunContext;
 use super::data_loader::Batch;
 use super::learner::Learner;
@@ -29,6 +30,8 @@ pub struct TrainState {
     pub evaluated: bool,
     /// Whether the run ends at the last row of the curve.
     pub stop_rule: StopRule,
+    /// Lowest validation error so far.
+    lowest: LowestValidation,
     /// The curve up to this step.
     curve: CurveWriter,
     /// SHA-256 of the data set.
@@ -59,6 +62,7 @@ impl TrainState {
             step: 0,
             evaluated: false,
             stop_rule: StopRule::new(&training.stop_when, classes),
+            lowest: LowestValidation::new(context.settings.evaluate.keep),
             curve,
             data: context.data.dataset.sha256.clone(),
             seconds_before: 0.0,
@@ -82,7 +86,10 @@ impl TrainState {
         learner.restore(checkpoint, optimiser_updates(&context.settings, position.step))?;
         let curve = directory.resume_curve(&position.curve)?;
         let mut state = Self::new(learner, context, curve, started);
-        directory.curve()?.iter().for_each(|row| state.stop_rule.observe(row));
+        for row in directory.curve()? {
+            state.stop_rule.observe(&row);
+            state.lowest.observe(&row);
+        }
         state.schedule.restore(position.warming.as_ref());
         state.running = RunningMetrics::restore(position, context.device.placement.device);
         state.batches = position.running_batches;
@@ -150,17 +157,18 @@ impl TrainState {
         self.curve.append(row)
     }
 
-    /// Appends the row of the evaluation at this step to the curve, and starts new running sums.
+    /// Appends the row of the evaluation at this step to the curve, and starts new running sums. Returns whether the
+    /// weights are to be kept as the best so far.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn complete_evaluation(&mut self, row: &CurveRow) -> Result<()> {
+    pub fn complete_evaluation(&mut self, row: &CurveRow) -> Result<bool> {
         self.curve.append(row)?;
         self.stop_rule.observe(row);
         self.running.reset();
         self.batches = 0;
         self.evaluated = true;
-        Ok(())
+        Ok(self.lowest.observe(row))
     }
 
     /// Flushes the curve to the disk.

@@ -134,7 +134,10 @@ impl<'a> TrainingLoop<'a> {
     }
 
     fn complete_evaluation(&mut self, row: &CurveRow) -> Result<()> {
-        self.state.complete_evaluation(row)?;
+        if self.state.complete_evaluation(row)? {
+            let Self { checkpointer, state, .. } = self;
+            timed(&mut self.progress.spent.checkpoints, || checkpointer.keep_best(state))?;
+        }
         self.progress.row(row);
         Ok(())
     }

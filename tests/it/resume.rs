@@ -145,6 +145,49 @@ fn a_run_that_ends_early_says_why_and_resumes_exactly() {
 }
 
 #[test]
+fn the_weights_of_the_best_validation_step_are_kept_beside_the_last_ones_and_resume_exactly() {
+    let folder = with_experiment("");
+    let sets = ["iterations=40", "lr=0.5", "batch=10", "schedule.kind=constant"]
+        .map(|set| format!("training.{set}"));
+    let sets = sets
+        .into_iter()
+        .chain(["evaluate.keep=best-validation", "data.validation=40"].map(String::from));
+    let sets: Vec<String> = sets.chain(["evaluate.every=2".into()]).collect();
+    let run =
+        Experiment::load(&folder.path().join("tiny.toml"), &sets).expect("fine").runs.remove(0);
+    let job = |part: &str| job(&run, &folder.path().join(part), 1);
+    let best =
+        |job: &Job| std::fs::read(RunDir::new(&job.directory).best_validation()).expect("weights");
+
+    let (alone, disturbed) = (job("alone"), job("disturbed"));
+    assert_eq!(session(&alone, NEVER, 0).0, Some(0));
+    let rows = RunDir::new(&alone.directory).curve().expect("rows");
+    let errors: Vec<f64> = rows.iter().filter_map(|row| row.validation_err_pct).collect();
+    let lowest = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(errors.last().is_some_and(|last| *last > lowest), "a test of something: {errors:?}");
+    for (at, expected) in [("best-validation", lowest), ("last", errors[errors.len() - 1])] {
+        let arguments = ["eval", "--part", "validation", "--format", "csv", "--at", at, "--run"];
+        let root = alone.directory.to_str().expect("text");
+        let table = succeed(folder.path(), &[&arguments[..], &[root]].concat());
+        let row = table.lines().nth(1).expect("a row");
+        assert_eq!(row.split(',').nth(2).expect("cells").parse::<f64>(), Ok(expected), "{row}");
+    }
+
+    assert_eq!(session(&disturbed, 4, libc::SIGKILL).0, None);
+    assert_eq!(session(&disturbed, 5, libc::SIGTERM).0, Some(i32::from(STOPPED)));
+    assert_eq!(session(&disturbed, NEVER, 0).0, Some(0));
+    assert_eq!(outcome(&alone), outcome(&disturbed));
+    assert_eq!(best(&alone), best(&disturbed));
+
+    let set = ["plan", "tiny.toml", "--set", "evaluate.keep=best-validation"];
+    let errors = fail(folder.path(), 2, &set);
+    assert!(
+        errors.contains("evaluate.keep: \"best-validation\" needs validation images"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_run_whose_curve_was_changed_starts_again() {
     let folder = with_experiment("");
     let runs = runs(folder.path());

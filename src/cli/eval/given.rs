@@ -60,6 +60,7 @@ impl Given {
         else {
             return Err(Usage("give --run, or --weights, --network and --data".into()).into());
         };
+        ensure!(part != Part::Validation, Usage("--part validation: only with --run".into()));
         let described = self.keys.describe(network)?;
         let data = self.request(source, part);
         ensure!(
