@@ -560,6 +560,10 @@ class Elsewhere(Setup):
                 self.assertEqual((self.store / "torch").readlink(), folder)
             self.assertIn(str(folder), self.run_setup())
 
+    def test_python_s_torch_is_not_built_against(self):
+        self.environment["LIBTORCH_USE_PYTORCH"] = "1"
+        self.assertIn("LIBTORCH_USE_PYTORCH is set in the environment", self.refused(code=2))
+
     def test_misfit_is_told(self):
         folder, _ = self.folder_of("cu130")
         self.machine("8.9 NVIDIA L4", driver="550.54.15")

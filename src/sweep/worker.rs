@@ -10,7 +10,7 @@ use fathom_protocol::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -93,12 +93,17 @@ impl Worker {
             .with_context(|| format!("cannot start {}", self.program.display()))?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "the worker {} does not start: {}; {}",
-                self.program.display(),
-                errors.trim(),
-                remedy(&self.program)
-            );
+            let other = std::env::var_os("LD_LIBRARY_PATH").and_then(|path| libtorch_in(&path));
+            let remedy = match other {
+                Some(folder) => format!(
+                    "LD_LIBRARY_PATH puts the libtorch in {} before the one that the worker was built with: leave that \
+                     folder out",
+                    folder.display()
+                ),
+                None => remedy(&self.program).into(),
+            };
+            let program = self.program.display();
+            bail!("the worker {program} does not start: {}; {remedy}", errors.trim());
         }
         serde_json::from_slice(&output.stdout).with_context(|| {
             format!("{} is of another build: {}", self.program.display(), remedy(&self.program))
@@ -207,6 +212,11 @@ impl Worker {
 }
 
 /// The command that builds the worker at this path.
+/// The first folder of a search path that has a libtorch.
+fn libtorch_in(path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).find(|folder| folder.join("libtorch_cpu.so").exists())
+}
+
 fn remedy(program: &Path) -> &'static str {
     if program.parent().is_some_and(|folder| folder.ends_with("debug")) {
         "run scripts/setup, then cargo build"

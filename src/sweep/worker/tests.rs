@@ -111,3 +111,14 @@ fn a_signal_is_forwarded_and_a_second_one_kills() {
     });
     assert_eq!(ended.0, WorkerExit::Killed { signal: libc::SIGKILL });
 }
+
+#[test]
+fn another_libtorch_in_the_search_path_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let [empty, other] = ["empty", "other"].map(|name| folder.path().join(name));
+    [&empty, &other].map(|folder| std::fs::create_dir(folder).unwrap());
+    std::fs::write(other.join("libtorch_cpu.so"), "").unwrap();
+    let path = |folders: &[&PathBuf]| std::env::join_paths(folders).unwrap();
+    assert_eq!(libtorch_in(&path(&[&empty, &other])), Some(other));
+    assert_eq!(libtorch_in(&path(&[&empty])), None);
+}
