@@ -19,8 +19,8 @@ use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
-    Options, SecondStage, Worker, available_memory, check_compatible, prepare_data, second_stage,
-    until_decided, write_plan,
+    Options, SecondStage, Worker, available_memory, begin_from, check_compatible, prepare_data,
+    second_stage, until_decided, write_plan,
 };
 use setup::hold;
 use std::path::PathBuf;
@@ -51,6 +51,13 @@ pub struct Args {
     /// replace a data set that is absent
     #[arg(long)]
     smoke: bool,
+    /// Keep the state of finished runs beside their weights, so that longer runs can begin there
+    #[arg(long)]
+    keep_state: bool,
+    /// Begin where runs of this results directory end that differ in training.iterations and later milestones
+    /// alone, and were run with --keep-state
+    #[arg(long, value_name = "DIR", conflicts_with = "smoke")]
+    begin_from: Option<PathBuf>,
     /// Show the plan and exit
     #[arg(long)]
     dry_run: bool,
@@ -102,6 +109,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
     lock.check()?;
+    if let Some(shorter) = &args.begin_from {
+        begin_from(&experiment.runs, &directory, &SweepDir::new(shorter))?.iter().for_each(log);
+    }
     write_plan(&experiment, &directory)?;
     directory.write_execution(&SweepExecution {
         layouts: options.layouts.clone(),

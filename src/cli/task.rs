@@ -32,6 +32,9 @@ pub struct Args {
     /// Folder of the data sets
     #[arg(long, env = "FATHOM_DATA")]
     data_dir: Option<PathBuf>,
+    /// Whether finished runs keep their state
+    #[arg(long)]
+    keep_state: bool,
     /// Values of keys with which the experiment was planned
     #[arg(long = "set")]
     sets: Vec<String>,
@@ -45,6 +48,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let options = Options {
         checkpoint: args.checkpoint.unwrap_or_default(),
         data_dir: args.data_dir.clone(),
+        keep_state: args.keep_state,
         ..task_options(&directory, &probe, jobs)?
     };
     if options.jobs < jobs {
@@ -87,6 +91,7 @@ pub fn command(
     array: u32,
     jobs: usize,
     checkpoint: Option<CheckpointInterval>,
+    keep_state: bool,
     data_dir: Option<&Path>,
     sets: &[String],
 ) -> Result<Vec<String>> {
@@ -110,6 +115,7 @@ pub fn command(
     for set in sets {
         option("--set", set.clone());
     }
+    command.extend(keep_state.then(|| "--keep-state".to_owned()));
     Ok(command)
 }
 
@@ -133,12 +139,12 @@ mod tests {
         let sets = ["training.lr=0.1".to_owned(), "seed=[0, 1]".to_owned()];
         let interval = Some(CheckpointInterval::Seconds(90.0));
         let data = Some(Path::new("/data"));
-        let made = command(&directory, 2, 4, interval, data, &sets).unwrap();
+        let made = command(&directory, 2, 4, interval, true, data, &sets).unwrap();
         let args = parse(&made);
         assert_eq!(args.dir, Path::new("my results"));
         assert_eq!((args.array, args.index, args.jobs), (2, 3, 4));
         assert_eq!((args.checkpoint, args.data_dir.as_deref()), (interval, data));
-        assert_eq!(args.sets, sets);
+        assert_eq!((args.sets, args.keep_state), (sets.to_vec(), true));
     }
 
     #[test]

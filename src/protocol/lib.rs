@@ -38,6 +38,8 @@ pub struct Job {
     pub data_dir: Option<PathBuf>,
     /// Whether generated images replace a missing data set.
     pub stand_in: bool,
+    /// Whether the finished run keeps the state from which a longer run can begin.
+    pub keep_state: bool,
     /// Device: `cpu`, `cuda:0`, …
     pub device: String,
     /// Number of threads of one operation.

@@ -83,16 +83,7 @@ impl Checkpoint {
         network: &Network,
         allowed: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let mut tensors = self.weights.tensors.clone();
-        for (part, values) in self.optimiser.iter().enumerate() {
-            let shape = vec![values.len()];
-            let values = values.clone();
-            tensors.insert(format!("{OWN}optimiser.{part}"), Values { shape, values });
-        }
-        let position = serde_json::to_string(&self.position)?;
-        let digest = digest(&position, &tensors);
-        let metadata = HashMap::from([(POSITION.into(), position), (DIGEST.into(), digest)]);
-        let bytes = Weights { tensors }.encode(network, self.position.step, metadata)?;
+        let bytes = self.encode(network)?;
         let (last, before) = (directory.checkpoint(), directory.previous_checkpoint());
         write_after(&last, &bytes, || {
             allowed()?;
@@ -103,6 +94,33 @@ impl Checkpoint {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Writes the state from which a longer run can begin; `allowed` as for [`Checkpoint::write`].
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::write`].
+    pub fn write_state(
+        &self,
+        directory: &RunDir,
+        network: &Network,
+        allowed: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        write_after(&directory.state(), &self.encode(network)?, allowed)
+    }
+
+    /// The bytes of the file.
+    fn encode(&self, network: &Network) -> Result<Vec<u8>> {
+        let mut tensors = self.weights.tensors.clone();
+        for (part, values) in self.optimiser.iter().enumerate() {
+            let shape = vec![values.len()];
+            let values = values.clone();
+            tensors.insert(format!("{OWN}optimiser.{part}"), Values { shape, values });
+        }
+        let position = serde_json::to_string(&self.position)?;
+        let digest = digest(&position, &tensors);
+        let metadata = HashMap::from([(POSITION.into(), position), (DIGEST.into(), digest)]);
+        Weights { tensors }.encode(network, self.position.step, metadata)
     }
 
     /// The latest checkpoint that is intact and matches the run's CSV files, and the faults of the others.

@@ -131,9 +131,9 @@ impl SweepDir {
             .with_context(|| format!("{} holds no runs", self.root.display()))?;
         let mut runs = Vec::new();
         for entry in entries {
-            let root = entry?.path();
-            if root.join("run.json").exists() {
-                runs.push(RunDir { root });
+            let run = RunDir { root: entry?.path() };
+            if run.has_manifest() {
+                runs.push(run);
             }
         }
         runs.sort_by(|a, b| a.root.cmp(&b.root));
@@ -199,6 +199,11 @@ impl RunDir {
     /// Weights of the evaluation with the lowest validation error, if the run keeps them.
     pub fn best_validation(&self) -> PathBuf {
         self.root.join("best-validation.safetensors")
+    }
+
+    /// The state before the last evaluation of a finished run, from which a longer run can begin, if it was kept.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state.safetensors")
     }
 
     /// The previous checkpoint.
@@ -289,6 +294,11 @@ impl RunDir {
     /// When the file cannot be written.
     pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         write_json(&self.root.join("run.json"), manifest)
+    }
+
+    /// Whether `run.json` was written.
+    pub fn has_manifest(&self) -> bool {
+        self.root.join("run.json").exists()
     }
 
     /// Reads `run.json`.

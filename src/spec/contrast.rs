@@ -165,6 +165,7 @@ impl<'a> Finder<'a> {
             let mut valid = Vec::from_iter(known);
             valid.sort_by(|a, b| fathom_record::natural_order(a, b));
             (!valid.contains(&value)).then(|| match valid.as_slice() {
+                [] if key == "arm" => format!("there is no arm {value}: the runs have no arms"),
                 [] => format!("no run has {key}"),
                 _ => format!("no run has {key} = {value}; valid: {}", valid.join(", ")),
             })

@@ -306,8 +306,9 @@ impl Reader<'_> {
                 self.flatten(key.get_ref(), value, &place, &mut values)?;
             }
         }
+        let first = table.iter().map(|(key, _)| key.span().start).min();
         let name = name.ok_or_else(|| SpecError {
-            place: place.into(),
+            place: first.map_or_else(|| place.into(), |start| self.place(start)),
             message: "an [[arm]] needs a name: name = \"...\"".into(),
         })?;
         Ok((name, values))

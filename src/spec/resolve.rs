@@ -41,8 +41,9 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<ResolvedConfig, Spec
     for key in keys_of(family_name) {
         if key.default == Default::Required && holds(key, &config) && !config.contains_key(key.name)
         {
+            let wanted_by = key.only_if.iter().find_map(|(name, _)| given.get(*name));
             return Err(SpecError {
-                place: file.into(),
+                place: wanted_by.map_or_else(|| file.into(), |given| given.place.clone()),
                 message: format!("{} is required: {} ({})", key.name, key.kind, key.help),
             });
         }

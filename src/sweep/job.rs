@@ -30,6 +30,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Whether generated images may replace a data set that is absent.
     pub stand_in: bool,
+    /// Whether finished runs keep the state from which a longer run can begin.
+    pub keep_state: bool,
     /// Unit of the pauses before retries: a second, and less in tests.
     pub pause_unit: Duration,
 }
@@ -48,6 +50,7 @@ impl Options {
             checkpoint: CheckpointInterval::default(),
             data_dir: None,
             stand_in: false,
+            keep_state: false,
             pause_unit: Duration::from_secs(1),
         }
     }
@@ -74,6 +77,7 @@ impl Options {
             directory: directory.into(),
             data_dir: self.data_dir.clone(),
             stand_in: self.stand_in,
+            keep_state: self.keep_state,
             device: device.into(),
             threads: self.threads,
             jobs: self.jobs,

@@ -5,7 +5,7 @@
 //!   stopping.
 //! - Before a sweep: [`check_compatible`] and [`check_integrity`] guard the results directory,
 //!   [`settle_layouts`] chooses memory layouts, [`Forecast`] estimates time, memory and disk.
-//! - [`second_stage`] runs each arm with its best value of a tuned key; [`until_decided`] adds seeds until claims are
+//! - [`begin_from`] lets runs begin where shorter ones end; [`second_stage`] runs each arm with its best value of a tuned key; [`until_decided`] adds seeds until claims are
 //!   decided; [`slurm`] submits runs as array jobs;
 //!   [`RunStatus`] describes every run of a results directory.
 //!
@@ -19,6 +19,7 @@ mod integrity;
 mod job;
 mod jobs;
 mod layout;
+mod lengthen;
 mod measure;
 mod memory;
 mod plan;
@@ -45,6 +46,7 @@ pub use integrity::check_integrity;
 pub use job::{Options, net_shape};
 pub use jobs::jobs_per_gpu;
 pub use layout::{gpu_layouts, is_f32, settle_layouts};
+pub use lengthen::begin_from;
 pub use memory::{Memory, OverMemory, available_memory, reserved_memory};
 pub use plan::{count_states, prepare_data, unfinished, write_plan};
 pub use processor::Bf16Units;

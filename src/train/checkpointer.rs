@@ -13,6 +13,8 @@ const COST_FACTOR: u32 = 200;
 pub struct Checkpointer<'a> {
     interval: CheckpointInterval,
     directory: RunDir,
+    /// Whether the state at the end is kept.
+    keep_state: bool,
     /// No file is renamed into place once this lock is lost.
     lock: &'a Lock,
     /// Time of the last checkpoint.
@@ -27,6 +29,7 @@ impl<'a> Checkpointer<'a> {
         Self {
             interval: job.checkpoint,
             directory: RunDir::new(&job.directory),
+            keep_state: job.keep_state,
             lock,
             saved: Instant::now(),
             cost: Duration::ZERO,
@@ -59,6 +62,22 @@ impl<'a> Checkpointer<'a> {
         self.saved = Instant::now();
         self.cost = begun.elapsed();
         Ok(())
+    }
+
+    /// Keeps the state after the last update, before its evaluation, if that is wanted.
+    ///
+    /// # Errors
+    /// If the lock is lost, or a file cannot be written.
+    pub fn keep_state(
+        &self,
+        state: &mut TrainState,
+        layers: Option<&mut LayerWriter>,
+    ) -> Result<()> {
+        if !self.keep_state {
+            return Ok(());
+        }
+        let Some(checkpoint) = state.save(layers)? else { return Ok(()) };
+        checkpoint.write_state(&self.directory, &state.learner.network, || Ok(self.lock.check()?))
     }
 
     /// Writes the weights as the best ones so far by the validation error.

@@ -88,6 +88,10 @@ fn train(
     let learner = Learner::new(network, settings, device.placement, device.cuda.graphs);
     let state = match &checkpoint {
         Some(checkpoint) => {
+            // A run that begins where a shorter one ends has none yet.
+            if !directory.has_manifest() {
+                directory.write_manifest(&manifest(job, &context))?;
+            }
             let state = TrainState::restore(checkpoint, learner, &context, directory, started)?;
             feedback(Event::Resumed { step });
             state

@@ -51,7 +51,7 @@ impl<'a> TrainingLoop<'a> {
     pub fn new(
         context: &'a RunContext,
         target: &'a Network,
-        state: TrainState,
+        mut state: TrainState,
         layers: Option<LayerWriter>,
         checkpointer: Checkpointer<'a>,
         progress: Progress<'a>,
@@ -62,13 +62,18 @@ impl<'a> TrainingLoop<'a> {
         let count = context.settings.evaluate.layer_images;
         let layer_stats =
             layers.map(|layers| LayerProbe::new(images.labels(), &sources.train, count, layers));
+        let evaluation = CurveEvaluation::new(context, interrupt);
+        // A shorter run whose state this is had its last evaluation here.
+        if state.step > 0 && !evaluation.is_due(state.step) {
+            state.evaluated = true;
+        }
         Self {
             context,
             target,
             interrupt,
             sources,
             data_loader: DataLoader::new(images.len(), &context.settings),
-            evaluation: CurveEvaluation::new(context, interrupt),
+            evaluation,
             layer_stats,
             checkpointer,
             progress,
@@ -94,6 +99,9 @@ impl<'a> TrainingLoop<'a> {
     fn train(&mut self) -> Result<Status> {
         loop {
             if !self.state.evaluated {
+                if self.state.step == self.training().iterations {
+                    self.keep_state()?;
+                }
                 match self.evaluate() {
                     Ok(row) => self.complete_evaluation(&row)?,
                     Err(Stopped) => return self.interrupted(),
@@ -146,6 +154,12 @@ impl<'a> TrainingLoop<'a> {
         let Self { checkpointer, state, layer_stats, .. } = self;
         let layers = layer_stats.as_mut().map(LayerProbe::writer);
         timed(&mut self.progress.spent.checkpoints, || checkpointer.save(state, layers))
+    }
+
+    fn keep_state(&mut self) -> Result<()> {
+        let Self { checkpointer, state, layer_stats, .. } = self;
+        let layers = layer_stats.as_mut().map(LayerProbe::writer);
+        timed(&mut self.progress.spent.checkpoints, || checkpointer.keep_state(state, layers))
     }
 
     fn is_growth_due(&self) -> bool {

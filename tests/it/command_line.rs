@@ -40,6 +40,30 @@ fn a_depth_outside_the_family_is_refused_with_the_nearest_ones() {
 }
 
 #[test]
+fn what_is_missing_is_reported_where_it_is_wanted() {
+    for (more, said) in [
+        (
+            "[[arm]]\nname = \"a\"\n\n[[arm]]\n\"training.lr\" = 0.1\n",
+            "tiny.toml:26: an [[arm]] needs a name",
+        ),
+        (
+            "[sweep]\n\"training.schedule.kind\" = [\"cosine\", \"step\"]\n",
+            "tiny.toml:23: training.schedule.at is",
+        ),
+        (
+            "[[claim]]\nname = \"c\"\nof = { arm = \"a\" }\nat_most = 5\n",
+            "there is no arm \"a\": the runs have no arms",
+        ),
+    ] {
+        let folder = with_experiment(more);
+        let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);
+        assert!(errors.contains(said), "{errors}");
+    }
+    let errors = fail(std::path::Path::new("/"), 2, &["inspect", "residual"]);
+    assert!(errors.contains("--depth: must be given, or --blocks instead"), "{errors}");
+}
+
+#[test]
 fn normalisation_of_a_single_value_is_refused() {
     for (family, sets, said) in [
         (

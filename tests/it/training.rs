@@ -1,6 +1,6 @@
 //! Whole runs with the worker.
 
-use crate::support::{fail, fathom, succeed, with_experiment};
+use crate::support::{fail, fathom, outcomes, succeed, with_experiment};
 use std::path::{Path, PathBuf};
 
 /// The run directories of a results directory.
@@ -203,6 +203,78 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
     }
     of_folders.sort();
     assert_eq!(of_folders, ["cuda-check", "imagenet-plain-vs-residual"]);
+}
+
+#[test]
+fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() {
+    let folder = with_experiment(
+        "[sweep]\nseed = [0, 1]\n[[arm]]\nname = \"constant\"\n\"training.schedule\" = { kind = \"constant\" }\n\
+         [[arm]]\nname = \"step\"\n\"training.schedule\" = { kind = \"step\", at = [4, 14] }\n",
+    );
+    let common = [
+        "run",
+        "tiny.toml",
+        "--device",
+        "cpu",
+        "--layout",
+        "nchw",
+        "--set",
+        "evaluate.layers=true",
+    ];
+    let run = |more: &str| [&common[..], &more.split(' ').collect::<Vec<_>>()].concat();
+    // The shorter runs end between two evaluations, and before the second milestone.
+    let short = "--set training.iterations=10 --out results/short";
+    succeed(folder.path(), &run(&format!("{short} --keep-state")));
+    let long = "--set training.iterations=20 --out results";
+    succeed(folder.path(), &run(&format!("{long}/alone")));
+    let output = fathom(folder.path())
+        .args(run(&format!("{long}/longer --begin-from results/short")))
+        .output();
+    let output = output.expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches(" begins after the 10 updates of ").count(), 4, "{said}");
+    assert!(said.contains("resumes at step 10") || said.contains("from step 10"), "{said}");
+    let results = |name: &str| folder.path().join("results").join(name);
+    assert_eq!(outcomes(&results("alone")), outcomes(&results("longer")));
+    for run in runs(&results("alone")) {
+        let layers = |name: &str| {
+            let run = results(name).join("runs").join(run.file_name().expect("an id"));
+            std::fs::read_to_string(run.join("layers.csv")).expect("rows")
+        };
+        assert_eq!(layers("alone"), layers("longer"));
+    }
+    // The same command again has nothing to do.
+    succeed(folder.path(), &run(&format!("{long}/longer --begin-from results/short")));
+
+    for (more, said) in [
+        (
+            "--set training.schedule.kind=cosine",
+            "a cosine schedule depends on the number of updates",
+        ),
+        ("--set training.lr=0.2", "differs in training.lr"),
+        (
+            "--only step-* --set training.schedule.at=[4,8]",
+            "training.schedule.at differs below 10 updates",
+        ),
+        ("--set training.iterations=10", "has 10 updates, which is not less"),
+    ] {
+        let errors = fail(
+            folder.path(),
+            1,
+            &run(&format!("{long}/other --begin-from results/short {more}")),
+        );
+        assert!(errors.contains(said), "{errors}");
+    }
+    let errors = fail(
+        folder.path(),
+        1,
+        &run(&format!(
+            "--set training.iterations=30 --out results/o --begin-from {}",
+            "results/alone"
+        )),
+    );
+    assert!(errors.contains("finish the run with --keep-state"), "{errors}");
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl Described {
     pub fn build(&self, input: Dims, classes: usize) -> Result<Network, Usage> {
         network(&self.keys, input, classes).map_err(|invalid| {
             let flag = flag(&invalid.key);
-            Usage(format!("--{}: {}", flag.trim_start_matches("data-"), invalid.message))
+            let message = with_flags(&invalid.message);
+            Usage(format!("--{}: {message}", flag.trim_start_matches("data-")))
         })
     }
 
@@ -85,6 +86,16 @@ impl KeyFlags {
             note: published.and_then(|published| published.note),
         })
     }
+}
+
+/// A message with flags instead of keys: `--blocks` for `network.blocks`.
+fn with_flags(message: &str) -> String {
+    let mut keys = super::keys();
+    // The longest first, since names of keys begin with those of others.
+    keys.sort_by_key(|key| std::cmp::Reverse(key.name.len()));
+    keys.iter().fold(message.to_owned(), |message, key| {
+        message.replace(key.name, &format!("--{}", flag(key.name)))
+    })
 }
 
 /// The value of a family's key from its text.

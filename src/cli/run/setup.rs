@@ -49,6 +49,7 @@ impl Args {
         };
         options.checkpoint = self.checkpoint.unwrap_or_default();
         options.stand_in = self.smoke;
+        options.keep_state = self.keep_state;
         let layout = self.machine.layout.or(self.smoke.then(Layout::default));
         options.layouts = if layout.is_none() && self.slurm.is_wanted() && !options.on_cpu() {
             gpu_layouts(runs, directory)?

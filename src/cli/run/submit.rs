@@ -97,5 +97,6 @@ fn task_command<'a>(
 ) -> impl Fn(u32) -> Result<Vec<String>> + 'a {
     let jobs = options.jobs;
     let data_dir = options.data_dir.as_deref();
-    move |array| task::command(directory, array, jobs, args.checkpoint, data_dir, &args.chosen.sets)
+    let (checkpoint, keep_state, sets) = (args.checkpoint, args.keep_state, &args.chosen.sets);
+    move |array| task::command(directory, array, jobs, checkpoint, keep_state, data_dir, sets)
 }

@@ -116,7 +116,9 @@ fn a_signal_is_forwarded_and_a_second_one_kills() {
 fn another_libtorch_in_the_search_path_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let [empty, other] = ["empty", "other"].map(|name| folder.path().join(name));
-    [&empty, &other].map(|folder| std::fs::create_dir(folder).unwrap());
+    for folder in [&empty, &other] {
+        std::fs::create_dir(folder).unwrap();
+    }
     std::fs::write(other.join("libtorch_cpu.so"), "").unwrap();
     let path = |folders: &[&PathBuf]| std::env::join_paths(folders).unwrap();
     assert_eq!(libtorch_in(&path(&[&empty, &other])), Some(other));
