@@ -35,6 +35,12 @@ pub enum FileErrorKind {
         /// Expected length of the whole file in bytes.
         expected: u64,
     },
+    /// An image file ends before the image does.
+    #[error("the file ends here, before the end of the image (truncated?)")]
+    Unfinished,
+    /// A part of an image file has another checksum than the one that follows it.
+    #[error("the checksum of this part is wrong: the file is damaged")]
+    Checksum,
     /// The file is longer than its format or its header allows.
     #[error("the file continues here, but should have only {expected} bytes")]
     Oversized {

@@ -24,7 +24,7 @@ pub struct Listing {
 }
 
 /// Extensions of the files that are read.
-const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+const EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "pbm", "pnm"];
 
 /// Lists the image files in `root`. Names that start with a dot are ignored.
 ///

@@ -8,7 +8,7 @@
 //! | `catalogue`, `official`, `verify` | the official sets, reading their files, checking their sums |
 //! | `cifar`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
 //! | `locate`, `fetch`, `install`, `mosaic` | where sets are searched, and how they are downloaded or imported |
-//! | `folder`, `decode` | folders of images: listing them, decoding one file |
+//! | `folder`, `decode`, `complete` | folders of images: listing them, decoding one file, files that are cut |
 //! | `stored` | the store of decoded images in the cache folder, and crops of them |
 //! | `shapes` | the built-in data set |
 //! | `content_hash`, `subset` | hashes that order images, and class-balanced subsets of them |
@@ -23,6 +23,7 @@ mod batch;
 pub mod catalogue;
 mod catalogue_names;
 pub mod cifar;
+mod complete;
 pub mod contact;
 pub mod content_hash;
 mod dataset;

@@ -13,8 +13,8 @@ use std::os::unix::fs::MetadataExt;
 pub(super) fn store_name(listing: &Listing, form: &str) -> Result<String> {
     let root = std::path::absolute(&listing.root)?;
     let mut sum = Sha256::new();
-    // Part of the names of existing stores.
-    sum.update("fathom images 1\n");
+    // Stores with number 1 may hold images whose files are damaged.
+    sum.update("fathom images 2\n");
     sum.update(format!("{}\n{form}\n", root.display()));
     for (path, label) in listing.train.iter().chain(&listing.test) {
         let about =
