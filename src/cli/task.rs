@@ -31,7 +31,7 @@ pub struct Args {
     checkpoint: Option<CheckpointInterval>,
     /// Folder of the data sets
     #[arg(long, env = "FATHOM_DATA")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// Values of keys with which the experiment was planned
     #[arg(long = "set")]
     sets: Vec<String>,

@@ -1,8 +1,8 @@
 //! The data sets with official files: their files, sums, classes and addresses.
 
-use super::Source;
-use super::catalogue_names::{CIFAR10, CIFAR100, DIGITS, FASHION};
+use super::catalogue_names::{CIFAR10, CIFAR100, CIFAR100_COARSE, DIGITS, FASHION};
 use super::cifar::Record;
+use super::{Labels, Source};
 
 /// A data set that is distributed as files of fixed size.
 pub struct Set {
@@ -12,10 +12,8 @@ pub struct Set {
     pub name: &'static str,
     /// Name in messages and tables.
     pub title: &'static str,
-    /// Subfolders of a data folder in which it is searched; it is downloaded into the first.
-    pub folders: &'static [&'static str],
-    /// Its files.
-    pub files: &'static [DataFile],
+    /// The forms in which it is distributed; the first is downloaded.
+    pub versions: &'static [Version],
     /// Class names in the order of the labels.
     pub classes: &'static [&'static str],
     /// Files to download or import.
@@ -24,6 +22,16 @@ pub struct Set {
     pub bases: &'static [&'static str],
     /// Sums of images and labels; `None` if only the sums of the files are known.
     pub content: Option<Content>,
+}
+
+/// A form in which a set is distributed.
+pub struct Version {
+    /// Subfolders of a data folder in which it is searched; it is imported into the first.
+    pub folders: &'static [&'static str],
+    /// Its files.
+    pub files: &'static [DataFile],
+    /// The archive that has them; `None` if they are distributed one by one.
+    pub archive: Option<&'static str>,
 }
 
 /// One file of a set.
@@ -47,6 +55,8 @@ pub struct DataFile {
 pub enum Format {
     /// CIFAR records.
     Cifar(Record),
+    /// The images and labels of CIFAR records, in the Python version.
+    Pickle(Record),
     /// 28×28 images in IDX.
     IdxImages,
     /// Labels in IDX.
@@ -57,10 +67,13 @@ pub enum Format {
 pub const IDX_SIDE: usize = 28;
 
 impl DataFile {
-    /// Length of the file in bytes, after decompression.
+    /// Length of the file in bytes, after decompression; of a pickle, which also has names of files, the
+    /// greatest.
     pub fn size(&self) -> u64 {
         let bytes = match self.format {
             Format::Cifar(record) => self.count * record.size(),
+            // A pickle may have two bytes for each of another one.
+            Format::Pickle(record) => 2 * self.count * record.size(),
             Format::IdxImages => super::idx::IMAGE_HEADER + self.count * IDX_SIDE * IDX_SIDE,
             Format::IdxLabels => super::idx::LABEL_HEADER + self.count,
         };
@@ -70,7 +83,7 @@ impl DataFile {
     /// Whether it is an IDX file, which may be gzipped.
     pub fn is_idx(&self) -> bool {
         match self.format {
-            Format::Cifar(_) => false,
+            Format::Cifar(_) | Format::Pickle(_) => false,
             Format::IdxImages | Format::IdxLabels => true,
         }
     }
@@ -102,6 +115,14 @@ impl Set {
         SETS.iter().find(|set| set.source == source)
     }
 
+    /// Class names for a choice of labels.
+    pub fn class_names(&self, labels: Labels) -> &'static [&'static str] {
+        match (self.source, labels) {
+            (Source::Cifar100, Labels::Coarse) => &CIFAR100_COARSE,
+            (_, Labels::Fine | Labels::Coarse) => self.classes,
+        }
+    }
+
     /// The set of this name.
     pub fn named(name: &str) -> Option<&'static Set> {
         SETS.iter().find(|set| set.name == name)
@@ -110,7 +131,7 @@ impl Set {
     /// Number of training images, or of test images.
     pub fn count(&self, train: bool) -> usize {
         let has_images = |f: &&DataFile| f.train == train && f.format != Format::IdxLabels;
-        self.files.iter().filter(has_images).map(|f| f.count).sum()
+        self.versions[0].files.iter().filter(has_images).map(|f| f.count).sum()
     }
 }
 
@@ -127,6 +148,17 @@ const fn cifar100(name: &'static str, train: bool, count: usize, md5: &'static s
         md5,
         unzipped_md5: None,
     }
+}
+
+/// A file of the Python version of CIFAR.
+const fn pickle(
+    name: &'static str,
+    train: bool,
+    count: usize,
+    record: Record,
+    md5: &'static str,
+) -> DataFile {
+    DataFile { name, train, format: Format::Pickle(record), count, md5, unzipped_md5: None }
 }
 
 const fn idx(at: usize, md5: &'static str, unzipped: &'static str) -> DataFile {
@@ -152,14 +184,67 @@ pub static SETS: [Set; 4] = [
         source: Source::Cifar10,
         name: "cifar10",
         title: "CIFAR-10",
-        folders: &["cifar-10-batches-bin"],
-        files: &[
-            cifar("data_batch_1.bin", true, 10_000, "5dd7e06a14cb22eb9f671a540d1b7c25"),
-            cifar("data_batch_2.bin", true, 10_000, "5ea93a67294ea407fff1d09f752e9692"),
-            cifar("data_batch_3.bin", true, 10_000, "942cd6a4bcdd0dd3c604fbe906cb4421"),
-            cifar("data_batch_4.bin", true, 10_000, "ae636b3ba5c66a11e91e8cb52e771fcb"),
-            cifar("data_batch_5.bin", true, 10_000, "53f37980c15c3d472c316c40844f3f0d"),
-            cifar("test_batch.bin", false, 10_000, "803d5f7f4d78ea53de84dbe85f74fb6d"),
+        versions: &[
+            Version {
+                folders: &["cifar-10-batches-bin"],
+                files: &[
+                    cifar("data_batch_1.bin", true, 10_000, "5dd7e06a14cb22eb9f671a540d1b7c25"),
+                    cifar("data_batch_2.bin", true, 10_000, "5ea93a67294ea407fff1d09f752e9692"),
+                    cifar("data_batch_3.bin", true, 10_000, "942cd6a4bcdd0dd3c604fbe906cb4421"),
+                    cifar("data_batch_4.bin", true, 10_000, "ae636b3ba5c66a11e91e8cb52e771fcb"),
+                    cifar("data_batch_5.bin", true, 10_000, "53f37980c15c3d472c316c40844f3f0d"),
+                    cifar("test_batch.bin", false, 10_000, "803d5f7f4d78ea53de84dbe85f74fb6d"),
+                ],
+                archive: Some("cifar-10-binary.tar.gz"),
+            },
+            Version {
+                folders: &["cifar-10-batches-py"],
+                files: &[
+                    pickle(
+                        "data_batch_1",
+                        true,
+                        10_000,
+                        Record::One,
+                        "c99cafc152244af753f735de768cd75f",
+                    ),
+                    pickle(
+                        "data_batch_2",
+                        true,
+                        10_000,
+                        Record::One,
+                        "d4bba439e000b95fd0a9bffe97cbabec",
+                    ),
+                    pickle(
+                        "data_batch_3",
+                        true,
+                        10_000,
+                        Record::One,
+                        "54ebc095f3ab1f0389bbae665268c751",
+                    ),
+                    pickle(
+                        "data_batch_4",
+                        true,
+                        10_000,
+                        Record::One,
+                        "634d18415352ddfa80567beed471001a",
+                    ),
+                    pickle(
+                        "data_batch_5",
+                        true,
+                        10_000,
+                        Record::One,
+                        "482c414d41f54cd18b22e5b47cb7c3cb",
+                    ),
+                    pickle(
+                        "test_batch",
+                        false,
+                        10_000,
+                        Record::One,
+                        "40351d587109b95175f43aff81a1287e",
+                    ),
+                ],
+                archive: Some("cifar-10-python.tar.gz"),
+            },
         ],
         classes: &CIFAR10,
         downloads: &[Download {
@@ -181,10 +266,35 @@ pub static SETS: [Set; 4] = [
         source: Source::Cifar100,
         name: "cifar100",
         title: "CIFAR-100",
-        folders: &["cifar-100-binary"],
-        files: &[
-            cifar100("train.bin", true, 50_000, "6172c7755cfe09b2fe270c85cebc1b15"),
-            cifar100("test.bin", false, 10_000, "4499cfba6c016c1be1438163640a0898"),
+        versions: &[
+            Version {
+                folders: &["cifar-100-binary"],
+                files: &[
+                    cifar100("train.bin", true, 50_000, "6172c7755cfe09b2fe270c85cebc1b15"),
+                    cifar100("test.bin", false, 10_000, "4499cfba6c016c1be1438163640a0898"),
+                ],
+                archive: Some("cifar-100-binary.tar.gz"),
+            },
+            Version {
+                folders: &["cifar-100-python"],
+                files: &[
+                    pickle(
+                        "train",
+                        true,
+                        50_000,
+                        Record::CoarseFine,
+                        "16019d7e3df5f24257cddd939b257f8d",
+                    ),
+                    pickle(
+                        "test",
+                        false,
+                        10_000,
+                        Record::CoarseFine,
+                        "f0ef6b0ae62326f3e7ffdfab6717acfc",
+                    ),
+                ],
+                archive: Some("cifar-100-python.tar.gz"),
+            },
         ],
         classes: &CIFAR100,
         downloads: &[Download {
@@ -200,13 +310,16 @@ pub static SETS: [Set; 4] = [
         source: Source::Mnist,
         name: "mnist",
         title: "MNIST",
-        folders: &["mnist", "MNIST/raw", "MNIST"],
-        files: &[
-            idx(0, "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
-            idx(1, "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
-            idx(2, "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
-            idx(3, "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
-        ],
+        versions: &[Version {
+            folders: &["mnist", "MNIST/raw", "MNIST"],
+            files: &[
+                idx(0, "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+                idx(1, "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+                idx(2, "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+                idx(3, "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
+            ],
+            archive: None,
+        }],
         classes: &DIGITS,
         downloads: &[
             gzipped(TRAIN_IMAGES_GZ, 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
@@ -230,13 +343,16 @@ pub static SETS: [Set; 4] = [
         source: Source::FashionMnist,
         name: "fashion-mnist",
         title: "Fashion-MNIST",
-        folders: &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST"],
-        files: &[
-            idx(0, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
-            idx(1, "25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
-            idx(2, "bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
-            idx(3, "bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
-        ],
+        versions: &[Version {
+            folders: &["fashion-mnist", "FashionMNIST/raw", "FashionMNIST"],
+            files: &[
+                idx(0, "8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+                idx(1, "25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
+                idx(2, "bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
+                idx(3, "bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
+            ],
+            archive: None,
+        }],
         classes: &FASHION,
         downloads: &[
             gzipped(TRAIN_IMAGES_GZ, 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -269,7 +385,7 @@ mod tests {
 
     #[test]
     fn sizes_follow_from_formats_and_counts() {
-        let size = |set: &str, file: usize| Set::named(set).unwrap().files[file].size();
+        let size = |set: &str, file: usize| Set::named(set).unwrap().versions[0].files[file].size();
         assert_eq!((size("cifar10", 0), size("cifar100", 0)), (30_730_000, 153_700_000));
         assert_eq!((size("mnist", 0), size("mnist", 3)), (47_040_016, 10_008));
         let counts = SETS.each_ref().map(|set| (set.count(true), set.count(false)));

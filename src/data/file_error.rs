@@ -75,6 +75,11 @@ pub enum FileErrorKind {
         /// The expected number.
         expected: u64,
     },
+    /// A pickle has something that a file of the data set does not have.
+    #[error(
+        "this pickle has {0}, which no file of CIFAR has; nothing of a pickle is executed, so it is refused"
+    )]
+    Pickle(String),
     /// The structure or the checksum of gzip is invalid.
     #[error("invalid gzip file: {0}")]
     Gzip(String),

@@ -6,7 +6,7 @@
 //! | `images`, `dataset` | the types: [`Images`], [`Shape`], [`Request`], [`Dataset`], [`Source`] |
 //! | `load`, `describe` | from a [`Request`] to a [`Dataset`], or to its shape alone |
 //! | `catalogue`, `official`, `verify` | the official sets, reading their files, checking their sums |
-//! | `cifar`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
+//! | `cifar`, `pickle`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
 //! | `locate`, `fetch`, `install`, `mosaic` | where sets are searched, and how they are downloaded or imported |
 //! | `folder`, `decode`, `complete` | folders of images: listing them, decoding one file, files that are cut |
 //! | `stored` | the store of decoded images in the cache folder, and crops of them |
@@ -40,6 +40,7 @@ mod load;
 pub mod locate;
 mod mosaic;
 pub mod official;
+mod pickle;
 mod pixels;
 mod resize;
 mod sampler;
@@ -51,7 +52,7 @@ pub mod verify;
 
 pub use batch::{Augment, Crop, Standardise, Standardiser, balanced, fill_bytes};
 pub use content_hash::{FullDataset, HashedImages};
-pub use dataset::{Dataset, Request, Source};
+pub use dataset::{Dataset, Labels, Request, Source};
 pub use describe::{describe, stand_in};
 pub use images::{Images, Shape};
 pub use load::{load, prepare, read_full};

@@ -4,6 +4,7 @@
 
 use super::catalogue::{DataFile, Format, SETS, Set};
 use super::cifar::{Record, SHAPE};
+use super::locate::Home;
 use super::{files, verify};
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
@@ -23,19 +24,21 @@ pub fn is_webp(head: &[u8]) -> bool {
 pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     let (set, data) = file_of(file)?;
     let records = records(file, data)?;
-    let folder = target.join(set.folders[0]);
-    files::create_folder(&folder)?;
+    let home =
+        Home { set, version: &set.versions[0], folder: target.join(set.versions[0].folders[0]) };
+    let folder = &home.folder;
+    files::create_folder(folder)?;
     let path = folder.join(data.name);
     fathom_base::write_atomically(&path, &records)?;
-    if set.files.iter().all(|one| folder.join(one.name).is_file()) {
-        verify::ensure_right(set, &folder)?;
+    if home.missing().is_empty() {
+        verify::ensure_right(&home)?;
     }
     Ok((set, path))
 }
 
 /// The file of a set whose name the mosaic has.
 fn file_of(file: &Path) -> Result<(&'static Set, &'static DataFile)> {
-    let all = SETS.iter().flat_map(|set| set.files.iter().map(move |data| (set, data)));
+    let all = SETS.iter().flat_map(|set| set.versions[0].files.iter().map(move |data| (set, data)));
     let mut mosaics = all.filter(|(_, data)| data.format == Format::Cifar(Record::One));
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let names = mosaics.clone().map(|(_, data)| data.name.trim_end_matches(".bin"));
