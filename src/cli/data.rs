@@ -85,7 +85,11 @@ fn official(source: Source) -> Result<&'static Set> {
     match source {
         Source::Shapes => bail!("shapes are built in: there are no files"),
         Source::Images => bail!("images are a folder of your own: there are no official files"),
-        Source::Cifar10 | Source::Cifar100 | Source::Mnist | Source::FashionMnist => {
+        Source::Cifar10
+        | Source::Cifar100
+        | Source::Mnist
+        | Source::FashionMnist
+        | Source::Svhn => {
             Set::of(source).with_context(|| format!("{source} is not in the catalogue"))
         }
     }

@@ -57,6 +57,8 @@ pub enum Format {
     Cifar(Record),
     /// The images and labels of CIFAR records, in the Python version.
     Pickle(Record),
+    /// Images and labels in a MATLAB file, which is read only if its MD5 is the published one.
+    Mat,
     /// 28×28 images in IDX.
     IdxImages,
     /// Labels in IDX.
@@ -67,13 +69,14 @@ pub enum Format {
 pub const IDX_SIDE: usize = 28;
 
 impl DataFile {
-    /// Length of the file in bytes, after decompression; of a pickle, which also has names of files, the
-    /// greatest.
+    /// Length of the file in bytes, after decompression; of a pickle, which also has names of files, and of a
+    /// MATLAB file, which is compressed, the greatest.
     pub fn size(&self) -> u64 {
         let bytes = match self.format {
             Format::Cifar(record) => self.count * record.size(),
             // A pickle may have two bytes for each of another one.
             Format::Pickle(record) => 2 * self.count * record.size(),
+            Format::Mat => self.count * (super::cifar::SHAPE.len() + 16),
             Format::IdxImages => super::idx::IMAGE_HEADER + self.count * IDX_SIDE * IDX_SIDE,
             Format::IdxLabels => super::idx::LABEL_HEADER + self.count,
         };
@@ -83,7 +86,7 @@ impl DataFile {
     /// Whether it is an IDX file, which may be gzipped.
     pub fn is_idx(&self) -> bool {
         match self.format {
-            Format::Cifar(_) | Format::Pickle(_) => false,
+            Format::Cifar(_) | Format::Pickle(_) | Format::Mat => false,
             Format::IdxImages | Format::IdxLabels => true,
         }
     }
@@ -161,6 +164,10 @@ const fn pickle(
     DataFile { name, train, format: Format::Pickle(record), count, md5, unzipped_md5: None }
 }
 
+const fn mat(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
+    DataFile { name, train, format: Format::Mat, count, md5, unzipped_md5: None }
+}
+
 const fn idx(at: usize, md5: &'static str, unzipped: &'static str) -> DataFile {
     let (name, train, format, count) = IDX_FILES[at];
     DataFile { name, train, format, count, md5, unzipped_md5: Some(unzipped) }
@@ -179,7 +186,7 @@ const fn gzipped(name: &'static str, size: u64, md5: &'static str) -> Download {
 }
 
 /// All sets with official files.
-pub static SETS: [Set; 4] = [
+pub static SETS: [Set; 5] = [
     Set {
         source: Source::Cifar10,
         name: "cifar10",
@@ -372,8 +379,32 @@ pub static SETS: [Set; 4] = [
             ],
         }),
     },
+    Set {
+        source: Source::Svhn,
+        name: "svhn",
+        title: "SVHN",
+        versions: &[Version {
+            folders: &["svhn", "SVHN"],
+            files: &[
+                mat(TRAIN_MAT, true, 73_257, TRAIN_MAT_MD5),
+                mat(TEST_MAT, false, 26_032, TEST_MAT_MD5),
+            ],
+            archive: None,
+        }],
+        classes: &DIGITS,
+        downloads: &[
+            Download { name: TRAIN_MAT, size: None, md5: TRAIN_MAT_MD5, sha256: None },
+            Download { name: TEST_MAT, size: None, md5: TEST_MAT_MD5, sha256: None },
+        ],
+        bases: &["http://ufldl.stanford.edu/housenumbers/"],
+        content: None,
+    },
 ];
 
+const TRAIN_MAT: &str = "train_32x32.mat";
+const TEST_MAT: &str = "test_32x32.mat";
+const TRAIN_MAT_MD5: &str = "e26dedcc434d2e4c54c9b2d4a06d8373";
+const TEST_MAT_MD5: &str = "eb5a983be6a315427106f1b164d9cef3";
 const TRAIN_IMAGES_GZ: &str = "train-images-idx3-ubyte.gz";
 const TRAIN_LABELS_GZ: &str = "train-labels-idx1-ubyte.gz";
 const TEST_IMAGES_GZ: &str = "t10k-images-idx3-ubyte.gz";
@@ -391,7 +422,13 @@ mod tests {
         let counts = SETS.each_ref().map(|set| (set.count(true), set.count(false)));
         assert_eq!(
             counts,
-            [(50_000, 10_000), (50_000, 10_000), (60_000, 10_000), (60_000, 10_000)]
+            [
+                (50_000, 10_000),
+                (50_000, 10_000),
+                (60_000, 10_000),
+                (60_000, 10_000),
+                (73_257, 26_032)
+            ]
         );
     }
 

@@ -34,6 +34,8 @@ choice! {
         Mnist,
         /// Fashion-MNIST, IDX files.
         FashionMnist,
+        /// SVHN, cropped digits, official files.
+        Svhn,
         /// A folder with `train/CLASS/` and `test/CLASS/` of image files.
         Images,
     }
@@ -102,9 +104,9 @@ impl Request {
 impl Source {
     /// The sources with official files.
     pub const OFFICIAL: &'static [Self] =
-        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist];
+        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Svhn];
 
     /// The sources with files.
     pub const WITH_FILES: &'static [Self] =
-        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Images];
+        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Svhn, Self::Images];
 }

@@ -18,6 +18,7 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
             Labels::Fine => (3, 32, 100),
             Labels::Coarse => (3, 32, 20),
         },
+        Source::Svhn => (3, 32, 10),
         Source::Mnist | Source::FashionMnist => (1, 28, 10),
         Source::Images => {
             let folder = image_folder(request, None)?;

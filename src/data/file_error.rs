@@ -80,6 +80,22 @@ pub enum FileErrorKind {
         "this pickle has {0}, which no file of CIFAR has; nothing of a pickle is executed, so it is refused"
     )]
     Pickle(String),
+    /// The contents of a MATLAB file are wrong.
+    #[error("invalid MATLAB file: {0}")]
+    Mat(String),
+    /// A label of SVHN is not a digit.
+    #[error("label {0}, but digits are numbered 1 to 10 here")]
+    Digit(u8),
+    /// The MD5 of a file is not the published one.
+    #[error(
+        "the MD5 is {found}, but the published one is {expected}: the file is damaged or another one"
+    )]
+    Md5 {
+        /// The sum of the file.
+        found: String,
+        /// The expected sum.
+        expected: &'static str,
+    },
     /// The structure or the checksum of gzip is invalid.
     #[error("invalid gzip file: {0}")]
     Gzip(String),

@@ -2,7 +2,7 @@
 
 use super::catalogue::{DataFile, Format, SETS, Set, Version};
 use super::locate::{Home, path_of};
-use super::{files, mosaic, verify};
+use super::{files, mosaic, official, verify};
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
@@ -44,6 +44,7 @@ pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     match head[..] {
         _ if mosaic::is_webp(&head) => mosaic::import(file, target),
         [0, 0, 8, 1 | 3, ..] => import_idx(file, is_gzip, target),
+        _ if head.starts_with(b"MATLAB 5.0") => import_mat(file, target),
         _ if is_gzip || is_tar(&head) => import_archive(file, is_gzip, target),
         _ if files::is_html(&head) => bail!(
             "{}: this is an HTML page, not a data set: the server or a portal sent it instead of the file; \
@@ -149,6 +150,33 @@ fn import_idx(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set
     )
 }
 
+/// Imports a MATLAB file, which is recognised by its sum.
+fn import_mat(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
+    let sum = official::md5_of(file)?;
+    for (set, version) in versions() {
+        if let Some(found) = version.files.iter().find(|f| f.format == Format::Mat && f.md5 == sum)
+        {
+            let folder = target.join(version.folders[0]);
+            files::create_folder(&folder)?;
+            let path = folder.join(found.name);
+            let bytes =
+                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            fathom_base::write_atomically(&path, &bytes)?;
+            return Ok((set, path));
+        }
+    }
+    bail!(
+        "{}: this MATLAB file is none of SVHN's cropped digits (train_32x32.mat, test_32x32.mat) or is \
+         damaged (MD5: {sum})",
+        file.display()
+    )
+}
+
+/// All versions of all sets.
+fn versions() -> impl Iterator<Item = (&'static Set, &'static Version)> {
+    SETS.iter().flat_map(|set| set.versions.iter().map(move |version| (set, version)))
+}
+
 fn import_archive(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set, PathBuf)> {
     install(target, |scratch| {
         let (set, version) = unpack(file, is_gzip, scratch)?;
@@ -204,7 +232,7 @@ fn unpack(
         let check = |length: u64| match file.format {
             // The length of a pickle depends on the names of files in it.
             Format::Pickle(_) => files::check_length(&inside, length, length.min(file.size())),
-            Format::Cifar(_) | Format::IdxImages | Format::IdxLabels => {
+            Format::Cifar(_) | Format::Mat | Format::IdxImages | Format::IdxLabels => {
                 files::check_length(&inside, length, file.size())
             }
         };
@@ -222,9 +250,7 @@ fn unpack(
 /// as `train`, count only in the folder of their version.
 fn owner(path: &Path, name: &str) -> Option<(&'static Set, &'static Version)> {
     let parent = path.parent().and_then(|parent| parent.file_name()).and_then(|name| name.to_str());
-    let versions =
-        SETS.iter().flat_map(|set| set.versions.iter().map(move |version| (set, version)));
-    let mut archives = versions.filter(|(_, version)| version.archive.is_some());
+    let mut archives = versions().filter(|(_, version)| version.archive.is_some());
     archives.find(|(_, version)| {
         let is_there = parent.is_some_and(|parent| version.folders.contains(&parent));
         version.files.iter().any(|file| file.name == name) && (name.contains('.') || is_there)

@@ -6,7 +6,7 @@
 //! | `images`, `dataset` | the types: [`Images`], [`Shape`], [`Request`], [`Dataset`], [`Source`] |
 //! | `load`, `describe` | from a [`Request`] to a [`Dataset`], or to its shape alone |
 //! | `catalogue`, `official`, `verify` | the official sets, reading their files, checking their sums |
-//! | `cifar`, `pickle`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
+//! | `cifar`, `pickle`, `idx`, `mat`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
 //! | `locate`, `fetch`, `install`, `mosaic` | where sets are searched, and how they are downloaded or imported |
 //! | `folder`, `decode`, `complete` | folders of images: listing them, decoding one file, files that are cut |
 //! | `stored` | the store of decoded images in the cache folder, and crops of them |
@@ -38,6 +38,7 @@ mod images;
 pub mod install;
 mod load;
 pub mod locate;
+mod mat;
 mod mosaic;
 pub mod official;
 mod pickle;

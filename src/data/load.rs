@@ -43,6 +43,7 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
             | Source::Cifar100
             | Source::Mnist
             | Source::FashionMnist
+            | Source::Svhn
             | Source::Images,
             _,
         ) => select(read_full(request, data_dir)?, request),

@@ -1,8 +1,9 @@
 //! Reading an official set from its folder, and checking its contents.
 
 use super::catalogue::{DataFile, Format, IDX_SIDE, Set};
+use super::file_error::{FileError, FileErrorKind};
 use super::locate::{Home, path_of};
-use super::{FullDataset, HashedImages, Images, Labels, cifar, files, idx};
+use super::{FullDataset, HashedImages, Images, Labels, cifar, files, idx, mat};
 use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
 use rayon::prelude::*;
@@ -81,6 +82,15 @@ pub fn read_file(
             let bytes = files::read_up_to(path, file.size())?;
             cifar::append_pickle(path, &bytes, (record, file.count), labels, images)?;
         }
+        Format::Mat => {
+            // No other sums are known, and damage in compressed data would be reported without its place.
+            let found = md5_of(path)?;
+            if found != file.md5 {
+                let kind = FileErrorKind::Md5 { found, expected: file.md5 };
+                return Err(FileError::new(path, 0, kind).into());
+            }
+            mat::append(path, &files::read_up_to(path, file.size())?, file.count, images)?;
+        }
         Format::IdxImages => {
             let mut bytes = files::read_up_to(path, file.size())?;
             let expected = [file.count, IDX_SIDE, IDX_SIDE].map(|n| n as u64);
@@ -105,7 +115,7 @@ fn checked_path(file: &DataFile, folder: &Path) -> Result<PathBuf> {
         .with_context(|| format!("{} is missing in {}", file.name, folder.display()))?;
     match file.format {
         Format::Cifar(_) => files::check_size_on_disk(&path, file.size())?,
-        Format::Pickle(_) | Format::IdxImages | Format::IdxLabels => {}
+        Format::Pickle(_) | Format::Mat | Format::IdxImages | Format::IdxLabels => {}
     }
     Ok(path)
 }
@@ -117,7 +127,7 @@ fn check_classes(home: &Home, classes: &[&str], images: &Images, split: &str) ->
     images.labels.iter().for_each(|label| counts[usize::from(*label)] += 1);
     let is_balanced = match version.files[0].format {
         Format::Cifar(_) | Format::Pickle(_) => true,
-        Format::IdxImages | Format::IdxLabels => false,
+        Format::Mat | Format::IdxImages | Format::IdxLabels => false,
     };
     let share = images.len() / counts.len();
     for (class, count) in counts.into_iter().enumerate() {

@@ -39,7 +39,8 @@ pub fn verify_sets(
             | Source::Cifar10
             | Source::Cifar100
             | Source::Mnist
-            | Source::FashionMnist => homes.push(locate(official(*name)?, data_dir)?),
+            | Source::FashionMnist
+            | Source::Svhn => homes.push(locate(official(*name)?, data_dir)?),
         }
     }
     for set in SETS.iter().filter(|_| names.is_empty()) {
