@@ -117,7 +117,7 @@ fn endings() -> String {
     EXTENSIONS.map(|extension| format!(".{extension}")).join(", ")
 }
 
-/// Moves a share of the files of each class from `train` to the result, at least one. They are those with
+/// Moves a share of the files of each class from `train`, which is ordered by class, to the result, at least one. They are those with
 /// the smallest hashes of their paths within the folder, so the choice is the same everywhere, and a file
 /// that is added later moves few others.
 fn hold_out(
@@ -131,15 +131,14 @@ fn hold_out(
         Sha256::digest(inner.as_os_str().as_encoded_bytes())
     };
     let (mut rest, mut test) = (Vec::new(), Vec::new());
-    for (label, class) in classes.iter().enumerate() {
-        let mut files: Vec<LabelledFile> =
-            train.iter().filter(|(_, of)| usize::from(*of) == label).cloned().collect();
+    for files in train.chunk_by(|a, b| a.1 == b.1) {
         ensure!(
             files.len() > 1,
-            "{}: class `{class}` has 1 image, but data.test_share needs one for training and one for \
-             testing",
-            root.display()
+            "{}: class `{}` has 1 image, but data.test_share needs one for training and one for testing",
+            root.display(),
+            classes[usize::from(files[0].1)]
         );
+        let mut files = files.to_vec();
         files.sort_by_cached_key(|(path, _)| hash(path));
         let count = (share * files.len() as f64).round() as usize;
         let kept = files.split_off(count.clamp(1, files.len() - 1));

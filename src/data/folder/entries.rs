@@ -32,10 +32,12 @@ impl Entries {
             if name.starts_with('.') || SYSTEM.contains(&name) {
                 continue;
             }
-            if let Some(message) = dangling(&path) {
+            let kind = entry.file_type().with_context(reading)?;
+            if let (true, Some(message)) = (kind.is_symlink(), dangling(&path)) {
                 bail!(message);
             }
-            let kind = if path.is_dir() {
+            let is_folder = if kind.is_symlink() { path.is_dir() } else { kind.is_dir() };
+            let kind = if is_folder {
                 &mut found.folders
             } else if is_image(&path) {
                 &mut found.images
@@ -107,7 +109,7 @@ impl Ignored {
 
     /// A remark on what was ignored, if anything was.
     pub(super) fn note(&self) -> Option<String> {
-        let counts: Vec<String> = self.0.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        let counts: Vec<String> = self.0.iter().map(|(kind, n)| format!("{kind} ({n})")).collect();
         let counts = counts.join(", ");
         (!self.0.is_empty()).then(|| {
             format!("ignored, since only {} of classes are read: {counts}", super::endings())

@@ -155,9 +155,8 @@ fn unlabelled(folder: &Path) -> Result<String> {
     Ok(match images {
         0 => format!("there are no folders of classes and no images ({})", super::endings()),
         n => format!(
-            "{n} images lie there without labels: move each into a folder named after its class, or \
-             put a list beside them (.csv, .tsv or .txt) with the name of a file and its class on each \
-             line"
+            "images without labels lie there ({n}): move each into a folder named after its class, or put \
+             a list beside them (.csv, .tsv or .txt) with the name of a file and its class on each line"
         ),
     })
 }

@@ -94,9 +94,9 @@ fn the_layout_of_tiny_imagenet_is_read() {
         [file("val/images/val_1.png", 0), file("val/images/val_0.png", 1)]
     );
     assert_eq!(names(&folder, &found.train)[2], file("train/n02/images/n02_0.png", 1));
-    assert!(found.notes[0].starts_with("test/ is not used: 1 images lie there without labels"));
+    assert!(found.notes[0].starts_with("test/ is not used: images without labels lie there (1)"));
     assert!(found.notes[1].starts_with("the images of val/"));
-    assert!(found.notes[2].ends_with("are read: 1 .txt"), "{:?}", found.notes);
+    assert!(found.notes[2].ends_with("are read: .txt (1)"), "{:?}", found.notes);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn loose_images_get_their_labels_from_a_list() {
         with_train(&images, &[("test/a.csv", "5,dog\n6,cat\n"), ("test/b.txt", "5 dog\n6 cat\n")]);
     assert!(fails(&two).contains("both have labels of the images"), "{}", fails(&two));
     let none = fails(&with_train(&images, &[]));
-    assert!(none.contains("test: 2 images lie there without labels: move each into"), "{none}");
+    assert!(none.contains("test: images without labels lie there (2): move each into"), "{none}");
 }
 
 #[test]
@@ -219,7 +219,10 @@ fn what_is_ignored_is_counted_by_its_kind() {
     );
     let notes = of(&folder, None).unwrap().notes;
     let counts = notes[0].rsplit(": ").next().unwrap();
-    assert_eq!(counts, "2 .gif, 1 folders, 1 images outside of classes, 1 without an extension");
+    assert_eq!(
+        counts,
+        ".gif (2), folders (1), images outside of classes (1), without an extension (1)"
+    );
 }
 
 #[test]

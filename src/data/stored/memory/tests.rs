@@ -47,7 +47,7 @@ fn a_folder_is_read_with_its_classes_in_alphabetical_order() {
     assert_eq!(whole.train.images.shape, Shape { channels: 3, height: 4, width: 6 });
     assert_eq!(whole.train.images.image(1)[0], 101);
     assert_eq!(whole.train.images.image(1)[24], 10);
-    assert!(whole.notes[0].ends_with("of classes are read: 1 .txt"), "{:?}", whole.notes);
+    assert!(whole.notes[0].ends_with("of classes are read: .txt (1)"), "{:?}", whole.notes);
     let small = read(folder.path(), Some(2), None).unwrap();
     assert_eq!(
         small.test.images.image(0),
