@@ -12,7 +12,7 @@ mod labels;
 mod layout;
 
 pub use entries::dangling;
-pub use layout::Layout;
+pub use layout::{Layout, SHARES};
 
 use super::Shape;
 use super::decode::{self, Header};

@@ -6,6 +6,7 @@ use super::choices::{
 };
 use fathom_arch as arch;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
+use fathom_data::folder::SHARES;
 use fathom_data::{Labels, Source};
 use fathom_record::METRIC_COLUMNS;
 
@@ -60,7 +61,7 @@ pub static KEYS: &[Key] = &[
     key("data.path", Kind::Text, Default::Required, IMAGES,
         "folder that holds train/CLASS/ and test/CLASS/ (or val/CLASS/) with PNG, JPEG, WebP, BMP or PPM files, in \
          the current folder or where data sets are searched"),
-    key("data.test_share", Kind::Number(0.01, 0.5), Default::Absent, IMAGES,
+    key("data.test_share", Kind::Number(SHARES.0, SHARES.1), Default::Absent, IMAGES,
         "for a folder without test images: share of the images of each class that are held out as test images, \
          chosen by a hash of the files' names, the same for every seed and on every machine; when not set, such a \
          folder is refused"),

@@ -97,7 +97,8 @@ fn a_damaged_image_is_named_before_a_sweep_starts_and_nothing_is_left() {
     let folder = with_experiment("");
     with_images(folder.path(), 3);
     let path = folder.path().join("pets/train/dog/1.jpg");
-    image::RgbImage::new(40, 40).save(&path).unwrap();
+    let pixel = |x: u32, y: u32| image::Rgb([(x * y) as u8, (x * 7) as u8, (y * y) as u8]);
+    image::RgbImage::from_fn(90, 90, pixel).save(&path).unwrap();
     let whole = std::fs::read(&path).unwrap();
     // Without its header, the shape of the images is not known either, which the experiment needs.
     for (left, code) in [(whole.len() / 50, 2), (whole.len() / 2, 1), (whole.len() - 7, 1)] {

@@ -13,6 +13,9 @@ const TESTS: [&str; 4] = ["test", "val", "valid", "validation"];
 /// Name of a folder inside the folder of a class, or of a part, that has the images.
 pub(super) const IMAGES: &str = "images";
 
+/// The smallest and the largest share of images that can be held out.
+pub const SHARES: (f64, f64) = (0.01, 0.5);
+
 /// The training and the test images of a folder, not yet listed.
 #[derive(Debug)]
 pub struct Layout {
@@ -42,6 +45,13 @@ impl Layout {
     /// # Errors
     /// When there are none, when classes differ or are fewer than two; the message says what was found.
     pub fn of(folder: &ImageFolder) -> Result<Self> {
+        if let Some(share) = folder.test_share {
+            let (least, most) = SHARES;
+            ensure!(
+                (least..=most).contains(&share),
+                "a share of {share} of the images cannot be held out: it must be from {least} to {most}"
+            );
+        }
         let root = unwrapped(&folder.root)?;
         let train = match part(&root, TRAIN)? {
             Some(train) => train,

@@ -174,6 +174,11 @@ fn a_share_is_held_out_of_a_folder_that_is_not_divided() {
     let larger = of(&flat, Some(0.4)).unwrap();
     assert!(base(&found.test).iter().all(|name| base(&larger.test).contains(name)));
 
+    for share in [0.0, 0.9, f64::NAN] {
+        let message = of(&flat, Some(share)).unwrap_err().to_string();
+        assert!(message.contains("must be from 0.01 to 0.5"), "{message}");
+    }
+
     let only_train = with_train(&["train/dog/2.png"], &[]);
     let found = of(&only_train, Some(0.3)).unwrap();
     assert_eq!((found.train.len(), found.test.len()), (2, 2));
