@@ -103,8 +103,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Action::Import { files } => {
             let target = target_folder(data_dir)?;
             for file in files {
-                let (set, path) = install::import(file, &target)?;
-                stdout::write_line(format_args!("{}: {}", set.name, path.display()))?;
+                for (set, path) in install::import(file, &target)? {
+                    stdout::write_line(format_args!("{}: {}", set.name, path.display()))?;
+                }
             }
         }
         Action::Verify { sets, images, format } => {

@@ -18,15 +18,19 @@ const HEAD: u64 = 512;
 
 /// Imports a file of any known set into its folder in `target`: the archive of a CIFAR set, compressed or
 /// not, an IDX file, gzipped or not, a mosaic of a file of CIFAR-10, or a folder with the files of a set. The set
-/// is recognised by the contents; only mosaics and the files of CIFAR are recognised by their names. Returns the
-/// set, and the path of what was written.
+/// is recognised by the contents; only mosaics and the files of CIFAR are recognised by their names.
 ///
 /// # Errors
-/// When the file belongs to no known set or is damaged; nothing is changed then.
-pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
-    if file.is_dir() {
-        return import_folder(file, target);
-    }
+/// When the file belongs to no known set or is damaged; nothing is changed then. Of a folder, the sets before
+/// the damaged one are imported.
+pub fn import(file: &Path, target: &Path) -> Result<Vec<Imported>> {
+    if file.is_dir() { import_folder(file, target) } else { Ok(vec![import_file(file, target)?]) }
+}
+
+/// A set, and the path of what was written for it.
+pub type Imported = (&'static Set, PathBuf);
+
+fn import_file(file: &Path, target: &Path) -> Result<Imported> {
     let opening = || format!("cannot read {}", file.display());
     let mut head = Vec::new();
     let opened = File::open(file).with_context(opening)?;
@@ -73,13 +77,28 @@ fn is_tar(head: &[u8]) -> bool {
     head.get(257..262).is_some_and(|magic| magic == b"ustar")
 }
 
-/// Imports the files of a set that are in a folder, or in the subfolder in which the set is searched.
-fn import_folder(folder: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
-    let homes = SETS.iter().flat_map(|set| Home::candidates(set, folder));
-    let Some(home) = homes.into_iter().find(|home| home.missing().is_empty()) else {
-        let files = |version: &'static Version| version.files.iter().map(|file| file.name);
-        let examples = SETS.iter().flat_map(|set| set.versions).flat_map(|v| files(v).next());
-        let mut examples: Vec<&str> = examples.collect();
+/// Imports all sets whose files are in a folder, or in the subfolders in which they are searched.
+fn import_folder(folder: &Path, target: &Path) -> Result<Vec<Imported>> {
+    let mut imported = Vec::new();
+    for set in &SETS {
+        let mut homes = Home::candidates(set, folder).into_iter();
+        let Some(home) = homes.find(|home| home.missing().is_empty()) else { continue };
+        if home.version.archive.is_some() {
+            imported.push(copy_home(&home, target)?);
+            continue;
+        }
+        // Sets with the same names of files are told apart by their contents.
+        for file in home.version.files {
+            let path = path_of(file, &home.folder).context("a file has vanished")?;
+            imported.push(import_file(&path, target)?);
+        }
+    }
+    imported.sort_by(|a, b| a.1.cmp(&b.1));
+    imported.dedup_by(|a, b| a.1 == b.1);
+    if imported.is_empty() {
+        let first =
+            |(_, version): (_, &'static Version)| version.files.first().map(|file| file.name);
+        let mut examples: Vec<&str> = versions().filter_map(first).collect();
         examples.dedup();
         bail!(
             "{}: no folder with all files of a known set, which begin with {}; a folder of images needs no \
@@ -87,27 +106,21 @@ fn import_folder(folder: &Path, target: &Path) -> Result<(&'static Set, PathBuf)
             folder.display(),
             examples.join(", ")
         )
-    };
-    if home.version.archive.is_none() {
-        // Sets with the same names of files are told apart by their contents.
-        let mut imported = None;
-        for file in home.version.files {
-            let path = path_of(file, &home.folder).context("a file has vanished")?;
-            let (set, written) = import(&path, target)?;
-            imported = Some((set, written.parent().unwrap_or(target).to_owned()));
-        }
-        return imported.context("a set without files");
     }
-    verify::ensure_right(&home)?;
-    let copy_to = |scratch: &Path| {
+    Ok(imported)
+}
+
+/// Copies a set that is right.
+fn copy_home(home: &Home, target: &Path) -> Result<Imported> {
+    verify::ensure_right(home)?;
+    install(target, |scratch| {
         for file in home.version.files {
             let from = home.folder.join(file.name);
             std::fs::copy(&from, scratch.join(file.name))
                 .with_context(|| format!("cannot copy {}", from.display()))?;
         }
         Ok((home.set, home.version))
-    };
-    install(target, copy_to)
+    })
 }
 
 fn known_names() -> String {
@@ -121,7 +134,7 @@ fn known_names() -> String {
     names.join(", ")
 }
 
-fn import_idx(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set, PathBuf)> {
+fn import_idx(file: &Path, is_gzip: bool, target: &Path) -> Result<Imported> {
     let largest =
         SETS.iter().flat_map(|set| set.versions[0].files).filter(|f| f.is_idx()).map(|f| f.size());
     let largest = largest.max().unwrap_or(0);
@@ -151,7 +164,7 @@ fn import_idx(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set
 }
 
 /// Imports a MATLAB file, which is recognised by its sum.
-fn import_mat(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
+fn import_mat(file: &Path, target: &Path) -> Result<Imported> {
     let sum = official::md5_of(file)?;
     for (set, version) in versions() {
         if let Some(found) = version.files.iter().find(|f| f.format == Format::Mat && f.md5 == sum)
@@ -177,7 +190,7 @@ fn versions() -> impl Iterator<Item = (&'static Set, &'static Version)> {
     SETS.iter().flat_map(|set| set.versions.iter().map(move |version| (set, version)))
 }
 
-fn import_archive(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static Set, PathBuf)> {
+fn import_archive(file: &Path, is_gzip: bool, target: &Path) -> Result<Imported> {
     install(target, |scratch| {
         let (set, version) = unpack(file, is_gzip, scratch)?;
         let home = Home { set, version, folder: scratch.to_owned() };
@@ -190,7 +203,7 @@ fn import_archive(file: &Path, is_gzip: bool, target: &Path) -> Result<(&'static
 fn install(
     target: &Path,
     collect: impl FnOnce(&Path) -> Result<(&'static Set, &'static Version)>,
-) -> Result<(&'static Set, PathBuf)> {
+) -> Result<Imported> {
     files::create_folder(target)?;
     let scratch = tempfile::Builder::new().prefix(".unpacking-").tempdir_in(target);
     let scratch = scratch.with_context(|| format!("cannot write to {}", target.display()))?;

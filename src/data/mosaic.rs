@@ -105,7 +105,8 @@ mod tests {
         let file = mosaic(folder.path(), "data_batch_3.webp", 3200);
         let labels: Vec<u8> = (0..10_000u32).map(|image| (image % 10) as u8).collect();
         std::fs::write(folder.path().join("data_batch_3.labels"), labels).unwrap();
-        let (set, path) = install::import(&file, &folder.path().join("data")).unwrap();
+        let imported = install::import(&file, &folder.path().join("data")).unwrap();
+        let (set, path) = imported.into_iter().next().unwrap();
         assert_eq!(set.name, "cifar10");
         let records = std::fs::read(path).unwrap();
         assert_eq!(records.len(), 30_730_000);
