@@ -5,7 +5,7 @@ mod list;
 mod show;
 mod verify;
 
-use super::choice::choice;
+use super::choice::{choice, choice_among};
 use super::stdout;
 use super::table::Format;
 use anyhow::{Context, Result, bail};
@@ -37,34 +37,44 @@ enum Action {
     /// Download data sets from their official sources; an interrupted download is resumed
     Fetch {
         /// Data sets to download
-        #[arg(required = true, value_parser = choice::<Source>())]
+        #[arg(required = true, value_parser = choice_among(Source::OFFICIAL))]
         sets: Vec<Source>,
         /// Download from this address instead; the name of the file is appended
         #[arg(long, value_name = "URL")]
         from: Option<String>,
     },
-    /// Import files that you have: cifar-10-binary.tar.gz, cifar-100-binary.tar.gz, *-ubyte.gz, or
-    /// mosaics of CIFAR-10's files (data_batch_1.webp beside data_batch_1.labels: 10,000 images as
-    /// one lossless picture)
+    /// Import files that you have: cifar-10-binary.tar.gz, cifar-100-python.tar.gz, also unpacked as .tar,
+    /// *-ubyte.gz, a folder with the files of a set, or mosaics of CIFAR-10's files (data_batch_1.webp
+    /// beside data_batch_1.labels: 10,000 images as one lossless picture)
     Import {
-        /// Files to import
+        /// Files or folders to import
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
     /// Verify data sets: published checksums, images and labels
     Verify {
-        /// Data sets to verify [default: all that were found]
-        #[arg(value_parser = choice::<Source>())]
+        /// Data sets to verify [default: all official ones that were found]
+        #[arg(value_parser = choice_among(Source::WITH_FILES))]
         sets: Vec<Source>,
-        /// Folder of the images, for the data set `images`
-        #[arg(long, value_name = "DIR")]
-        path: Option<PathBuf>,
+        #[command(flatten)]
+        images: ImagesFlags,
         /// Format of the table
         #[arg(long, value_parser = choice::<Format>(), default_value_t)]
         format: Format,
     },
     /// Write a contact sheet with some images of every class
     Show(show::Args),
+}
+
+/// The folder of the data set `images`.
+#[derive(clap::Args)]
+struct ImagesFlags {
+    /// Folder of the images, for the data set `images`
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
+    /// Share of each class that is held out as test images, as data.test_share of an experiment
+    #[arg(long, value_name = "SHARE")]
+    test_share: Option<f64>,
 }
 
 /// The official files of a data set.
@@ -75,7 +85,11 @@ fn official(source: Source) -> Result<&'static Set> {
     match source {
         Source::Shapes => bail!("shapes are built in: there are no files"),
         Source::Images => bail!("images are a folder of your own: there are no official files"),
-        Source::Cifar10 | Source::Cifar100 | Source::Mnist | Source::FashionMnist => {
+        Source::Cifar10
+        | Source::Cifar100
+        | Source::Mnist
+        | Source::FashionMnist
+        | Source::Svhn => {
             Set::of(source).with_context(|| format!("{source} is not in the catalogue"))
         }
     }
@@ -89,12 +103,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Action::Import { files } => {
             let target = target_folder(data_dir)?;
             for file in files {
-                let (set, path) = install::import(file, &target)?;
-                stdout::write_line(format_args!("{}: {}", set.name, path.display()))?;
+                for (set, path) in install::import(file, &target)? {
+                    stdout::write_line(format_args!("{}: {}", set.name, path.display()))?;
+                }
             }
         }
-        Action::Verify { sets, path, format } => {
-            return verify::verify_sets(sets, path.as_deref(), data_dir, *format);
+        Action::Verify { sets, images, format } => {
+            return verify::verify_sets(sets, images, data_dir, *format);
         }
         Action::Show(show) => show::write_sheet(show, data_dir)?,
     }

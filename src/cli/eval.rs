@@ -48,7 +48,7 @@ pub struct Args {
     threads: Option<u16>,
     /// Folder of the data sets
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,

@@ -53,7 +53,7 @@ pub struct Args {
     threads: Option<u16>,
     /// Folder of the data sets
     #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 choice! {

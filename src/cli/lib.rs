@@ -40,6 +40,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use fathom_arch::Family;
 use fathom_spec::SpecError;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Does adding layers to a net help, and what makes it help?
@@ -108,6 +109,10 @@ fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
+    // Before an experiment is read, whose images may be there.
+    if let Some(folder) = data_dir(&command) {
+        fathom_data::locate::prefer(folder);
+    }
     match command {
         Command::Run(args) => run::run(&args),
         Command::New(args) => new::run(&args),
@@ -126,6 +131,18 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&args),
         Command::Data(args) => data::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+    }
+}
+
+/// The folder of data sets that a command was given.
+fn data_dir(command: &Command) -> Option<&Path> {
+    match command {
+        Command::Run(args) => args.machine.data_dir.as_deref(),
+        Command::Plan(args) => args.machine.data_dir.as_deref(),
+        Command::Eval(args) => args.data_dir.as_deref(),
+        Command::Landscape(args) => args.data_dir.as_deref(),
+        Command::Task(args) => args.data_dir.as_deref(),
+        _ => None,
     }
 }
 

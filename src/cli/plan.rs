@@ -33,7 +33,7 @@ pub struct Args {
     format: Format,
     // Last, since its heading applies to all flags after it.
     #[command(flatten)]
-    machine: Machine,
+    pub(super) machine: Machine,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {

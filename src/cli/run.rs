@@ -22,7 +22,7 @@ use fathom_sweep::{
     Options, SecondStage, Worker, available_memory, begin_from, check_compatible, prepare_data,
     second_stage, until_decided, write_plan,
 };
-use setup::hold;
+use setup::{discard_empty, hold};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,7 +66,7 @@ pub struct Args {
     format: Format,
     // Last, since their headings apply to all flags after them.
     #[command(flatten)]
-    machine: Machine,
+    pub(super) machine: Machine,
     #[command(flatten)]
     slurm: slurm::Flags,
 }
@@ -101,11 +101,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     directory.create()?;
     let lock = hold(&directory)?;
-    check_compatible(&experiment.configs, &directory)?;
-    if !args.smoke {
-        let decoding = Decoding::new();
-        let data_dir = args.machine.data_dir.as_deref();
-        prepare_data(&experiment.runs, data_dir, &|done, all| decoding.update(done, all))?;
+    if let Err(error) = args.check(&experiment, &directory) {
+        drop(lock);
+        discard_empty(&directory);
+        return Err(error);
     }
     let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
     lock.check()?;
@@ -123,6 +122,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Args {
+    /// Checks earlier results and data sets before anything is computed, and shows what was ignored.
+    fn check(&self, experiment: &Experiment, directory: &SweepDir) -> Result<()> {
+        check_compatible(&experiment.configs, directory)?;
+        if !self.smoke {
+            let decoding = Decoding::new();
+            let data_dir = self.machine.data_dir.as_deref();
+            let remarks = prepare_data(&experiment.runs, data_dir, &|done, all| {
+                decoding.update(done, all);
+            })?;
+            drop(decoding);
+            remarks.iter().for_each(|remark| log(format!("note: {remark}")));
+        }
+        Ok(())
+    }
+
     /// The experiment with the runs that are wanted now.
     fn experiment(&self) -> Result<Experiment> {
         let mut experiment = self.chosen.load()?;

@@ -31,7 +31,7 @@ pub struct Args {
     checkpoint: Option<CheckpointInterval>,
     /// Folder of the data sets
     #[arg(long, env = "FATHOM_DATA")]
-    data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// Whether finished runs keep their state
     #[arg(long)]
     keep_state: bool,

@@ -1,9 +1,9 @@
 //! The number of training images of a request, without reading them.
 
 use super::catalogue::Set;
-use super::load::PATH_MISSING;
-use super::{Request, Source, folder, locate, shapes};
-use anyhow::{Context, Result};
+use super::load::image_folder;
+use super::{Request, Source, folder, shapes};
+use anyhow::Result;
 
 /// Number of images that training uses. For a folder of images, the names of its files are read.
 ///
@@ -16,13 +16,12 @@ pub fn train_images(request: &Request) -> Result<usize> {
     let all = match request.source {
         // Their validation images are further ones.
         Source::Shapes => return Ok(shapes::DEFAULT_TRAIN),
-        Source::Cifar10 | Source::Cifar100 | Source::Mnist | Source::FashionMnist => {
-            Set::of(request.source).map_or(0, |set| set.count(true))
-        }
-        Source::Images => {
-            let path = request.path.as_deref().context(PATH_MISSING)?;
-            folder::list(&locate::image_folder(path, None)?)?.train.len()
-        }
+        Source::Cifar10
+        | Source::Cifar100
+        | Source::Mnist
+        | Source::FashionMnist
+        | Source::Svhn => Set::of(request.source).map_or(0, |set| set.count(true)),
+        Source::Images => folder::list(&image_folder(request, None)?)?.train.len(),
     };
     Ok(all.saturating_sub(request.validation))
 }
@@ -33,16 +32,8 @@ mod tests {
 
     #[test]
     fn held_out_images_and_subsets_are_subtracted() {
-        let request = |source, train, validation| Request {
-            source,
-            train,
-            test: None,
-            validation,
-            size: None,
-            short_side: None,
-            colour: true,
-            path: None,
-        };
+        let request =
+            |source, train, validation| Request { train, validation, ..Request::all(source, None) };
         let count =
             |source, train, validation| train_images(&request(source, train, validation)).ok();
         assert_eq!(count(Source::Cifar10, None, 5000), Some(45_000));

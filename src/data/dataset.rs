@@ -26,16 +26,30 @@ choice! {
     pub enum Source {
         /// The built-in figures.
         Shapes,
-        /// CIFAR-10, official binary files.
+        /// CIFAR-10, official files of the binary or the Python version.
         Cifar10,
-        /// CIFAR-100 with its fine labels, official binary files.
+        /// CIFAR-100, official files of the binary or the Python version.
         Cifar100,
         /// MNIST, IDX files.
         Mnist,
         /// Fashion-MNIST, IDX files.
         FashionMnist,
-        /// A folder with `train/CLASS/*.png|jpg` and `test/CLASS/*.png|jpg`.
+        /// SVHN, cropped digits, official files.
+        Svhn,
+        /// A folder with `train/CLASS/` and `test/CLASS/` of image files.
         Images,
+    }
+}
+
+choice! {
+    /// Words of `data.labels`: the classes of CIFAR-100.
+    #[derive(Default)]
+    pub enum Labels {
+        /// 100 classes.
+        #[default]
+        Fine,
+        /// 20 superclasses of five classes each.
+        Coarse,
     }
 }
 
@@ -60,4 +74,39 @@ pub struct Request {
     pub colour: bool,
     /// The folder of `images`.
     pub path: Option<PathBuf>,
+    /// For `images` without test images: share of the training images of each class that are held out as
+    /// test images.
+    #[serde(default)]
+    pub test_share: Option<f64>,
+    /// Labels of CIFAR-100; other sources ignore them.
+    #[serde(default)]
+    pub labels: Labels,
+}
+
+impl Request {
+    /// All images of a source at their own size; of the folder at `path` for `images`.
+    pub fn all(source: Source, path: Option<PathBuf>) -> Self {
+        Self {
+            source,
+            train: None,
+            test: None,
+            validation: 0,
+            size: None,
+            short_side: None,
+            colour: false,
+            path,
+            test_share: None,
+            labels: Labels::Fine,
+        }
+    }
+}
+
+impl Source {
+    /// The sources with official files.
+    pub const OFFICIAL: &'static [Self] =
+        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Svhn];
+
+    /// The sources with files.
+    pub const WITH_FILES: &'static [Self] =
+        &[Self::Cifar10, Self::Cifar100, Self::Mnist, Self::FashionMnist, Self::Svhn, Self::Images];
 }

@@ -1,13 +1,17 @@
 //! Decoding one image file: its header, or its pixels.
 
+use super::complete::{self, Kind};
 use super::content_hash::key;
 use super::pixels::{Sides, planes};
 use super::{Images, Shape, resize};
 use anyhow::{Context, Result, bail, ensure};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{ColorType, DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
 
 /// The header of an image file.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +53,7 @@ const ALLOWANCE: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 30);
 
 /// A decoder of a file of `file_size` bytes, of which `bytes` may be only the beginning.
 fn decoder<'a>(path: &Path, bytes: &'a [u8], file_size: u64) -> Result<impl ImageDecoder + 'a> {
-    ensure!(!bytes.is_empty(), "{}: byte 0: the file is empty", path.display());
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    if reader.format().is_none() {
-        bail!("{}: byte 0: this is not a PNG, JPEG or WebP image", path.display());
-    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind(path, bytes)?.format());
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
     limits.max_alloc = Some(allowance(file_size));
@@ -68,6 +68,18 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8], file_size: u64) -> Result<impl Imag
         path.display(),
     );
     Ok(decoder)
+}
+
+/// The format of a file, by its first bytes.
+fn kind(path: &Path, bytes: &[u8]) -> Result<Kind> {
+    ensure!(!bytes.is_empty(), "{}: byte 0: the file is empty", path.display());
+    match Kind::of(bytes) {
+        Some(kind) => Ok(kind),
+        None => bail!(
+            "{}: byte 0: this is not a PNG, JPEG, WebP, BMP, PPM or PGM image",
+            path.display()
+        ),
+    }
 }
 
 fn allowance(file_size: u64) -> u64 {
@@ -88,13 +100,13 @@ pub fn header(path: &Path) -> Result<Header> {
     let size = file.metadata().with_context(reading)?.len();
     let mut bytes = Vec::new();
     (&mut file).take(HEADER).read_to_end(&mut bytes).with_context(reading)?;
-    let first_attempt = decoder(path, &bytes, size).map(|decoder| summary(&decoder));
-    if first_attempt.is_err() && size > HEADER {
-        // A long comment may precede the header.
-        file.read_to_end(&mut bytes).with_context(reading)?;
-        return Ok(summary(&decoder(path, &bytes, size)?));
+    if let Ok(decoder) = decoder(path, &bytes, size) {
+        return Ok(summary(&decoder));
     }
-    first_attempt
+    // A long comment may precede the header.
+    file.read_to_end(&mut bytes).with_context(reading)?;
+    complete::check(path, &bytes, kind(path, &bytes)?)?;
+    Ok(summary(&decoder(path, &bytes, size)?))
 }
 
 fn summary(decoder: &impl ImageDecoder) -> Header {
@@ -107,10 +119,41 @@ fn summary(decoder: &impl ImageDecoder) -> Header {
 
 fn open(path: &Path, label: u16) -> Result<(DynamicImage, Sides, u64)> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let image = DynamicImage::from_decoder(decoder(path, &bytes, bytes.len() as u64)?)
-        .with_context(|| undecodable(path))?;
+    let kind = kind(path, &bytes)?;
+    complete::check(path, &bytes, kind)?;
+    let decoder = decoder(path, &bytes, bytes.len() as u64)?;
+    let image = match kind {
+        Kind::Jpeg => jpeg(&bytes, &decoder),
+        Kind::Png | Kind::WebP | Kind::Bmp | Kind::Pnm => {
+            DynamicImage::from_decoder(decoder).map_err(anyhow::Error::from)
+        }
+    };
+    let image = image.with_context(|| undecodable(path))?;
     let sides = Sides { height: image.height() as usize, width: image.width() as usize };
     Ok((image, sides, key(label, &bytes)))
+}
+
+/// Decodes a JPEG file. The decoder of `image` replaces what it cannot decode by grey; this is the same
+/// decoder, but strict, except about bytes between headers, which are harmless. `header` has read them.
+fn jpeg(bytes: &[u8], header: &impl ImageDecoder) -> Result<DynamicImage> {
+    let is_grey = header.color_type() == ColorType::L8;
+    let colours = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(LONGEST_SIDE as usize)
+        .set_max_height(LONGEST_SIDE as usize)
+        .jpeg_set_out_colorspace(colours);
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers()?;
+    decoder.set_options(options.set_strict_mode(true));
+    let pixels = decoder.decode()?;
+    let (width, height) = header.dimensions();
+    let image = if is_grey {
+        GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    };
+    image.context("the number of pixels is not that of the header")
 }
 
 /// Decodes an image file to planes of the target's shape.

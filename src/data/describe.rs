@@ -1,8 +1,9 @@
 //! The shape of a data set without reading it, and generated images that replace it.
 
-use super::load::PATH_MISSING;
-use super::{Dataset, Request, Shape, Source, Split, folder, locate, shapes};
-use anyhow::{Context, Result};
+use super::folder::Layout;
+use super::load::image_folder;
+use super::{Dataset, Labels, Request, Shape, Source, Split, folder, shapes};
+use anyhow::Result;
 
 /// Shape of the images of a request, and the number of classes. The data set is not read, except for the
 /// headers of `images`.
@@ -13,15 +14,18 @@ pub fn describe(request: &Request) -> Result<(Shape, usize)> {
     let (channels, side, classes) = match request.source {
         Source::Shapes => (if request.colour { 3 } else { 1 }, 16, shapes::CLASSES.len()),
         Source::Cifar10 => (3, 32, 10),
-        Source::Cifar100 => (3, 32, 100),
+        Source::Cifar100 => match request.labels {
+            Labels::Fine => (3, 32, 100),
+            Labels::Coarse => (3, 32, 20),
+        },
+        Source::Svhn => (3, 32, 10),
         Source::Mnist | Source::FashionMnist => (1, 28, 10),
         Source::Images => {
-            let path = request.path.as_deref().context(PATH_MISSING)?;
-            let folder = locate::image_folder(path, None)?;
+            let folder = image_folder(request, None)?;
             // The shape is that of the crops, so a million headers need not be read.
             if let (Some(_), Some(side)) = (request.short_side, request.size) {
                 let shape = Shape { channels: 3, height: side, width: side };
-                return Ok((shape, folder::classes(&folder)?.len()));
+                return Ok((shape, Layout::of(&folder)?.classes.len()));
             }
             return folder::describe(&folder, request.size);
         }

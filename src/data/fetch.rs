@@ -2,8 +2,9 @@
 //! published sums.
 
 use super::catalogue::{Download, Set};
-use super::files::create_folder;
+use super::files::{create_folder, is_html};
 use super::install::import;
+use super::locate::Home;
 use super::verify;
 use anyhow::{Context, Result, bail, ensure};
 use md5::{Digest, Md5};
@@ -24,12 +25,18 @@ const LARGEST: u64 = 1 << 30;
 ///
 /// # Errors
 /// When no mirror has a file with the published sums; the message names each mirror and its error.
-pub fn fetch(set: &Set, target: &Path, from: Option<&str>, progress: Progress) -> Result<PathBuf> {
+pub fn fetch(
+    set: &'static Set,
+    target: &Path,
+    from: Option<&str>,
+    progress: Progress,
+) -> Result<PathBuf> {
     let bases: Vec<&str> = from.map_or(set.bases.to_vec(), |base| vec![base]);
-    let folder = target.join(set.folders[0]);
-    if verify::ensure_right(set, &folder).is_ok() {
-        return Ok(folder);
+    let is_right = |home: &Home| home.missing().is_empty() && verify::ensure_right(home).is_ok();
+    if let Some(home) = Home::candidates(set, target).into_iter().find(is_right) {
+        return Ok(home.folder);
     }
+    let folder = target.join(set.versions[0].folders[0]);
     create_folder(&folder)?;
     for file in set.downloads {
         let whole = folder.join(file.name);
@@ -140,6 +147,14 @@ fn receive(
         416 if begun > 0 => return Ok(false),
         _ => bail!("the server responds with status {status}"),
     };
+    let mut body = response.into_body().into_reader();
+    let mut head = Vec::new();
+    (&mut body).take(512).read_to_end(&mut head).with_context(|| ended(start, file.size))?;
+    ensure!(
+        start > 0 || !is_html(&head),
+        "the server sends an HTML page instead of the file, such as one for signing in or of an error; a \
+         browser shows it"
+    );
     let writing = || format!("cannot write {}", part.display());
     let mut out = OpenOptions::new()
         .create(true)
@@ -149,7 +164,7 @@ fn receive(
         .open(part)
         .with_context(writing)?;
     let most = file.size.unwrap_or(LARGEST);
-    let mut body = response.into_body().into_reader();
+    let mut body = head.as_slice().chain(body);
     let mut piece = vec![0; 1 << 16];
     let mut done = start;
     loop {

@@ -18,6 +18,8 @@ enum Manner {
     Zeros,
     /// Sends more bytes than the file has.
     TooMuch,
+    /// Sends a page, as a portal does.
+    Page,
 }
 
 struct Server {
@@ -68,6 +70,7 @@ fn answer(
     let mut body = contents();
     let (mut status, mut extra) = ("200 OK", String::new());
     match manner {
+        Manner::Page => body = b"<!DOCTYPE html><html>Sign in</html>".to_vec(),
         Manner::NotFound => (status, body) = ("404 Not Found", Vec::new()),
         Manner::Zeros => body.fill(0),
         Manner::TooMuch => body.extend([0; 100]),
@@ -138,12 +141,23 @@ fn wrong_bytes_are_refused_and_removed() {
     for (manner, reason) in [
         (Manner::Zeros, "but the published one is"),
         (Manner::TooMuch, "more than the expected 200000"),
+        (Manner::Page, "sends an HTML page instead of the file"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let message = format!("{:#}", get(&[&serve(manner)], folder.path()).unwrap_err());
         assert!(message.contains(reason) && message.contains("/data/set.bin"), "{message}");
         assert_eq!(names(folder.path()), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_page_does_not_replace_what_was_received_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = folder.path().join("set.bin.part");
+    std::fs::write(&part, &contents()[..70_000]).unwrap();
+    let message = format!("{:#}", get(&[&serve(Manner::Page)], folder.path()).unwrap_err());
+    assert!(message.contains("an HTML page"), "{message}");
+    assert_eq!(length(&part), 70_000);
 }
 
 #[test]

@@ -35,6 +35,12 @@ pub enum FileErrorKind {
         /// Expected length of the whole file in bytes.
         expected: u64,
     },
+    /// An image file ends before the image does.
+    #[error("the file ends here, before the end of the image (truncated?)")]
+    Unfinished,
+    /// A part of an image file has another checksum than the one that follows it.
+    #[error("the checksum of this part is wrong: the file is damaged")]
+    Checksum,
     /// The file is longer than its format or its header allows.
     #[error("the file continues here, but should have only {expected} bytes")]
     Oversized {
@@ -68,6 +74,27 @@ pub enum FileErrorKind {
         found: u64,
         /// The expected number.
         expected: u64,
+    },
+    /// A pickle has something that a file of the data set does not have.
+    #[error(
+        "this pickle has {0}, which no file of CIFAR has; nothing of a pickle is executed, so it is refused"
+    )]
+    Pickle(String),
+    /// The contents of a MATLAB file are wrong.
+    #[error("invalid MATLAB file: {0}")]
+    Mat(String),
+    /// A label of SVHN is not a digit.
+    #[error("label {0}, but digits are numbered 1 to 10 here")]
+    Digit(u8),
+    /// The MD5 of a file is not the published one.
+    #[error(
+        "the MD5 is {found}, but the published one is {expected}: the file is damaged or another one"
+    )]
+    Md5 {
+        /// The sum of the file.
+        found: String,
+        /// The expected sum.
+        expected: &'static str,
     },
     /// The structure or the checksum of gzip is invalid.
     #[error("invalid gzip file: {0}")]

@@ -39,6 +39,13 @@ pub fn read_up_to(path: &Path, expected: u64) -> Result<Vec<u8>> {
 /// The first two bytes of every gzip file.
 pub const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// Whether these are the first bytes of an HTML page, which servers and portals send in place of a file.
+pub fn is_html(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&head[..head.len().min(256)]).to_lowercase();
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    ["<!doctype html", "<html", "<head"].iter().any(|start| text.starts_with(start))
+}
+
 /// Reads at most `limit` bytes. The allocated memory grows with the bytes read, not with the limit.
 fn read_at_most(reader: impl Read, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -130,6 +137,16 @@ mod tests {
         assert!(long.contains("some-file: byte 5: the file continues here"), "{long}");
         let short = message_for(&zip(b"abc"), 5);
         assert!(short.contains("byte 3: the file ends here, but should have 5 bytes"), "{short}");
+    }
+
+    #[test]
+    fn pages_are_recognised() {
+        for page in ["<!DOCTYPE html>\n<html>", "\u{feff}  <HTML lang=\"en\">", "\n<head>"] {
+            assert!(is_html(page.as_bytes()), "{page}");
+        }
+        for other in [&b"\x1f\x8b<html>"[..], b"", b"html", b"<svg>"] {
+            assert!(!is_html(other));
+        }
     }
 
     #[test]

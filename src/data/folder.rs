@@ -1,12 +1,38 @@
-//! `images`: a folder with the files `train/CLASS/*` and `test/CLASS/*`. The classes are the names of the
-//! folders in alphabetical order.
+//! `images`: a folder of image files. The classes are the names of folders, or the labels of a list, in
+//! alphabetical order.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `layout` | where the training and the test images are |
+//! | `labels` | lists that name an image and its label on each line |
+//! | `entries` | the entries of a folder, without those of operating systems |
+
+mod entries;
+mod labels;
+mod layout;
+
+pub use entries::dangling;
+pub use layout::{Layout, SHARES};
 
 use super::Shape;
 use super::decode::{self, Header};
 use super::pixels::Sides;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
+use entries::{Entries, Ignored};
+use layout::Part;
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+
+/// A folder of images, and how it is divided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageFolder {
+    /// Path of the folder.
+    pub root: PathBuf,
+    /// Share of the training images of each class that are held out as test images, for a folder without
+    /// test images.
+    pub test_share: Option<f64>,
+}
 
 /// The image files of a folder in alphabetical order.
 #[derive(Debug)]
@@ -16,96 +42,114 @@ pub struct Listing {
     /// Class names.
     pub classes: Vec<String>,
     /// Training files with their labels.
-    pub train: Vec<(PathBuf, u16)>,
+    pub train: Vec<LabelledFile>,
     /// Test files with their labels.
-    pub test: Vec<(PathBuf, u16)>,
-    /// Number of files that were ignored because their extension is not that of an image.
-    pub others: usize,
+    pub test: Vec<LabelledFile>,
+    /// Remarks on what was ignored, and on which images are the test images.
+    pub notes: Vec<String>,
 }
+
+/// An image file with its label.
+pub type LabelledFile = (PathBuf, u16);
 
 /// Extensions of the files that are read.
-const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+const EXTENSIONS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "bmp", "ppm", "pgm", "pbm", "pnm"];
 
-/// Lists the image files in `root`. Names that start with a dot are ignored.
+/// Lists the image files of a folder. Names that start with a dot are ignored.
 ///
 /// # Errors
-/// When `train` or `test` is missing, when they have different classes or fewer than two, or when a
-/// class has no images.
-pub fn list(root: &Path) -> Result<Listing> {
-    let classes = class_names(root, "train")?;
-    let test_classes = class_names(root, "test")?;
-    let missing = |of: &[String], other: &[String]| of.iter().find(|c| !other.contains(c)).cloned();
-    if let Some(class) = missing(&classes, &test_classes) {
-        bail!("{}: class `{class}` of train/ has no folder in test/", root.display());
-    }
-    if let Some(class) = missing(&test_classes, &classes) {
-        bail!("{}: class `{class}` of test/ has no folder in train/", root.display());
-    }
-    let (found, most) = (classes.len(), usize::from(u16::MAX));
-    ensure!(
-        (2..=most).contains(&found),
-        "{}: need from 2 to {most} classes (one folder each), found {found}",
-        root.join("train").display()
-    );
-    let (train, train_others) = labelled_files(&root.join("train"), &classes)?;
-    let (test, test_others) = labelled_files(&root.join("test"), &classes)?;
-    Ok(Listing { root: root.to_owned(), classes, train, test, others: train_others + test_others })
-}
-
-/// Files of all classes with their labels, and the number of files that were ignored.
-fn labelled_files(split: &Path, classes: &[String]) -> Result<(Vec<(PathBuf, u16)>, usize)> {
-    let (mut files, mut others) = (Vec::new(), 0);
-    for (label, class) in classes.iter().enumerate() {
-        let folder = split.join(class);
-        let (images, ignored) = image_files(&folder)?;
-        ensure!(
-            !images.is_empty(),
-            "{} has no images ({})",
-            folder.display(),
-            EXTENSIONS.map(|extension| format!(".{extension}")).join(", ")
-        );
-        others += ignored;
-        files.extend(images.into_iter().map(|file| (file, label as u16)));
-    }
-    Ok((files, others))
-}
-
-/// Entries of a folder except hidden ones, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let reading = || format!("cannot read the folder {}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(reading)? {
-        let path = entry.with_context(reading)?.path();
-        let name = path.file_name().unwrap_or_default().to_str();
-        let Some(name) = name else { bail!("the name of {} is not UTF-8", path.display()) };
-        if !name.starts_with('.') {
-            paths.push(path);
+/// When there are no training or test images, when they have different classes or fewer than two, when a
+/// class has no images, or when a link leads nowhere.
+pub fn list(folder: &ImageFolder) -> Result<Listing> {
+    let layout = Layout::of(folder)?;
+    let classes = layout.classes.clone();
+    let mut ignored = Ignored::default();
+    let mut train = files(&layout.train, &classes, &mut ignored)?;
+    let test = match &layout.test {
+        Some(part) => files(part, &classes, &mut ignored)?,
+        None => {
+            hold_out(&mut train, folder.test_share.unwrap_or_default(), &classes, &layout.root)?
         }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn class_names(root: &Path, split: &str) -> Result<Vec<String>> {
-    let folder = root.join(split);
-    ensure!(
-        folder.is_dir() || !root.is_dir(),
-        "cannot read the folder {}: images are expected in train/CLASS/ and test/CLASS/ of {}",
-        folder.display(),
-        root.display()
-    );
-    let folders = entries(&folder)?.into_iter().filter(|path| path.is_dir());
-    let name = |path: PathBuf| path.file_name().and_then(|n| n.to_str()).map(str::to_owned);
-    Ok(folders.filter_map(name).collect())
-}
-
-fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
-    let is_image = |path: &PathBuf| {
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_lowercase);
-        extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) && path.is_file()
     };
-    let (images, others): (Vec<_>, Vec<_>) = entries(folder)?.into_iter().partition(is_image);
-    Ok((images, others.len()))
+    let mut notes = layout.notes;
+    notes.extend(ignored.note());
+    Ok(Listing { root: folder.root.clone(), classes, train, test, notes })
+}
+
+/// The files of a part with their labels, ordered by class.
+fn files(part: &Part, classes: &[String], ignored: &mut Ignored) -> Result<Vec<LabelledFile>> {
+    match part {
+        Part::Classes(folder) => {
+            let mut files = Vec::new();
+            ignored.add_loose(&Entries::of(folder)?);
+            for (label, class) in classes.iter().enumerate() {
+                let images = class_files(&folder.join(class), ignored)?;
+                files.extend(images.into_iter().map(|file| (file, label as u16)));
+            }
+            Ok(files)
+        }
+        Part::Listed { list, images } => list.files(images, classes),
+    }
+}
+
+/// The images of a class: those in its folder, otherwise those in its folder `images`.
+fn class_files(class: &Path, ignored: &mut Ignored) -> Result<Vec<PathBuf>> {
+    let mut entries = Entries::of(class)?;
+    let inner = class.join(layout::IMAGES);
+    if entries.images.is_empty() && inner.is_dir() {
+        entries.folders.retain(|folder| *folder != inner);
+        ignored.add(&entries);
+        entries = Entries::of(&inner)?;
+    }
+    if entries.images.is_empty() {
+        let folders = match entries.folders.len() {
+            0 => String::new(),
+            _ => format!("; its folders are not classes: {}", entries::names(&entries.folders)),
+        };
+        bail!("{} has no images ({}){folders}", class.display(), endings());
+    }
+    ignored.add(&entries);
+    Ok(entries.images)
+}
+
+/// The extensions of the files that are read, for messages.
+fn endings() -> String {
+    EXTENSIONS.map(|extension| format!(".{extension}")).join(", ")
+}
+
+/// Moves a share of the files of each class from `train`, which is ordered by class, to the result, at least one. They are those with
+/// the smallest hashes of their paths within the folder, so the choice is the same everywhere, and a file
+/// that is added later moves few others.
+fn hold_out(
+    train: &mut Vec<LabelledFile>,
+    share: f64,
+    classes: &[String],
+    root: &Path,
+) -> Result<Vec<LabelledFile>> {
+    let hash = |path: &Path| {
+        let inner = path.strip_prefix(root).unwrap_or(path);
+        Sha256::digest(inner.as_os_str().as_encoded_bytes())
+    };
+    let (mut rest, mut test) = (Vec::new(), Vec::new());
+    for files in train.chunk_by(|a, b| a.1 == b.1) {
+        ensure!(
+            files.len() > 1,
+            "{}: class `{}` has 1 image, but data.test_share needs one for training and one for testing",
+            root.display(),
+            classes[usize::from(files[0].1)]
+        );
+        let mut files = files.to_vec();
+        files.sort_by_cached_key(|(path, _)| hash(path));
+        let count = (share * files.len() as f64).round() as usize;
+        let kept = files.split_off(count.clamp(1, files.len() - 1));
+        rest.extend(kept);
+        test.extend(files);
+    }
+    let in_order = |a: &LabelledFile, b: &LabelledFile| (a.1, &a.0).cmp(&(b.1, &b.0));
+    rest.sort_by(in_order);
+    test.sort_by(in_order);
+    *train = rest;
+    Ok(test)
 }
 
 /// Shape of the images at `size` rows and columns, or at their own size if that is the same for all, and
@@ -113,8 +157,8 @@ fn image_files(folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
 ///
 /// # Errors
 /// The errors of [`list`] and of [`shape`].
-pub fn describe(root: &Path, size: Option<usize>) -> Result<(Shape, usize)> {
-    let listing = list(root)?;
+pub fn describe(folder: &ImageFolder, size: Option<usize>) -> Result<(Shape, usize)> {
+    let listing = list(folder)?;
     Ok((shape(&listing, size)?, listing.classes.len()))
 }
 
@@ -145,29 +189,5 @@ pub fn shape(listing: &Listing, size: Option<usize>) -> Result<Shape> {
     Ok(Shape { channels, height, width })
 }
 
-/// Class names: the names of the folders of training images.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn classes(root: &Path) -> Result<Vec<String>> {
-    class_names(root, "train")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_single_class_and_a_folder_without_classes_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let fails = || format!("{:#}", list(folder.path()).unwrap_err());
-        let message = fails();
-        assert!(message.contains("expected in train/CLASS/ and test/CLASS/"), "{message}");
-        for split in ["train", "test"] {
-            std::fs::create_dir_all(folder.path().join(split).join("cat")).unwrap();
-        }
-        let message = fails();
-        assert!(message.contains("train: need from 2 to 65535 classes"), "{message}");
-        assert!(message.ends_with("found 1"), "{message}");
-    }
-}
+mod tests;

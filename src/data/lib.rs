@@ -6,9 +6,9 @@
 //! | `images`, `dataset` | the types: [`Images`], [`Shape`], [`Request`], [`Dataset`], [`Source`] |
 //! | `load`, `describe`, `count` | from a [`Request`] to a [`Dataset`], or to its shape or size alone |
 //! | `catalogue`, `official`, `verify` | the official sets, reading their files, checking their sums |
-//! | `cifar`, `idx`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
+//! | `cifar`, `pickle`, `idx`, `mat`, `files`, `file_error` | the formats of their files, and what is wrong with a file |
 //! | `locate`, `fetch`, `install`, `mosaic` | where sets are searched, and how they are downloaded or imported |
-//! | `folder`, `decode` | folders of images: listing them, decoding one file |
+//! | `folder`, `decode`, `complete` | folders of images: listing them, decoding one file, files that are cut |
 //! | `stored` | the store of decoded images in the cache folder, and crops of them |
 //! | `shapes` | the built-in data set |
 //! | `content_hash`, `subset` | hashes that order images, and class-balanced subsets of them |
@@ -23,6 +23,7 @@ mod batch;
 pub mod catalogue;
 mod catalogue_names;
 pub mod cifar;
+mod complete;
 pub mod contact;
 pub mod content_hash;
 mod count;
@@ -38,8 +39,10 @@ mod images;
 pub mod install;
 mod load;
 pub mod locate;
+mod mat;
 mod mosaic;
 pub mod official;
+mod pickle;
 mod pixels;
 mod resize;
 mod sampler;
@@ -52,7 +55,7 @@ pub mod verify;
 pub use batch::{Augment, Crop, Standardise, Standardiser, balanced, fill_bytes};
 pub use content_hash::{FullDataset, HashedImages};
 pub use count::train_images;
-pub use dataset::{Dataset, Request, Source};
+pub use dataset::{Dataset, Labels, Request, Source};
 pub use describe::{describe, stand_in};
 pub use images::{Images, Shape};
 pub use load::{load, prepare, read_full};

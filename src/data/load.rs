@@ -2,6 +2,7 @@
 
 use super::catalogue::Set;
 use super::content_hash::digest;
+use super::folder::ImageFolder;
 use super::stored::{self, Gallery, Store, Stored};
 use super::subset::Subset;
 use super::{
@@ -29,10 +30,11 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
     match (request.source, request.short_side) {
         (Source::Shapes, _) => shapes::load(request),
         (Source::Images, Some(short)) => {
-            let StoredFolder { root, cache, size } = StoredFolder::find(request, short, data_dir)?;
-            let gallery = match Gallery::open(&root, short, &cache)? {
+            let StoredFolder { images, cache, size } =
+                StoredFolder::find(request, short, data_dir)?;
+            let gallery = match Gallery::open(&images, short, &cache)? {
                 Some(gallery) => gallery,
-                None => stored::build(&root, short, &cache, &|_, _| {})?,
+                None => stored::build(&images, short, &cache, &|_, _| {})?,
             };
             select_stored(gallery, request, short, size)
         }
@@ -41,6 +43,7 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
             | Source::Cifar100
             | Source::Mnist
             | Source::FashionMnist
+            | Source::Svhn
             | Source::Images,
             _,
         ) => select(read_full(request, data_dir)?, request),
@@ -48,7 +51,8 @@ pub fn load(request: &Request, data_dir: Option<&Path>) -> Result<Dataset> {
 }
 
 /// Checks that [`load`] will succeed, and decodes images that stay in files if necessary. `progress` is
-/// called from several threads with the number of images that are decoded and of all images.
+/// called from several threads with the number of images that are decoded and of all images. Returns remarks
+/// for the user, such as which files were ignored.
 ///
 /// # Errors
 /// The errors of [`load`].
@@ -56,17 +60,17 @@ pub fn prepare(
     request: &Request,
     data_dir: Option<&Path>,
     progress: &(dyn Fn(usize, usize) + Sync),
-) -> Result<()> {
+) -> Result<Vec<String>> {
     if let (Source::Images, Some(short)) = (request.source, request.short_side) {
         let folder = StoredFolder::find(request, short, data_dir)?;
-        stored::build(&folder.root, short, &folder.cache, progress)?;
+        stored::build(&folder.images, short, &folder.cache, progress)?;
     }
-    load(request, data_dir).map(drop)
+    Ok(load(request, data_dir)?.notes)
 }
 
 /// A folder of images that stays in files.
 struct StoredFolder {
-    root: PathBuf,
+    images: ImageFolder,
     /// The folder for stores.
     cache: PathBuf,
     /// Rows and columns of the net's input.
@@ -79,16 +83,22 @@ impl StoredFolder {
             request.size.context("data.short_side needs data.size, the size of the crops")?;
         ensure!(size > 0, "size = 0: images need at least one row");
         ensure!(short >= size, "short_side = {short}: must be at least size = {size}");
-        let path = request.path.as_deref().context(PATH_MISSING)?;
         let cache = locate::cache_folder()
             .context("no folder for decoded images: set XDG_CACHE_HOME or HOME")?;
-        Ok(Self { root: locate::image_folder(path, data_dir)?, cache, size })
+        Ok(Self { images: image_folder(request, data_dir)?, cache, size })
     }
 }
 
-/// The error of a request for `images` without a folder.
-pub(super) const PATH_MISSING: &str =
-    "data.path is missing: set it to the folder of the images, with train/CLASS/ and test/CLASS/";
+/// The folder of a request for `images`.
+///
+/// # Errors
+/// When it is not given, or was not found.
+pub(super) fn image_folder(request: &Request, data_dir: Option<&Path>) -> Result<ImageFolder> {
+    let path = request.path.as_deref().context(
+        "data.path is missing: set it to the folder of the images, with train/CLASS/ and test/CLASS/",
+    )?;
+    Ok(ImageFolder { root: locate::image_folder(path, data_dir)?, test_share: request.test_share })
+}
 
 /// Selects the subset of stored images that was requested.
 fn select_stored(
@@ -97,7 +107,7 @@ fn select_stored(
     short: usize,
     size: usize,
 ) -> Result<Dataset> {
-    let Gallery { classes, labels: [train_labels, test_labels], stores } = gallery;
+    let Gallery { classes, labels: [train_labels, test_labels], stores, notes } = gallery;
     let [train, test] = stores.map(Arc::new);
     // The keys alone order the images; the pixels are not needed.
     let hashed = |store: &Store, labels: Vec<u16>| HashedImages {
@@ -128,7 +138,7 @@ fn select_stored(
         split(&test, &hashed_test, subset.test),
     );
     let sha256 = hex::encode(sum.finalize());
-    Ok(Dataset { classes, train, validation, test, sha256, notes: Vec::new() })
+    Ok(Dataset { classes, train, validation, test, sha256, notes })
 }
 
 /// Reads all images of a set from files, at their own size (`images`: at the requested size).
@@ -137,11 +147,10 @@ fn select_stored(
 /// The errors of [`load`].
 pub fn read_full(request: &Request, data_dir: Option<&Path>) -> Result<FullDataset> {
     match Set::of(request.source) {
-        Some(set) => official::read(set, &locate::locate(set, data_dir)?),
+        Some(set) => official::read(&locate::locate(set, data_dir)?, request.labels),
         None => {
-            let path = request.path.as_deref().context(PATH_MISSING)?;
             let cache = locate::cache_folder();
-            stored::read(&locate::image_folder(path, data_dir)?, request.size, cache.as_deref())
+            stored::read(&image_folder(request, data_dir)?, request.size, cache.as_deref())
         }
     }
 }

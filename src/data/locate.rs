@@ -1,16 +1,29 @@
 //! Folders in which data sets are searched, and to which they are downloaded.
 
-use super::catalogue::{DataFile, Set};
+use super::catalogue::{DataFile, Set, Version};
+use super::folder::dangling;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// The folders that are searched, in this order: `data_dir`, `FATHOM_DATA`, and the cache folder.
+/// The folder that [`prefer`] was called with.
+static PREFERRED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Makes a folder one that is searched wherever no folder is given; a program calls this with `--data-dir`
+/// before it reads an experiment, whose folder of images may be there. Later calls have no effect.
+pub fn prefer(folder: &Path) {
+    PREFERRED.get_or_init(|| folder.to_owned());
+}
+
+/// The folders that are searched, in this order: `data_dir`, the one of [`prefer`], `FATHOM_DATA`, and the
+/// cache folder.
 pub fn search_folders(data_dir: Option<&Path>) -> Vec<PathBuf> {
     let from_environment = std::env::var_os("FATHOM_DATA").filter(|f| !f.is_empty());
+    let from_environment = from_environment.map(PathBuf::from);
     let given = data_dir.map(Path::to_owned);
     let mut folders: Vec<PathBuf> = Vec::new();
-    for folder in [given, from_environment.map(PathBuf::from), cache_folder()].into_iter().flatten()
-    {
+    let all = [given, PREFERRED.get().cloned(), from_environment, cache_folder()];
+    for folder in all.into_iter().flatten() {
         if !folders.contains(&folder) {
             folders.push(folder);
         }
@@ -39,12 +52,41 @@ pub fn target_folder(data_dir: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
+/// A set in a folder.
+#[derive(Clone)]
+pub struct Home {
+    /// The set.
+    pub set: &'static Set,
+    /// The form in which it is there.
+    pub version: &'static Version,
+    /// The folder.
+    pub folder: PathBuf,
+}
+
+impl Home {
+    /// The folders below `parent` in which a set is searched; its files may be in `parent` itself.
+    pub fn candidates(set: &'static Set, parent: &Path) -> Vec<Self> {
+        let of_version = |version: &'static Version| {
+            let inside = version.folders.iter().map(|name| parent.join(name));
+            let folders = inside.chain([parent.to_owned()]);
+            folders.map(move |folder| Self { set, version, folder })
+        };
+        set.versions.iter().flat_map(of_version).collect()
+    }
+
+    /// Names of the files that are not there.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let is_missing = |file: &&DataFile| path_of(file, &self.folder).is_none();
+        self.version.files.iter().filter(is_missing).map(|file| file.name).collect()
+    }
+}
+
 /// Result of the search for a set.
 pub enum Found {
-    /// This folder has all files.
-    Whole(PathBuf),
-    /// This folder has some files; those with these names are missing.
-    Part(PathBuf, Vec<&'static str>),
+    /// All files are here.
+    Whole(Home),
+    /// Some files are here; those with these names are missing.
+    Part(Home, Vec<&'static str>),
     /// No folder has a file of the set.
     Nothing,
 }
@@ -53,63 +95,95 @@ pub enum Found {
 pub fn find(set: &'static Set, data_dir: Option<&Path>) -> Found {
     let mut part = None;
     for folder in search_folders(data_dir) {
-        // The files may be in the given folder itself.
-        let inside = set.folders.iter().map(|name| folder.join(name));
-        for candidate in inside.chain([folder.clone()]) {
-            let is_missing = |f: &&DataFile| path_of(f, &candidate).is_none();
-            let missing: Vec<_> = set.files.iter().filter(is_missing).map(|f| f.name).collect();
+        for home in Home::candidates(set, &folder) {
+            let missing = home.missing();
             if missing.is_empty() {
-                return Found::Whole(candidate);
+                return Found::Whole(home);
             }
-            if missing.len() < set.files.len() && part.is_none() {
-                part = Some((candidate, missing));
+            if missing.len() < home.version.files.len() && part.is_none() {
+                part = Some((home, missing));
             }
         }
     }
-    part.map_or(Found::Nothing, |(folder, missing)| Found::Part(folder, missing))
+    part.map_or(Found::Nothing, |(home, missing)| Found::Part(home, missing))
 }
 
-/// Path of a file in `folder`: uncompressed if it exists, otherwise gzipped.
+/// Path of a file in `folder`: uncompressed if it exists, otherwise gzipped. IDX files are also distributed
+/// with a dot in their names, and each in a folder of its own name.
 pub fn path_of(file: &DataFile, folder: &Path) -> Option<PathBuf> {
     let plain = folder.join(file.name);
-    let gzipped = folder.join(format!("{}.gz", file.name));
-    if plain.is_file() {
-        Some(plain)
-    } else {
-        (file.is_idx() && gzipped.is_file()).then_some(gzipped)
+    if !file.is_idx() {
+        return Some(plain).filter(|path| path.is_file());
     }
+    let dotted = folder.join(file.name.replace("-idx", ".idx"));
+    let gzipped = |path: &PathBuf| path.with_file_name(format!("{}.gz", name_of(path)));
+    let inner = |path: &PathBuf| path.join(name_of(path));
+    let names = [plain, dotted];
+    let mut paths =
+        names.iter().cloned().chain(names.iter().map(gzipped)).chain(names.iter().map(inner));
+    paths.find(|path| path.is_file())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().display().to_string()
 }
 
 /// The folder with all files of `set`.
 ///
 /// # Errors
-/// [`Missing`] if there is none: names the missing files, the folders that were searched, and the commands
-/// to get the set.
-pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<PathBuf> {
+/// [`Missing`] if there is none: names the missing files, the folders that were searched, what else was found
+/// there, and the commands to get the set.
+pub fn locate(set: &'static Set, data_dir: Option<&Path>) -> Result<Home> {
     let what = match find(set, data_dir) {
-        Found::Whole(folder) => return Ok(folder),
-        Found::Part(folder, missing) => {
-            let (folder, missing) = (folder.display(), missing.join(", "));
+        Found::Whole(home) => return Ok(home),
+        Found::Part(home, missing) => {
+            let (folder, missing) = (home.folder.display(), missing.join(", "));
             format!("{} is incomplete: {missing} missing in {folder}", set.title)
         }
         Found::Nothing => format!("{} was not found", set.title),
     };
-    let searched = search_folders(data_dir);
-    let searched: Vec<_> = searched.iter().map(|f| f.display().to_string()).collect();
     let files: Vec<_> = set.downloads.iter().map(|d| d.name).collect();
-    let searched = if searched.is_empty() {
-        "no folder, since there is no home folder".to_owned()
-    } else {
-        searched.join(", ")
-    };
     let message = format!(
-        "{what}\n  searched: {searched}\n  to download it:    fathom data fetch {}\n  \
+        "{what}\n  searched: {}{}\n  to download it:    fathom data fetch {}\n  \
          if you have it:    fathom data import {}\n  \
          if it is unpacked: give its folder with --data-dir or FATHOM_DATA",
+        searched(data_dir),
+        in_hand(set, data_dir),
         set.name,
         files.join(" ")
     );
     Err(Missing(message).into())
+}
+
+/// The folders that are searched, for messages.
+pub fn searched(data_dir: Option<&Path>) -> String {
+    let searched = search_folders(data_dir);
+    if searched.is_empty() {
+        return "no folder, since there is no home folder".to_owned();
+    }
+    searched.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Links that lead nowhere and archives that are not unpacked, in the places where `set` is searched.
+fn in_hand(set: &'static Set, data_dir: Option<&Path>) -> String {
+    let mut found: Vec<String> = Vec::new();
+    for folder in search_folders(data_dir) {
+        for home in Home::candidates(set, &folder) {
+            found.extend(dangling(&home.folder));
+            found.extend(
+                home.version.files.iter().filter_map(|f| dangling(&home.folder.join(f.name))),
+            );
+            let archives = home.version.archive.into_iter();
+            let archives = archives.flat_map(|name| [name, name.trim_end_matches(".gz")]);
+            for path in archives.map(|name| home.folder.join(name)).filter(|path| path.is_file()) {
+                let path = path.display();
+                found.push(format!("{path} is not unpacked: fathom data import {path}"));
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found.iter().map(|what| format!("\n  found: {what}")).collect()
 }
 
 /// A data set is missing or incomplete. Other errors concern the contents of its files.
@@ -126,12 +200,23 @@ pub fn image_folder(path: &Path, data_dir: Option<&Path>) -> Result<PathBuf> {
     if path.is_relative() {
         candidates.extend(search_folders(data_dir).into_iter().map(|folder| folder.join(path)));
     }
-    match candidates.iter().find(|folder| folder.is_dir()) {
-        Some(folder) => Ok(folder.clone()),
-        None => {
-            let names: Vec<_> = candidates.iter().map(|f| f.display().to_string()).collect();
-            bail!("the folder of images was not found: tried {}", names.join(", "))
-        }
+    if let Some(folder) = candidates.iter().find(|folder| folder.is_dir()) {
+        return Ok(folder.clone());
+    }
+    if let Some(message) = candidates.iter().find_map(|path| dangling(path)) {
+        bail!(message);
+    }
+    let names: Vec<_> = candidates.iter().map(|f| f.display().to_string()).collect();
+    let names = names.join(", ");
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(file) => bail!(
+            "{} is a file, but a folder of images is expected: unpack it, and give the folder",
+            file.display()
+        ),
+        None => bail!(
+            "the folder of images was not found: tried {names}; give the folder that has it with \
+             --data-dir or FATHOM_DATA"
+        ),
     }
 }
 
@@ -143,7 +228,7 @@ mod tests {
     fn a_missing_set_names_folders_and_commands() {
         let folder = tempfile::tempdir().unwrap();
         let set = Set::named("cifar10").unwrap();
-        let message = locate(set, Some(folder.path())).unwrap_err().to_string();
+        let message = locate(set, Some(folder.path())).err().unwrap().to_string();
         assert!(message.contains(&folder.path().display().to_string()), "{message}");
         assert!(message.contains("fathom data fetch cifar10"), "{message}");
         assert!(message.contains("fathom data import cifar-10-binary.tar.gz"), "{message}");
@@ -156,19 +241,54 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let at = folder.path().join(inside);
             std::fs::create_dir_all(&at).unwrap();
-            for file in &set.files[1..] {
+            let files = set.versions[0].files;
+            for file in &files[1..] {
                 std::fs::write(at.join(format!("{}{ending}", file.name)), "").unwrap();
             }
-            let message = locate(set, Some(folder.path())).unwrap_err().to_string();
+            let message = locate(set, Some(folder.path())).err().unwrap().to_string();
             assert!(
                 message.contains("incomplete: train-images-idx3-ubyte missing in"),
                 "{message}"
             );
-            std::fs::write(at.join(set.files[0].name), "").unwrap();
+            std::fs::write(at.join(files[0].name), "").unwrap();
             assert_eq!(
-                locate(set, Some(folder.path())).unwrap(),
+                locate(set, Some(folder.path())).unwrap().folder,
                 at.components().collect::<PathBuf>()
             );
         }
+    }
+    #[test]
+    fn files_with_dots_in_their_names_and_in_folders_of_their_own_are_found() {
+        let set = Set::named("mnist").unwrap();
+        for of in [
+            |name: &str| name.to_owned(),
+            |name: &str| format!("{name}.gz"),
+            |name: &str| format!("{name}/{name}"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for file in set.versions[0].files {
+                let path = folder.path().join(of(&file.name.replace("-idx", ".idx")));
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "").unwrap();
+            }
+            assert_eq!(locate(set, Some(folder.path())).unwrap().folder, folder.path());
+        }
+    }
+
+    #[test]
+    fn what_is_in_hand_is_named_with_its_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = Set::named("cifar10").unwrap();
+        let archive = folder.path().join("cifar-10-python.tar");
+        std::fs::write(&archive, "").unwrap();
+        std::os::unix::fs::symlink("/gone", folder.path().join("cifar-10-batches-bin")).unwrap();
+        let message = locate(set, Some(folder.path())).err().unwrap().to_string();
+        let remedy =
+            format!("found: {0} is not unpacked: fathom data import {0}", archive.display());
+        assert!(message.contains(&remedy), "{message}");
+        assert!(
+            message.contains("batches-bin is a link to /gone, which does not exist"),
+            "{message}"
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 use super::catalogue::{DataFile, Format, SETS, Set};
 use super::cifar::{Record, SHAPE};
+use super::locate::Home;
 use super::{files, verify};
 use anyhow::{Context, Result, ensure};
 use image::ImageFormat;
@@ -23,19 +24,21 @@ pub fn is_webp(head: &[u8]) -> bool {
 pub fn import(file: &Path, target: &Path) -> Result<(&'static Set, PathBuf)> {
     let (set, data) = file_of(file)?;
     let records = records(file, data)?;
-    let folder = target.join(set.folders[0]);
-    files::create_folder(&folder)?;
+    let home =
+        Home { set, version: &set.versions[0], folder: target.join(set.versions[0].folders[0]) };
+    let folder = &home.folder;
+    files::create_folder(folder)?;
     let path = folder.join(data.name);
     fathom_base::write_atomically(&path, &records)?;
-    if set.files.iter().all(|one| folder.join(one.name).is_file()) {
-        verify::ensure_right(set, &folder)?;
+    if home.missing().is_empty() {
+        verify::ensure_right(&home)?;
     }
     Ok((set, path))
 }
 
 /// The file of a set whose name the mosaic has.
 fn file_of(file: &Path) -> Result<(&'static Set, &'static DataFile)> {
-    let all = SETS.iter().flat_map(|set| set.files.iter().map(move |data| (set, data)));
+    let all = SETS.iter().flat_map(|set| set.versions[0].files.iter().map(move |data| (set, data)));
     let mut mosaics = all.filter(|(_, data)| data.format == Format::Cifar(Record::One));
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let names = mosaics.clone().map(|(_, data)| data.name.trim_end_matches(".bin"));
@@ -102,7 +105,8 @@ mod tests {
         let file = mosaic(folder.path(), "data_batch_3.webp", 3200);
         let labels: Vec<u8> = (0..10_000u32).map(|image| (image % 10) as u8).collect();
         std::fs::write(folder.path().join("data_batch_3.labels"), labels).unwrap();
-        let (set, path) = install::import(&file, &folder.path().join("data")).unwrap();
+        let imported = install::import(&file, &folder.path().join("data")).unwrap();
+        let (set, path) = imported.into_iter().next().unwrap();
         assert_eq!(set.name, "cifar10");
         let records = std::fs::read(path).unwrap();
         assert_eq!(records.len(), 30_730_000);

@@ -132,17 +132,7 @@ mod tests {
     }
 
     fn request(train: Option<usize>, validation: usize, test: Option<usize>) -> Request {
-        let (size, path) = (None, None);
-        Request {
-            source: Source::Mnist,
-            train,
-            test,
-            validation,
-            size,
-            colour: false,
-            path,
-            short_side: None,
-        }
+        Request { train, test, validation, ..Request::all(Source::Mnist, None) }
     }
 
     fn subset(train: Option<usize>, validation: usize) -> Subset {

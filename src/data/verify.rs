@@ -2,7 +2,8 @@
 //! against the known contents of its images and labels.
 
 use super::catalogue::{DataFile, Set};
-use super::{files, locate, official};
+use super::locate::{Home, path_of};
+use super::{Labels, files, official};
 use anyhow::{Context, Result, ensure};
 use md5::{Digest, Md5};
 use rayon::prelude::*;
@@ -31,21 +32,26 @@ pub struct Check {
     pub verdict: Verdict,
 }
 
-/// Checks every file of `set` in `folder`.
+/// Checks every file of a set.
 ///
 /// # Errors
 /// When a file is missing. All other errors are verdicts.
-pub fn verify(set: &Set, folder: &Path) -> Result<Vec<Check>> {
-    let paths = set.files.iter().map(|file| {
-        let path = locate::path_of(file, folder);
+pub fn verify(home: &Home) -> Result<Vec<Check>> {
+    let Home { set, version, folder } = home;
+    let paths = version.files.iter().map(|file| {
+        let path = path_of(file, folder);
         path.with_context(|| format!("{} is missing in {}", file.name, folder.display()))
     });
     let paths = paths.collect::<Result<Vec<_>>>()?;
-    let verdicts: Vec<Verdict> =
-        set.files.par_iter().zip(&paths).map(|(file, path)| check_file(set, file, path)).collect();
+    let verdicts: Vec<Verdict> = version
+        .files
+        .par_iter()
+        .zip(&paths)
+        .map(|(file, path)| check_file(set, file, path))
+        .collect();
     let mut checks: Vec<Check> =
         paths.into_iter().zip(verdicts).map(|(path, verdict)| Check { path, verdict }).collect();
-    check_contents(set, folder, &mut checks);
+    check_contents(home, &mut checks);
     Ok(checks)
 }
 
@@ -55,7 +61,7 @@ fn check_file(set: &Set, file: &DataFile, path: &Path) -> Verdict {
         if found == file.md5 {
             return Ok(Verdict::Published);
         }
-        official::read_file(set, file, path, &mut official::no_images())?;
+        official::read_file(set, file, path, Labels::Fine, &mut official::no_images())?;
         let differs = |found: &str, expected: &str| {
             format!("the MD5 is {found}, but the published one is {expected}")
         };
@@ -77,16 +83,18 @@ fn check_file(set: &Set, file: &DataFile, path: &Path) -> Verdict {
 /// Decides the unclear verdicts. The records of CIFAR-10 may have another order, which changes the sum of
 /// every file, so the images of a split are checked together. If they are wrong and several sums differ,
 /// it remains unclear which file is the cause.
-fn check_contents(set: &Set, folder: &Path, checks: &mut [Check]) {
-    let Some(content) = &set.content else { return };
+fn check_contents(home: &Home, checks: &mut [Check]) {
+    let Some(content) = &home.set.content else { return };
     for (train, expected) in [(true, content.sha256[0]), (false, content.sha256[1])] {
-        let split = || set.files.iter().zip(0..).filter(|(f, _)| f.train == train).map(|(_, i)| i);
+        let split =
+            || home.version.files.iter().zip(0..).filter(|(f, _)| f.train == train).map(|(_, i)| i);
         let has_wrong = split().any(|i| matches!(checks[i].verdict, Verdict::Wrong(_)));
         let unclear: Vec<usize> =
             split().filter(|i| matches!(checks[*i].verdict, Verdict::Unclear(_))).collect();
         let is_right = !unclear.is_empty()
             && !has_wrong
-            && official::read_split(set, folder, train).is_ok_and(|s| s.sha256() == expected);
+            && official::read_split(home, train, Labels::Fine)
+                .is_ok_and(|s| s.sha256() == expected);
         for index in &unclear {
             let Verdict::Unclear(reason) = &checks[*index].verdict else { continue };
             checks[*index].verdict = if is_right {
@@ -108,8 +116,8 @@ fn check_contents(set: &Set, folder: &Path, checks: &mut [Check]) {
 ///
 /// # Errors
 /// When files are missing or wrong, naming each.
-pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
-    let checks = verify(set, folder)?;
+pub fn ensure_right(home: &Home) -> Result<&'static str> {
+    let checks = verify(home)?;
     let wrong: Vec<String> = checks
         .iter()
         .filter_map(|check| match &check.verdict {
@@ -125,7 +133,7 @@ pub fn ensure_right(set: &Set, folder: &Path) -> Result<&'static str> {
     ensure!(
         wrong.is_empty(),
         "{} differs from the published data set:{}",
-        set.title,
+        home.set.title,
         wrong.concat()
     );
     Ok(if checks.iter().all(|check| check.verdict == Verdict::Published) {

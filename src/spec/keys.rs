@@ -6,7 +6,8 @@ use super::choices::{
 };
 use fathom_arch as arch;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
-use fathom_data::Source;
+use fathom_data::folder::SHARES;
+use fathom_data::{Labels, Source};
 use fathom_record::METRIC_COLUMNS;
 
 const ANY: u64 = u64::MAX >> 1;
@@ -19,6 +20,7 @@ pub(super) const LAYER_IMAGES: u64 = 64;
 const ALWAYS: &[Condition] = &[];
 const IMAGES: &[Condition] = &[("data.source", &[Source::Images.word()])];
 const SHAPES: &[Condition] = &[("data.source", &[Source::Shapes.word()])];
+const CIFAR100: &[Condition] = &[("data.source", &[Source::Cifar100.word()])];
 const GIVEN: &[Condition] = &[("data.standardise", &[StandardiseName::Given.word()])];
 const CROPPED: &[Condition] =
     &[("data.augment", &[AugmentName::Crop.word(), AugmentName::CropFlip.word()])];
@@ -57,7 +59,14 @@ pub static KEYS: &[Key] = &[
     key("data.colour", Kind::Flag, Default::Flag(true), SHAPES,
         "true for RGB figures (3 channels), false for greyscale (1 channel)"),
     key("data.path", Kind::Text, Default::Required, IMAGES,
-        "folder that holds train/CLASS/ and test/CLASS/ with PNG or JPEG files"),
+        "folder that holds train/CLASS/ and test/CLASS/ (or val/CLASS/) with PNG, JPEG, WebP, BMP or PPM files, in \
+         the current folder or where data sets are searched"),
+    key("data.test_share", Kind::Number(SHARES.0, SHARES.1), Default::Absent, IMAGES,
+        "for a folder without test images: share of the images of each class that are held out as test images, \
+         chosen by a hash of the files' names, the same for every seed and on every machine; when not set, such a \
+         folder is refused"),
+    key("data.labels", Kind::Choice(Labels::WORDS), Default::Word(Labels::Fine.word()), CIFAR100,
+        "labels of CIFAR-100; fine: 100 classes; coarse: 20 superclasses of five classes each"),
     key("data.short_side", Kind::Count(8, 8192), Default::Absent, IMAGES,
         "shorter side in pixels of the decoded images that are cached on disk, from which training and evaluation \
          take crops of data.size: for folders larger than memory; when not set, images are held in memory"),

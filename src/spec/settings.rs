@@ -10,7 +10,7 @@ use super::keys::LAYER_IMAGES;
 use super::stop_when::{StopWhen, Threshold};
 use fathom_arch::{InvalidKey, Network};
 use fathom_base::choice;
-use fathom_data::{Augment, Request, Source, Standardise};
+use fathom_data::{Augment, Labels, Request, Source, Standardise};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -343,6 +343,8 @@ impl Keys<'_> {
             colour: self.get::<Option<bool>>("data.colour")?.unwrap_or(true),
             path: self.get("data.path")?,
             short_side: self.get("data.short_side")?,
+            test_share: self.get("data.test_share")?,
+            labels: self.get::<Option<Labels>>("data.labels")?.unwrap_or_default(),
         })
     }
 

@@ -62,7 +62,8 @@ fn added_seeds(
 }
 
 /// Reads every data set of `runs` once, so that a missing or damaged one is found before anything is
-/// computed. `on_decoded` is called with the numbers of decoded images and of all images.
+/// computed. `on_decoded` is called with the numbers of decoded images and of all images. Returns remarks on
+/// the data sets, such as which files were ignored.
 ///
 /// # Errors
 /// When a data set is missing or damaged.
@@ -70,15 +71,19 @@ pub fn prepare_data(
     runs: &[Run],
     data_dir: Option<&Path>,
     on_decoded: &(dyn Fn(usize, usize) + Sync),
-) -> Result<()> {
-    let mut seen = Vec::new();
+) -> Result<Vec<String>> {
+    let (mut seen, mut remarks) = (Vec::new(), Vec::new());
     for run in runs {
         if !seen.contains(&&run.settings.data) {
-            fathom_data::prepare(&run.settings.data, data_dir, on_decoded)?;
+            let notes = fathom_data::prepare(&run.settings.data, data_dir, on_decoded)?;
+            // Runs that differ in the numbers of images have the same remarks.
+            remarks.extend(
+                notes.into_iter().filter(|note| !remarks.contains(note)).collect::<Vec<_>>(),
+            );
             seen.push(&run.settings.data);
         }
     }
-    Ok(())
+    Ok(remarks)
 }
 
 /// Number of runs in each state.

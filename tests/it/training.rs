@@ -211,17 +211,10 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
         "[sweep]\nseed = [0, 1]\n[[arm]]\nname = \"constant\"\n\"training.schedule\" = { kind = \"constant\" }\n\
          [[arm]]\nname = \"step\"\n\"training.schedule\" = { kind = \"step\", at = [4, 14] }\n",
     );
-    let common = [
-        "run",
-        "tiny.toml",
-        "--device",
-        "cpu",
-        "--layout",
-        "nchw",
-        "--set",
-        "evaluate.layers=true",
-    ];
-    let run = |more: &str| [&common[..], &more.split(' ').collect::<Vec<_>>()].concat();
+    fn run(more: &str) -> Vec<&str> {
+        let common = "run tiny.toml --device cpu --layout nchw --set evaluate.layers=true";
+        common.split(' ').chain(more.split(' ')).collect()
+    }
     // The shorter runs end between two evaluations, and before the second milestone.
     let short = "--set training.iterations=10 --out results/short";
     succeed(folder.path(), &run(&format!("{short} --keep-state")));

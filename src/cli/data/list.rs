@@ -18,8 +18,10 @@ pub fn list(data_dir: Option<&Path>, format: Format) -> Result<()> {
     table.row([text("shapes"), Value::Null, Value::Null, 10.into(), text("built in"), Value::Null]);
     for set in &SETS {
         let (state, folder) = match find(set, data_dir) {
-            Found::Whole(folder) => ("here".to_owned(), Some(folder)),
-            Found::Part(folder, missing) => (format!("lacks {}", missing.join(", ")), Some(folder)),
+            Found::Whole(home) => ("here".to_owned(), Some(home.folder)),
+            Found::Part(home, missing) => {
+                (format!("lacks {}", missing.join(", ")), Some(home.folder))
+            }
             Found::Nothing => (format!("fathom data fetch {}", set.name), None),
         };
         let folder = Value::from(folder.map(|folder| folder.display().to_string()));

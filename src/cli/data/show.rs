@@ -1,10 +1,11 @@
 //! `fathom data show`.
 
+use super::ImagesFlags;
 use crate::choice::choice;
 use crate::stdout;
 use anyhow::{Context, Result};
 use fathom_data::content_hash::HashedImages;
-use fathom_data::{self as data, Request, Source, contact, subset};
+use fathom_data::{self as data, Labels, Request, Source, contact, subset};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -15,9 +16,11 @@ pub struct Args {
     /// PNG file to write [default: SET.png]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Folder of the images, for the data set `images`
-    #[arg(long, value_name = "DIR")]
-    path: Option<PathBuf>,
+    #[command(flatten)]
+    images: ImagesFlags,
+    /// Labels of CIFAR-100
+    #[arg(long, value_parser = choice::<Labels>(), default_value_t = Labels::Fine)]
+    labels: Labels,
     /// Number of images of each class
     #[arg(long, value_name = "N", default_value_t = 10)]
     per_class: usize,
@@ -41,14 +44,13 @@ pub fn write_sheet(args: &Args, data_dir: Option<&Path>) -> Result<()> {
     // Shapes are drawn on demand; of all other data sets, everything is read.
     let count = (args.set == Source::Shapes).then(|| (args.per_class * 10).max(1));
     let request = Request {
-        short_side: None,
-        source: args.set,
         train: count,
         test: count,
-        validation: 0,
         size,
         colour: args.colour,
-        path: args.path.clone(),
+        test_share: args.images.test_share,
+        labels: args.labels,
+        ..Request::all(args.set, args.images.path.clone())
     };
     let (classes, images) = if args.set == Source::Shapes {
         let set = data::load(&request, data_dir)?;

@@ -1,58 +1,61 @@
 //! `fathom data verify`.
 
-use super::official;
-use crate::stderr::log;
+use super::{ImagesFlags, official};
 use crate::table::{Format, print};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fathom_data::catalogue::{SETS, Set};
-use fathom_data::locate::{Found, find, image_folder, locate};
+use fathom_data::folder::ImageFolder;
+use fathom_data::locate::{Found, Home, find, image_folder, locate, searched};
 use fathom_data::verify::{Verdict, verify};
 use fathom_data::{Source, stored};
 use fathom_record::Table;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Prints one row for each file of the data sets, by default of all that were found. The exit code is
 /// a failure if any file is not right.
 ///
 /// # Errors
-/// When a named data set is missing or cannot be read.
+/// When a named data set is missing or cannot be read, or none was found.
 pub fn verify_sets(
     names: &[Source],
-    path: Option<&Path>,
+    images: &ImagesFlags,
     data_dir: Option<&Path>,
     format: Format,
 ) -> Result<ExitCode> {
     let mut table = Table::new(["set", "file", "verdict", "detail"]);
     let mut all_right = true;
-    let mut sets: Vec<(&Set, PathBuf)> = Vec::new();
+    let mut homes: Vec<Home> = Vec::new();
     for name in names {
         match name {
-            Source::Images => table.row(verify_images(path, data_dir)?),
+            Source::Images => {
+                for row in verify_images(images, data_dir)? {
+                    all_right &= row[2] == "right";
+                    table.row(row);
+                }
+            }
             Source::Shapes
             | Source::Cifar10
             | Source::Cifar100
             | Source::Mnist
-            | Source::FashionMnist => {
-                let set = official(*name)?;
-                sets.push((set, locate(set, data_dir)?));
-            }
+            | Source::FashionMnist
+            | Source::Svhn => homes.push(locate(official(*name)?, data_dir)?),
         }
     }
     for set in SETS.iter().filter(|_| names.is_empty()) {
         match find(set, data_dir) {
-            Found::Whole(folder) => sets.push((set, folder)),
-            Found::Part(folder, missing) => {
+            Found::Whole(home) => homes.push(home),
+            Found::Part(home, missing) => {
                 all_right = false;
                 let lacks = format!("lacks {}", missing.join(", "));
-                table.row(row(set, &folder, "wrong", &lacks));
+                table.row(row(set, &home.folder, "wrong", &lacks));
             }
             Found::Nothing => {}
         }
     }
-    for (set, folder) in sets {
-        for check in verify(set, &folder)? {
+    for home in homes {
+        for check in verify(&home)? {
             let (verdict, detail) = match &check.verdict {
                 Verdict::Published => ("right", "published checksum"),
                 Verdict::ContentsRight => {
@@ -62,11 +65,16 @@ pub fn verify_sets(
                 Verdict::Wrong(reason) => ("wrong", reason.as_str()),
             };
             all_right &= verdict == "right";
-            table.row(row(set, &check.path, verdict, detail));
+            table.row(row(home.set, &check.path, verdict, detail));
         }
     }
     if table.rows.is_empty() {
-        log("no data set was found; fathom data list shows how to get one");
+        bail!(
+            "no data set was found\n  searched: {}\n  to see all data sets:        fathom data list\n  \
+             to download one:             fathom data fetch cifar10\n  \
+             to verify your own images:   fathom data verify images --path DIR",
+            searched(data_dir)
+        );
     }
     print(&table, format)?;
     Ok(if all_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -76,16 +84,24 @@ fn row(set: &Set, path: &Path, verdict: &str, detail: &str) -> [Value; 4] {
     [set.name.into(), path.display().to_string().into(), verdict.into(), detail.into()]
 }
 
-/// The row of a folder of images, all of which are decoded.
-fn verify_images(path: Option<&Path>, data_dir: Option<&Path>) -> Result<[Value; 4]> {
-    let root = image_folder(path.context("images: give their folder by --path DIR")?, data_dir)?;
-    let whole = stored::read(&root, Some(1), None)?;
+/// The rows of a folder of images, all of which are decoded: one for the folder, or one for each file that
+/// is wrong.
+fn verify_images(flags: &ImagesFlags, data_dir: Option<&Path>) -> Result<Vec<[Value; 4]>> {
+    let path = flags.path.as_deref().context("images: give their folder by --path DIR")?;
+    let (root, test_share) = (image_folder(path, data_dir)?, flags.test_share);
+    let checked = stored::check(&ImageFolder { root: root.clone(), test_share })?;
+    let row = |path: &Path, verdict: &str, detail: String| {
+        ["images".into(), path.display().to_string().into(), verdict.into(), detail.into()]
+    };
+    if !checked.damaged.is_empty() {
+        let rows = checked.damaged.into_iter().map(|(path, reason)| row(&path, "wrong", reason));
+        return Ok(rows.collect());
+    }
+    let [train, test] = checked.counts;
     let detail = format!(
-        "{} training and {} test images of {} classes can be read",
-        whole.train.images.len(),
-        whole.test.images.len(),
-        whole.classes.len()
+        "{train} training and {test} test images of {} classes can be read",
+        checked.classes.len()
     );
-    let detail = [vec![detail], whole.notes].concat().join("; ");
-    Ok(["images".into(), root.display().to_string().into(), "right".into(), detail.into()])
+    let detail = [vec![detail], checked.notes].concat().join("; ");
+    Ok(vec![row(&root, "right", detail)])
 }

@@ -5,7 +5,7 @@ use crate::Usage;
 use crate::choice::choice;
 use crate::network::KeyFlags;
 use anyhow::{Result, ensure};
-use fathom_data::{self as data, Request, Source, Standardise};
+use fathom_data::{self as data, Labels, Request, Source, Standardise};
 use fathom_protocol::Part;
 use fathom_record::Rename;
 use std::path::PathBuf;
@@ -30,6 +30,12 @@ pub struct Given {
     /// Folder of the images, for the data set `images`
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
+    /// Share of each class that is held out as test images, as data.test_share of an experiment
+    #[arg(long, value_name = "SHARE")]
+    test_share: Option<f64>,
+    /// Labels of CIFAR-100
+    #[arg(long, value_parser = choice::<Labels>(), default_value_t = Labels::Fine)]
+    labels: Labels,
     /// Rows and columns to which images are resized [default: not resized]
     #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
@@ -84,14 +90,13 @@ impl Given {
         let images = self.images.map(|images| images as usize);
         let of = |wanted: Part| images.filter(|_| part == wanted);
         Request {
-            short_side: None,
-            source,
             train: of(Part::Train),
             test: of(Part::Test),
-            validation: 0,
             size: self.size.map(usize::from),
             colour: true,
-            path: self.path.clone(),
+            test_share: self.test_share,
+            labels: self.labels,
+            ..Request::all(source, self.path.clone())
         }
     }
 

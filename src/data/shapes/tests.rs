@@ -29,16 +29,7 @@ fn classes_are_balanced_and_every_size_can_be_drawn() {
             assert_eq!(images.labels.iter().filter(|label| **label == class).count(), 2);
         }
     }
-    let too_small = Request {
-        source: Source::Shapes,
-        train: None,
-        test: None,
-        validation: 0,
-        size: Some(7),
-        colour: true,
-        path: None,
-        short_side: None,
-    };
+    let too_small = Request { size: Some(7), ..Request::all(Source::Shapes, None) };
     let message = load(&too_small).unwrap_err().to_string();
     assert!(message.contains("from 8 to 224"), "{message}");
 }

@@ -4,10 +4,11 @@ use super::index::{self, Index};
 use super::key::store_name;
 use super::shard::{self, Picture, Shard};
 use super::{Gallery, Store, crop};
-use crate::{decode, files, folder};
+use crate::folder::{self, ImageFolder, LabelledFile, Layout};
+use crate::{decode, files};
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Decodes the images of a folder, resizes their shorter side to `short`, and stores them in a folder
@@ -19,15 +20,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// # Errors
 /// The errors of [`folder::list`]; when a file cannot be decoded, naming it; when the store cannot be written.
 pub fn build(
-    root: &Path,
+    images: &ImageFolder,
     short: usize,
     cache: &Path,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Gallery> {
     // Before the files are listed, so that the next reader notices changes in the meantime.
-    let changed = index::changes(root, &folder::classes(root)?);
-    let listing = folder::list(root)?;
-    let name = store_name(&listing, &format!("shorter side {short}"))?;
+    let changed = index::changes(&Layout::of(images)?)?;
+    let listing = folder::list(images)?;
+    let name = store_name(&listing, images.test_share, &format!("shorter side {short}"))?;
     let folder = cache.join(&name);
     files::create_folder(&folder)?;
     let total = listing.train.len() + listing.test.len();
@@ -36,7 +37,7 @@ pub fn build(
         let before = stored.fetch_add(count, Ordering::Relaxed);
         progress(before + count, total);
     };
-    let store = |split: &str, files: &[(PathBuf, u16)]| -> Result<Store> {
+    let store = |split: &str, files: &[LabelledFile]| -> Result<Store> {
         for (number, files) in files.chunks(shard::IMAGES).enumerate() {
             let path = folder.join(shard::name(split, number));
             if Shard::open(&path, files.len())?.is_some() {
@@ -57,8 +58,8 @@ pub fn build(
             .with_context(|| format!("{} changed while it was written", folder.display()))
     };
     let stores = [store("train", &listing.train)?, store("test", &listing.test)?];
-    let index = Index::new(&listing, name, changed?);
-    index.write(cache, root, short)?;
+    let index = Index::new(&listing, name, changed);
+    index.write(cache, images, short)?;
     Ok(Gallery::new(index, stores))
 }
 

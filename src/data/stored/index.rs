@@ -1,7 +1,7 @@
 //! The index of a stored folder: its classes, numbers of images, and the modification times of its
 //! folders, so that later processes need not inspect each of a million files again.
 
-use crate::folder::Listing;
+use crate::folder::{ImageFolder, LabelledFile, Layout, Listing};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,30 +21,35 @@ pub(super) struct Index {
     /// Modification time of each folder of images: seconds and nanoseconds. A file that is added,
     /// removed or replaced changes the time of its folder; a file that is overwritten does not.
     changed: Vec<(i64, i64)>,
+    /// Remarks on what was ignored, and on which images are the test images.
+    pub(super) notes: Vec<String>,
 }
 
 impl Index {
     /// The index of these images; `changed` are the modification times from before they were listed.
     pub(super) fn new(listing: &Listing, store: String, changed: Vec<(i64, i64)>) -> Self {
-        let count = |files: &[(PathBuf, u16)]| {
+        let count = |files: &[LabelledFile]| {
             let mut counts = vec![0; listing.classes.len()];
             files.iter().for_each(|(_, label)| counts[usize::from(*label)] += 1);
             counts
         };
         let counts = [count(&listing.train), count(&listing.test)];
-        Self { store, classes: listing.classes.clone(), counts, changed }
+        let (classes, notes) = (listing.classes.clone(), listing.notes.clone());
+        Self { store, classes, counts, changed, notes }
     }
 
     /// Reads the index of a folder and a shorter side from `cache`, if no folder of images has changed since.
-    pub(super) fn read(cache: &Path, root: &Path, short: usize) -> Option<Self> {
-        let bytes = std::fs::read(path(cache, root, short).ok()?).ok()?;
+    pub(super) fn read(cache: &Path, images: &ImageFolder, short: usize) -> Option<Self> {
+        let bytes = std::fs::read(path(cache, images, short).ok()?).ok()?;
         let index: Self = serde_json::from_slice(&bytes).ok()?;
-        (changes(root, &index.classes).ok()? == index.changed).then_some(index)
+        let layout = Layout::of(images).ok()?;
+        let is_same = layout.classes == index.classes && changes(&layout).ok()? == index.changed;
+        is_same.then_some(index)
     }
 
     /// Writes the index to `cache`.
-    pub(super) fn write(&self, cache: &Path, root: &Path, short: usize) -> Result<()> {
-        let path = path(cache, root, short)?;
+    pub(super) fn write(&self, cache: &Path, images: &ImageFolder, short: usize) -> Result<()> {
+        let path = path(cache, images, short)?;
         let attempt = || -> std::io::Result<()> {
             let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(cache)?;
             file.write_all(&serde_json::to_vec(self)?)?;
@@ -61,22 +66,20 @@ impl Index {
     }
 }
 
-fn path(cache: &Path, root: &Path, short: usize) -> Result<PathBuf> {
-    let root = std::path::absolute(root)?;
-    let sum = hex::encode(Sha256::digest(format!("{}\nshorter side {short}\n", root.display())));
+fn path(cache: &Path, images: &ImageFolder, short: usize) -> Result<PathBuf> {
+    let root = std::path::absolute(&images.root)?;
+    let share = images.test_share;
+    let key = format!("{}\nshorter side {short}\n{share:?}\n", root.display());
+    let sum = hex::encode(Sha256::digest(key));
     Ok(cache.join(format!("stored-{}.json", &sum[..16])))
 }
 
-/// Modification times of `train`, `test` and the folders of these classes in both.
-pub(super) fn changes(root: &Path, classes: &[String]) -> Result<Vec<(i64, i64)>> {
-    let mut changed = Vec::new();
-    for split in ["train", "test"].map(|split| root.join(split)) {
-        let folders = classes.iter().map(|class| split.join(class));
-        for folder in std::iter::once(split.clone()).chain(folders) {
-            let about = std::fs::metadata(&folder);
-            let about = about.with_context(|| format!("cannot open {}", folder.display()))?;
-            changed.push((about.mtime(), about.mtime_nsec()));
-        }
-    }
-    Ok(changed)
+/// Modification times of the folders and lists on which the listing of the files depends.
+pub(super) fn changes(layout: &Layout) -> Result<Vec<(i64, i64)>> {
+    let changed = |path: PathBuf| {
+        let about =
+            std::fs::metadata(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok((about.mtime(), about.mtime_nsec()))
+    };
+    layout.sources().into_iter().map(changed).collect()
 }

@@ -4,7 +4,7 @@ use super::key::store_name;
 use super::shard::{self, Picture, Shard};
 use crate::content_hash::HashedImages;
 use crate::decode::{Decoded, Target, decode};
-use crate::folder::{self, Listing};
+use crate::folder::{self, ImageFolder, LabelledFile, Listing};
 use crate::pixels::{interleaved, write_planes};
 use crate::{FullDataset, Images, Shape, files};
 use anyhow::{Context, Result};
@@ -20,14 +20,15 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The errors of [`folder::list`]; when a file cannot be decoded, or sizes differ and `size` is `None`. A store
 /// that cannot be written is a note, not an error.
-pub fn read(root: &Path, size: Option<usize>, cache: Option<&Path>) -> Result<FullDataset> {
-    let listing = folder::list(root)?;
-    let mut notes = Vec::new();
-    if listing.others > 0 {
-        notes.push(format!("{} files that are not images were ignored", listing.others));
-    }
+pub fn read(
+    images: &ImageFolder,
+    size: Option<usize>,
+    cache: Option<&Path>,
+) -> Result<FullDataset> {
+    let mut listing = folder::list(images)?;
+    let mut notes = std::mem::take(&mut listing.notes);
     let mut store = match cache {
-        Some(cache) => Some(cache.join(store_name(&listing, &form(size))?)),
+        Some(cache) => Some(cache.join(store_name(&listing, images.test_share, &form(size))?)),
         None => None,
     };
     if let Some(folder) = &store
@@ -76,7 +77,7 @@ struct Reader {
 impl Reader {
     /// Reads or decodes the images of a split, one shard after the other. Besides the result, memory
     /// holds the decoded images of one shard.
-    fn split(&mut self, split: &str, files: &[(PathBuf, u16)]) -> Result<HashedImages> {
+    fn split(&mut self, split: &str, files: &[LabelledFile]) -> Result<HashedImages> {
         let shape = self.target.shape;
         let mut pixels = vec![0; files.len() * shape.len()];
         let mut keys = Vec::with_capacity(files.len());
@@ -117,7 +118,7 @@ impl Reader {
 
     /// Decodes files in parallel. Keys come from the bytes of the files, so that a subset has the same
     /// images at every size.
-    fn decode(&self, files: &[(PathBuf, u16)]) -> Result<Vec<Decoded>> {
+    fn decode(&self, files: &[LabelledFile]) -> Result<Vec<Decoded>> {
         files.par_iter().map(|(path, label)| decode(path, *label, self.target)).collect()
     }
 }

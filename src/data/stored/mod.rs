@@ -11,8 +11,10 @@
 //! | `memory` | folders that are read into memory |
 //! | `build`, `index` | folders that stay in files: storing them, and opening them again quickly |
 //! | `crop` | the crops of torchvision |
+//! | `check` | decoding of all files without storing them |
 
 mod build;
+mod check;
 pub mod crop;
 mod index;
 mod key;
@@ -20,9 +22,11 @@ mod memory;
 mod shard;
 
 pub use build::build;
+pub use check::check;
 pub use memory::read;
 
 use super::Shape;
+use super::folder::ImageFolder;
 use super::pixels::{Sides, planes};
 use anyhow::Result;
 use crop::{ResizedCrop, Window};
@@ -40,12 +44,14 @@ pub struct Gallery {
     pub labels: [Vec<u16>; 2],
     /// The training and the test images.
     pub stores: [Store; 2],
+    /// Remarks on what was ignored, and on which images are the test images.
+    pub notes: Vec<String>,
 }
 
 impl Gallery {
     fn new(index: Index, stores: [Store; 2]) -> Self {
         let labels = [0, 1].map(|split| index.labels(split));
-        Self { classes: index.classes, labels, stores }
+        Self { classes: index.classes, labels, stores, notes: index.notes }
     }
 
     /// Opens what [`build`] stored. Returns `None` if something is missing, or if a folder of images has
@@ -53,8 +59,8 @@ impl Gallery {
     ///
     /// # Errors
     /// When a file cannot be mapped into memory.
-    pub fn open(root: &Path, short: usize, cache: &Path) -> Result<Option<Self>> {
-        let Some(index) = Index::read(cache, root, short) else { return Ok(None) };
+    pub fn open(images: &ImageFolder, short: usize, cache: &Path) -> Result<Option<Self>> {
+        let Some(index) = Index::read(cache, images, short) else { return Ok(None) };
         let folder = cache.join(&index.store);
         let count = |split: usize| index.counts[split].iter().sum();
         let train = Store::open(&folder, "train", count(0))?;

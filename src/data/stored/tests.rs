@@ -17,12 +17,17 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
+fn images(folder: &tempfile::TempDir) -> ImageFolder {
+    ImageFolder { root: folder.path().to_owned(), test_share: None }
+}
+
 #[test]
 fn a_stored_folder_is_opened_without_reading_its_files_until_one_is_added_or_removed() {
     let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
     let (root, cache) = (folder.path(), cache.path());
-    let open = || Gallery::open(root, 7, cache).unwrap();
-    let build = || build(root, 7, cache, &|_, _| {});
+    let images = images(&folder);
+    let open = || Gallery::open(&images, 7, cache).unwrap();
+    let build = || build(&images, 7, cache, &|_, _| {});
     assert!(open().is_none(), "nothing is stored yet");
     let built = build().unwrap();
     let opened = open().unwrap();
@@ -35,7 +40,7 @@ fn a_stored_folder_is_opened_without_reading_its_files_until_one_is_added_or_rem
         assert_eq!(pixels(&opened.stores[0]), pixels(&built.stores[0]));
         assert_eq!(opened.stores[0].sides(at), Sides { height: 7, width: 9 + at % 3 });
     }
-    assert!(Gallery::open(root, 8, cache).unwrap().is_none(), "another shorter side");
+    assert!(Gallery::open(&images, 8, cache).unwrap().is_none(), "another shorter side");
 
     let file = root.join("train/light/1.png");
     let sound = std::fs::read(&file).unwrap();
@@ -57,9 +62,9 @@ fn a_stored_folder_is_opened_without_reading_its_files_until_one_is_added_or_rem
 #[test]
 fn a_gallery_without_one_of_its_shards_is_not_opened() {
     let (folder, cache) = (folder(), tempfile::tempdir().unwrap());
-    build(folder.path(), 7, cache.path(), &|_, _| {}).unwrap();
+    build(&images(&folder), 7, cache.path(), &|_, _| {}).unwrap();
     let stored = std::fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().path());
     let stored = stored.into_iter().find(|path| path.is_dir()).unwrap();
     std::fs::remove_file(stored.join("test-00000.shard")).unwrap();
-    assert!(Gallery::open(folder.path(), 7, cache.path()).unwrap().is_none());
+    assert!(Gallery::open(&images(&folder), 7, cache.path()).unwrap().is_none());
 }
