@@ -4,7 +4,7 @@
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas};
 use super::chart::Frame;
-use super::page::{Entry, PANEL_HEIGHT, Page, Sample, Sheet};
+use super::page::{Entry, Page, Sample, Sheet};
 use super::palette::blend;
 use super::panels::{all_runs, label, split_axes, with_asked};
 use super::rounding::{decimals, short_number};
@@ -116,8 +116,7 @@ impl HeatmapFigure {
         parts.extend(all_runs(&shared));
         parts.push(format!("Sources: {}, run.json.", options.source));
         // On paper, a cell needs room for two lines of its text.
-        let height =
-            options.width.map(|_| (FRAME + CELL * grid.rates.len() as f64).max(PANEL_HEIGHT));
+        let height = options.width.map(|_| FRAME + CELL * grid.rates.len().max(3) as f64);
         let page = Page::on(
             Sheet { panel_height: height, ..options.sheet() },
             &titles,

@@ -13,8 +13,9 @@ const LEGEND: f64 = 25.0;
 const CAPTION: f64 = 21.0;
 /// Height of a line in multiples of the size of its text.
 const LEADING: f64 = 1.3;
-/// Height of a panel, where nothing else is asked for.
-pub(super) const PANEL_HEIGHT: f64 = 560.0;
+/// Heights of a panel on the screen and on paper, unless its content needs another one.
+const PANEL_HEIGHT: f64 = 560.0;
+const PAPER_PANEL_HEIGHT: f64 = 440.0;
 const SAMPLE_WIDTH: f64 = 62.0;
 
 /// Sample that a legend entry shows before its words.
@@ -111,6 +112,12 @@ impl Sheet<'_> {
             Some(width) => (width.units(), columns.min(width.columns())),
         }
     }
+
+    /// Height of panels.
+    fn height(&self) -> f64 {
+        let usual = if self.width.is_some() { PAPER_PANEL_HEIGHT } else { PANEL_HEIGHT };
+        self.panel_height.unwrap_or(usual)
+    }
 }
 
 /// A laid-out page, about 1600 units wide.
@@ -160,7 +167,7 @@ impl Page {
             page.height += 12.0;
         }
         for row in titles.chunks(columns) {
-            page.row(row, inside / columns as f64, sheet.panel_height.unwrap_or(PANEL_HEIGHT));
+            page.row(row, inside / columns as f64, sheet.height());
         }
         for row in legend {
             page.legend_row(row);
