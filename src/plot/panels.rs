@@ -45,7 +45,7 @@ impl<'a> Panels<'a> {
         let varying = with_asked(curves, &varying, asked.iter().chain(&facet));
         let free = || varying.iter().filter(|axis| Some(*axis) != facet.as_ref());
         let depth = free().find(|axis| *axis == "depth");
-        let colour = asked.as_ref().or(depth).or(free().last()).cloned();
+        let colour = asked.as_ref().or(depth).or(free().next_back()).cloned();
         let mut rest: Vec<String> =
             varying.iter().filter(|axis| Some(*axis) != colour.as_ref()).cloned().collect();
         rest.sort_by_key(|axis| Some(axis) != facet.as_ref());

@@ -6,7 +6,8 @@ use fathom_record::{CurveRow, RunCurve, group, metric_columns};
 use fathom_stats::BestRuns;
 use serde_json::{Value, json};
 
-/// All curves by configuration, and what figures distinguish. Each list of steps is stored once, and runs refer to it by number.
+/// All curves by configuration, and what figures distinguish. Each list of steps is stored once, and runs refer to it
+/// by number.
 pub(super) fn data(report: &Report) -> Value {
     let curves = &report.results.curves;
     let mut steps: Vec<Vec<u64>> = Vec::new();
@@ -69,7 +70,8 @@ fn words(best: &BestRuns) -> String {
     words
 }
 
-/// One run: its seed and state, whether it is at the best value, the number of its list of steps, and its values by column.
+/// One run: its seed and state, whether it is at the best value, the number of its list of steps, and its values by
+/// column.
 fn columns(run: &RunCurve, is_best: bool, metrics: &[&str], steps: &mut Vec<Vec<u64>>) -> Value {
     let own: Vec<u64> = run.rows.iter().map(|row| row.step).collect();
     let place = steps.iter().position(|known| *known == own).unwrap_or_else(|| {
