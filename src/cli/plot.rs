@@ -1,6 +1,7 @@
 //! `fathom plot`.
 
 mod columns;
+mod shown;
 mod style;
 
 use super::choice::choice;
@@ -9,13 +10,14 @@ use super::stdout;
 use super::{Usage, options};
 use anyhow::{Context, Result, bail};
 use fathom_base::write_atomically;
-use fathom_plot::{self as plot, Figure, Metric, Options, Results};
+use fathom_plot::{self as plot, Figure, Metric, Options, Results, Width};
 use fathom_record::SweepDir;
 use fathom_sweep::check_integrity;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use style::{Format, Scale, figure_options};
 
+pub use shown::{Asked, Shown};
 pub use style::{note, source};
 
 /// Draw the figures of a results directory
@@ -59,6 +61,11 @@ pub struct Args {
     /// File formats
     #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_value = "svg,png")]
     format: Vec<Format>,
+    /// Width on paper, where text then has 6 to 8 points [default: for the screen]
+    #[arg(long, value_parser = choice::<Width>())]
+    width: Option<Width>,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 fn metric_help() -> String {
@@ -78,16 +85,23 @@ fn share(text: &str) -> Result<f64, &'static str> {
 /// Draws the figures and prints the path of each.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dir.is_file() || !args.columns.is_empty() {
+        let width = args.width.map(|_| "--width");
+        if let Some(option) = args.shown.given().or(width) {
+            return Err(Usage(format!("{option} is of figures of a results directory")).into());
+        }
         return columns::draw(args);
     }
     let dir = SweepDir::new(&args.dir);
     check_integrity(&dir)?;
-    let results = Results::load(&dir)?;
-    check_key(args.group_by.as_deref(), &results)?;
+    let mut results = Results::load(&dir)?;
+    let asked = args.shown.choose(&mut results)?;
+    check_figures(&args.figure, &asked)?;
+    let group_by = args.group_by.as_ref().map(|key| plot::axis(&results.curves, key)).transpose();
+    let group_by = group_by.map_err(|error| Usage(format!("--group-by: {error}")))?;
     args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric: {error:#}")))?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let options = figure_options(args, &dir);
+    let options = figure_options(args, asked, group_by, &dir);
     let mut drawn = 0;
     for figure in Figure::ALL.iter().copied() {
         let requested = args.figure.contains(&figure);
@@ -125,6 +139,7 @@ fn draw(
         let bytes = match format {
             Format::Svg => plot::svg(results, figure, options)?.into_bytes(),
             Format::Png => plot::png(results, figure, options)?,
+            Format::Pdf => plot::to_pdf(&plot::svg(results, figure, options)?)?,
         };
         let path = out.join(format!("{}.{format}", figure.word()));
         write_atomically(&path, &bytes)?;
@@ -133,14 +148,26 @@ fn draw(
     Ok(paths)
 }
 
-/// Refuses a key that no run has: it would silently have no effect.
-fn check_key(key: Option<&str>, results: &Results) -> Result<(), Usage> {
-    let axes = results.curves.axes();
-    match key {
-        Some(key) if !axes.iter().any(|axis| axis == key) => Err(Usage(format!(
-            "--group-by: the runs do not differ in {key}, but in {}",
-            axes.join(", ")
-        ))),
-        Some(_) | None => Ok(()),
+/// Refuses a key that would silently have no effect on a requested figure.
+fn check_figures(figures: &[Figure], asked: &Asked) -> Result<(), Usage> {
+    let check = |option: &str, has: fn(Figure) -> bool| {
+        let words = |figures: &[Figure]| -> Vec<&str> {
+            figures.iter().filter(|it| has(**it)).map(|it| it.word()).collect()
+        };
+        match figures.iter().find(|figure| !has(**figure)) {
+            Some(figure) => Err(Usage(format!(
+                "{option}: it has no effect on `{}`, but on {}",
+                figure.word(),
+                words(Figure::ALL).join(", ")
+            ))),
+            None => Ok(()),
+        }
+    };
+    if asked.colour.is_some() {
+        check("--colour", Figure::has_colours)?;
     }
+    if asked.facet.is_some() {
+        check("--facet", Figure::has_facets)?;
+    }
+    Ok(())
 }

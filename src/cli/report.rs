@@ -3,23 +3,25 @@
 mod marker;
 mod splice;
 
+use super::Usage;
 use super::experiment::text_of_key;
+use super::plot::{Asked, Shown};
 use super::stderr::log;
 use super::stdout;
 use anyhow::{Context, Result};
 use fathom_base::{capitalised, write_atomically};
 use fathom_plot::{Figure, Results};
-use fathom_record::SweepDir;
+use fathom_record::{SweepCurves, SweepDir};
 use fathom_report::{self as report, Report, markdown, opening_comment};
 use fathom_spec::Claims;
-use fathom_stats::{self as stats, check_directory, summary_csv};
+use fathom_stats::{self as stats, BestRuns, Evidence, check_directory, summary_csv};
 use fathom_sweep::check_integrity;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Report results as an HTML page and in Markdown, and update tables in other files
 ///
-/// The page is one file that needs no network
+/// The page is one file that needs no network. With --where, --colour or --facet only the page is written
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory
@@ -34,6 +36,8 @@ pub struct Args {
     /// With --splice: change nothing, and fail if a table is out of date
     #[arg(long, requires = "splice")]
     check: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// Writes the report of a directory, or updates the tables of text files.
@@ -41,16 +45,23 @@ pub struct Args {
 /// # Errors
 /// When results or text files cannot be read or written, or with `--check` if a table is out of date.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if let (false, Some(option)) = (args.splice.is_empty(), args.shown.given()) {
+        return Err(Usage(format!(
+            "{option} is of a page: the tables of text files have all runs"
+        ))
+        .into());
+    }
     for file in &args.splice {
         splice::splice(file, args.check)?;
     }
     let Some(root) = &args.dir else { return Ok(ExitCode::SUCCESS) };
     let directory = SweepDir::new(root);
-    let report = load(&directory)?;
+    let report = load(&directory, &args.shown)?;
     let page = args.out.clone().unwrap_or_else(|| root.join("report.html"));
     write_atomically(&page, report::html(&report).as_bytes())?;
     stdout::write_line(page.display())?;
-    if args.out.is_none() {
+    // The summaries are of all runs and their tables have no colours.
+    if args.out.is_none() && args.shown.given().is_none() {
         let brief = root.join("summary.md");
         write_atomically(&brief, markdown(&report, &figures(&directory)).as_bytes())?;
         stdout::write_line(brief.display())?;
@@ -62,9 +73,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Reads everything that a report shows.
-fn load(directory: &SweepDir) -> Result<Report> {
+fn load(directory: &SweepDir, shown: &Shown) -> Result<Report> {
     check_integrity(directory)?;
-    let results = Results::load(directory)?;
+    let mut results = Results::load(directory)?;
+    let all = results.curves.clone();
+    let Asked { conditions, colour, facet } = shown.choose(&mut results)?;
     let summary = stats::table(&results.curves);
     let root = directory.root();
     let file = directory.experiment();
@@ -73,6 +86,9 @@ fn load(directory: &SweepDir) -> Result<Report> {
         command: format!("fathom run {}", file.display()),
         results,
         summary,
+        conditions,
+        colour,
+        facet,
         ..Report::default()
     };
     if !file.exists() {
@@ -93,8 +109,21 @@ fn load(directory: &SweepDir) -> Result<Report> {
     }
     report.name = text_of_key(&file, &text, "name")?.unwrap_or(report.name);
     report.note = text_of_key(&file, &text, "note")?;
-    report.verdicts = check_directory(directory, &Claims::parse(&file, &text)?)?;
+    let claims = Claims::parse(&file, &text)?;
+    report.verdicts = check_directory(directory, &claims)?;
+    report.best = best_runs(directory, &claims, &all)?.filter(|best| {
+        // Values that were chosen by hand are shown as they are.
+        let count = |curves: &SweepCurves| curves.groups(std::slice::from_ref(&best.axis)).len();
+        count(&all) == count(&report.results.curves)
+    });
     Ok(report)
+}
+
+/// The runs at the best values of the key that the experiment tunes, or else its first claim that does.
+fn best_runs(directory: &SweepDir, claims: &Claims, all: &SweepCurves) -> Result<Option<BestRuns>> {
+    let of_claims = claims.claims.iter().filter_map(|claim| claim.tune.as_ref());
+    let Some(tune) = claims.tune.iter().chain(of_claims).next() else { return Ok(None) };
+    Ok(BestRuns::of(all, tune, &Evidence::load(directory)?))
 }
 
 /// Paths of the figures in the directory, relative to it.

@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 /// The name under which the font is registered. An SVG carries it as a CSS list, so that a browser
 /// without DejaVu falls back to Verdana, which has the same widths.
 pub(super) const FONT: &str = "DejaVu Sans, Verdana, sans-serif";
+/// The file of the font, which is in the program.
+pub(super) const FONT_FILE: &[u8] = include_bytes!("font/DejaVuSans.ttf");
 /// Colour of text and axes.
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 /// Colour of grid lines.
@@ -31,8 +33,7 @@ pub(super) type Pixel = (i32, i32);
 /// When the embedded font cannot be read, which means a damaged build.
 pub(super) fn load_font() -> Result<()> {
     static LOADED: OnceLock<bool> = OnceLock::new();
-    let bytes = include_bytes!("font/DejaVuSans.ttf");
-    let loaded = LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, bytes).is_ok());
+    let loaded = LOADED.get_or_init(|| register_font(FONT, FontStyle::Normal, FONT_FILE).is_ok());
     loaded.then_some(()).ok_or_else(|| anyhow!("the embedded font is damaged"))
 }
 

@@ -47,7 +47,8 @@ impl CurvesFigure {
     /// When no run has a finite value.
     pub(super) fn new(curves: &SweepCurves, options: &Options) -> Result<Self> {
         ensure!(!curves.runs.is_empty(), "there are no runs to draw");
-        let panels = Panels::of(curves, options.group_by.as_deref());
+        let colour = options.colour.as_deref().or(options.group_by.as_deref());
+        let panels = Panels::of(curves, colour, options.facet.as_deref());
         let lines: Vec<Vec<Line>> =
             panels.panels.iter().map(|panel| lines(panel, &panels, options)).collect();
         let all: Vec<&Point> = lines.iter().flatten().flat_map(|line| &line.points).collect();
@@ -61,7 +62,7 @@ impl CurvesFigure {
         parts.extend(all_runs(&panels.shared));
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&panels, &lines, metric);
-        let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+        let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
         Ok(Self { page, x: x.titled("iteration"), y: y.titled(metric.axis), panels: lines })
     }
 }
@@ -142,11 +143,7 @@ fn lines(panel: &Panel, panels: &Panels, options: &Options) -> Vec<Line> {
 }
 
 fn colour(key: usize, panels: &Panels) -> RGBColor {
-    if panels.ordered() {
-        palette::of_rank(key, panels.keys.len())
-    } else {
-        palette::of_category(key)
-    }
+    palette::of_value(key, &panels.keys)
 }
 
 /// Axis from 0 to the last step. On a logarithmic axis, step 0 is at the left end, at half the first

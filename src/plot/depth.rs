@@ -6,14 +6,15 @@ use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
 use super::captions::{Trend, losses, seeds, trend};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
-use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::panels::{all_runs, extent, label, split_axes, with_asked};
 use super::rounding::short_number;
 use super::series::Finals;
 use super::{Metric, Options, Picture, Results, palette};
 use anyhow::{Result, bail, ensure};
 use fathom_base::capitalised;
-use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
+use fathom_record::{RunCurve, RunGroup, SweepCurves, group, natural_order};
 use fathom_stats::Interval;
+use plotters::style::RGBColor;
 
 /// Largest distance between the dots of two seeds, in units of the page.
 const JITTER: f64 = 9.0;
@@ -23,6 +24,8 @@ const CROSSES: f64 = 25.0;
 /// The runs of one configuration at all depths.
 struct Series {
     label: String,
+    colour: RGBColor,
+    mark: Mark,
     /// Shallowest first.
     depths: Vec<AtDepth>,
 }
@@ -55,7 +58,7 @@ impl DepthFigure {
         let curves = &results.curves;
         ensure!(!curves.runs.is_empty(), "there are no runs to draw");
         let metric = &options.metric;
-        let (series, shared) = all_series(curves, metric);
+        let (series, shared) = all_series(curves, metric, options.colour.as_ref());
         ensure!(series.iter().any(|s| !s.depths.is_empty()), "no run has a depth to draw against");
         let finals: Vec<&Finals> =
             series.iter().flat_map(|s| &s.depths).flat_map(|at| &at.finals).collect();
@@ -76,7 +79,7 @@ impl DepthFigure {
         parts.extend(all_runs(&shared));
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
-        let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+        let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
         Ok(Self { page, strokes, x: x.titled("depth"), y: y.titled(metric.axis), chance, series })
     }
 }
@@ -106,7 +109,7 @@ impl DepthFigure {
         panel: usize,
         place: usize,
     ) -> Result<()> {
-        let (colour, mark) = (palette::of_category(place), Mark::nth(place));
+        let Series { colour, mark, .. } = self.series[place];
         let stroke = self.strokes[panel];
         let filled = stroke == Stroke::Bold;
         let depths = &self.series[place].depths;
@@ -147,18 +150,29 @@ impl DepthFigure {
 
 /// One series for each combination of the axes other than depth, and texts about the axes on which all
 /// runs agree.
-fn all_series(curves: &SweepCurves, metric: &Metric) -> (Vec<Series>, Vec<String>) {
+///
+/// Colours distinguish the axis `colour`, and marks the others.
+fn all_series(
+    curves: &SweepCurves,
+    metric: &Metric,
+    colour: Option<&String>,
+) -> (Vec<Series>, Vec<String>) {
     let (varying, shared) = split_axes(curves);
-    let (named, left_out): (_, &[&str]) = if arms_are_depths(curves, &varying) {
+    let is_kept = colour.is_some_and(|axis| axis == "arm");
+    let (named, left_out): (_, &[&str]) = if !is_kept && arms_are_depths(curves, &varying) {
         (varying, &["depth", "arm"])
     } else {
-        (without_implied(curves, varying), &["depth"])
+        (with_asked(curves, &varying, colour), &["depth"])
     };
     let kept = |axis: &String| !left_out.contains(&axis.as_str());
     let axes: Vec<String> = named.into_iter().filter(kept).collect();
     let depth = ["depth".to_owned()];
-    let series = curves.groups(&axes).into_iter().map(|same| Series {
+    let groups = curves.groups(&axes);
+    let looks = looks(&axes, &groups, colour);
+    let series = groups.into_iter().zip(looks).map(|(same, (colour, mark))| Series {
         label: label(&axes, &same.values),
+        colour,
+        mark,
         depths: group(&same.runs, &depth)
             .into_iter()
             .filter_map(|at| {
@@ -171,6 +185,33 @@ fn all_series(curves: &SweepCurves, metric: &Metric) -> (Vec<Series>, Vec<String
     });
     let shared = shared.into_iter().filter(|text| !text.starts_with("depth "));
     (series.collect(), shared.collect())
+}
+
+/// Colour and mark of each series: both of its own, or the colour of its value of the axis `colour` and the mark of
+/// its values of the others.
+fn looks(axes: &[String], groups: &[RunGroup], colour: Option<&String>) -> Vec<(RGBColor, Mark)> {
+    let Some(axis) = axes.iter().position(|axis| Some(axis) == colour) else {
+        return (0..groups.len()).map(|it| (palette::of_category(it), Mark::nth(it))).collect();
+    };
+    let mut values: Vec<&String> = groups.iter().map(|group| &group.values[axis]).collect();
+    values.sort_by(|a, b| natural_order(a, b));
+    values.dedup();
+    let rest = |group: &RunGroup| {
+        let mut rest = group.values.clone();
+        rest.remove(axis);
+        rest
+    };
+    let mut others: Vec<Vec<String>> = Vec::new();
+    let mut look = |group: &RunGroup| {
+        let place = values.iter().position(|value| **value == group.values[axis]).unwrap_or(0);
+        let rest = rest(group);
+        let mark = others.iter().position(|known| *known == rest).unwrap_or_else(|| {
+            others.push(rest);
+            others.len() - 1
+        });
+        (palette::of_value(place, &values), Mark::nth(mark))
+    };
+    groups.iter().map(&mut look).collect()
 }
 
 /// Whether every arm has one depth and the other axes identify the arm. Then a series may leave the
@@ -227,10 +268,8 @@ fn title(series: &[Series], panel: usize, metric: &Metric) -> String {
 fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
     let mut rows = Vec::new();
     if series.len() > 1 {
-        let entry = |(place, s): (usize, &Series)| {
-            Entry::line(palette::of_category(place), Some(Mark::nth(place)), s.label.as_str())
-        };
-        rows.push(series.iter().enumerate().map(entry).collect());
+        let entry = |s: &Series| Entry::line(s.colour, Some(s.mark), s.label.as_str());
+        rows.push(series.iter().map(entry).collect());
     }
     let mut styles = metric.legend();
     styles.push(Entry::new(Sample::Dot, "one seed"));

@@ -6,37 +6,44 @@ use super::captions::{losses, seeds};
 use super::depth::crosses;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample};
-use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::panels::{all_runs, extent, label, split_axes, with_asked};
 use super::series::Finals;
 use super::{Metric, Options, Results, palette};
 use anyhow::{Result, ensure};
 use fathom_record::{RunCurve, RunGroup, SweepCurves, group};
 use fathom_stats::Interval;
+use plotters::style::RGBColor;
 
 /// The axes that the figure distinguishes.
 struct Axes {
-    /// Distinguished by panels.
-    key: String,
+    /// Distinguished by panels, the requested one first.
+    panels: Vec<String>,
     /// Distinguished by colours.
-    others: Vec<String>,
+    colours: Vec<String>,
     /// Texts about the axes on which all runs agree.
     shared: Vec<String>,
 }
 
 impl Axes {
     fn of(curves: &SweepCurves, options: &Options) -> Result<Self> {
-        let key = options.group_by.clone().unwrap_or_else(|| "norm".to_owned());
+        let asked = options.facet.as_ref().or(options.group_by.as_ref());
+        let key = asked.cloned().unwrap_or_else(|| "norm".to_owned());
         let (varying, shared) = split_axes(curves);
         ensure!(!varying.is_empty(), "runs do not differ in {key}, nor in any other key");
         ensure!(
             varying.contains(&key),
-            "runs do not differ in {key}; use --group-by with one of {}",
+            "runs do not differ in {key}; use --facet with one of {}",
             varying.join(", ")
         );
         ensure!(varying.iter().any(|axis| axis == "depth"), "runs do not differ in depth");
-        let others = without_implied(curves, varying);
-        let others = others.into_iter().filter(|axis| *axis != key && axis != "depth").collect();
-        Ok(Self { key, others, shared })
+        // Depth is on the axis.
+        let colour = options.colour.as_ref().filter(|axis| *axis != "depth");
+        ensure!(colour != Some(&key), "panels and colours cannot both be those of {key}");
+        let others = with_asked(curves, &varying, colour);
+        let others = others.into_iter().filter(|axis| *axis != key && axis != "depth");
+        let is_coloured = |axis: &String| colour.is_none_or(|colour| axis == colour);
+        let (colours, rest): (Vec<String>, Vec<String>) = others.partition(is_coloured);
+        Ok(Self { panels: [vec![key], rest].concat(), colours, shared })
     }
 }
 
@@ -51,8 +58,8 @@ struct AtDepth {
 
 /// The runs of one colour in one panel.
 struct Series {
-    /// Index of the colour.
-    colour: usize,
+    colour: RGBColor,
+    mark: Mark,
     depths: Vec<AtDepth>,
 }
 
@@ -70,9 +77,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let metric = &options.metric;
     let curves = &results.curves;
     let axes = Axes::of(curves, options)?;
-    let names: Vec<String> =
-        curves.groups(&axes.others).iter().map(|same| label(&axes.others, &same.values)).collect();
-    let groups = curves.groups(std::slice::from_ref(&axes.key));
+    let names = names(curves, &axes, options);
+    let groups = curves.groups(&axes.panels);
     let facets: Vec<Facet> = groups.iter().map(|same| facet(same, &axes, &names, metric)).collect();
     let chance = results.chance(metric.train);
     let panels = panels(&facets, chance, options);
@@ -92,15 +98,29 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     parts.extend(all_runs(&axes.shared));
     parts.push(format!("Source: {}.", options.source));
     let legend = legend(&names, all().any(|at| at.finals[0].diverged > 0), metric);
-    let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+    let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
     Ok(LinesFigure { page, panels })
 }
 
+/// Names of the colours, each with its colour.
+fn names(curves: &SweepCurves, axes: &Axes, options: &Options) -> Vec<(String, RGBColor)> {
+    let groups = curves.groups(&axes.colours);
+    let values: Vec<String> = groups.iter().map(|same| same.values.join(" ")).collect();
+    let name = |(index, same): (usize, &RunGroup)| {
+        let colour = match &options.colour {
+            Some(_) => palette::of_value(index, &values),
+            None => palette::of_category(index),
+        };
+        (label(&axes.colours, &same.values), colour)
+    };
+    groups.iter().enumerate().map(name).collect()
+}
+
 /// Groups the runs of a panel by colour and depth; runs without a depth are left out.
-fn facet(panel: &RunGroup, axes: &Axes, names: &[String], metric: &Metric) -> Facet {
-    let title = label(std::slice::from_ref(&axes.key), &panel.values);
+fn facet(panel: &RunGroup, axes: &Axes, names: &[(String, RGBColor)], metric: &Metric) -> Facet {
+    let title = label(&axes.panels, &panel.values);
     let series = |same: RunGroup| {
-        let name = label(&axes.others, &same.values);
+        let name = label(&axes.colours, &same.values);
         let depth = |at: RunGroup| {
             let parts = [title.as_str(), &name, &at.values[0]];
             let parts = parts.into_iter().filter(|part| !part.is_empty());
@@ -114,15 +134,17 @@ fn facet(panel: &RunGroup, axes: &Axes, names: &[String], metric: &Metric) -> Fa
                     .collect(),
             })
         };
+        let place = names.iter().position(|(known, _)| *known == name).unwrap_or(0);
         Series {
-            colour: names.iter().position(|known| *known == name).unwrap_or(0),
+            colour: names[place].1,
+            mark: Mark::nth(place),
             depths: group(&same.runs, &["depth".to_owned()])
                 .into_iter()
                 .filter_map(depth)
                 .collect(),
         }
     };
-    let series = group(&panel.runs, &axes.others).into_iter().map(series).collect();
+    let series = group(&panel.runs, &axes.colours).into_iter().map(series).collect();
     Facet { title, series }
 }
 
@@ -147,7 +169,7 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
 
 /// The lines of a series, and a cross at every depth at which a run diverged.
 fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
-    let colour = palette::of_category(series.colour);
+    let Series { colour, mark, .. } = *series;
     let line = |(index, stroke): (usize, Stroke)| {
         let point = |at: &AtDepth| {
             let finals = &at.finals[index];
@@ -155,7 +177,7 @@ fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
             Some(Point { x: at.depth, y: finals.mean()?, interval, dots: finals.values.clone() })
         };
         let points = series.depths.iter().filter_map(point).collect();
-        Line { colour, mark: Some(Mark::nth(series.colour)), stroke, points }
+        Line { colour, mark: Some(mark), stroke, points }
     };
     let diverged = series.depths.iter().filter(|at| at.finals[0].diverged > 0);
     let cross = |at: &AtDepth| {
@@ -167,11 +189,11 @@ fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
     lines
 }
 
-fn legend(names: &[String], has_crosses: bool, metric: &Metric) -> Vec<Vec<Entry>> {
+fn legend(names: &[(String, RGBColor)], has_crosses: bool, metric: &Metric) -> Vec<Vec<Entry>> {
     let mut rows: Vec<Vec<Entry>> = Vec::new();
     if names.len() > 1 {
-        let entry = |(index, name): (usize, &String)| {
-            Entry::line(palette::of_category(index), Some(Mark::nth(index)), name.as_str())
+        let entry = |(index, (name, colour)): (usize, &(String, RGBColor))| {
+            Entry::line(*colour, Some(Mark::nth(index)), name.as_str())
         };
         rows.push(names.iter().enumerate().map(entry).collect());
     }

@@ -63,7 +63,7 @@ pub(super) fn slices(results: &Results, options: &Options) -> Result<LinesFigure
         options.source.replace("curve.csv", "slices.csv"),
     );
     let titles = ["Loss around the trained weights".to_owned()];
-    let page = Page::lay_out(options.note.as_deref(), &titles, &legend(&means), &caption);
+    let page = Page::on(options.sheet(), &titles, &legend(&means), &caption);
     Ok(LinesFigure { page, panels: vec![panel] })
 }
 
@@ -99,7 +99,7 @@ pub(super) fn correlation(results: &Results, options: &Options) -> Result<LinesF
     );
     let titles =
         ["Input gradients before training", "Input gradients after training"].map(str::to_owned);
-    let page = Page::lay_out(options.note.as_deref(), &titles, &legend(&both[0]), &caption);
+    let page = Page::on(options.sheet(), &titles, &legend(&both[0]), &caption);
     Ok(LinesFigure { page, panels: both.iter().map(panel).collect() })
 }
 

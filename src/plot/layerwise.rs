@@ -138,7 +138,7 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
         left_out(more),
         options.layers_source()
     );
-    let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &caption);
+    let page = Page::on(options.sheet(), &titles, &legend, &caption);
     Ok(LinesFigure { page, panels })
 }
 
@@ -246,7 +246,7 @@ pub(super) fn over_time(
         left_out(more),
         options.layers_source()
     );
-    let page = Page::lay_out(options.note.as_deref(), &titles, &[row], &caption);
+    let page = Page::on(options.sheet(), &titles, &[row], &caption);
     Ok(LinesFigure { page, panels })
 }
 

@@ -24,7 +24,10 @@ mod lr_depth_heatmap;
 mod page;
 mod palette;
 mod panels;
+mod print;
+mod render;
 mod rounding;
+mod selection;
 mod series;
 mod size;
 mod speed;
@@ -34,8 +37,11 @@ mod tests;
 pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
 pub use columns::Columns;
+pub use print::Width;
+pub use render::to_pdf;
+pub use selection::{Selection, axis, varying_axis};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use canvas::{Backend, Canvas};
 use curves::CurvesFigure;
 use depth::DepthFigure;
@@ -43,13 +49,10 @@ use fathom_base::choice;
 use fathom_record::{
     CorrelationRow, LayerRow, Provenance, RunDir, SliceRow, SweepCurves, SweepDir,
 };
-use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
-use image::imageops::{FilterType, resize};
-use image::{ExtendedColorType, ImageEncoder};
 use lines::LinesFigure;
 use lr_depth_heatmap::HeatmapFigure;
-use page::Page;
-use plotters::prelude::*;
+use page::{Page, Sheet};
+use render::{to_png, to_svg};
 use speed::SpeedFigure;
 use std::collections::BTreeMap;
 
@@ -104,6 +107,16 @@ impl Figure {
             | Figure::Correlation
             | Figure::Speed => false,
         }
+    }
+
+    /// Whether colours can distinguish a key of the user's choice.
+    pub fn has_colours(self) -> bool {
+        matches!(self, Figure::Curves | Figure::Depth | Figure::Panels)
+    }
+
+    /// Whether panels can distinguish a key of the user's choice.
+    pub fn has_facets(self) -> bool {
+        matches!(self, Figure::Curves | Figure::Panels | Figure::RateDepth)
     }
 }
 
@@ -182,6 +195,12 @@ pub struct Options {
     /// Key that colours distinguish in [`Figure::Curves`] and panels in [`Figure::Panels`]; key in the
     /// place of depth in [`Figure::RateDepth`].
     pub group_by: Option<String>,
+    /// Key that colours distinguish in figures that [have colours](Figure::has_colours).
+    pub colour: Option<String>,
+    /// Key that panels distinguish before all others in figures that [have facets](Figure::has_facets).
+    pub facet: Option<String>,
+    /// Width on paper; without it, a figure is for the screen.
+    pub width: Option<Width>,
     /// Share of the chance level below which a net trains in [`Figure::RateDepth`]; 0.8 if absent.
     pub trains_below: Option<f64>,
     /// File of the curves, for the caption.
@@ -189,6 +208,10 @@ pub struct Options {
 }
 
 impl Options {
+    fn sheet(&self) -> Sheet<'_> {
+        Sheet { note: self.note.as_deref(), width: self.width, ..Sheet::default() }
+    }
+
     /// File of the layers, for the caption.
     fn layers_source(&self) -> String {
         self.source.replace("curve.csv", "layers.csv")
@@ -275,49 +298,4 @@ fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidO
         Figure::Slices => LaidOut::Lines(landscape::slices(results, options)?),
         Figure::Correlation => LaidOut::Lines(landscape::correlation(results, options)?),
     })
-}
-
-fn pixels((width, height): (f64, f64), scale: f64) -> (u32, u32) {
-    [width, height].map(|units| rounding::pixel(units * scale).unsigned_abs()).into()
-}
-
-fn to_svg(picture: &impl Picture) -> Result<String> {
-    let mut text = String::new();
-    {
-        let backend = SVGBackend::with_string(&mut text, pixels(picture.page().size(), 1.0));
-        draw_on(picture, backend.into_drawing_area(), 1.0)?;
-    }
-    Ok(text)
-}
-
-/// Draws at twice the size and averages down, as plotters draws jagged edges.
-fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
-    let (width, height) = pixels(picture.page().size(), 2.0);
-    let mut buffer = vec![255; width as usize * height as usize * 3];
-    {
-        let backend = BitMapBackend::with_buffer(&mut buffer, (width, height));
-        draw_on(picture, backend.into_drawing_area(), 2.0)?;
-    }
-    let large = image::RgbImage::from_raw(width, height, buffer)
-        .ok_or_else(|| anyhow!("the buffer does not match the size of the figure"))?;
-    let small = resize(&large, width / 2, height / 2, FilterType::Triangle);
-    let mut bytes = Vec::new();
-    // The fastest compression makes files half as large again.
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, PngFilter::Adaptive)
-        .write_image(&small, small.width(), small.height(), ExtendedColorType::Rgb8)
-        .context("cannot encode the PNG")?;
-    Ok(bytes)
-}
-
-fn draw_on<DB: Backend>(
-    picture: &impl Picture,
-    area: DrawingArea<DB, plotters::coord::Shift>,
-    scale: f64,
-) -> Result<()> {
-    area.fill(&WHITE)?;
-    let canvas = Canvas { area, scale };
-    picture.page().draw(&canvas)?;
-    picture.draw_panels(&canvas)?;
-    canvas.area.present()?;
-    Ok(())
 }

@@ -4,9 +4,9 @@
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas};
 use super::chart::Frame;
-use super::page::{Entry, Page, Sample};
+use super::page::{Entry, Page, Sample, Sheet};
 use super::palette::blend;
-use super::panels::{all_runs, label, split_axes, without_implied};
+use super::panels::{all_runs, label, split_axes, with_asked};
 use super::rounding::{decimals, short_number};
 use super::{Metric, Options, Picture, Results};
 use anyhow::{Context, Result, ensure};
@@ -24,6 +24,12 @@ const UNTRAINED: RGBColor = RGBColor(190, 190, 190);
 /// Ends of the scale from no error to the chance level.
 const GOOD: RGBColor = RGBColor(0, 114, 178);
 const BAD: RGBColor = RGBColor(240, 228, 205);
+
+/// Height of a panel without its cells, and of a cell on paper.
+const FRAME: f64 = 90.0;
+const CELL: f64 = 64.0;
+/// Size of the counts in cells, on the screen and on paper.
+const COUNT: [f64; 2] = [17.0, 21.0];
 
 /// The runs of one learning rate and one value of the column's key.
 struct Cell {
@@ -78,10 +84,16 @@ impl HeatmapFigure {
         let (varying, shared) = split_axes(curves);
         let grid = Grid::of(results, &varying, options)?;
         let key = &grid.key;
-        let others: Vec<String> = without_implied(curves, varying)
+        let facet = options.facet.as_ref();
+        ensure!(
+            facet.is_none_or(|facet| facet != "lr" && facet != key),
+            "lr and {key} are its axes, and cannot distinguish panels"
+        );
+        let mut others: Vec<String> = with_asked(curves, &varying, facet)
             .into_iter()
             .filter(|axis| axis != "lr" && axis != key && !follows(curves, axis, key))
             .collect();
+        others.sort_by_key(|axis| Some(axis) != facet);
         let (mut panels, mut titles) = (Vec::new(), Vec::new());
         for same in curves.groups(&others) {
             let name = label(&others, &same.values);
@@ -103,8 +115,10 @@ impl HeatmapFigure {
         ))];
         parts.extend(all_runs(&shared));
         parts.push(format!("Sources: {}, run.json.", options.source));
-        let page = Page::lay_out(
-            options.note.as_deref(),
+        // On paper, a cell needs room for two lines of its text.
+        let height = options.width.map(|_| FRAME + CELL * grid.rates.len().max(3) as f64);
+        let page = Page::on(
+            Sheet { panel_height: height, ..options.sheet() },
             &titles,
             &[legend(&metric.show(grid.bar))],
             &parts.join(" "),
@@ -204,7 +218,13 @@ impl Cell {
         }
     }
 
-    fn draw<DB: Backend>(&self, canvas: &Canvas<DB>, frame: &Frame, chance: f64) -> Result<()> {
+    fn draw<DB: Backend>(
+        &self,
+        canvas: &Canvas<DB>,
+        frame: &Frame,
+        chance: f64,
+        small: f64,
+    ) -> Result<()> {
         let (column, row) = (self.column as f64, self.row as f64);
         let corner = |dx: f64, dy: f64| frame.place(column + dx, row + dy);
         let colour = self.colour(chance);
@@ -217,7 +237,7 @@ impl Cell {
         let ink = if is_dark(colour) { WHITE } else { BLACK };
         canvas.centred(&outcome, 22.0, frame.place(column, row + 0.12), ink)?;
         let count = format!("{} of {}", self.counts.trained, self.counts.all());
-        canvas.centred(&count, 17.0, frame.place(column, row - 0.2), ink)
+        canvas.centred(&count, small, frame.place(column, row - 0.2), ink)
     }
 }
 
@@ -227,10 +247,11 @@ impl Picture for HeatmapFigure {
     }
 
     fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+        let small = COUNT[usize::from(self.page.paper.is_some())];
         for (rect, cells) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             for cell in cells {
-                cell.draw(canvas, &frame, self.chance)?;
+                cell.draw(canvas, &frame, self.chance, small)?;
             }
         }
         Ok(())

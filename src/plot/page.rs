@@ -1,6 +1,7 @@
 //! Layout of a page: note, panels with their titles, legend and caption. Nothing overlaps, as every
 //! text is measured before it is placed.
 
+use super::Width;
 use super::canvas::{Backend, Canvas, INK, Mark, Stroke, text_width, wrap};
 use anyhow::Result;
 use plotters::prelude::*;
@@ -12,7 +13,9 @@ const LEGEND: f64 = 25.0;
 const CAPTION: f64 = 21.0;
 /// Height of a line in multiples of the size of its text.
 const LEADING: f64 = 1.3;
+/// Heights of a panel on the screen and on paper, unless its content needs another one.
 const PANEL_HEIGHT: f64 = 560.0;
+const PAPER_PANEL_HEIGHT: f64 = 440.0;
 const SAMPLE_WIDTH: f64 = 62.0;
 
 /// Sample that a legend entry shows before its words.
@@ -85,9 +88,43 @@ struct PlacedEntry {
     y: f64,
 }
 
+/// What a page is laid out for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sheet<'a> {
+    /// Text above the panels.
+    pub(super) note: Option<&'a str>,
+    /// Width on paper; without it, the page is for the screen.
+    pub(super) width: Option<Width>,
+    /// Height of panels, where it depends on what they show.
+    pub(super) panel_height: Option<f64>,
+}
+
+impl Sheet<'_> {
+    /// Width of the page and number of panels beside each other.
+    fn columns(&self, panels: usize) -> (f64, usize) {
+        let columns = match panels {
+            0 | 1 => 1,
+            2 | 4 => 2,
+            _ => 3,
+        };
+        match self.width {
+            None => ([1200.0, 1600.0, 2200.0][columns - 1], columns),
+            Some(width) => (width.units(), columns.min(width.columns())),
+        }
+    }
+
+    /// Height of panels.
+    fn height(&self) -> f64 {
+        let usual = if self.width.is_some() { PAPER_PANEL_HEIGHT } else { PANEL_HEIGHT };
+        self.panel_height.unwrap_or(usual)
+    }
+}
+
 /// A laid-out page, about 1600 units wide.
 #[derive(Clone, Debug)]
 pub(super) struct Page {
+    /// Width on paper; none for the screen.
+    pub(super) paper: Option<Width>,
     width: f64,
     height: f64,
     texts: Vec<TextLine>,
@@ -97,21 +134,27 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Lays out a page with one panel for each title, in rows of up to three panels. Each row of legend
-    /// entries begins a new line.
+    /// [`Page::on`] for the screen, with a text above the panels.
     pub(super) fn lay_out(
         note: Option<&str>,
         titles: &[String],
         legend: &[Vec<Entry>],
         caption: &str,
     ) -> Self {
-        let columns = match titles.len() {
-            0 | 1 => 1,
-            2 | 4 => 2,
-            _ => 3,
-        };
-        let width = [1200.0, 1600.0, 2200.0][columns - 1];
+        Self::on(Sheet { note, ..Sheet::default() }, titles, legend, caption)
+    }
+
+    /// Lays out a page with one panel for each title, in rows of up to three panels. Each row of legend
+    /// entries begins a new line.
+    pub(super) fn on(
+        sheet: Sheet,
+        titles: &[String],
+        legend: &[Vec<Entry>],
+        caption: &str,
+    ) -> Self {
+        let (width, columns) = sheet.columns(titles.len());
         let mut page = Self {
+            paper: sheet.width,
             width,
             height: MARGIN,
             texts: Vec::new(),
@@ -119,12 +162,12 @@ impl Page {
             panels: Vec::new(),
         };
         let inside = width - 2.0 * MARGIN;
-        if let Some(note) = note {
+        if let Some(note) = sheet.note {
             page.paragraph(note, NOTE, MARGIN, inside);
             page.height += 12.0;
         }
         for row in titles.chunks(columns) {
-            page.row(row, inside / columns as f64);
+            page.row(row, inside / columns as f64, sheet.height());
         }
         for row in legend {
             page.legend_row(row);
@@ -149,7 +192,7 @@ impl Page {
     }
 
     /// Adds a row of panels that begin at the same height, with their titles above them.
-    fn row(&mut self, titles: &[String], width: f64) {
+    fn row(&mut self, titles: &[String], width: f64, height: f64) {
         let wrapped: Vec<Vec<String>> =
             titles.iter().map(|title| wrap(title, TITLE, width - 130.0)).collect();
         let most = wrapped.iter().map(Vec::len).max().unwrap_or(0);
@@ -161,9 +204,9 @@ impl Page {
                 let y = first + (number as f64 + 0.5) * TITLE * LEADING;
                 self.texts.push(TextLine { text: line, size: TITLE, x: x + 100.0, y });
             }
-            self.panels.push(Rect { x, y: top, width, height: PANEL_HEIGHT });
+            self.panels.push(Rect { x, y: top, width, height });
         }
-        self.height = top + PANEL_HEIGHT + 16.0;
+        self.height = top + height + 16.0;
     }
 
     /// Adds a group of legend entries, in as many lines as they need.
@@ -175,7 +218,16 @@ impl Page {
                 x = MARGIN;
                 self.height += line;
             }
-            self.legend.push(PlacedEntry { entry: entry.clone(), x, y: self.height + line / 2.0 });
+            // Words that are wider than the page go on below their beginning.
+            let room = self.width - MARGIN - x - SAMPLE_WIDTH - 10.0;
+            let mut parts = wrap(&entry.words, LEGEND, room).into_iter();
+            let first = Entry { words: parts.next().unwrap_or_default(), ..entry.clone() };
+            self.legend.push(PlacedEntry { entry: first, x, y: self.height + line / 2.0 });
+            for part in parts {
+                self.height += line;
+                let (x, y) = (x + SAMPLE_WIDTH + 10.0, self.height + line / 2.0);
+                self.legend.push(PlacedEntry { entry: Entry::new(Sample::Heading, part), x, y });
+            }
             x += entry.width();
         }
         self.height += line;

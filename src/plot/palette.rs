@@ -38,6 +38,12 @@ pub(super) fn of_rank(index: usize, count: usize) -> RGBColor {
     blend(SCALE[left], SCALE[left + 1], place - left as f64)
 }
 
+/// Colour of the `index`-th of some values: ordered if all are numbers.
+pub(super) fn of_value<T: AsRef<str>>(index: usize, values: &[T]) -> RGBColor {
+    let is_number = |value: &T| value.as_ref().parse::<f64>().is_ok();
+    if values.iter().all(is_number) { of_rank(index, values.len()) } else { of_category(index) }
+}
+
 /// Colour between two others: `a` at share 0, `b` at share 1.
 pub(super) fn blend(a: RGBColor, b: RGBColor, share: f64) -> RGBColor {
     let mix = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;

@@ -34,21 +34,21 @@ pub(super) struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// Groups runs into panels. Colours distinguish the axis `group_by` if runs differ in it, or else
+    /// Groups runs into panels. Colours distinguish the axis `colour` if runs differ in it, or else
     /// depth if runs differ in depth, or else the last axis in which they differ; all other axes
-    /// distinguish panels.
-    pub(super) fn of(curves: &'a SweepCurves, group_by: Option<&str>) -> Self {
+    /// distinguish panels, `facet` first.
+    pub(super) fn of(curves: &'a SweepCurves, colour: Option<&str>, facet: Option<&str>) -> Self {
         let (varying, shared) = split_axes(curves);
-        let asked = varying.iter().find(|axis| Some(axis.as_str()) == group_by).cloned();
-        let mut varying = without_implied(curves, varying);
-        // A requested axis is used even if it follows from the arm.
-        if let Some(axis) = asked.as_ref().filter(|axis| !varying.contains(axis)) {
-            varying.push(axis.clone());
-        }
-        let depth = varying.iter().find(|axis| *axis == "depth");
-        let colour = asked.as_ref().or(depth).or(varying.last()).cloned();
-        let rest: Vec<String> =
+        let asked =
+            |name: Option<&str>| varying.iter().find(|axis| Some(axis.as_str()) == name).cloned();
+        let (asked, facet) = (asked(colour), asked(facet));
+        let varying = with_asked(curves, &varying, asked.iter().chain(&facet));
+        let free = || varying.iter().filter(|axis| Some(*axis) != facet.as_ref());
+        let depth = free().find(|axis| *axis == "depth");
+        let colour = asked.as_ref().or(depth).or(free().next_back()).cloned();
+        let mut rest: Vec<String> =
             varying.iter().filter(|axis| Some(*axis) != colour.as_ref()).cloned().collect();
+        rest.sort_by_key(|axis| Some(axis) != facet.as_ref());
         let value = |run: &RunCurve| {
             colour.as_ref().and_then(|axis| run.axes.get(axis)).cloned().unwrap_or_default()
         };
@@ -69,11 +69,6 @@ impl<'a> Panels<'a> {
         };
         let panels = curves.groups(&rest).into_iter().map(panel).collect();
         Self { colour, keys, panels, shared }
-    }
-
-    /// Whether the values that colours stand for are numbers, which have an order.
-    pub(super) fn ordered(&self) -> bool {
-        self.keys.iter().all(|key| key.parse::<f64>().is_ok())
     }
 
     /// Smallest and largest number of runs with values of a curve that has any.
@@ -108,6 +103,22 @@ pub(super) fn split_axes(curves: &SweepCurves) -> (Vec<String>, Vec<String>) {
     (varying, shared)
 }
 
+/// [`without_implied`], to which the axes among `asked` in which runs differ are added if they are not in it, as a
+/// requested axis is used even if it follows from the arm.
+pub(super) fn with_asked<'a>(
+    curves: &SweepCurves,
+    varying: &[String],
+    asked: impl IntoIterator<Item = &'a String>,
+) -> Vec<String> {
+    let mut axes = without_implied(curves, varying.to_vec());
+    for axis in asked.into_iter().filter(|axis| varying.contains(axis)) {
+        if !axes.contains(axis) {
+            axes.push(axis.clone());
+        }
+    }
+    axes
+}
+
 /// Removes the axes whose values follow from the arm, as the name of the arm identifies them.
 pub(super) fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<String> {
     if !axes.iter().any(|axis| axis == "arm") {
@@ -140,13 +151,17 @@ mod tests {
     #[test]
     fn families_make_panels_and_depths_make_colours() {
         let curves = sweep();
-        let panels = Panels::of(&curves, None);
+        let panels = Panels::of(&curves, None, None);
         assert_eq!(panels.colour.as_deref(), Some("depth"));
         assert_eq!(panels.keys, ["8", "44"]);
         let labels: Vec<&str> = panels.panels.iter().map(|p| p.label.as_str()).collect();
         assert_eq!(labels, ["Plain", "Residual"]);
         assert_eq!(panels.panels[0].curves[1].key, 1);
         assert_eq!(panels.seeds(), (3, 3));
+        let panels = Panels::of(&curves, None, Some("depth"));
+        assert_eq!(panels.colour.as_deref(), Some("family"));
+        let labels: Vec<&str> = panels.panels.iter().map(|p| p.label.as_str()).collect();
+        assert_eq!(labels, ["Depth 8", "Depth 44"]);
     }
 
     #[test]
@@ -158,17 +173,16 @@ mod tests {
             runs.push(arm_run);
         }
         let curves = SweepCurves { runs };
-        let panels = Panels::of(&curves, None);
+        let panels = Panels::of(&curves, None, None);
         assert_eq!(panels.colour.as_deref(), Some("arm"));
         assert_eq!(panels.panels.len(), 1);
         assert_eq!(panels.shared, ["depth 20"]);
-        assert!(!panels.ordered());
     }
 
     #[test]
     fn a_single_configuration_is_one_panel_of_one_curve() {
         let curves = SweepCurves { runs: vec![run("plain", "8", 0, State::Done, &[])] };
-        let panels = Panels::of(&curves, None);
+        let panels = Panels::of(&curves, None, None);
         assert_eq!((panels.colour.clone(), panels.panels.len()), (None, 1));
         assert_eq!(panels.panels[0].label, "");
         assert_eq!(panels.shared, ["plain", "depth 8"]);

@@ -92,7 +92,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     parts.extend(all_runs(&shared));
     parts.push(format!("Sources: {}, run.json.", options.source));
     let legend = legend(&series);
-    let page = Page::lay_out(options.note.as_deref(), &titles, &legend, &parts.join(" "));
+    let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
     Ok(LinesFigure { page, panels: panels.to_vec() })
 }
 

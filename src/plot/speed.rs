@@ -62,7 +62,7 @@ impl SpeedFigure {
         parts.extend(all_runs(&shared));
         parts.push(format!("Sources: {}, run.json.", options.source));
         let titles = ["Training speed, including evaluations".to_owned()];
-        let page = Page::lay_out(options.note.as_deref(), &titles, &[], &parts.join(" "));
+        let page = Page::on(options.sheet(), &titles, &[], &parts.join(" "));
         let fastest = bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
         // Room for the text of short bars, which follows them.
         let x = Axis::from_zero(fastest * 1.15).titled("images per second");

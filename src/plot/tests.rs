@@ -2,12 +2,14 @@
 
 mod ablation;
 mod drawing;
+mod keys;
 mod special;
 
 use super::fixture::{run, sweep};
 use super::*;
 use drawing::{Drawing, Position};
 use fathom_record::State;
+use plotters::style::RGBColor;
 
 fn options() -> Options {
     Options { source: "results/x/curves.csv".into(), ..Options::default() }

@@ -1,11 +1,13 @@
-//! The data of the report's interactive curves, as JSON.
+//! The data of the report's interactive figures, as JSON.
 
+use super::view::{Key, view};
 use super::{Report, label};
 use fathom_record::{CurveRow, RunCurve, group, metric_columns};
+use fathom_stats::BestRuns;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
-/// All curves by configuration. Each list of steps is stored once, and runs refer to it by number.
+/// All curves by configuration, and what figures distinguish. Each list of steps is stored once, and runs refer to it
+/// by number.
 pub(super) fn data(report: &Report) -> Value {
     let curves = &report.results.curves;
     let mut steps: Vec<Vec<u64>> = Vec::new();
@@ -17,32 +19,60 @@ pub(super) fn data(report: &Report) -> Value {
     let mut metrics: Vec<&str> = metric_columns().collect();
     metrics.extend(extra.iter().map(String::as_str));
     metrics.retain(is_used);
+    let keys = Key::all(report);
+    let is_best = |run: &RunCurve| report.best.as_ref().is_some_and(|it| it.runs.contains(&run.id));
     let arms: Vec<Value> = groups
         .iter()
         .map(|same| {
             let first = same.runs.first();
+            let mut runs = Vec::new();
+            for run in &same.runs {
+                runs.push(columns(run, is_best(run), &metrics, &mut steps));
+            }
             json!({
                 "name": first.map_or(String::new(), |run| label(&run.axes)),
-                "family": first.map_or(String::new(), |run| family(&run.axes)),
-                "depth": first.and_then(|run| run.number("depth")),
-                "runs": same.runs.iter().map(|run| columns(run, &metrics, &mut steps)).collect::<Vec<_>>(),
+                "axes": keys.iter().map(|key| first.map_or(-1, |run| key.place(run))).collect::<Vec<_>>(),
+                "runs": runs,
             })
         })
         .collect();
+    let best = report.best.as_ref().map(|best| {
+        let key = keys.iter().position(|key| key.name == best.axis);
+        json!({ "key": key, "words": words(best) })
+    });
     let chance = |metric| report.results.chance(metric);
     let chance = json!({ "error": chance("test_err_pct"), "loss": chance("test_loss") });
-    json!({ "metrics": metrics, "steps": steps, "chance": chance, "arms": arms })
+    let view = view(report, &keys);
+    let key =
+        |key: &Key| json!({ "name": key.name, "values": key.values, "numeric": key.is_numeric });
+    let keys: Vec<Value> = keys.iter().map(key).collect();
+    json!({
+        "metrics": metrics, "steps": steps, "chance": chance, "arms": arms, "keys": keys, "best": best,
+        "view": view,
+    })
 }
 
-/// The label of a configuration without its depth: its depths make one line.
-fn family(axes: &BTreeMap<String, String>) -> String {
-    let mut axes = axes.clone();
-    axes.remove("depth");
-    label(&axes)
+/// How best values were chosen, and which configurations have none.
+fn words(best: &BestRuns) -> String {
+    let seeds: Vec<String> = best.tune.seeds.iter().map(u64::to_string).collect();
+    let (by, axis, list) = (&best.tune.by, &best.axis, seeds.join(", "));
+    let seeds = if seeds.len() == 1 {
+        format!("seed {list}, which is")
+    } else {
+        format!("seeds {list}, which are")
+    };
+    let mut words = format!(
+        "Each configuration is at its own best {axis}, chosen by {by} of {seeds} not shown."
+    );
+    if !best.open.is_empty() {
+        words += &format!(" Without a best {axis} yet: {}.", best.open.join("; "));
+    }
+    words
 }
 
-/// One run: its seed and state, the number of its list of steps, and its values by column.
-fn columns(run: &RunCurve, metrics: &[&str], steps: &mut Vec<Vec<u64>>) -> Value {
+/// One run: its seed and state, whether it is at the best value, the number of its list of steps, and its values by
+/// column.
+fn columns(run: &RunCurve, is_best: bool, metrics: &[&str], steps: &mut Vec<Vec<u64>>) -> Value {
     let own: Vec<u64> = run.rows.iter().map(|row| row.step).collect();
     let place = steps.iter().position(|known| *known == own).unwrap_or_else(|| {
         steps.push(own);
@@ -57,7 +87,9 @@ fn columns(run: &RunCurve, metrics: &[&str], steps: &mut Vec<Vec<u64>>) -> Value
             values.insert((*metric).to_owned(), json!(column));
         }
     }
-    json!({ "seed": run.seed, "state": run.state.to_string(), "steps": place, "values": values })
+    json!({
+        "seed": run.seed, "state": run.state.to_string(), "best": is_best, "steps": place, "values": values,
+    })
 }
 
 /// JSON for a script element, which no text in it can close.
@@ -65,9 +97,9 @@ pub(super) fn for_script(value: &Value) -> String {
     value.to_string().replace('<', "\\u003c")
 }
 
-/// All runs in the order of their configurations.
-pub(super) fn runs_by_name(report: &Report) -> Vec<&RunCurve> {
+/// All runs in the order of their configurations, each with the number of its configuration.
+pub(super) fn runs_by_name(report: &Report) -> Vec<(usize, &RunCurve)> {
     let runs: Vec<&RunCurve> = report.results.curves.runs.iter().collect();
-    let axes = report.results.curves.axes();
-    group(&runs, &axes).into_iter().flat_map(|same| same.runs).collect()
+    let groups = group(&runs, &report.results.curves.axes()).into_iter().enumerate();
+    groups.flat_map(|(arm, same)| same.runs.into_iter().map(move |run| (arm, run))).collect()
 }

@@ -6,6 +6,7 @@ mod markdown;
 mod page;
 mod sections;
 pub mod splice;
+mod view;
 
 pub use markdown::{claims, experiments, finals, markdown, metrics, table};
 pub use page::html;
@@ -13,7 +14,7 @@ pub use page::html;
 use fathom_base::plain;
 use fathom_plot::Results;
 use fathom_record::{Made, Provenance};
-use fathom_stats::{SummaryTable, Verdict};
+use fathom_stats::{BestRuns, SummaryTable, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The contents of a report.
@@ -33,6 +34,14 @@ pub struct Report {
     pub summary: SummaryTable,
     /// Verdicts on the claims of the experiment.
     pub verdicts: Vec<Verdict>,
+    /// The runs at the best value of the key that the experiment or its claims tune.
+    pub best: Option<BestRuns>,
+    /// Conditions on the runs of the report, in words; the verdicts are about all runs.
+    pub conditions: Option<String>,
+    /// Key that colours of figures distinguish, by its name in the runs.
+    pub colour: Option<String>,
+    /// Key that panels of figures distinguish, by its name in the runs.
+    pub facet: Option<String>,
 }
 
 impl Report {
@@ -43,6 +52,12 @@ impl Report {
         (done < runs.len()).then(|| {
             format!("{done} of {} runs have ended; this report covers only those.", runs.len())
         })
+    }
+
+    /// States which runs it covers, unless it covers all.
+    fn selected(&self) -> Option<String> {
+        let conditions = self.conditions.as_ref()?;
+        Some(format!("Only runs with {conditions} are shown; the verdicts are about all runs."))
     }
 
     /// Keys other than `seed` that differ between runs, with all their values.

@@ -5,7 +5,16 @@ use super::{Report, sections};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// The parts of the script, in a scope of their own.
+const SCRIPT: &str = concat!(
+    "\"use strict\";\n(() => {\n",
+    include_str!("script/select.js"),
+    include_str!("script/draw.js"),
+    include_str!("script/figures.js"),
+    include_str!("script/heat.js"),
+    include_str!("script/page.js"),
+    "})();\n"
+);
 const PLOTLY: &str = include_str!("plotly/plotly-basic.min.js");
 
 /// Scripts and styles of the page itself only, and nothing from a network.
@@ -43,37 +52,60 @@ pub fn html(report: &Report) -> String {
 
 fn sections(report: &Report) -> Markup {
     markup! {
-        section #claims { h2 { "Claims" } (sections::verdicts(&report.verdicts)) }
+        div.answer {
+            section #claims { h2 { "Claims" } (sections::verdicts(&report.verdicts)) }
+            section {
+                h2 #title { "Final values" }
+                (controls())
+                div #finals-part {
+                    div #finals role="img" aria-label="Final values of the chosen metric; the numbers are in the \
+                                                       table below" {}
+                }
+            }
+        }
+        fieldset #filters {
+            legend { "Only these values" }
+            button #clear type="button" { "Show all" }
+        }
+        p #said role="status" {}
         section {
             h2 { "Curves" }
-            (controls())
+            (curve_controls())
             div #curves role="img" aria-label="Curves of the chosen metric by step" {}
-            p #said role="status" {}
         }
-        section {
-            h2 { "Final value against depth" }
-            div #depth role="img" aria-label="Final value of the chosen metric against depth; the \
-                                              numbers are in the table below" {}
+        section #heat-section {
+            h2 { "All values of the swept keys" }
+            div #heat {}
         }
-        section { h2 { "Final values" } (sections::finals(report)) }
-        section { h2 { "Runs" } (sections::runs(report)) }
+        section #final-values { h2 { "Final values" } (sections::finals(report)) }
+        section { h2 { "Runs" } details { summary { "Every run" } (sections::runs(report)) } }
         section { h2 { "Provenance" } (sections::provenance(report)) }
     }
 }
 
-/// Controls of the curves. The script adds the metrics and the configurations.
+/// Controls of the main figure. The script adds the metrics and the keys.
 fn controls() -> Markup {
     markup! {
         div.controls {
             label { "Metric " select #metric {} }
-            label { input #logx type="checkbox"; " logarithmic step axis" }
-            label { input #logy type="checkbox"; " logarithmic value axis" }
+            label { "Against " select #against {} }
+            label { "Colour " select #colour {} }
+            label { "Panels " select #panels {} }
+            label { input #best type="checkbox" checked; " best" }
+            label { input #logy type="checkbox"; " logarithmic" }
+        }
+    }
+}
+
+/// Controls that only curves have.
+fn curve_controls() -> Markup {
+    markup! {
+        div.controls {
+            label { "Colour " select #curve-colour {} }
+            label { "Panels " select #curve-panels {} }
+            label { input #logx type="checkbox"; " logarithmic steps" }
             label { input #seeds type="checkbox"; " individual seeds" }
             button #reset type="button" { "Reset zoom" }
-        }
-        fieldset #arms {
-            legend { "Configurations" }
-            button #all type="button" { "All" } " " button #none type="button" { "None" }
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn head(report: &Report) -> Markup {
         h1 { (report.name) }
         @if let Some(question) = &report.question { p.question { (question) } }
         @if let Some(note) = &report.note { p { (note) } }
+        @if let Some(selected) = report.selected() { p.warning { (selected) } }
         @if let Some(missing) = report.unfinished() { p.warning role="status" { (missing) } }
         @if let Some(diverged) = diverged { p.warning { (diverged) } }
     }
@@ -29,11 +30,22 @@ pub(super) fn verdicts(verdicts: &[Verdict]) -> Markup {
         @if verdicts.is_empty() {
             p { "The experiment makes no claims." }
         } @else {
+            p { (tally(verdicts)) "." }
             ul.verdicts { @for verdict in verdicts { (self::verdict(verdict)) } }
         }
     }
 }
 
+/// Number of claims by verdict, such as `2 supported, 1 undecided`.
+fn tally(verdicts: &[Verdict]) -> String {
+    let count = |outcome: &Outcome| {
+        let count = verdicts.iter().filter(|verdict| verdict.outcome == *outcome).count();
+        (count > 0).then(|| format!("{count} {outcome}"))
+    };
+    Outcome::ALL.iter().filter_map(count).collect::<Vec<_>>().join(", ")
+}
+
+/// A claim with its verdict and numbers; what it states exactly can be opened.
 fn verdict(verdict: &Verdict) -> Markup {
     let word = verdict.outcome.to_string();
     let sign = match verdict.outcome {
@@ -44,11 +56,15 @@ fn verdict(verdict: &Verdict) -> Markup {
     };
     html! {
         li class=(word) {
-            p { strong { span aria-hidden="true" { (sign) } " " (word) } ": " (verdict.name) }
-            p { (verdict.statement) "." }
-            @if let Some(numbers) = numbers(verdict) { p.numbers { (numbers) } }
-            @if let Some(reason) = &verdict.reason { p { "Undecided because " (reason) "." } }
-            @for remark in &verdict.remarks { p.remark { (remark) "." } }
+            details {
+                summary {
+                    strong { span aria-hidden="true" { (sign) } " " (word) } ": " (verdict.name)
+                    @if let Some(numbers) = numbers(verdict) { span.numbers { (numbers) } }
+                }
+                p { (verdict.statement) "." }
+                @if let Some(reason) = &verdict.reason { p { "Undecided because " (reason) "." } }
+                @for remark in &verdict.remarks { p.remark { (remark) "." } }
+            }
         }
     }
 }
@@ -91,7 +107,7 @@ pub(super) fn finals(report: &Report) -> Markup {
         cells.extend([row.done, row.diverged, row.unfinished].map(|n| n.to_string()));
         cells
     };
-    let rows: Vec<Vec<String>> = report.summary.rows.iter().map(row).collect();
+    let rows: Vec<Row> = report.summary.rows.iter().map(row).enumerate().map(of_arm).collect();
     table(
         "Last row of each run: mean ± standard deviation [95% confidence interval of the mean]",
         &headers,
@@ -112,11 +128,11 @@ pub(super) fn runs(report: &Report) -> Markup {
         "seconds",
     ];
     let number = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
-    let rows: Vec<Vec<String>> = runs_by_name(report)
+    let rows: Vec<Row> = runs_by_name(report)
         .into_iter()
-        .map(|run| {
+        .map(|(arm, run)| {
             let last = run.rows.last().cloned().unwrap_or_default();
-            vec![
+            let cells = vec![
                 run.id.clone(),
                 label(&run.axes),
                 run.seed.to_string(),
@@ -125,7 +141,8 @@ pub(super) fn runs(report: &Report) -> Markup {
                 number(last.train_err_pct),
                 number(last.test_err_pct),
                 format!("{:.1}", last.seconds.unwrap_or_default()),
-            ]
+            ];
+            of_arm((arm, cells))
         })
         .collect();
     table("Last row of every run", &headers, &rows)
@@ -134,7 +151,10 @@ pub(super) fn runs(report: &Report) -> Markup {
 /// Keys in which runs differ, provenance of the runs, and the command that repeats them.
 pub(super) fn provenance(report: &Report) -> Markup {
     let headers = ["key", "values"];
-    let row = |(key, values): (String, Vec<String>)| vec![key, values.join(", ")];
+    let row = |(key, values): (String, Vec<String>)| Row {
+        arm: None,
+        cells: vec![key, values.join(", ")],
+    };
     let differences: Vec<_> = report.differences().into_iter().map(row).collect();
     let provenance: Vec<_> = report
         .provenance()
@@ -149,22 +169,37 @@ pub(super) fn provenance(report: &Report) -> Markup {
     }
 }
 
+/// A row of a table.
+struct Row {
+    /// Number of the configuration that it is about; the script hides it where that is not chosen.
+    arm: Option<usize>,
+    cells: Vec<String>,
+}
+
+fn of_arm((arm, cells): (usize, Vec<String>)) -> Row {
+    Row { arm: Some(arm), cells }
+}
+
 /// A table that the script sorts by the column whose header is pressed. Cells that begin with a
 /// number are set to the right.
-fn table(caption: &str, headers: &[&str], rows: &[Vec<String>]) -> Markup {
+fn table(caption: &str, headers: &[&str], rows: &[Row]) -> Markup {
     let is_number = |cell: &str| {
         cell.trim_start_matches(['-', '−']).starts_with(|letter: char| letter.is_ascii_digit())
     };
     html! {
         div.wide {
-            table {
+            table.sortable {
                 caption { (caption) }
                 thead {
                     tr { @for header in headers { th scope="col" { button type="button" { (header) } } } }
                 }
                 tbody {
                     @for row in rows {
-                        tr { @for cell in row { td class=[is_number(cell).then_some("number")] { (cell) } } }
+                        tr data-arm=[row.arm] {
+                            @for cell in &row.cells {
+                                td class=[is_number(cell).then_some("number")] { (cell) }
+                            }
+                        }
                     }
                 }
             }

@@ -115,3 +115,69 @@ fn the_page_requests_nothing_from_a_network() {
     }
     assert!(page.contains("default-src 'none'"));
 }
+
+/// A report of two families, three depths, two rates and two seeds, whose only claim compares the families.
+fn swept() -> Report {
+    let mut runs = Vec::new();
+    for (family, depth, lr) in ["plain", "residual"]
+        .iter()
+        .flat_map(|f| ["8", "20", "44"].iter().map(move |d| (f, d)))
+        .flat_map(|(family, depth)| ["0.1", "1.0"].iter().map(move |lr| (family, depth, lr)))
+    {
+        for seed in 0..2 {
+            let axes = [("family", *family), ("depth", *depth), ("lr", *lr)];
+            runs.push(RunCurve {
+                id: format!("{family}-{depth}-{lr}-{seed}"),
+                axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+                keys: Default::default(),
+                seed,
+                state: State::Done,
+                rows: vec![CurveRow { train_err_pct: Some(10.0), ..CurveRow::default() }],
+            });
+        }
+    }
+    let arm = |id: &str| serde_json::json!({ "label": id, "weight": 1.0, "mean": 1.0, "diverged": 0, "chosen": null, "runs": [id] });
+    let verdict: Verdict = serde_json::from_value(serde_json::json!({
+        "name": "c", "statement": "s", "metric": "test_err_pct", "outcome": "supported", "reason": null,
+        "effect": 4.0, "low": 2.0, "high": null, "confidence": 0.9, "region": { "low": 1.0, "high": null },
+        "n": 3, "planned": 3, "looks": [], "seeds_needed": null, "effects": [], "exploratory": [],
+        "arms": [arm("plain-44-0.1-0"), arm("residual-44-0.1-0")], "remarks": [],
+    }))
+    .unwrap();
+    let curves = SweepCurves { runs };
+    let summary = stats::table(&curves);
+    Report { summary, results: curves.into(), verdicts: vec![verdict], ..Report::default() }
+}
+
+#[test]
+fn figures_begin_with_what_is_swept_and_what_claims_compare() {
+    let names = |report: &Report| {
+        let found = data::data(report);
+        let name = |place: &serde_json::Value| {
+            place.as_u64().map(|place| found["keys"][place as usize]["name"].clone())
+        };
+        let view = &found["view"];
+        let heat = view["heat"].as_array().map(|pair| pair.iter().map(name).collect::<Vec<_>>());
+        (["x", "colour", "panels"].map(|part| name(&view[part])), heat, view["metric"].clone())
+    };
+    let (parts, heat, metric) = names(&swept());
+    let some = |name: &str| Some(serde_json::Value::from(name));
+    assert_eq!(parts, [some("depth"), some("family"), None]);
+    assert_eq!(heat, Some(vec![some("lr"), some("depth")]));
+    assert_eq!(metric, "test_err_pct");
+    let (parts, ..) =
+        names(&Report { colour: Some("depth".into()), facet: Some("family".into()), ..swept() });
+    assert_eq!(parts, [some("lr"), some("depth"), some("family")], "as was asked for");
+}
+
+#[test]
+fn every_row_of_a_configuration_names_it_so_that_chips_can_hide_it() {
+    let page = html(&swept());
+    // A row of final values, and one of each of its two runs.
+    for arm in 0..12 {
+        assert_eq!(page.matches(&format!("<tr data-arm=\"{arm}\">")).count(), 3, "{arm}");
+    }
+    let conditions = Some("lr = 0.1".to_owned());
+    let part = html(&Report { conditions, ..swept() });
+    assert!(part.contains("Only runs with lr = 0.1 are shown; the verdicts are about all runs."));
+}

@@ -3,6 +3,7 @@
 
 mod ablation;
 mod best;
+mod best_runs;
 mod claims;
 mod claims_of_directory;
 mod comparison;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Question};
 pub use best::{at_edge, best};
+pub use best_runs::BestRuns;
 pub use claims::{ArmSummary, Verdict, check};
 pub use claims_of_directory::check_directory;
 pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};

@@ -1,6 +1,6 @@
 //! The report as a browser shows it.
 
-use crate::large::sweep;
+use crate::large::sweep::{self, Size};
 use crate::support::{skip, succeed};
 use headless_chrome::browser::tab::Tab;
 use headless_chrome::protocol::cdp::Input::{
@@ -12,6 +12,7 @@ use headless_chrome::{Browser, LaunchOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A browser of this machine; `None`, and the test is skipped, if there is none.
 fn browser() -> Option<Browser> {
@@ -136,6 +137,8 @@ const INTERACTIVE: f64 = 2000.0;
 /// Further loads where the first one took longer.
 const LOADS: u64 = 8;
 
+const SAID: &str = "document.getElementById('said').textContent";
+
 const TRACES: &str = "document.getElementById('curves').data.length";
 
 #[test]
@@ -168,15 +171,15 @@ fn the_report_of_two_hundred_runs_is_used_in_a_browser() {
     println!("{megabytes:.1} MB, interactive after {ready:.0} ms");
     assert!(ready < INTERACTIVE, "{ready} ms");
 
-    // Ten configurations: a band and a mean each; switched off and on again.
-    assert_eq!(page.number(TRACES), 20.0);
-    page.click("#arms label:first-of-type input");
-    assert_eq!(page.number(TRACES), 18.0);
-    assert!(page.ask("document.getElementById('said').textContent").contains("9 of 10"));
-    page.click("#all");
-    assert_eq!(page.number(TRACES), 20.0);
+    // Ten configurations, a band and a mean each, and the colours of five depths; filtered, and all again.
+    assert_eq!(page.number(TRACES), 25.0);
+    page.click("[aria-label='Values of family that are shown'] button");
+    assert_eq!(page.number(TRACES), 15.0);
+    assert!(page.ask(SAID).starts_with("5 of 10 configurations are shown: family plain."));
+    page.click("#clear");
+    assert_eq!(page.number(TRACES), 25.0);
     page.click("#seeds");
-    assert_eq!(page.number(TRACES), 210.0);
+    assert_eq!(page.number(TRACES), 215.0);
     page.click("#seeds");
 
     // A rectangle dragged with the mouse zooms, and the button shows the whole range again.
@@ -204,8 +207,8 @@ fn the_report_of_two_hundred_runs_is_used_in_a_browser() {
     assert!(page.number(range) > 0.9 * whole);
 
     // Sorted by a column of numbers, both ways.
-    let header = "table thead th:nth-child(2) button";
-    let first = "document.querySelector('table tbody tr td:nth-child(2)').textContent";
+    let header = "table.sortable thead th:nth-child(2) button";
+    let first = "document.querySelector('table.sortable tbody td:nth-child(2)').textContent";
     page.click(header);
     assert_eq!(page.ask(first), "8");
     page.click(header);
@@ -223,13 +226,112 @@ fn the_report_of_two_hundred_runs_is_used_in_a_browser() {
     page.is_clean();
 }
 
-#[test]
-fn the_report_fits_a_phone() {
-    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-small");
+/// The report of results in this repository, in a folder.
+fn report_of(name: &str) -> (TempDir, PathBuf) {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("report.html");
     let (home, out) = (home.display().to_string(), file.display().to_string());
     succeed(folder.path(), &["report", &home, "--out", &out]);
+    (folder, file)
+}
+
+/// Lower edge of an element in pixels from the upper edge of the window.
+fn bottom(page: &Page, selector: &str) -> f64 {
+    page.number(&format!("document.querySelector('{selector}').getBoundingClientRect().bottom"))
+}
+
+/// Numbers of lines of means in a figure, and of different places, colours and dashes among them.
+const LINES: &str = "(() => { const lines = document.getElementById('FIGURE').data \
+    .filter(trace => trace.x[0] !== null && trace.line && trace.line.width !== 0 && trace.y.length); \
+    const looks = new Set(lines.map(t => [t.xaxis, t.line.color, t.line.dash].join())); \
+    return `${lines.length} ${looks.size}`; })()";
+
+fn lines(page: &Page, figure: &str) -> (usize, usize) {
+    let text = page.ask(&LINES.replace("FIGURE", figure));
+    let (count, looks) = text.split_once(' ').expect("two numbers");
+    (count.parse().expect("a number"), looks.parse().expect("a number"))
+}
+
+#[test]
+fn the_answer_is_in_the_first_screen_and_chips_choose_configurations() {
+    let (_folder, file) = report_of("batchnorm");
+    let Some(browser) = browser() else { return };
+    let page = Page::open(&browser, &file);
+    page.tab.bring_to_front().expect("in front");
+    for part in [".question", "#claims li", "#finals"] {
+        let bottom = bottom(&page, part);
+        assert!(bottom <= 900.0, "{part} ends at {bottom}");
+    }
+    assert!(page.ask("document.getElementById('title').textContent").ends_with("against depth"));
+
+    // Families, depths and norms, each at its best rate, and the best of each in the map of all rates.
+    assert!(
+        page.ask(SAID).starts_with("12 of 12 configurations are shown. "),
+        "{}",
+        page.ask(SAID)
+    );
+    assert!(page.ask(SAID).contains("at its own best lr, chosen by train_err_pct of seed"));
+    assert_eq!(lines(&page, "finals"), (4, 4), "a norm of a family each");
+    assert_eq!(lines(&page, "curves"), (12, 12));
+    assert_eq!(page.number("document.querySelectorAll('.heat').length"), 4.0);
+    assert_eq!(page.number("document.querySelectorAll('.heat td.best').length"), 12.0);
+
+    // A chip is pressed with the keyboard, and says so.
+    let chip = "document.querySelector('[aria-label=\"Values of norm that are shown\"] button')";
+    page.ask(&format!("{chip}.focus()"));
+    page.tab.press_key("Enter").expect("a key");
+    assert_eq!(page.ask(&format!("{chip}.getAttribute('aria-pressed')")), "true");
+    assert!(page.ask(SAID).starts_with("6 of 12 configurations are shown: norm batch."));
+    let rows = "[...document.querySelectorAll('#final-values tbody tr')].filter(row => !row.hidden).length";
+    assert_eq!(
+        page.number(rows) * 2.0,
+        page.number("document.querySelectorAll('#final-values tbody tr').length")
+    );
+
+    // Without choosing, every rate has lines of its own.
+    page.click("#clear");
+    page.click("#best");
+    let (count, looks) = lines(&page, "finals");
+    assert!(count >= 24 && count == looks, "{count} lines, {looks} looks");
+    page.is_clean();
+}
+
+#[test]
+fn two_hundred_configurations_have_a_line_each_that_no_other_has() {
+    let (folder, _) = sweep::written_as(sweep::CONFIGURATIONS, Size { seeds: 1, rows: 12 });
+    succeed(folder.path(), &["report", "results/large"]);
+    let Some(browser) = browser() else { return };
+    let page = Page::open(&browser, &folder.path().join("results/large/report.html"));
+    assert!(page.ask(SAID).starts_with("200 of 200 configurations are shown. "));
+    assert!(page.ask("document.getElementById('title').textContent").ends_with("against lr"));
+    assert_eq!(lines(&page, "finals"), (20, 20));
+    assert_eq!(lines(&page, "curves"), (200, 200));
+    assert!(bottom(&page, "#finals") <= 900.0);
+
+    // The same words on the command line: part of the runs, with a panel for each depth.
+    let shown = ["--where", "network.norm=batch,lr=0.1,0.3", "--colour", "lr", "--facet", "depth"];
+    succeed(
+        folder.path(),
+        &[&["report", "results/large", "--out", "part.html"], &shown[..]].concat(),
+    );
+    let page = Page::open(&browser, &folder.path().join("part.html"));
+    assert!(page.ask(SAID).starts_with("20 of 20 configurations are shown. "));
+    let head = page.ask("document.querySelector('header').textContent");
+    assert!(head.contains("Only runs with norm = batch; lr = 0.1 or 0.3 are shown"), "{head}");
+    assert_eq!(page.number("document.getElementById('finals').layout.annotations.length"), 5.0);
+    page.is_clean();
+}
+
+#[test]
+fn the_report_fits_a_phone() {
+    for name in ["cifar10-small", "batchnorm"] {
+        fits_a_phone(name);
+    }
+}
+
+fn fits_a_phone(name: &str) {
+    let (_folder, file) = report_of(name);
     let Some(browser) = browser() else { return };
     let page = Page::open(&browser, &file);
     let phone = Emulation::SetDeviceMetricsOverride {

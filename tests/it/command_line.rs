@@ -372,7 +372,54 @@ fn a_metric_or_key_that_no_run_has_is_refused_once_with_those_there_are() {
     let said = plot(["--metric", "test_errr_pct"]);
     assert_eq!(said.matches("train_err_running_pct").count(), 1, "{said}");
     assert!(said.contains("did you mean test_err_pct?"), "{said}");
-    let said = plot(["--group-by", "nrom"]);
-    assert!(said.contains("do not differ in nrom, but in family, depth"), "{said}");
+    for option in ["--group-by", "--colour", "--facet"] {
+        let said = plot([option, "dept"]);
+        let expected = format!(
+            "{option}: the runs do not differ in dept, but in family, depth; did you mean depth?"
+        );
+        assert!(said.contains(&expected), "{said}");
+    }
+    let said = plot(["--where", "depth=8,9"]);
+    assert!(said.contains("--where: no run has depth = 9; valid: 8, 20, 44"), "{said}");
+    let said = plot(["--where", "plain"]);
+    assert!(said.contains("expected KEY=VALUE"), "{said}");
+    let said = plot(["--figure=depth", "--facet=family"]);
+    assert!(
+        said.contains("--facet: it has no effect on `depth`, but on curves, panels, rate-depth"),
+        "{said}"
+    );
     assert!(!folder.path().join("figures").exists(), "nothing was drawn");
+}
+
+#[test]
+fn part_of_a_sweep_is_drawn_for_print_in_three_formats() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/cifar10-small");
+    let options = "--figure curves --where network.family=plain,depth=8,44 --where depth=20 --color depth --width column \
+                   --format svg,png,pdf --out figures";
+    let command: Vec<&str> =
+        ["plot", results].into_iter().chain(options.split_whitespace()).collect();
+    let printed = succeed(folder.path(), &command);
+    assert_eq!(printed.lines().count(), 3, "{printed}");
+    let read = |ending: &str| {
+        std::fs::read(folder.path().join("figures/curves").with_extension(ending)).expect("drawn")
+    };
+    let svg = String::from_utf8(read("svg")).expect("text");
+    assert!(svg.starts_with("<svg width=\"84mm\""), "{}", &svg[..100]);
+    let words: Vec<&str> =
+        svg.lines().filter(|line| !line.starts_with('<')).map(str::trim).collect();
+    let words = words.join(" ");
+    let conditions = "where family = plain; depth = 8 or 20 or 44.";
+    assert!(words.contains(conditions) && !words.contains("Residual"), "{words}");
+    assert!(read("pdf").starts_with(b"%PDF"));
+    let picture = image::load_from_memory(&read("png")).expect("a picture");
+    assert_eq!(picture.width(), 992, "84 mm at 300 pixels per inch");
+    // A table has no runs to choose from.
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/results/bench/cpu-depth.csv");
+    let said = fail(
+        folder.path(),
+        2,
+        &["plot", table, "--columns", "depth,images_per_s", "--width", "page"],
+    );
+    assert!(said.contains("--width is of figures of a results directory"), "{said}");
 }

@@ -6,7 +6,7 @@ use crate::Usage;
 use crate::stdout;
 use anyhow::{Context, Result};
 use fathom_base::write_atomically;
-use fathom_plot::Columns;
+use fathom_plot::{Columns, to_pdf};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,6 +38,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
         let bytes = match format {
             Format::Svg => columns.svg(&text).with_context(context)?.into_bytes(),
             Format::Png => columns.png(&text).with_context(context)?,
+            Format::Pdf => to_pdf(&columns.svg(&text).with_context(context)?)?,
         };
         let figure = out.join(stem).with_extension(format.word());
         write_atomically(&figure, &bytes)?;

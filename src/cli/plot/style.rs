@@ -1,6 +1,6 @@
 //! Scales, file formats and options of figures.
 
-use super::Args;
+use super::{Args, Asked};
 use crate::experiment::text_of_key;
 use crate::stderr::log;
 use anyhow::{Context, Result};
@@ -28,22 +28,36 @@ choice! {
         Svg,
         /// Pixels
         Png,
+        /// Vector graphics on a page of their size, for LaTeX
+        Pdf,
     }
 }
 
 /// Options of the figures of a results directory. If the experiment file cannot be read, the figures
 /// have no note.
-pub fn figure_options(args: &Args, dir: &SweepDir) -> Options {
+pub fn figure_options(
+    args: &Args,
+    asked: Asked,
+    group_by: Option<String>,
+    dir: &SweepDir,
+) -> Options {
+    let source = source(dir);
     Options {
         metric: args.metric,
         log_x: args.x == Scale::Log,
         log_y: args.y == Scale::Log,
-        group_by: args.group_by.clone(),
+        group_by,
+        colour: asked.colour,
+        facet: asked.facet,
+        width: args.width,
         smooth: args.smooth,
         y_max: args.y_max,
         trains_below: args.trains_below,
         note: note(dir),
-        source: source(dir),
+        source: match asked.conditions {
+            Some(conditions) => format!("{source}, where {conditions}"),
+            None => source,
+        },
     }
 }
 

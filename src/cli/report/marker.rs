@@ -2,6 +2,7 @@
 
 use super::load;
 use crate::choice::choice;
+use crate::plot::Shown;
 use crate::{Cli, Usage};
 use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
@@ -77,7 +78,9 @@ pub fn render(words: &[String], home: &Path) -> Result<String> {
             results(&home.join(dir), table, &metric, published)
         }
         Marker::Experiments { dirs } => {
-            let load = |dir: &PathBuf| Ok((dir.clone(), load(&SweepDir::new(home.join(dir)))?));
+            let load = |dir: &PathBuf| {
+                Ok((dir.clone(), load(&SweepDir::new(home.join(dir)), &Shown::default())?))
+            };
             let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
             Ok(report::experiments(&reports))
         }
@@ -94,7 +97,7 @@ fn results(
     metrics: &[String],
     is_published: bool,
 ) -> Result<String> {
-    let report = load(&SweepDir::new(dir))?;
+    let report = load(&SweepDir::new(dir), &Shown::default())?;
     match table {
         ReportTable::Claims => Ok(report::claims(&report.verdicts)),
         ReportTable::Final => {

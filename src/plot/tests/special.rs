@@ -7,7 +7,7 @@ use fathom_record::{Made, State};
 
 /// Two families, two depths, two rates with and without normalisation, of known size and with
 /// layers; without normalisation the deep nets of the higher rate diverged.
-fn rich() -> Results {
+pub(super) fn rich() -> Results {
     let mut results = Results::default();
     for (family, depth) in [("plain", 8u64), ("plain", 44), ("residual", 8), ("residual", 44)] {
         for (norm, lr) in [("batch", 0.1), ("batch", 0.01), ("none", 0.1), ("none", 0.01)] {
@@ -125,7 +125,7 @@ fn every_special_figure_has_its_labels() {
 fn a_special_figure_without_its_data_names_what_is_missing() {
     let plain = sweep().into();
     for (figure, expected) in [
-        (Figure::Panels, "runs do not differ in norm; use --group-by with one of family, depth"),
+        (Figure::Panels, "runs do not differ in norm; use --facet with one of family, depth"),
         (Figure::RateDepth, "runs do not differ in lr"),
         (Figure::Size, "no run that has ended has the size of its net in run.json"),
         (Figure::Responses, "no run has a layers.csv"),

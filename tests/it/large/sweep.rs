@@ -49,6 +49,16 @@ no_worse_than = { family = "residual", depth = 8 }
 margin = 1
 "#;
 
+/// 200 configurations without claims, in place of those of [`written`].
+pub const CONFIGURATIONS: &str = r#"
+[sweep]
+"network.family" = ["plain", "residual"]
+"network.depth" = [8, 20, 32, 44, 56]
+"network.norm" = ["batch", "none"]
+"training.lr" = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+seed = SEEDS
+"#;
+
 /// Steps between two evaluations.
 const EVERY: usize = 100;
 const BATCH: usize = 128;
@@ -59,11 +69,16 @@ const TEST: usize = 10_000;
 
 /// A folder with `results/large` in it, as a finished sweep leaves it.
 pub fn written(size: Size) -> (TempDir, SweepDir) {
+    written_as(SWEEP, size)
+}
+
+/// Like [`written`], with this sweep.
+pub fn written_as(sweep: &str, size: Size) -> (TempDir, SweepDir) {
     let seeds: Vec<usize> = (0..size.seeds).collect();
     // Some disks take minutes to remove so many files.
     let memory = Path::new("/dev/shm");
     let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = with_experiment_in(&parent, &SWEEP.replace("SEEDS", &format!("{seeds:?}")));
+    let folder = with_experiment_in(&parent, &sweep.replace("SEEDS", &format!("{seeds:?}")));
     let sets = [
         ("training.iterations", EVERY * (size.rows - 1)),
         ("training.batch", BATCH),
