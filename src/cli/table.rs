@@ -29,7 +29,7 @@ choice! {
 /// # Errors
 /// When standard output is closed.
 pub fn print(table: &Table, format: Format) -> Result<()> {
-    Ok(stdout::write(render(table, format)?)?)
+    stdout::write(render(table, format)?)
 }
 
 /// The table as text, with a line end after the last line.
