@@ -12,6 +12,7 @@ mod compare;
 mod cuda;
 mod data;
 mod doctor;
+mod doubts;
 mod eval;
 mod experiment;
 mod export;

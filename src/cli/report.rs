@@ -3,6 +3,7 @@
 mod marker;
 mod splice;
 
+use super::doubts;
 use super::experiment::text_of_key;
 use super::stderr::log;
 use super::stdout;
@@ -65,6 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn load(directory: &SweepDir) -> Result<Report> {
     check_integrity(directory)?;
     let results = Results::load(directory)?;
+    doubts::note(&results.curves.runs);
     let summary = stats::table(&results.curves);
     let root = directory.root();
     let file = directory.experiment();

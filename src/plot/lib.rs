@@ -33,7 +33,7 @@ mod tests;
 
 pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
-pub use columns::Columns;
+pub use columns::{Columns, TableFigure};
 
 use anyhow::{Context, Result, anyhow};
 use canvas::{Backend, Canvas};

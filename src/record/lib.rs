@@ -22,8 +22,10 @@ mod checkpoint;
 mod curve;
 mod curves;
 mod data_table;
+mod doubts;
 mod events;
 mod execution;
+mod foreign;
 mod grouping;
 mod landscape;
 mod layers;
@@ -31,6 +33,7 @@ mod lock;
 mod manifest;
 mod metrics;
 mod provenance;
+mod seed;
 mod sweep_dir;
 mod table;
 mod weights;
@@ -40,10 +43,12 @@ pub use checkpoint::{Checkpoint, Position};
 pub use curve::{CURVE_COLUMNS, CurveMark, CurveReader, CurveWriter};
 pub use curves::{RunCurve, SweepCurves, check_column};
 pub use data_table::{Table, cell_text, wide_table};
+pub use doubts::doubts;
 pub use events::write as write_events;
 pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
 };
+pub use foreign::{ForeignRow, ForeignTable};
 pub use grouping::{RunGroup, group, natural_order};
 pub use landscape::{CorrelationRow, SliceRow};
 pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter, layer_metrics};
@@ -53,6 +58,7 @@ pub use manifest::{
 };
 pub use metrics::{CurveRow, METRIC_COLUMNS, METRICS, MeasuredOn, Metric, Unit, metric_columns};
 pub use provenance::{Made, Provenance};
+pub use seed::{Seed, seed};
 pub use sweep_dir::{RunDir, SweepDir};
 pub use weights::{Values, Weights};
 

@@ -61,6 +61,15 @@ impl Unit {
     }
 }
 
+/// Whether a column holds errors, which are shares of images: fathom's own, and others by the end of
+/// their name.
+pub(super) fn is_error(column: &str) -> bool {
+    match Metric::named(column) {
+        Some(metric) => metric.unit == Unit::PerCent,
+        None => column.ends_with("_err_pct"),
+    }
+}
+
 impl Metric {
     /// The metric of a column.
     pub fn named(column: &str) -> Option<&'static Metric> {
