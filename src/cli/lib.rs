@@ -17,6 +17,7 @@ mod eval;
 mod experiment;
 mod export;
 mod gpus;
+mod import;
 mod inspect;
 mod landscape;
 mod mps;
@@ -63,6 +64,7 @@ enum Command {
     Report(report::Args),
     Compare(compare::Args),
     Export(export::Args),
+    Import(import::Args),
     Check(check::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
@@ -120,6 +122,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),

@@ -26,7 +26,6 @@ pub struct ForeignRow {
     /// Its line in the file, from 1.
     pub line: u64,
     record: StringRecord,
-    has_decimal_commas: bool,
 }
 
 impl ForeignTable {
@@ -101,9 +100,7 @@ impl ForeignTable {
     /// When a row has more values than the header has columns, and those of `on_row`.
     pub fn for_each(&self, mut on_row: impl FnMut(&ForeignRow) -> Result<()>) -> Result<()> {
         let mut reader = self.reader();
-        let record = StringRecord::new();
-        let has_decimal_commas = self.delimiter != b',';
-        let mut row = ForeignRow { line: 0, record, has_decimal_commas };
+        let mut row = ForeignRow { line: 0, record: StringRecord::new() };
         while reader.read_record(&mut row.record)? {
             row.line = row.record.position().map_or(0, csv::Position::line);
             let (values, columns) = (row.record.len(), self.headers.len());
@@ -127,8 +124,8 @@ impl ForeignTable {
             return Ok(None);
         }
         let number = text.parse().ok().or_else(|| {
-            let decimal = row.has_decimal_commas && text.matches(',').count() == 1;
-            decimal.then(|| text.replace(',', ".").parse().ok()).flatten()
+            let has_decimal_comma = self.delimiter != b',' && text.matches(',').count() == 1;
+            has_decimal_comma.then(|| text.replace(',', ".").parse().ok()).flatten()
         });
         number.map(Some).ok_or_else(|| {
             let name = &self.headers[column];
@@ -148,8 +145,10 @@ impl ForeignRow {
 mod tests {
     use super::*;
 
+    type Numbers = Vec<Vec<Option<f64>>>;
+
     /// All numbers of a table, and its notes.
-    fn numbers(text: &str) -> Result<(Vec<Vec<Option<f64>>>, Vec<String>)> {
+    fn numbers(text: &str) -> Result<(Numbers, Vec<String>)> {
         let table = ForeignTable::parse(text)?;
         let mut rows = Vec::new();
         table.for_each(|row| {

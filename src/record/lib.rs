@@ -27,6 +27,7 @@ mod events;
 mod execution;
 mod foreign;
 mod grouping;
+mod import;
 mod landscape;
 mod layers;
 mod lock;
@@ -50,6 +51,7 @@ pub use execution::{
 };
 pub use foreign::{ForeignRow, ForeignTable};
 pub use grouping::{RunGroup, group, natural_order};
+pub use import::{Expression, Log, Mapping};
 pub use landscape::{CorrelationRow, SliceRow};
 pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter, layer_metrics};
 pub use lock::{Acquired, Holder, Lock, LockError, LockTiming, LockToken, LostLock, Owner};

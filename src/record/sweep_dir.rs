@@ -405,7 +405,12 @@ impl RunDir {
     }
 
     fn load(&self) -> Result<RunCurve> {
-        let (manifest, status, rows) = (self.manifest()?, self.status()?, self.curve()?);
+        let (manifest, status) = (self.manifest()?, self.status()?);
+        let is_ours = !manifest.revision.git.is_empty();
+        let rows = match self.curve_path() {
+            path if !is_ours && path.exists() => CurveReader::read_of_classifier(&path)?,
+            _ => self.curve()?,
+        };
         let last = rows.last().map_or(0, |row| row.step);
         // Otherwise an earlier row would be taken for the final one.
         ensure!(

@@ -14,6 +14,7 @@ mod data;
 #[cfg(feature = "train")]
 mod disk;
 mod format;
+mod import;
 mod large;
 #[cfg(feature = "train")]
 mod recipes;
@@ -30,5 +31,6 @@ mod stages;
 mod stored;
 mod supervise;
 mod support;
+mod tables;
 #[cfg(feature = "train")]
 mod training;

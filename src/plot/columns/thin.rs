@@ -2,14 +2,15 @@
 
 use crate::axis::Axis;
 
-/// Parts of the horizontal axis that can be told apart.
-const MAX_PARTS: usize = 1400;
-/// Points of a whole figure, so that its SVG stays well below a megabyte.
-const POINTS: usize = 60_000;
+/// Parts of the horizontal axis that can be told apart: each is about as wide as a line.
+const MAX_PARTS: usize = 700;
+/// Points of a whole figure, so that its SVG stays below a megabyte even if each piece between two
+/// points is an element of its own.
+const POINTS: usize = 8_000;
 
 /// Number of parts of the horizontal axis of which each line keeps its extremes.
 pub(super) fn budget(lines: usize) -> usize {
-    (POINTS / 4 / lines.max(1)).clamp(50, MAX_PARTS)
+    (POINTS / 4 / lines.max(1)).clamp(16, MAX_PARTS)
 }
 
 /// The first, last, least and greatest point in each of `parts` equal parts of the axis; all points of
@@ -50,6 +51,6 @@ mod tests {
         }
         assert!(few.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(thin(&points[..200], &Axis::from_zero(1e6), 50).len(), 200);
-        assert_eq!((budget(3), budget(1000)), (MAX_PARTS, 50));
+        assert_eq!((budget(2), budget(4), budget(1000)), (MAX_PARTS, 500, 16));
     }
 }

@@ -160,7 +160,7 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
             groups.len() - 1
         });
         let rate = best.and_then(|key| whole.get(key)).cloned();
-        let seed = seed(&whole).unwrap_or_default();
+        let seed = seed(whole).unwrap_or_default();
         let candidates = &mut groups[place].candidates;
         match candidates.iter_mut().find(|candidate| candidate.value == rate) {
             Some(candidate) => {
