@@ -20,6 +20,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
+    directory.check_exists()?;
     let root = directory.root().display();
     ensure!(directory.has_begun(), "{root} is no results directory");
     let was_running = stop_supervisor(&directory)?;

@@ -3,13 +3,14 @@
 mod verdicts;
 
 use super::choice::choice;
+use super::doubts;
 use super::stderr::log;
 use super::table::{Format, print};
 use super::{REFUTED, UNDECIDED};
 use anyhow::{Context, Result};
 use fathom_record::SweepDir;
 use fathom_spec::{Claims, SpecError};
-use fathom_stats::{Outcome, Verdict, check_directory};
+use fathom_stats::{Evidence, Outcome, Verdict, check_evidence};
 use fathom_sweep::check_integrity;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,11 +33,14 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
+    directory.check_exists()?;
     let file = args.experiment.clone().unwrap_or_else(|| directory.experiment());
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read {}", file.display()))?;
     check_integrity(&directory)?;
-    let verdicts = check_directory(&directory, &Claims::parse(&file, &text)?)?;
+    let evidence = Evidence::load(&directory)?;
+    doubts::note(evidence.runs());
+    let verdicts = check_evidence(&evidence, &Claims::parse(&file, &text)?)?;
     if verdicts.is_empty() {
         let message = "makes no claims: add a [[claim]] (docs/claims.md)".into();
         return Err(SpecError { place: file.display().to_string(), message }.into());

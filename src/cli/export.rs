@@ -2,6 +2,7 @@
 
 use super::Usage;
 use super::choice::choice;
+use super::doubts;
 use super::stdout;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
@@ -54,6 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     check_integrity(&directory)?;
     let curves = directory.load()?;
+    doubts::note(&curves.runs);
     if args.wide {
         let known: Vec<&str> = CURVE_COLUMNS
             .iter()

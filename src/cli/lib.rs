@@ -12,10 +12,12 @@ mod compare;
 mod cuda;
 mod data;
 mod doctor;
+mod doubts;
 mod eval;
 mod experiment;
 mod export;
 mod gpus;
+mod import;
 mod inspect;
 mod landscape;
 mod mps;
@@ -63,6 +65,7 @@ enum Command {
     Report(report::Args),
     Compare(compare::Args),
     Export(export::Args),
+    Import(import::Args),
     Check(check::Args),
     Inspect(inspect::Args),
     Eval(eval::Args),
@@ -124,6 +127,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Report(args) => report::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Eval(args) => eval::run(&args),

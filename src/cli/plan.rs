@@ -8,7 +8,7 @@ use super::stderr::log;
 use super::table::{Format, print};
 use super::text::{duration, plural, si};
 use anyhow::Result;
-use fathom_record::Table;
+use fathom_record::{Seed, Table};
 use fathom_spec::{Experiment, Run, Stages, Tune};
 use fathom_sweep::{
     Bf16Units, Estimate, Forecast, OverMemory, Worker, available_memory, disk_bytes,
@@ -71,7 +71,7 @@ pub fn tell_stages(experiment: &Experiment) {
     let Some(stages) = &experiment.stages else { return };
     let Stages { tune: Tune { over, seeds, by }, arms } = stages;
     let list =
-        |seeds: &BTreeSet<u64>| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        |seeds: &BTreeSet<Seed>| seeds.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ");
     log(format!(
         "first stage: {} with seeds {}; second stage: {} with seeds {}, each of {} at its {over} with the lowest mean \
          {by} in the first stage",

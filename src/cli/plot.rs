@@ -5,6 +5,7 @@ mod shown;
 mod style;
 
 use super::choice::choice;
+use super::doubts;
 use super::stderr::log;
 use super::stdout;
 use super::{Usage, options};
@@ -29,7 +30,7 @@ pub struct Args {
     dir: PathBuf,
     /// Columns of a table: that of the horizontal axis, then those to draw, such as
     /// depth,images_per_s
-    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "smooth", "y_max", "trains_below"])]
+    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "y_max", "trains_below"])]
     columns: Vec<String>,
     /// Folder of the figures [default: DIR/figures, or that of the table]
     #[arg(long, value_name = "DIR")]
@@ -49,8 +50,8 @@ pub struct Args {
     /// Scale of errors
     #[arg(long, value_parser = choice::<Scale>(), default_value_t)]
     y: Scale,
-    /// Average curves over N evaluations
-    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    /// Average curves over N evaluations, or lines of a table over N rows
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = at_least_one)]
     smooth: usize,
     /// Upper end of the vertical axis of the curves
     #[arg(long, value_name = "VALUE", value_parser = positive)]
@@ -77,6 +78,11 @@ fn positive(text: &str) -> Result<f64, &'static str> {
     options::positive(text).ok_or("expected a number above 0")
 }
 
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("expected a whole number of at least 1, which does not average")
+}
+
 fn share(text: &str) -> Result<f64, &'static str> {
     let share = options::positive(text).filter(|share| *share <= 1.0);
     share.ok_or("expected a share above 0 and at most 1, such as 0.8")
@@ -94,6 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let dir = SweepDir::new(&args.dir);
     check_integrity(&dir)?;
     let mut results = Results::load(&dir)?;
+    doubts::note(&results.curves.runs);
     let asked = args.shown.choose(&mut results)?;
     check_figures(&args.figure, &asked)?;
     let group_by = args.group_by.as_ref().map(|key| plot::axis(&results.curves, key)).transpose();

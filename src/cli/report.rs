@@ -4,6 +4,7 @@ mod marker;
 mod splice;
 
 use super::Usage;
+use super::doubts;
 use super::experiment::text_of_key;
 use super::plot::{Asked, Shown};
 use super::stderr::log;
@@ -76,6 +77,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 fn load(directory: &SweepDir, shown: &Shown) -> Result<Report> {
     check_integrity(directory)?;
     let mut results = Results::load(directory)?;
+    doubts::note(&results.curves.runs);
     let all = results.curves.clone();
     let Asked { conditions, colour, facet } = shown.choose(&mut results)?;
     let summary = stats::table(&results.curves);

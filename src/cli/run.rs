@@ -165,7 +165,7 @@ impl Prepared<'_> {
     /// Whether the runs so far are those of the first of two stages.
     fn has_second_stage_ahead(&self) -> bool {
         let Some(stages) = &self.experiment.stages else { return false };
-        self.experiment.runs.iter().all(|run| stages.tune.seeds.contains(&run.settings.seed))
+        self.experiment.runs.iter().all(|run| stages.tune.seeds.contains(&run.settings.seed.into()))
     }
 
     /// Adds the runs of the second stage, or those that undecided claims need next with

@@ -3,10 +3,11 @@
 mod watch;
 
 use super::choice::choice;
+use super::doubts;
 use super::stderr::log;
 use super::table::{self, Format, print};
 use anyhow::Result;
-use fathom_record::{State, SweepDir, Table};
+use fathom_record::{State, SweepDir, Table, seed};
 use fathom_spec::{Claims, Config};
 use fathom_stats as stats;
 use fathom_sweep::slurm::SlurmError;
@@ -57,7 +58,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
     check_integrity(&directory)?;
     if args.summary {
-        let summary = stats::table(&directory.load()?);
+        let curves = directory.load()?;
+        doubts::note(&curves.runs);
+        let summary = stats::table(&curves);
         print(&table::summary(&summary, args.format), args.format)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -88,8 +91,7 @@ fn has_second_stage_ahead(directory: &SweepDir) -> Result<bool> {
     let claims =
         std::fs::read_to_string(&path).ok().and_then(|text| Claims::parse(&path, &text).ok());
     let Some(tune) = claims.and_then(|claims| claims.tune) else { return Ok(false) };
-    let seed = |config: &Config| config.get("seed").and_then(Value::as_u64);
-    let is_of_first = |config: &Config| seed(config).is_some_and(|seed| tune.seeds.contains(&seed));
+    let is_of_first = |config: &Config| seed(config).is_some_and(|it| tune.seeds.contains(&it));
     Ok(directory.resolved()?.is_some_and(|resolved| resolved.runs.values().all(is_of_first)))
 }
 
@@ -130,6 +132,10 @@ fn what_to_do(run: &RunStatus) -> &'static str {
     match (run.activity, &run.task) {
         // Slurm starts the run again by itself.
         (Activity::Running, _) | (Activity::Idle(_), Some(TaskStatus::Queued(..))) => "",
+        (Activity::Idle(State::Pending), _) if !run.is_ours => {
+            "its program writes status.json when it ends"
+        }
+        (Activity::Idle(_), _) if !run.is_ours => "",
         (Activity::Idle(state), _) => remedy(state),
     }
 }

@@ -67,6 +67,25 @@ pub(super) enum Stroke {
     Dashed,
 }
 
+/// The parts of a line between its sharp turns, at which the outline of a wide line has a corner that
+/// is more than four widths long, the limit of SVG.
+fn without_spikes(points: &[Pixel]) -> Vec<&[Pixel]> {
+    let mut parts = Vec::new();
+    let mut begin = 0;
+    for (place, corner) in points.windows(3).enumerate() {
+        let away = |end: Pixel| (f64::from(end.0 - corner[1].0), f64::from(end.1 - corner[1].1));
+        let ((ax, ay), (bx, by)) = (away(corner[0]), away(corner[2]));
+        // sin² of half the angle between both sides, below 1/16.
+        let cosine = (ax * bx + ay * by) / (ax.hypot(ay) * bx.hypot(by));
+        if (1.0 - cosine) / 2.0 < 1.0 / 16.0 {
+            parts.push(&points[begin..=place + 1]);
+            begin = place + 1;
+        }
+    }
+    parts.push(&points[begin..]);
+    parts
+}
+
 /// Shape of a mark, which distinguishes curves where colours do not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Mark {
@@ -157,8 +176,13 @@ impl<DB: Backend> Canvas<DB> {
     /// Draws a line through `points`.
     pub(super) fn line(&self, points: &[Pixel], colour: RGBColor, stroke: Stroke) -> Result<()> {
         match stroke {
+            // Where a line turns back sharply, the corner of its outline would be a long spike.
             Stroke::Bold => {
-                self.draw(&PathElement::new(points.to_vec(), colour.stroke_width(self.width(3.5))))
+                let mut points = points.to_vec();
+                points.dedup();
+                let style = colour.stroke_width(self.width(3.5));
+                let mut parts = without_spikes(&points).into_iter();
+                parts.try_for_each(|part| self.draw(&PathElement::new(part.to_vec(), style)))
             }
             Stroke::Dashed => self.draw(&DashedPathElement::new(
                 points.to_vec(),
@@ -229,6 +253,15 @@ impl<DB: Backend> Canvas<DB> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_parted_where_its_corner_would_be_a_spike() {
+        let smooth = [(0, 0), (10, 5), (20, 0), (30, 30), (34, 5)];
+        assert_eq!(without_spikes(&smooth), [&smooth[..4], &smooth[3..]]);
+        assert_eq!(without_spikes(&smooth[..3]), [&smooth[..3]]);
+        assert_eq!(without_spikes(&[(0, 0), (1, 500), (2, 0)]).len(), 2);
+        assert_eq!(without_spikes(&smooth[..1]), [&smooth[..1]]);
+    }
 
     #[test]
     fn text_is_measured_with_the_embedded_font_and_wrapped_at_spaces() {

@@ -1,12 +1,12 @@
 //! Small results for the tests of this crate.
 
-use fathom_record::{CurveRow, RunCurve, State};
+use fathom_record::{CurveRow, RunCurve, Seed, State};
 
 /// A run whose training error is given by step; test error is 5 points higher.
 pub(super) fn run(
     family: &str,
     depth: &str,
-    seed: u64,
+    seed: Seed,
     state: State,
     errors: &[(u64, f64)],
 ) -> RunCurve {

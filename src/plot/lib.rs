@@ -36,7 +36,7 @@ mod tests;
 
 pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
-pub use columns::Columns;
+pub use columns::{Columns, TableFigure};
 pub use print::Width;
 pub use render::to_pdf;
 pub use selection::{Selection, axis, varying_axis};

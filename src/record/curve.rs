@@ -1,8 +1,8 @@
 //! `curve.csv`: one row for each evaluation.
 
-use super::metrics::{CurveRow, metric_columns};
+use super::metrics::{CurveRow, METRICS, is_error, metric_columns};
 use super::table::{self, Header, Row};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -115,9 +115,22 @@ impl CurveReader {
     /// program leaves behind, is dropped.
     ///
     /// # Errors
-    /// When there is no `step`, no metric at all, a value that cannot be read, or a row of a later
-    /// schema: with file, line and column.
+    /// When there is no `step`, no metric at all, a value that cannot be read, a step that does not
+    /// ascend, or a row of a later schema: with file, line and column.
     pub fn read(path: &Path) -> Result<Vec<CurveRow>> {
+        Self::rows(path, false)
+    }
+
+    /// Like [`CurveReader::read`], of a program that classifies. The errors of fathom's own runs are not
+    /// bounded: that of a regression exceeds 100 % where the target is missed by more than its size.
+    ///
+    /// # Errors
+    /// Those of [`CurveReader::read`], and when an error is outside 0 … 100 %, with line and column.
+    pub fn read_of_classifier(path: &Path) -> Result<Vec<CurveRow>> {
+        Self::rows(path, true)
+    }
+
+    fn rows(path: &Path, is_classifier: bool) -> Result<Vec<CurveRow>> {
         let text = table::whole_lines(path)?;
         if text.is_empty() {
             return Ok(Vec::new());
@@ -125,9 +138,19 @@ impl CurveReader {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut rows = || -> Result<Vec<CurveRow>> {
             let mut columns = CurveColumns::new(reader.headers()?, 0)?;
-            let rows = reader.records().map(|record| columns.row(&record?)).collect();
+            columns.is_classifier = is_classifier;
+            let mut rows: Vec<CurveRow> = Vec::new();
+            for record in reader.records() {
+                let record = table::checked(record)?;
+                let row = columns.row(&record)?;
+                if let Some(last) = rows.last().filter(|last| row.step <= last.step) {
+                    let (line, step, before) = (table::line(&record), row.step, last.step);
+                    bail!("line {line}: steps do not ascend: {step} follows {before}");
+                }
+                rows.push(row);
+            }
             columns.finish()?;
-            rows
+            Ok(rows)
         };
         rows().with_context(|| path.display().to_string())
     }
@@ -137,6 +160,8 @@ impl CurveReader {
 pub(super) struct CurveColumns {
     header: Header,
     extra: Vec<ExtraColumn>,
+    /// Whether errors are shares of images.
+    is_classifier: bool,
 }
 
 /// A column that is not fathom's own: an extra metric if any of its cells is a number.
@@ -167,20 +192,27 @@ impl CurveColumns {
             !extra.is_empty() || header.has_any(metric_columns()),
             "line 1: no column is a metric, such as train_err_pct"
         );
-        Ok(Self { header, extra })
+        Ok(Self { header, extra, is_classifier: false })
     }
 
     /// Reads a row.
     ///
     /// # Errors
-    /// The errors of [`Header::row`].
+    /// The errors of [`Header::row`], and when an error is one that no classifier can have.
     pub(super) fn row(&mut self, record: &StringRecord) -> Result<CurveRow> {
         let mut row: CurveRow = self.header.row(record)?;
+        let is_classifier = self.is_classifier;
+        for metric in METRICS.iter().filter(|_| is_classifier) {
+            check_error(record, metric.column, metric.of(&row))?;
+        }
         for column in &mut self.extra {
             match record.get(column.position).unwrap_or_default() {
                 "" => {}
                 text => match text.parse() {
                     Ok(value) => {
+                        if is_classifier {
+                            check_error(record, &column.name, Some(value))?;
+                        }
                         column.has_numbers = true;
                         row.extra.insert(column.name.clone(), value);
                     }
@@ -203,6 +235,35 @@ impl CurveColumns {
         let mut metrics = self.extra.into_iter().filter(|column| column.has_numbers);
         metrics.find_map(|column| column.fault).map_or(Ok(()), Err)
     }
+}
+
+/// How far from 0 … 100 % rounding in single precision may put a mean.
+const ROUNDING_PCT: f64 = 1e-3;
+
+/// Refuses an error that no classifier can have.
+fn check_error(record: &StringRecord, column: &str, value: Option<f64>) -> Result<()> {
+    match value.filter(|value| !is_possible(column, *value)) {
+        Some(value) => bail!(
+            "line {}: column `{column}` has the value {value}, expected per cent from 0 to 100",
+            table::line(record)
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Whether a column can have a value: an error is 0 … 100 %, or NaN.
+fn is_possible(column: &str, value: f64) -> bool {
+    let valid = -ROUNDING_PCT..=100.0 + ROUNDING_PCT;
+    !is_error(column) || !value.is_finite() || valid.contains(&value)
+}
+
+/// Refuses a value that a column cannot have.
+///
+/// # Errors
+/// When an error is outside 0 … 100 %.
+pub(super) fn check_value(column: &str, value: f64) -> Result<()> {
+    ensure!(is_possible(column, value), "{column} is {value}, expected per cent from 0 to 100");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -230,7 +291,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("curve.csv");
         std::fs::write(&path, text).unwrap();
-        CurveReader::read(&path)
+        CurveReader::read_of_classifier(&path)
     }
 
     fn fault(text: &str) -> String {
@@ -244,7 +305,7 @@ mod tests {
         let path = folder.path().join("curve.csv");
         let mut writer = CurveWriter::create(&path).unwrap();
         writer.append(&row()).unwrap();
-        writer.append(&row()).unwrap();
+        writer.append(&CurveRow { step: 100, ..row() }).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().next().unwrap(), CURVE_COLUMNS.join(","));
         assert_eq!(text.lines().nth(1).unwrap(), "1,50,0.32,0.1,NaN,90.2,2000,inf,,,,,0,,,0.0");
@@ -296,13 +357,33 @@ mod tests {
                 "line 3: column `top5` has the value `two`, expected a number",
             ),
             (
+                "step,train_err_pct\n0,90\n5,100.01\n",
+                "line 3: column `train_err_pct` has the value 100.01, expected per cent from 0 to 100",
+            ),
+            (
+                "step,top5_err_pct\n0,-9\n",
+                "line 2: column `top5_err_pct` has the value -9, expected per cent from 0 to 100",
+            ),
+            ("step,train_err_pct\n0,90,1\n", "line 2: 3 values, but the header has 2 columns"),
+            ("step,train_err_pct\n0,90\n5,80\n5,70\n", "line 4: steps do not ascend: 5 follows 5"),
+            (
                 "schema,step,top5\n9,0,1\n",
                 "line 2: schema 9 is of a later version of fathom; this one reads schemas up to 1",
             ),
         ] {
             assert_eq!(fault(text), expected);
         }
-        assert!(fault("step,train_err_pct\n0,90,1\n").contains("line: 2"), "csv's own words");
+    }
+
+    #[test]
+    fn what_is_no_error_rate_may_exceed_a_hundred_and_rounding_is_no_fault() {
+        let text = "step,train_err_pct,gain_pct,train_loss\n0,100.0000076,301,-9\n1,NaN,-4,\n\
+                    2,-0.00001,0,\n";
+        assert_eq!(read(text).unwrap().len(), 3);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("curve.csv");
+        std::fs::write(&path, "step,train_err_pct\n0,181\n").unwrap();
+        assert_eq!(CurveReader::read(&path).unwrap().len(), 1, "a regression");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `curves.csv`: every row of every run, joined with the keys that distinguish the runs.
 
 use super::curve::{CURVE_COLUMNS, CurveColumns, JOINED};
+use super::seed::{self, Seed};
+use super::table::checked;
 use super::{CurveRow, Manifest, State};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
@@ -21,7 +23,7 @@ pub struct RunCurve {
     /// Full dotted names of these keys by the names in `axes`, where they differ.
     pub keys: BTreeMap<String, String>,
     /// Its seed.
-    pub seed: u64,
+    pub seed: Seed,
     /// How it ended.
     pub state: State,
     /// Its rows, by step.
@@ -35,7 +37,7 @@ impl RunCurve {
             id: manifest.id.clone(),
             axes: BTreeMap::new(),
             keys: BTreeMap::new(),
-            seed: seed(&manifest.config),
+            seed: seed::seed(&manifest.config).unwrap_or_default(),
             state,
             rows,
         };
@@ -61,7 +63,7 @@ impl RunCurve {
             id: id.into(),
             axes: BTreeMap::new(),
             keys: BTreeMap::new(),
-            seed: seed(config),
+            seed: seed::seed(config).unwrap_or_default(),
             state: State::Pending,
             rows: Vec::new(),
         };
@@ -95,10 +97,6 @@ impl RunCurve {
     pub fn number(&self, axis: &str) -> Option<f64> {
         self.axes.get(axis)?.parse().ok()
     }
-}
-
-fn seed(config: &BTreeMap<String, Value>) -> u64 {
-    config.get("seed").and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// All runs of a sweep.
@@ -179,7 +177,7 @@ impl SweepCurves {
             let mut runs: Vec<RunCurve> = Vec::new();
             let mut places = BTreeMap::new();
             for record in reader.records() {
-                let record = record?;
+                let record = checked(record)?;
                 let row = columns.row(&record)?;
                 let place = match places.get(&record[0]) {
                     Some(place) => *place,
@@ -224,8 +222,8 @@ impl<'a> Joined<'a> {
             id: record[0].to_owned(),
             axes: BTreeMap::new(),
             keys: BTreeMap::new(),
-            seed: seed.parse().with_context(|| {
-                format!("line {line}: column `seed` has the value `{seed}`, expected a number")
+            seed: seed::parse(seed).with_context(|| {
+                format!("line {line}: column `seed` has the value `{seed}`, expected an integer")
             })?,
             state: serde_json::from_value(state.into())
                 .with_context(|| format!("line {line}: column `state` has the value `{state}`"))?,
@@ -258,7 +256,7 @@ pub fn check_column(column: &str, own: &[&str], extra: &BTreeSet<String>) -> Res
 mod tests {
     use super::*;
 
-    fn run(id: &str, keys: &[(&str, &str)], seed: u64) -> RunCurve {
+    fn run(id: &str, keys: &[(&str, &str)], seed: Seed) -> RunCurve {
         let first =
             CurveRow { schema: 1, lr: Some(0.1), train_err_pct: Some(90.0), ..CurveRow::default() };
         let last = CurveRow { schema: 1, step: 50, ..CurveRow::default() };

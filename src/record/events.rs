@@ -1,10 +1,14 @@
 //! TensorBoard's event files: records of length, data and their checksums (TFRecord), each an
 //! `Event` of `event.proto` with one `Summary` of scalars.
 
+mod read;
+
 use super::{CurveRow, METRICS};
 use anyhow::Result;
 use fathom_base::write_atomically;
 use std::path::Path;
+
+pub(super) use read::{Scalars, is_event_file, read_events};
 
 /// The tag of the learning rate.
 const LR: &str = "train/lr";

@@ -209,7 +209,7 @@ mod tests {
             id: "a".into(),
             arm: None,
             axes: Vec::new(),
-            config: Default::default(),
+            config: [("seed".to_owned(), 0.into())].into(),
             execution,
             revision: Revision::default(),
             data: DataRecord::default(),

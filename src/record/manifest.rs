@@ -1,7 +1,7 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
-use super::{CudaUse, Layout, SCHEMA, check_schema};
-use anyhow::{Context, Result};
+use super::{CudaUse, Layout, SCHEMA, Seed, check_schema};
+use anyhow::{Context, Result, anyhow};
 use fathom_base::choice;
 use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -234,7 +234,7 @@ pub struct Resolved {
     /// Seeds that joined the experiment when two others were complete, so that claims could have been
     /// looked at.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub added_seeds: BTreeSet<u64>,
+    pub added_seeds: BTreeSet<Seed>,
 }
 
 /// Writes a value as indented JSON with a newline at its end.
@@ -245,14 +245,72 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 /// Reads JSON with a `schema`. Unknown keys are ignored.
+///
+/// # Errors
+/// When the file cannot be read, is of a later schema, or is damaged: with line, column and text.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     #[derive(Deserialize)]
     struct Versioned {
         schema: u32,
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let context = || format!("{} is damaged", path.display());
-    let version: Versioned = serde_json::from_slice(&bytes).with_context(context)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let damaged = |error| anyhow!("{} is damaged: {}", path.display(), json_fault(&text, &error));
+    let version: Versioned = serde_json::from_str(&text).map_err(damaged)?;
     check_schema(version.schema).with_context(|| path.display().to_string())?;
-    serde_json::from_slice(&bytes).with_context(context)
+    serde_json::from_str(&text).map_err(damaged)
+}
+
+/// Words for numbers that are none, which some programs write into JSON.
+const NOT_JSON: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+/// What is wrong in a text that should be JSON, with line, column and what stands there.
+fn json_fault(text: &str, error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let is_near = |place: usize, word: &str| place < column && column <= place + word.len();
+    let places = NOT_JSON.iter().flat_map(|word| content.match_indices(word));
+    if let Some((place, word)) = places.filter(|(place, word)| is_near(*place, word)).last() {
+        let key = content[..place].trim_end().strip_suffix("\":");
+        let key = key.and_then(|before| before.rsplit('"').next()).unwrap_or("a value");
+        return format!("line {line}, column {}: {key} is {word}, which JSON lacks", place + 1);
+    }
+    let reason = error.to_string();
+    let reason = reason.split(" at line ").next().unwrap_or_default();
+    // Long lines are shown around the place.
+    let begin = content.char_indices().map(|(at, _)| at).take_while(|at| at + 40 < column).last();
+    let shown: String = content[begin.unwrap_or_default()..].chars().take(60).collect();
+    match shown.trim() {
+        "" => format!("line {line}, column {column}: {reason}"),
+        shown => format!("line {line}, column {column}: {reason}, at `{shown}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_told_with_the_text_at_the_place() {
+        let fault = |text: &str| {
+            let read: Result<Status, _> = serde_json::from_str(text);
+            json_fault(text, &read.unwrap_err())
+        };
+        let good = "{\n  \"schema\": 1,\n  \"state\": \"done\",\n  \"step\": 3\n}\n";
+        for (from, to, expected) in [
+            ("3\n", "3,\n", "line 5, column 1: trailing comma, at `}`"),
+            (" 3", " NaN", "line 4, column 11: step is NaN, which JSON lacks"),
+            (" 3", " Infinity", "line 4, column 11: step is Infinity, which JSON lacks"),
+            (" 3", " -Infinity", "line 4, column 11: step is -Infinity, which JSON lacks"),
+            (" 3", " [1, NaN]", "line 4, column 10: invalid type: sequence"),
+            (" 3", " 3x", "line 4, column 12: expected `,` or `}`, at `\"step\": 3x`"),
+            ("\"done\"", "\"over\"", "line 3, column 17: unknown variant `over`"),
+            (&good[20..], "", "line 3, column 3: EOF while parsing a string"),
+        ] {
+            let found = fault(&good.replace(from, to));
+            assert!(found.starts_with(expected), "{expected}: {found}");
+        }
+        let long = good.replace('\n', "").replace("step", &"é".repeat(100));
+        assert!(fault(&long).contains("missing field `step`"), "{}", fault(&long));
+    }
 }

@@ -1,7 +1,7 @@
 //! The table of the columns of `curve.csv`. Its metrics are what claims, figures, reports, exports
 //! and help name: a new metric is one row here, and its measurement in the training loop.
 
-use super::table::row;
+use super::table::{Row, row};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -58,6 +58,15 @@ impl Unit {
     pub fn of(column: &str) -> Option<Self> {
         let named = Metric::named(column).map(|metric| metric.unit);
         named.or_else(|| column.ends_with("_pct").then_some(Unit::PerCent))
+    }
+}
+
+/// Whether a column holds errors, which are shares of images: fathom's own, and others by the end of
+/// their name.
+pub(super) fn is_error(column: &str) -> bool {
+    match Metric::named(column) {
+        Some(metric) => metric.unit == Unit::PerCent,
+        None => column.ends_with("_err_pct"),
     }
 }
 
@@ -129,6 +138,9 @@ macro_rules! curve {
         },)*)*];
     };
 }
+
+/// Columns that are no measurements but whole numbers.
+const COUNTS: [&str; 4] = ["schema", "step", "train_images", "test_images"];
 
 const EVALUATED: &str = "in evaluation mode, without augmentation";
 const RUNNING: &str = "over the batches since the previous row, as trained on";
@@ -238,6 +250,13 @@ curve! {
 }
 
 impl CurveRow {
+    /// Sets a measurement by the name of its column, and returns whether there is such a column.
+    pub(super) fn set(&mut self, column: &str, value: f64) -> bool {
+        let names = Self::COLUMNS.iter().filter(|name| !COUNTS.contains(name));
+        let figure = names.zip(self.figures_mut()).find(|(name, _)| **name == column);
+        figure.map(|(_, figure)| *figure = Some(value)).is_some()
+    }
+
     /// The value of a column by name: a metric, another column of numbers, or an extra column;
     /// absent where it was not measured.
     pub fn metric(&self, column: &str) -> Option<f64> {
@@ -295,7 +314,7 @@ mod tests {
     fn every_number_of_a_row_has_its_name() {
         let mut row =
             CurveRow { extra: [("top5_pct".to_owned(), 1.0)].into(), ..Default::default() };
-        for (value, figure) in crate::table::Row::figures_mut(&mut row).into_iter().enumerate() {
+        for (value, figure) in Row::figures_mut(&mut row).into_iter().enumerate() {
             *figure = Some(value as f64);
         }
         let mut values: Vec<f64> =
@@ -305,5 +324,9 @@ mod tests {
         assert_eq!(values.len(), 3 + METRICS.len(), "each another one: {values:?}");
         assert_eq!(row.metric("top5_pct"), Some(1.0));
         assert_eq!(row.metric("train_images"), None);
+        for column in CURVE_COLUMNS.iter().filter(|column| !COUNTS.contains(column)) {
+            assert!(row.set(column, 77.0) && row.metric(column) == Some(77.0), "{column}");
+        }
+        assert!(!row.set("step", 1.0) && !row.set("top5_pct", 1.0));
     }
 }

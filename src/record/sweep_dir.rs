@@ -3,8 +3,9 @@
 use super::manifest::{read_json, write_json};
 use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
 use super::{CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, Resolved, State, Status};
-use super::{RunCurve, SweepCurves};
-use anyhow::{Context, Result, ensure};
+use super::{RunCurve, Seed, SweepCurves, seed};
+use anyhow::{Context, Result, bail, ensure};
+use fathom_base::key::nearest;
 use fathom_base::write_atomically;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -50,6 +51,28 @@ impl SweepDir {
                  writable, or give another --out)"
             )
         })
+    }
+
+    /// Checks that the directory exists.
+    ///
+    /// # Errors
+    /// When it does not, with the directory beside it that has the most similar name.
+    pub fn check_exists(&self) -> Result<()> {
+        if self.root.is_dir() {
+            return Ok(());
+        }
+        let root = self.root.display();
+        ensure!(!self.root.exists(), "{root} is a file, not a results directory");
+        let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let entries = std::fs::read_dir(parent.unwrap_or(Path::new("."))).into_iter().flatten();
+        let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+        let names: Vec<String> =
+            folders.map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+        let name = self.root.file_name().unwrap_or_default().to_string_lossy();
+        let meant = nearest(&name, names.iter().map(String::as_str));
+        let meant = meant.map(|meant| self.root.with_file_name(meant));
+        let hint = meant.map(|meant| format!("; did you mean {}?", meant.display()));
+        bail!("{root} does not exist{}", hint.unwrap_or_default())
     }
 
     /// The experiment file.
@@ -104,7 +127,7 @@ impl SweepDir {
     ///
     /// # Errors
     /// When `resolved.json` is damaged.
-    pub fn added_seeds(&self) -> Result<BTreeSet<u64>> {
+    pub fn added_seeds(&self) -> Result<BTreeSet<Seed>> {
         Ok(self.resolved()?.map(|resolved| resolved.added_seeds).unwrap_or_default())
     }
 
@@ -126,6 +149,7 @@ impl SweepDir {
     /// # Errors
     /// When there is no `runs` folder.
     pub fn runs(&self) -> Result<Vec<RunDir>> {
+        self.check_exists()?;
         let folder = self.root.join("runs");
         let entries = std::fs::read_dir(&folder)
             .with_context(|| format!("{} holds no runs", self.root.display()))?;
@@ -146,6 +170,12 @@ impl SweepDir {
     /// # Errors
     /// When neither exists, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
+        self.check_exists()?;
+        ensure!(
+            self.has_begun() || self.curves().exists(),
+            "{} has neither runs/ nor curves.csv",
+            self.root.display()
+        );
         let mut runs = if self.has_begun() {
             self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
         } else {
@@ -304,7 +334,7 @@ impl RunDir {
     /// Reads `run.json`.
     ///
     /// # Errors
-    /// When it is missing, damaged or of a later schema.
+    /// When it is missing, damaged or of a later schema, or its seed is no integer.
     pub fn manifest(&self) -> Result<Manifest> {
         let path = self.root.join("run.json");
         let manifest: Manifest = read_json(&path)?;
@@ -313,6 +343,12 @@ impl RunDir {
             "{} has the id {}, which is not the name of its folder",
             path.display(),
             manifest.id
+        );
+        ensure!(
+            seed(&manifest.config).is_some(),
+            "{}: config: seed {}, expected an integer from -2^63 to 2^64 - 1",
+            path.display(),
+            manifest.config.get("seed").map_or("is missing".into(), |it| format!("is {it}"))
         );
         Ok(manifest)
     }
@@ -384,7 +420,12 @@ impl RunDir {
     }
 
     fn load(&self) -> Result<RunCurve> {
-        let (manifest, status, rows) = (self.manifest()?, self.status()?, self.curve()?);
+        let (manifest, status) = (self.manifest()?, self.status()?);
+        let is_ours = !manifest.revision.git.is_empty();
+        let rows = match self.curve_path() {
+            path if !is_ours && path.exists() => CurveReader::read_of_classifier(&path)?,
+            _ => self.curve()?,
+        };
         let last = rows.last().map_or(0, |row| row.step);
         // Otherwise an earlier row would be taken for the final one.
         ensure!(
@@ -393,8 +434,6 @@ impl RunDir {
             self.curve_path().display(),
             status.step
         );
-        let ascends = rows.is_sorted_by(|a, b| a.step < b.step);
-        ensure!(ascends, "{}: steps do not ascend", self.curve_path().display());
         Ok(RunCurve::new(&manifest, status.state, rows))
     }
 }

@@ -166,8 +166,21 @@ impl Header {
     }
 }
 
+/// A record of a file; one with too few or too many cells is refused in fathom's words.
+///
+/// # Errors
+/// When the record is damaged, with its line.
+pub(super) fn checked(record: csv::Result<StringRecord>) -> Result<StringRecord> {
+    record.map_err(|error| match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos: Some(at), expected_len, len } => {
+            anyhow!("line {}: {len} values, but the header has {expected_len} columns", at.line())
+        }
+        _ => error.into(),
+    })
+}
+
 /// The line of a record in its file, from 1.
-fn line(record: &StringRecord) -> u64 {
+pub(super) fn line(record: &StringRecord) -> u64 {
     record.position().map_or(0, csv::Position::line)
 }
 
@@ -206,10 +219,22 @@ pub(super) fn unreadable(record: &StringRecord, column: &str, text: &str) -> any
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn whole_lines(path: &Path) -> Result<String> {
-    let mut text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut text = text(path)?;
     text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
     Ok(text)
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+/// When the file cannot be read, or is no text, with the line.
+pub(super) fn text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!("{}: line {line} is not text in UTF-8", path.display())
+    })
 }
 
 /// Reads all rows. Columns may be in any order, and unknown ones are ignored.
@@ -222,7 +247,7 @@ pub(super) fn read<R: Row>(path: &Path) -> Result<Vec<R>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let mut rows = || -> Result<Vec<R>> {
         let header = Header::new::<R>(reader.headers()?, 0)?;
-        reader.records().map(|record| header.row(&record?)).collect()
+        reader.records().map(|record| header.row(&checked(record)?)).collect()
     };
     rows().with_context(|| path.display().to_string())
 }

@@ -146,7 +146,8 @@ mod tests {
         let error = renamed(tensors(&["fc.bias", "linear.bias"]), &[]).unwrap_err().to_string();
         assert_eq!(error, "fc.bias and linear.bias would both be called fc.bias");
         let rename: Rename = "head=fc".parse().unwrap();
-        let found = renamed(tensors(&["head.bias", "header.bias"]), std::slice::from_ref(&rename)).unwrap();
+        let found =
+            renamed(tensors(&["head.bias", "header.bias"]), std::slice::from_ref(&rename)).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["fc.bias", "header.bias"]);
         let error = renamed(tensors(&["x.bias"]), &[rename]).unwrap_err().to_string();
         assert_eq!(error, "--rename head=fc: no tensor has a name that begins with head");

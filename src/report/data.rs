@@ -54,7 +54,7 @@ pub(super) fn data(report: &Report) -> Value {
 
 /// How best values were chosen, and which configurations have none.
 fn words(best: &BestRuns) -> String {
-    let seeds: Vec<String> = best.tune.seeds.iter().map(u64::to_string).collect();
+    let seeds: Vec<String> = best.tune.seeds.iter().map(ToString::to_string).collect();
     let (by, axis, list) = (&best.tune.by, &best.axis, seeds.join(", "));
     let seeds = if seeds.len() == 1 {
         format!("seed {list}, which is")

@@ -2,7 +2,7 @@
 
 use super::data::runs_by_name;
 use super::{Report, label};
-use fathom_record::State;
+use fathom_record::{Seed, State};
 use fathom_stats::{Outcome, Summary, SummaryRow, Verdict, table_columns};
 use maud::{Markup, html};
 
@@ -80,7 +80,7 @@ pub(super) fn numbers(verdict: &Verdict) -> Option<String> {
         (Outcome::Undecided, Some(n)) => format!("; about {n} seeds would decide"),
         _ => String::new(),
     };
-    let added: Vec<String> = verdict.added_seeds.iter().map(u64::to_string).collect();
+    let added: Vec<String> = verdict.added_seeds.iter().map(Seed::to_string).collect();
     let added = match added.len() {
         0 => String::new(),
         1 => format!(" Seed {} was added after results had been seen.", added[0]),

@@ -12,6 +12,7 @@ pub use measure::{Effect, Layers, Measure, OverLayers, Pairing, Scale, When};
 use super::Config;
 use fathom_base::key::short;
 use fathom_base::{choice, plain};
+use fathom_record::Seed;
 use std::collections::BTreeSet;
 
 /// The values of keys that select the runs of one configuration.
@@ -128,7 +129,7 @@ pub struct Tune {
     /// Full name of the key.
     pub over: String,
     /// The seeds whose runs choose the value; the verdict does not use these runs.
-    pub seeds: BTreeSet<u64>,
+    pub seeds: BTreeSet<Seed>,
     /// The metric whose mean final value is minimal at the best value: one of the training images for
     /// a claim about these, else one of the validation images, which no claim is about.
     pub by: String,
@@ -174,7 +175,7 @@ pub struct Deciding {
     /// Whether runs are paired by seed.
     pub pairing: Pairing,
     /// Seeds that were added after results had been seen, as the file declares them.
-    pub added_seeds: BTreeSet<u64>,
+    pub added_seeds: BTreeSet<Seed>,
 }
 
 impl Default for Deciding {

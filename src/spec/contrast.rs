@@ -9,6 +9,7 @@ pub use candidates::Candidates;
 use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
 use super::resolve::{Config, default_of};
+use fathom_record::{Seed, seed};
 use serde_json::Value;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,7 @@ pub struct TuneCandidate {
     /// The value of the tuned key; `None` for a claim without tuning.
     pub value: Option<Value>,
     /// Run ids by seed.
-    pub runs: BTreeMap<u64, String>,
+    pub runs: BTreeMap<Seed, String>,
 }
 
 impl Contrast {
@@ -58,7 +59,7 @@ impl Contrast {
     }
 
     /// Seeds and ids of all its runs.
-    pub fn runs(&self) -> impl Iterator<Item = (u64, &String)> {
+    pub fn runs(&self) -> impl Iterator<Item = (Seed, &String)> {
         let candidates = self.arms.iter().flat_map(|arm| &arm.candidates);
         candidates.flat_map(|candidate| candidate.runs.iter().map(|(seed, id)| (*seed, id)))
     }
@@ -257,7 +258,7 @@ pub(super) fn tune_candidates(
     let mut candidates: Vec<TuneCandidate> = Vec::new();
     for (id, config) in runs {
         let value = tuned.and_then(|key| config.get(key)).cloned();
-        let seed = config.get("seed").and_then(Value::as_u64).unwrap_or_default();
+        let seed = seed(config).unwrap_or_default();
         let known = candidates.iter().position(|candidate| candidate.value == value);
         let place = known.unwrap_or_else(|| {
             candidates.push(TuneCandidate { value, runs: BTreeMap::new() });

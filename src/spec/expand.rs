@@ -12,7 +12,7 @@ use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::value_of;
 use fathom_base::plain;
-use fathom_record::{MeasuredOn, Metric};
+use fathom_record::{MeasuredOn, Metric, Seed, seed};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -129,7 +129,7 @@ impl Experiment {
         let claims = claims.collect::<Result<Vec<_>, _>>()?;
         remarks.extend(tuned_on_one_seed(&claims));
         let stages = file.tune.map(|(tune, place)| Stages::of(tune, &runs, &place)).transpose()?;
-        let is_now = |run: &Run| now.contains(&run.settings.seed);
+        let is_now = |run: &Run| now.contains(&Seed::from(run.settings.seed));
         let (runs, later) = runs.into_iter().partition(is_now);
         Ok(Self {
             name: file.name,
@@ -233,8 +233,7 @@ fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), 
     if is_held_out && of("data.validation").unwrap_or_default() == 0 {
         return fail(format!("{by} needs validation images: set data.validation, such as 1000"));
     }
-    let seeds: BTreeSet<u64> =
-        configs.values().filter_map(|config| config.get("seed")?.as_u64()).collect();
+    let seeds: BTreeSet<Seed> = configs.values().filter_map(seed).collect();
     if let Some(missing) = tune.seeds.difference(&seeds).next() {
         return fail(format!("seed {missing} is not among the seeds of the experiment"));
     }

@@ -354,7 +354,10 @@ pub(super) fn axis(name: &str, items: &[Value]) -> Result<Vec<Value>, String> {
 }
 
 /// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`.
-pub(super) fn full_name(name: &str) -> Result<String, String> {
+///
+/// # Errors
+/// When there is no such key, or several.
+pub fn full_name(name: &str) -> Result<String, String> {
     if definitions(name).next().is_some() {
         return Ok(name.into());
     }

@@ -86,10 +86,11 @@ pub(super) fn number(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
 }
 
 /// A list of whole numbers.
-pub(super) fn numbers<N: TryFrom<u64>>(value: &Spanned<DeValue<'_>>) -> Result<Vec<N>, String> {
+pub(super) fn numbers<N: TryFrom<i128>>(value: &Spanned<DeValue<'_>>) -> Result<Vec<N>, String> {
     let expected = "expected a list of whole numbers";
     let Value::Array(items) = json(value)? else { return Err(expected.into()) };
-    let number = |item: &Value| item.as_u64().and_then(|number| N::try_from(number).ok());
+    let whole = |item: &Value| item.as_u64().map(i128::from).or(item.as_i64().map(i128::from));
+    let number = |item: &Value| whole(item).and_then(|number| N::try_from(number).ok());
     items.iter().map(|item| number(item).ok_or_else(|| expected.into())).collect()
 }
 

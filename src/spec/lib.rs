@@ -42,6 +42,7 @@ pub use claim::{
 };
 pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
 pub use expand::{Claims, Experiment, Run};
+pub use file::full_name;
 pub use key_rows::{KeyRow, key_rows, key_sections};
 pub use keys::KEYS;
 pub use published::{PUBLISHED_VALUES, PublishedValue};

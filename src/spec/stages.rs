@@ -6,6 +6,7 @@ use super::contrast::{Arm, tune_candidates};
 use super::expand::Run;
 use super::resolve::Config;
 use fathom_base::plain;
+use fathom_record::Seed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The two stages of an experiment with a table `[tune]`. In the first one, the tuning seeds run with all values of the
@@ -48,7 +49,7 @@ impl Stages {
     }
 
     /// The seeds of the second stage.
-    pub fn seeds(&self) -> BTreeSet<u64> {
+    pub fn seeds(&self) -> BTreeSet<Seed> {
         let runs = self.arms.iter().flat_map(|arm| &arm.candidates).flat_map(|one| one.runs.keys());
         runs.filter(|seed| !self.tune.seeds.contains(seed)).copied().collect()
     }

@@ -13,7 +13,7 @@ use choose::Chooser;
 use compared::Compared;
 use fathom_base::choice;
 use fathom_base::key::short;
-use fathom_record::natural_order;
+use fathom_record::{Seed, natural_order};
 use keys::Keys;
 use pairs::Pairing;
 use std::cmp::Ordering;
@@ -30,9 +30,9 @@ pub struct Question {
     /// several rates were swept.
     pub best: Option<String>,
     /// The seeds that choose the best value. If absent they are the `declared` ones of that key.
-    pub tune_seeds: Option<BTreeSet<u64>>,
+    pub tune_seeds: Option<BTreeSet<Seed>>,
     /// The tuning seeds that claims of the experiment declare, by the full name of the tuned key.
-    pub declared: BTreeMap<String, BTreeSet<u64>>,
+    pub declared: BTreeMap<String, BTreeSet<Seed>>,
     /// The metric: a column of the curves, or a metric of the layers.
     pub metric: String,
 }
@@ -75,7 +75,7 @@ pub struct BestBy {
     /// The data that choose.
     pub by: ChosenBy,
     /// The seeds that choose, for [`ChosenBy::OtherSeeds`].
-    pub seeds: BTreeSet<u64>,
+    pub seeds: BTreeSet<Seed>,
 }
 
 choice! {
@@ -112,7 +112,7 @@ pub struct AblationRow {
     /// The side of the other value.
     pub other: AblationSide,
     /// Difference of each seed that both sides have.
-    pub differences: Vec<(u64, f64)>,
+    pub differences: Vec<(Seed, f64)>,
     /// Number of seeds that both sides plan.
     pub planned: usize,
     /// Interval of the mean difference at [`CONFIDENCE`](crate::CONFIDENCE), which is not adjusted for the number of

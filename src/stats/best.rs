@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use fathom_base::key::short;
+use fathom_record::Seed;
 use fathom_spec::{Arm, Tune, TuneCandidate};
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ pub fn best<'a>(
 /// The reason why there is none: a run of these seeds has no value.
 pub(crate) fn smallest<'a>(
     candidates: &'a [TuneCandidate],
-    seeds: &BTreeSet<u64>,
+    seeds: &BTreeSet<Seed>,
     metric: &str,
     label: &str,
     evidence: &Evidence,

@@ -76,7 +76,7 @@ mod tests {
             id: format!("{depth}-{lr}-{seed}"),
             axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             keys: [("lr".to_owned(), "training.lr".to_owned())].into(),
-            seed,
+            seed: seed.into(),
             state: if error.is_some() { State::Done } else { State::Interrupted },
             rows: vec![CurveRow { step: 1, train_err_pct: error, ..CurveRow::default() }],
         }

@@ -10,6 +10,7 @@ use super::spending::spent;
 use super::verdict::{Look, Outcome, Region, holm, seeds_needed, sequential};
 use case::Case;
 use fathom_base::{decimals, fixed};
+use fathom_record::Seed;
 use fathom_spec::{Claim, Contrast, Deciding};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,13 +51,13 @@ pub struct Verdict {
     /// sufficient look where looks are fixed. Absent where no number of seeds would.
     pub seeds_needed: Option<usize>,
     /// Effect of each complete seed.
-    pub effects: Vec<(u64, f64)>,
+    pub effects: Vec<(Seed, f64)>,
     /// Complete seeds after the look that decided: shown, and not used.
-    pub exploratory: Vec<u64>,
+    pub exploratory: Vec<Seed>,
     /// Seeds among those used that were added after results of the others had been seen, where the
     /// experiment declares no looks.
     #[serde(default)]
-    pub added_seeds: Vec<u64>,
+    pub added_seeds: Vec<Seed>,
     /// The configurations that were compared.
     pub arms: Vec<ArmSummary>,
     /// Remarks for the reader: declared differences, diverged runs, different machines.

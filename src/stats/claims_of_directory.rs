@@ -10,12 +10,19 @@ use fathom_spec::{Claims, Contrast, SpecError};
 /// # Errors
 /// When results are damaged, or a claim is not about runs that were planned.
 pub fn check_directory(directory: &SweepDir, claims: &Claims) -> Result<Vec<Verdict>> {
-    let evidence = Evidence::load(directory)?;
+    check_evidence(&Evidence::load(directory)?, claims)
+}
+
+/// The verdicts on `claims` by results that are loaded.
+///
+/// # Errors
+/// When a claim is not about runs that were planned.
+pub fn check_evidence(evidence: &Evidence, claims: &Claims) -> Result<Vec<Verdict>> {
     let candidates = evidence.candidates(claims.arm_keys.clone());
     let resolved = claims
         .claims
         .iter()
         .map(|claim| Ok((claim.clone(), Contrast::of(claim, &candidates)?)))
         .collect::<Result<Vec<_>, SpecError>>()?;
-    Ok(check(&resolved, &claims.deciding, &evidence))
+    Ok(check(&resolved, &claims.deciding, evidence))
 }

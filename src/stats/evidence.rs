@@ -3,9 +3,10 @@
 use super::Layerwise;
 use anyhow::Result;
 use fathom_record::{
-    LayerRow, Made, Provenance, RunCurve, State, SweepDir, check_column, metric_columns,
+    LayerRow, Made, Provenance, RunCurve, Seed, State, SweepDir, check_column, metric_columns,
 };
 use fathom_spec::{Candidates, Config, LayerMetric, Measure, When, completed};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The results of a directory, by run id.
@@ -16,7 +17,7 @@ pub struct Evidence {
     /// Rows of `layers.csv`; empty for a run without that file.
     layers: BTreeMap<String, Vec<LayerRow>>,
     /// Seeds that were planned after runs of other seeds had ended.
-    added_seeds: BTreeSet<u64>,
+    added_seeds: BTreeSet<Seed>,
 }
 
 /// The value of a metric with which a run counts.
@@ -56,8 +57,13 @@ impl Evidence {
         Ok(Self { runs, provenance: directory.provenance()?, layers, added_seeds })
     }
 
+    /// All runs, those that are planned only included.
+    pub fn runs(&self) -> impl Iterator<Item = &RunCurve> {
+        self.runs.values()
+    }
+
     /// Seeds that were planned after runs of other seeds had ended.
-    pub fn added_seeds(&self) -> &BTreeSet<u64> {
+    pub fn added_seeds(&self) -> &BTreeSet<Seed> {
         &self.added_seeds
     }
 
@@ -248,7 +254,7 @@ fn of_axes(run: &RunCurve) -> Config {
     let key = |axis: &String| run.keys.get(axis).unwrap_or(axis).clone();
     let axes = run.axes.iter().filter(|(axis, _)| *axis != "arm");
     let mut config: Config = axes.map(|(axis, text)| (key(axis), value(text))).collect();
-    config.insert("seed".into(), run.seed.into());
+    config.insert("seed".into(), json!(run.seed));
     config
 }
 

@@ -24,7 +24,7 @@ pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Qu
 pub use best::{at_edge, best};
 pub use best_runs::BestRuns;
 pub use claims::{ArmSummary, Verdict, check};
-pub use claims_of_directory::check_directory;
+pub use claims_of_directory::{check_directory, check_evidence};
 pub use comparison::{ComparedGroup, Comparison, ExecutionDifference, Unmatched};
 pub use evidence::{Evidence, Final};
 pub use layerwise::Layerwise;

@@ -122,7 +122,7 @@ mod tests {
             id: format!("plain-{depth}-s{seed}"),
             axes: axes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             keys: Default::default(),
-            seed,
+            seed: seed.into(),
             state,
             rows: vec![
                 CurveRow { train_err_pct: Some(90.0), ..CurveRow::default() },

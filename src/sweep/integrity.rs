@@ -5,13 +5,14 @@ use fathom_arch::family;
 use fathom_record::SweepDir;
 use fathom_spec::fingerprint;
 
-/// Refuses a directory with a `run.json` whose configuration does not have the hash in its run id.
+/// Refuses a directory that does not exist, or that has a `run.json` whose configuration does not have the hash in its run id.
 /// Only runs of fathom itself, and only of families that this program knows, are checked: other
 /// programs may name their runs as they like.
 ///
 /// # Errors
-/// When such a file exists, with its path.
+/// When the directory is missing, or such a file exists: with its path.
 pub fn check_integrity(directory: &SweepDir) -> Result<()> {
+    directory.check_exists()?;
     for (id, provenance) in directory.provenance()? {
         let family_name = provenance.config.get("network.family").and_then(|name| name.as_str());
         let ours = provenance.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())

@@ -1,9 +1,8 @@
 //! What is written and read before the first run of a sweep begins, and the states of its runs.
 
 use anyhow::Result;
-use fathom_record::{Resolved, SCHEMA, State, SweepDir};
+use fathom_record::{Resolved, SCHEMA, Seed, State, SweepDir, seed};
 use fathom_spec::{Config, Experiment, Run};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -39,20 +38,18 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
 fn added_seeds(
     runs: &BTreeMap<String, Config>,
     before: &Resolved,
-    tuning: &BTreeSet<u64>,
+    tuning: &BTreeSet<Seed>,
     directory: &SweepDir,
-) -> Result<BTreeSet<u64>> {
-    let seed = |config: &Config| {
-        config.get("seed").and_then(Value::as_u64).filter(|seed| !tuning.contains(seed))
-    };
-    let planned: BTreeSet<u64> = before.runs.values().filter_map(seed).collect();
+) -> Result<BTreeSet<Seed>> {
+    let seed = |config: &Config| seed(config).filter(|seed| !tuning.contains(seed));
+    let planned: BTreeSet<Seed> = before.runs.values().filter_map(seed).collect();
     let mut complete = planned.clone();
     for (id, config) in &before.runs {
         if !directory.run(id).status()?.state.is_final() {
             complete.retain(|known| Some(*known) != seed(config));
         }
     }
-    let now: BTreeSet<u64> = runs.values().filter_map(seed).collect();
+    let now: BTreeSet<Seed> = runs.values().filter_map(seed).collect();
     let mut added = before.added_seeds.clone();
     if complete.len() >= 2 {
         added.extend(now.difference(&planned));

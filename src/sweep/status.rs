@@ -56,6 +56,8 @@ pub struct RunStatus {
     pub id: String,
     /// Whether the run trains now, and its state if it does not.
     pub activity: Activity,
+    /// Whether fathom trains the run; other programs' runs are only read.
+    pub is_ours: bool,
     /// Number of updates made.
     pub step: u64,
     /// Number of updates planned.
@@ -119,12 +121,15 @@ fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<
     let mut statuses = Vec::new();
     for id in ids {
         let run = directory.run(&id);
-        let config = match planned.get(&id) {
-            Some(config) => config.clone(),
-            None => run.manifest()?.config,
+        let (config, is_ours) = match planned.get(&id) {
+            Some(config) => (config.clone(), true),
+            None => {
+                let manifest = run.manifest()?;
+                (manifest.config, !manifest.revision.git.is_empty())
+            }
         };
         let iterations = config.get("training.iterations").and_then(|value| value.as_u64());
-        statuses.push(run_status(id, &run, iterations)?);
+        statuses.push(RunStatus { is_ours, ..run_status(id, &run, iterations)? });
     }
     Ok(statuses)
 }
@@ -147,6 +152,7 @@ fn run_status(id: String, run: &RunDir, iterations: Option<u64>) -> Result<RunSt
     Ok(RunStatus {
         id,
         activity: if is_running { Activity::Running } else { Activity::Idle(status.state) },
+        is_ours: true,
         step,
         iterations,
         train_err_pct: last.train_err_pct,

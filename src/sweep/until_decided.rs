@@ -2,7 +2,7 @@
 //! claim is decided.
 
 use anyhow::Result;
-use fathom_record::SweepDir;
+use fathom_record::{Seed, SweepDir};
 use fathom_spec::{Claim, Contrast, Experiment, Run, SpecError};
 use fathom_stats::{self as stats, Evidence, Outcome, Verdict};
 use std::collections::BTreeSet;
@@ -78,10 +78,10 @@ pub fn further_runs(experiment: &Experiment, directory: &SweepDir) -> Result<Fur
 
 /// Ids of a claim's runs of the first `look` seeds, and of the runs by which it is tuned.
 fn runs_of_first_seeds<'a>(claim: &Claim, contrast: &'a Contrast, look: usize) -> Vec<&'a String> {
-    let is_tuning = |seed: &u64| claim.tune.as_ref().is_some_and(|tune| tune.seeds.contains(seed));
-    let seeds: BTreeSet<u64> =
+    let is_tuning = |seed: &Seed| claim.tune.as_ref().is_some_and(|tune| tune.seeds.contains(seed));
+    let seeds: BTreeSet<Seed> =
         contrast.runs().map(|(seed, _)| seed).filter(|seed| !is_tuning(seed)).collect();
-    let first: BTreeSet<u64> = seeds.into_iter().take(look).collect();
+    let first: BTreeSet<Seed> = seeds.into_iter().take(look).collect();
     let wanted = contrast.runs().filter(|(seed, _)| first.contains(seed) || is_tuning(seed));
     wanted.map(|(_, id)| id).collect()
 }

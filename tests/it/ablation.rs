@@ -123,7 +123,7 @@ fn wrong_questions_are_refused_with_what_would_be_right() {
         &["x", "--over", "norm_batch", "--metric", "validation_loss"],
         "has measured validation_loss",
     );
-    wrong(&["y", "--over", "norm_batch"], "y: no such results directory");
+    wrong(&["y", "--over", "norm_batch"], "y does not exist");
     wrong(&["x", "x", "--over", "norm_batch"], "cannot be used with");
     wrong(&["x", "--baseline", "2"], "--over <KEY>");
     wrong(&["x"], "fathom compare [OPTIONS] <A> --over <KEY>");

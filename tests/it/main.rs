@@ -14,6 +14,7 @@ mod data;
 #[cfg(feature = "train")]
 mod disk;
 mod format;
+mod import;
 mod large;
 #[cfg(feature = "train")]
 mod output;
@@ -32,5 +33,6 @@ mod stages;
 mod stored;
 mod supervise;
 mod support;
+mod tables;
 #[cfg(feature = "train")]
 mod training;

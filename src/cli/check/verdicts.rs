@@ -3,7 +3,7 @@
 use crate::stderr::log;
 use crate::text::bound;
 use fathom_base::short;
-use fathom_record::Table;
+use fathom_record::{Seed, Table};
 use fathom_stats::{Outcome, Region, Verdict};
 use serde_json::Value;
 
@@ -110,7 +110,7 @@ pub fn explain(verdict: &Verdict) {
         log(format!("  {}", outlook(verdict)));
     }
     if !verdict.added_seeds.is_empty() {
-        let seeds: Vec<String> = verdict.added_seeds.iter().map(u64::to_string).collect();
+        let seeds: Vec<String> = verdict.added_seeds.iter().map(Seed::to_string).collect();
         log(format!("  seeds added after results had been seen: {}", seeds.join(", ")));
     }
     verdict.remarks.iter().for_each(|remark| log(format!("  {remark}")));

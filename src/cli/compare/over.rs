@@ -4,15 +4,16 @@ mod tables;
 
 use super::Args;
 use crate::Usage;
+use crate::doubts;
 use crate::plot::{note, source};
 use crate::stderr::log;
 use crate::stdout;
 use crate::table::{Format, print};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use fathom_base::key::short;
 use fathom_base::write_atomically;
 use fathom_plot::{AblationFigure, Against};
-use fathom_record::SweepDir;
+use fathom_record::{Seed, SweepDir};
 use fathom_spec::Claims;
 use fathom_stats::{Ablation, Evidence, Question};
 use fathom_sweep::check_integrity;
@@ -34,8 +35,14 @@ pub struct Flags {
     best: Option<String>,
     /// Seeds that choose the best value and are not compared there [default: those that the
     /// experiment tunes with]
-    #[arg(long, value_name = "SEED,…", value_delimiter = ',', requires = "over")]
-    tune_seeds: Vec<u64>,
+    #[arg(
+        long,
+        value_name = "SEED,…",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        requires = "over"
+    )]
+    tune_seeds: Vec<Seed>,
     /// Draw the comparison, as SVG and PNG, into DIR/figures
     #[arg(long, requires = "over")]
     plot: bool,
@@ -48,9 +55,10 @@ pub struct Flags {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let flags = &args.over;
     let directory = SweepDir::new(&args.a);
-    ensure!(args.a.is_dir(), Usage(format!("{}: no such results directory", args.a.display())));
+    directory.check_exists().map_err(|error| Usage(error.to_string()))?;
     check_integrity(&directory)?;
     let evidence = Evidence::load(&directory)?;
+    doubts::note(evidence.runs());
     let declared = declared(&directory);
     let compare = |metric: &String| {
         let question = Question {
@@ -118,8 +126,8 @@ fn draw(ablation: &Ablation, directory: &SweepDir, out: &Path) -> Result<()> {
 
 /// The seeds with which the directory's experiment or its claims tune, by the tuned key. An experiment file
 /// that cannot be read declares none.
-fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<u64>> {
-    let mut seeds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
+fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<Seed>> {
+    let mut seeds: BTreeMap<String, BTreeSet<Seed>> = BTreeMap::new();
     let file = directory.experiment();
     if !file.exists() {
         return seeds;

@@ -3,10 +3,12 @@
 use super::Args;
 use super::style::{Format, Scale};
 use crate::Usage;
+use crate::stderr::log;
 use crate::stdout;
 use anyhow::{Context, Result};
 use fathom_base::write_atomically;
 use fathom_plot::{Columns, to_pdf};
+use fathom_record::ForeignTable;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,25 +26,48 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
         return Err(Usage(format!("{} {message}", path.display())).into());
     }
     let context = || path.display().to_string();
-    let text = std::fs::read_to_string(path).with_context(context)?;
+    let table = ForeignTable::read(path)?;
     let columns = Columns {
         names: args.columns.clone(),
         group_by: args.group_by.clone(),
         log_x: args.x == Scale::Log,
         log_y: args.y == Scale::Log,
+        smooth: args.smooth,
         source: context(),
     };
+    let figure = columns.lay_out(&table).with_context(context)?;
+    for note in &figure.notes {
+        log(format!("note: {}: {note}", path.display()));
+    }
     let out = args.out.as_deref().or(path.parent()).unwrap_or(Path::new("."));
-    let stem = path.file_stem().context("the table has no file name")?;
+    // The parent of a bare file name is empty.
+    if !out.as_os_str().is_empty() {
+        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    }
+    let stem = path.file_stem().context("the table has no file name")?.to_string_lossy();
     for format in &args.format {
         let bytes = match format {
-            Format::Svg => columns.svg(&text).with_context(context)?.into_bytes(),
-            Format::Png => columns.png(&text).with_context(context)?,
-            Format::Pdf => to_pdf(&columns.svg(&text).with_context(context)?)?,
+            Format::Svg => figure.svg()?.into_bytes(),
+            Format::Png => figure.png()?,
+            Format::Pdf => to_pdf(&figure.svg()?)?,
         };
-        let figure = out.join(stem).with_extension(format.word());
-        write_atomically(&figure, &bytes)?;
-        stdout::write_line(figure.display())?;
+        let file = out.join(format!("{stem}-{}.{format}", name(args)));
+        write_atomically(&file, &bytes)?;
+        stdout::write_line(file.display())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The part of a figure's name that tells it from other figures of the table, such as
+/// `loss-by-step`.
+fn name(args: &Args) -> String {
+    let [x, ys @ ..] = &args.columns[..] else { return String::new() };
+    let mut parts = ys.to_vec();
+    parts.push(format!("by-{x}"));
+    parts.extend(args.group_by.iter().map(|key| format!("for-{key}")));
+    parts.extend((args.x == Scale::Log).then(|| "x-log".to_owned()));
+    parts.extend((args.y == Scale::Log).then(|| "y-log".to_owned()));
+    parts.extend((args.smooth > 1).then(|| format!("smooth-{}", args.smooth)));
+    let plain = |letter: char| letter.is_alphanumeric() || "._-%".contains(letter);
+    parts.join("-").chars().map(|letter| if plain(letter) { letter } else { '_' }).collect()
 }

@@ -112,6 +112,7 @@ mod tests {
         let run = |(index, activity): (usize, &Activity)| RunStatus {
             id: format!("run-{index}"),
             activity: *activity,
+            is_ours: true,
             step: 0,
             iterations: None,
             train_err_pct: None,

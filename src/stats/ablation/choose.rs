@@ -6,7 +6,7 @@ use crate::best::smallest;
 use crate::evidence::Evidence;
 use anyhow::{Result, ensure};
 use fathom_base::key::short;
-use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+use fathom_record::{METRICS, MeasuredOn, Metric, Seed, Unit};
 use fathom_spec::TuneCandidate;
 use std::collections::BTreeSet;
 
@@ -30,10 +30,10 @@ impl<'a> Chooser<'a> {
     ) -> Result<Self> {
         let all = pairing.seeds();
         if let Some(asked) = &question.tune_seeds {
-            let list = |seeds: &BTreeSet<u64>| {
-                seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+            let list = |seeds: &BTreeSet<Seed>| {
+                seeds.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ")
             };
-            let unknown: BTreeSet<u64> = asked.difference(&all).copied().collect();
+            let unknown: BTreeSet<Seed> = asked.difference(&all).copied().collect();
             ensure!(
                 unknown.is_empty(),
                 "--tune-seeds: no run has seed {}; there are {}",
@@ -65,7 +65,7 @@ impl<'a> Chooser<'a> {
     }
 
     /// The seeds that choose and are not compared.
-    pub fn seeds(&self) -> &BTreeSet<u64> {
+    pub fn seeds(&self) -> &BTreeSet<Seed> {
         &self.best.seeds
     }
 
@@ -85,8 +85,8 @@ impl<'a> Chooser<'a> {
         if others.is_empty() {
             return Ok(first);
         }
-        let is_common = |seed: &&u64| others.iter().all(|it| it.runs.contains_key(seed));
-        let seeds: BTreeSet<u64> = match self.best.by {
+        let is_common = |seed: &&Seed| others.iter().all(|it| it.runs.contains_key(seed));
+        let seeds: BTreeSet<Seed> = match self.best.by {
             ChosenBy::OtherSeeds => self.best.seeds.clone(),
             ChosenBy::HeldOut | ChosenBy::SameSeeds => {
                 first.runs.keys().filter(is_common).copied().collect()

@@ -7,6 +7,7 @@ use crate::evidence::Evidence;
 use crate::{CONFIDENCE, Interval};
 use fathom_base::key::short;
 use fathom_base::plain;
+use fathom_record::Seed;
 use fathom_spec::TuneCandidate;
 use std::collections::BTreeSet;
 
@@ -56,11 +57,11 @@ impl Compared<'_> {
         pair: &Pair,
         at: At,
         sides: [&TuneCandidate; 2],
-        used: &BTreeSet<u64>,
+        used: &BTreeSet<Seed>,
     ) -> Option<AblationRow> {
         let [a, b] = sides;
         let seeds = a.runs.keys().filter(|seed| b.runs.contains_key(seed) && !used.contains(seed));
-        let seeds: Vec<u64> = seeds.copied().collect();
+        let seeds: Vec<Seed> = seeds.copied().collect();
         let single = one_sided(sides);
         if at == At::Equal && !single.is_empty() {
             self.left_out.push(format!("{}: only one side has {single}", pair.name()));
@@ -118,8 +119,8 @@ impl Compared<'_> {
 
 /// The seeds that only one of two candidates has, in words; empty if there are none.
 fn one_sided([a, b]: [&TuneCandidate; 2]) -> String {
-    let of = |candidate: &TuneCandidate| candidate.runs.keys().copied().collect::<BTreeSet<u64>>();
-    let seeds: Vec<String> = of(a).symmetric_difference(&of(b)).map(u64::to_string).collect();
+    let of = |candidate: &TuneCandidate| candidate.runs.keys().copied().collect::<BTreeSet<Seed>>();
+    let seeds: Vec<String> = of(a).symmetric_difference(&of(b)).map(Seed::to_string).collect();
     match &seeds[..] {
         [] => String::new(),
         [seed] => format!("seed {seed}"),

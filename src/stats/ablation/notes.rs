@@ -4,6 +4,7 @@
 use super::{Ablation, AblationRow, AblationSide, At, ChosenBy};
 use crate::CONFIDENCE;
 use fathom_base::key::short;
+use fathom_record::Seed;
 
 /// Largest number of items that a sentence lists.
 const LISTED: usize = 8;
@@ -71,7 +72,7 @@ impl Ablation {
         let (key, metric) = (short(&best.key), &best.metric);
         Some(match best.by {
             ChosenBy::OtherSeeds => {
-                let seeds: Vec<String> = best.seeds.iter().map(u64::to_string).collect();
+                let seeds: Vec<String> = best.seeds.iter().map(Seed::to_string).collect();
                 let [noun, verb] = if seeds.len() == 1 { ["seed", "is"] } else { ["seeds", "are"] };
                 format!(
                     "Best {key}: least {metric} of {noun} {}, which {verb} not among those compared \

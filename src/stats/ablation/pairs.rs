@@ -3,7 +3,7 @@
 use super::keys::{Keys, rank};
 use fathom_base::key::short;
 use fathom_base::plain;
-use fathom_record::natural_order;
+use fathom_record::{Seed, natural_order, seed};
 use fathom_spec::{Config, TuneCandidate};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,7 +136,7 @@ impl Pairing {
     }
 
     /// Seeds of all runs of the pairs.
-    pub fn seeds(&self) -> BTreeSet<u64> {
+    pub fn seeds(&self) -> BTreeSet<Seed> {
         let sides = self.pairs.iter().flat_map(Pair::sides);
         let candidates = sides.flat_map(|side| &side.candidates);
         candidates.flat_map(|candidate| candidate.runs.keys().copied()).collect()
@@ -160,7 +160,7 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
             groups.len() - 1
         });
         let rate = best.and_then(|key| whole.get(key)).cloned();
-        let seed = whole.get("seed").and_then(Value::as_u64).unwrap_or_default();
+        let seed = seed(whole).unwrap_or_default();
         let candidates = &mut groups[place].candidates;
         match candidates.iter_mut().find(|candidate| candidate.value == rate) {
             Some(candidate) => {

@@ -1,6 +1,6 @@
 use super::*;
 use fathom_base::random::{Purpose, Stream};
-use fathom_record::{CurveRow, Made, Provenance, RunCurve, State};
+use fathom_record::{CurveRow, Made, Provenance, RunCurve, Seed, State};
 use fathom_spec::{Config, Experiment};
 use std::path::Path;
 
@@ -70,7 +70,7 @@ fn evidence(
         let (axes, keys) = Default::default();
         runs.insert(
             id.clone(),
-            RunCurve { id: id.clone(), axes, keys, seed, state, rows: vec![row] },
+            RunCurve { id: id.clone(), axes, keys, seed: seed.into(), state, rows: vec![row] },
         );
         let manifest = Some(Made { classes: 10, ..Made::default() });
         provenance.insert(id, Provenance { config, arm, manifest });
@@ -268,7 +268,7 @@ fn wrong_questions_are_answered_with_the_right_ones() {
     let fault = |question: Question| format!("{:#}", Ablation::of(&all, &question).unwrap_err());
     let base = || over("norm");
     let seeds =
-        |seeds: &[u64]| Question { tune_seeds: Some(seeds.iter().copied().collect()), ..base() };
+        |seeds: &[Seed]| Question { tune_seeds: Some(seeds.iter().copied().collect()), ..base() };
     for (question, expected) in [
         (
             over("nrm"),

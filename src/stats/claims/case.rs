@@ -6,7 +6,7 @@ use super::{ArmSummary, Verdict};
 use crate::estimate::Estimate;
 use crate::evidence::{Evidence, Final, unknown_chance};
 use crate::verdict::{Look, Outcome, Region, Sample};
-use fathom_record::Metric;
+use fathom_record::{Metric, Seed};
 use fathom_spec::{
     Arm, Claim, Contrast, Deciding, Direction, Effect, Limit, Pairing, Relation, TuneCandidate,
     When,
@@ -26,9 +26,9 @@ pub(super) struct Case<'a> {
     /// The effects for which the claim is true.
     pub region: Region,
     /// Seeds that every arm has, without those that tune.
-    pub seeds: Vec<u64>,
+    pub seeds: Vec<Seed>,
     /// The seeds whose runs all count, with their numbers.
-    complete: Vec<(u64, Vec<Counted>)>,
+    complete: Vec<(Seed, Vec<Counted>)>,
     /// Why other seeds do not.
     missing: Vec<String>,
 }
@@ -58,10 +58,10 @@ impl<'a> Case<'a> {
     ) -> Self {
         let Chosen { arms, reason } = Chosen::of(claim, contrast, evidence);
         let tuned = claim.tune.as_ref().map(|tune| &tune.seeds);
-        let is_free = |seed: &u64| tuned.is_none_or(|tuned| !tuned.contains(seed));
-        let in_all = |seed: &u64| arms.iter().all(|(_, choice)| choice.runs.contains_key(seed));
+        let is_free = |seed: &Seed| tuned.is_none_or(|tuned| !tuned.contains(seed));
+        let in_all = |seed: &Seed| arms.iter().all(|(_, choice)| choice.runs.contains_key(seed));
         let first = arms[0].1.runs.keys().copied();
-        let seeds: Vec<u64> = first.filter(is_free).filter(in_all).collect();
+        let seeds: Vec<Seed> = first.filter(is_free).filter(in_all).collect();
         let region = region(claim.effect, &claim.relation);
         let (complete, missing) = Default::default();
         let mut case = Self {
@@ -135,7 +135,7 @@ impl<'a> Case<'a> {
         Some(Look::at(self.sample_of(&self.complete)?, &self.region, level))
     }
 
-    fn sample_of(&self, seeds: &[(u64, Vec<Counted>)]) -> Option<Sample> {
+    fn sample_of(&self, seeds: &[(Seed, Vec<Counted>)]) -> Option<Sample> {
         let effect = self.claim.effect;
         let values: Vec<Vec<f64>> =
             seeds.iter().map(|(_, arms)| arms.iter().map(|run| run.value).collect()).collect();
@@ -231,7 +231,7 @@ impl<'a> Case<'a> {
     }
 
     /// An arm over these seeds.
-    pub fn summary(&self, arm: usize, seeds: &[u64]) -> ArmSummary {
+    pub fn summary(&self, arm: usize, seeds: &[Seed]) -> ArmSummary {
         let (Arm { label, weight, .. }, choice) = self.arms[arm];
         let runs: Vec<String> =
             seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect();
@@ -252,7 +252,7 @@ impl<'a> Case<'a> {
     }
 
     /// Ids of the runs of these seeds in all arms.
-    pub fn ids(&self, seeds: &[u64]) -> BTreeSet<String> {
+    pub fn ids(&self, seeds: &[Seed]) -> BTreeSet<String> {
         let of = |(_, choice): &(&Arm, &'a TuneCandidate)| {
             seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect::<Vec<_>>()
         };

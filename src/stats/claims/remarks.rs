@@ -3,11 +3,12 @@
 use super::ArmSummary;
 use super::case::Case;
 use fathom_base::key::short;
+use fathom_record::Seed;
 use fathom_spec::{Effect, Relation};
 
 impl Case<'_> {
     /// Remarks on the runs of these seeds.
-    pub fn remarks(&self, seeds: &[u64]) -> Vec<String> {
+    pub fn remarks(&self, seeds: &[Seed]) -> Vec<String> {
         let declared = self.contrast.declared.iter();
         let mut remarks: Vec<String> =
             declared.map(|keys| format!("its arms also differ in {keys}")).collect();
@@ -75,8 +76,8 @@ impl Case<'_> {
     }
 
     /// Which of the seeds were added after results had been seen, where no looks were declared.
-    pub fn added_seeds(&self, seeds: &[u64]) -> Vec<u64> {
-        let is_added = |seed: &&u64| {
+    pub fn added_seeds(&self, seeds: &[Seed]) -> Vec<Seed> {
+        let is_added = |seed: &&Seed| {
             self.deciding.added_seeds.contains(seed) || self.evidence.added_seeds().contains(seed)
         };
         match self.deciding.looks.is_empty() {

@@ -71,7 +71,7 @@ fn check_curves(text: &str, errors: impl Fn(u64, f64, u64) -> Option<Vec<f64>>) 
             id: run.id.clone(),
             axes: BTreeMap::new(),
             keys: BTreeMap::new(),
-            seed: run.settings.seed,
+            seed: run.settings.seed.into(),
             state,
             rows,
         };

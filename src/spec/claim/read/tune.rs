@@ -3,7 +3,7 @@
 use crate::claim::{Measure, Tune};
 use crate::file::full_name;
 use crate::leaves::{keyword, numbers, word};
-use fathom_record::{METRICS, MeasuredOn, Metric, Unit};
+use fathom_record::{METRICS, MeasuredOn, Metric, Seed, Unit};
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -20,7 +20,7 @@ enum TuneKey {
 /// The fields of `tune`.
 pub(super) struct TuneFields {
     over: String,
-    seeds: BTreeSet<u64>,
+    seeds: BTreeSet<Seed>,
     by: Option<String>,
 }
 
