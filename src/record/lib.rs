@@ -34,6 +34,7 @@ mod lock;
 mod manifest;
 mod metrics;
 mod provenance;
+mod run_dir;
 mod seed;
 mod sweep_dir;
 mod table;
@@ -61,8 +62,9 @@ pub use manifest::{
 };
 pub use metrics::{CurveRow, METRIC_COLUMNS, METRICS, MeasuredOn, Metric, Unit, metric_columns};
 pub use provenance::{Made, Provenance};
+pub use run_dir::RunDir;
 pub use seed::{Seed, seed};
-pub use sweep_dir::{RunDir, SweepDir};
+pub use sweep_dir::SweepDir;
 pub use weight_names::Rename;
 pub use weights::{Values, Weights};
 

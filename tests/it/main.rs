@@ -15,6 +15,7 @@ mod data;
 mod disk;
 mod format;
 mod import;
+mod inspect;
 mod large;
 #[cfg(feature = "train")]
 mod output;

@@ -1,0 +1,253 @@
+//! The files of a run.
+
+use super::manifest::{read_json, write_json};
+use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
+use super::{
+    CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, RunCurve, State, Status, seed,
+};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// The directory of a run, `results/<name>/runs/<run id>`.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// The directory of a run by its path.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Path of the directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> String {
+        self.root.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The standard error of the worker.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.txt")
+    }
+
+    /// The last [`super::Checkpoint`] during training, and the weights of the net afterwards.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.safetensors")
+    }
+
+    /// Weights of the evaluation with the lowest validation error, if the run keeps them.
+    pub fn best_validation(&self) -> PathBuf {
+        self.root.join("best-validation.safetensors")
+    }
+
+    /// The state before the last evaluation of a finished run, from which a longer run can begin, if it was kept.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state.safetensors")
+    }
+
+    /// The previous checkpoint.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.previous.safetensors")
+    }
+
+    /// The curve: one row for each evaluation.
+    pub fn curve_path(&self) -> PathBuf {
+        self.root.join("curve.csv")
+    }
+
+    /// Statistics of the layers, if the run measures them.
+    pub fn layers_path(&self) -> PathBuf {
+        self.root.join("layers.csv")
+    }
+
+    /// Reads `layers.csv`; no rows if there is no such file.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn layers(&self) -> Result<Vec<LayerRow>> {
+        let path = self.layers_path();
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Slices of the loss landscape around the trained net.
+    pub fn slices_path(&self) -> PathBuf {
+        self.root.join("slices.csv")
+    }
+
+    /// Reads `slices.csv`; no rows if there is no such file.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn slices(&self) -> Result<Vec<SliceRow>> {
+        let path = self.slices_path();
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes `slices.csv`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_slices(&self, rows: &[SliceRow]) -> Result<()> {
+        table::write(&self.slices_path(), rows)
+    }
+
+    /// Correlation of input gradients over distance.
+    pub fn correlations_path(&self) -> PathBuf {
+        self.root.join("correlation.csv")
+    }
+
+    /// Reads `correlation.csv`; no rows if there is no such file.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn correlations(&self) -> Result<Vec<CorrelationRow>> {
+        let path = self.correlations_path();
+        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Writes `correlation.csv`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_correlations(&self, rows: &[CorrelationRow]) -> Result<()> {
+        table::write(&self.correlations_path(), rows)
+    }
+
+    /// The lock file of the process that trains the run.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("run.lock")
+    }
+
+    /// Creates the directory.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn create(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.root)
+            .with_context(|| format!("cannot create {}", self.root.display()))
+    }
+
+    /// Writes `run.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        write_json(&self.root.join("run.json"), manifest)
+    }
+
+    /// Whether `run.json` was written.
+    pub fn has_manifest(&self) -> bool {
+        self.root.join("run.json").exists()
+    }
+
+    /// Reads `run.json`.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or of a later schema, or its seed is no integer.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let path = self.root.join("run.json");
+        let manifest: Manifest = read_json(&path)?;
+        ensure!(
+            manifest.id == self.id(),
+            "{} has the id {}, which is not the name of its folder",
+            path.display(),
+            manifest.id
+        );
+        ensure!(
+            seed(&manifest.config).is_some(),
+            "{}: config: seed {}, expected an integer from -2^63 to 2^64 - 1",
+            path.display(),
+            manifest.config.get("seed").map_or("is missing".into(), |it| format!("is {it}"))
+        );
+        Ok(manifest)
+    }
+
+    /// Writes `status.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_status(&self, status: &Status) -> Result<()> {
+        write_json(&self.root.join("status.json"), status)
+    }
+
+    /// Removes `status.json`, before the run starts again.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn clear_status(&self) -> Result<()> {
+        match std::fs::remove_file(self.root.join("status.json")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot write to {}", self.root.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads `status.json`; the state is [`State::Pending`] if there is no such file.
+    ///
+    /// # Errors
+    /// When it is damaged or of a later schema.
+    pub fn status(&self) -> Result<Status> {
+        let path = self.root.join("status.json");
+        if path.exists() { read_json(&path) } else { Ok(Status::new(State::Pending, 0, "")) }
+    }
+
+    /// Creates `curve.csv`; an existing one is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn curve_writer(&self) -> Result<CurveWriter> {
+        CurveWriter::create(&self.curve_path())
+    }
+
+    /// Opens `curve.csv` to continue after the marked content.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn resume_curve(&self, mark: &CurveMark) -> Result<CurveWriter> {
+        CurveWriter::resume(&self.curve_path(), mark)
+    }
+
+    /// Creates `layers.csv`, or opens it to continue after the marked content.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn layer_writer(&self, mark: Option<&CurveMark>) -> Result<LayerWriter> {
+        match mark {
+            Some(mark) => LayerWriter::resume(&self.layers_path(), mark),
+            None => LayerWriter::create(&self.layers_path()),
+        }
+    }
+
+    /// Reads `curve.csv`; no rows if there is no such file.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn curve(&self) -> Result<Vec<CurveRow>> {
+        let path = self.curve_path();
+        if path.exists() { CurveReader::read(&path) } else { Ok(Vec::new()) }
+    }
+
+    pub(super) fn load(&self) -> Result<RunCurve> {
+        let (manifest, status) = (self.manifest()?, self.status()?);
+        let is_ours = !manifest.revision.git.is_empty();
+        let rows = match self.curve_path() {
+            path if !is_ours && path.exists() => CurveReader::read_of_classifier(&path)?,
+            _ => self.curve()?,
+        };
+        let last = rows.last().map_or(0, |row| row.step);
+        // Otherwise an earlier row would be taken for the final one.
+        ensure!(
+            status.state != State::Done || last == status.step,
+            "{} ends at step {last}, but status.json says done at step {}: the file was cut or edited",
+            self.curve_path().display(),
+            status.step
+        );
+        Ok(RunCurve::new(&manifest, status.state, rows))
+    }
+}
