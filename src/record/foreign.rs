@@ -48,7 +48,7 @@ impl ForeignTable {
         ensure!(!first.trim().is_empty(), "line 1 has no names of columns");
         let count = |delimiter: &u8| first.bytes().filter(|byte| byte == delimiter).count();
         // Of equal counts the last one is taken: the comma.
-        let delimiter = [b'\t', b';', b','].into_iter().max_by_key(count).unwrap_or(b',');
+        let delimiter = b"\t;,".iter().copied().max_by_key(count).unwrap_or(b',');
         let mut table = Self { headers: Vec::new(), notes: Vec::new(), text, delimiter };
         table.headers = table.reader().headers()?.iter().map(str::to_owned).collect();
         for (place, name) in table.headers.iter().enumerate() {

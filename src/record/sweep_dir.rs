@@ -158,7 +158,7 @@ impl SweepDir {
                 runs.push(run);
             }
         }
-        runs.sort_by(|a, b| a.root.cmp(&b.root));
+        runs.sort_by_key(RunDir::id);
         Ok(runs)
     }
 

@@ -6,7 +6,7 @@ fn short(text: &[u8]) -> Vec<u8> {
 }
 
 fn number(number: usize) -> Vec<u8> {
-    [&[b'J'][..], &(number as u32).to_le_bytes()].concat()
+    [&b"J"[..], &(number as u32).to_le_bytes()].concat()
 }
 
 /// A pickle of an array of images and lists of labels, with the instructions of the official files.
