@@ -17,7 +17,6 @@ mod format;
 mod import;
 mod inspect;
 mod large;
-#[cfg(feature = "train")]
 mod output;
 #[cfg(feature = "train")]
 mod recipes;
