@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use style::{Format, Scale, figure_options};
 
 pub use shown::{Asked, Shown};
-pub use style::{note, source};
+pub use style::{Format as FigureFormat, note, source};
 
 /// Draw the figures of a results directory
 ///

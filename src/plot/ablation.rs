@@ -5,9 +5,9 @@ mod lines;
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{INK, Mark, Stroke};
 use super::lines::{Line, LinesFigure, Panel};
-use super::page::{Entry, Page, Sample};
+use super::page::{Entry, Page, Sample, Sheet};
 use super::panels::label;
-use super::{Metric, canvas, palette, to_png, to_svg};
+use super::{Metric, Width, canvas, palette, to_png, to_svg};
 use anyhow::{Result, ensure};
 use fathom_base::capitalised;
 use fathom_base::key::short;
@@ -39,6 +39,8 @@ pub struct AblationFigure<'a> {
     pub note: Option<&'a str>,
     /// Files of the curves, for the caption.
     pub source: &'a str,
+    /// Width on paper; without it, the figure is for the screen.
+    pub width: Option<Width>,
 }
 
 /// The rows of one panel, with the title that distinguishes it.
@@ -114,7 +116,8 @@ impl AblationFigure<'_> {
             titles.extend(facets.iter().map(|facet| self.difference_title(&facet.title)));
         }
         let caption = self.caption(&metric);
-        let page = Page::lay_out(self.note, &titles, &self.legend(), &caption);
+        let sheet = Sheet { note: self.note, width: self.width, ..Sheet::default() };
+        let page = Page::on(sheet, &titles, &self.legend(), &caption);
         Ok(LinesFigure { page, panels })
     }
 

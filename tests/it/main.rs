@@ -13,6 +13,8 @@ mod cuda;
 mod data;
 #[cfg(feature = "train")]
 mod disk;
+#[cfg(feature = "train")]
+mod first_hours;
 mod format;
 mod import;
 mod inspect;

@@ -4,15 +4,16 @@ mod tables;
 
 use super::Args;
 use crate::Usage;
+use crate::choice::choice;
 use crate::doubts;
-use crate::plot::{note, source};
+use crate::plot::{FigureFormat, note, source};
 use crate::stderr::log;
 use crate::stdout;
 use crate::table::{Format, print};
 use anyhow::{Context, Result};
 use fathom_base::key::short;
 use fathom_base::write_atomically;
-use fathom_plot::{AblationFigure, Against};
+use fathom_plot::{AblationFigure, Against, Width, to_pdf};
 use fathom_record::{Seed, SweepDir};
 use fathom_spec::Claims;
 use fathom_stats::{Ablation, Evidence, Question};
@@ -43,9 +44,21 @@ pub struct Flags {
         requires = "over"
     )]
     tune_seeds: Vec<Seed>,
-    /// Draw the comparison, as SVG and PNG, into DIR/figures
-    #[arg(long, requires = "over")]
-    plot: bool,
+    /// Draw the comparison into DIR/figures, in these formats
+    #[arg(
+        long,
+        value_name = "FORMAT,…",
+        value_parser = choice::<FigureFormat>(),
+        value_delimiter = ',',
+        num_args = 0..,
+        require_equals = true,
+        default_missing_value = "svg,png",
+        requires = "over"
+    )]
+    plot: Vec<FigureFormat>,
+    /// Width of the figure on paper [default: for the screen]
+    #[arg(long, value_parser = choice::<Width>(), requires = "over")]
+    width: Option<Width>,
     /// Draw it into this folder
     #[arg(long, value_name = "DIR", requires = "over")]
     out: Option<PathBuf>,
@@ -93,19 +106,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             notes.iter().for_each(log);
         }
     }
-    if flags.plot || flags.out.is_some() {
-        let out = flags.out.clone().unwrap_or_else(|| directory.figures());
-        std::fs::create_dir_all(&out)
-            .with_context(|| format!("cannot create {}", out.display()))?;
-        for ablation in &ablations {
-            draw(ablation, &directory, &out)?;
-        }
+    let formats = match (flags.plot.as_slice(), &flags.out, flags.width) {
+        ([], None, None) => return Ok(ExitCode::SUCCESS),
+        ([], _, _) => &[FigureFormat::Svg, FigureFormat::Png],
+        (formats, _, _) => formats,
+    };
+    let out = flags.out.clone().unwrap_or_else(|| directory.figures());
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    for ablation in &ablations {
+        draw(ablation, &directory, &out, formats, flags.width)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Draws a comparison: at the best values of the swept key and against it, where there is one.
-fn draw(ablation: &Ablation, directory: &SweepDir, out: &Path) -> Result<()> {
+fn draw(
+    ablation: &Ablation,
+    directory: &SweepDir,
+    out: &Path,
+    formats: &[FigureFormat],
+    width: Option<Width>,
+) -> Result<()> {
     let (note, source) = (note(directory), source(directory));
     let name = format!("compare-{}-{}", short(&ablation.over), ablation.metric);
     let mut figures = vec![(name.clone(), Against::Depth)];
@@ -113,10 +134,15 @@ fn draw(ablation: &Ablation, directory: &SweepDir, out: &Path) -> Result<()> {
         figures.push((format!("{name}-by-{swept}"), Against::Swept));
     }
     for (name, against) in figures {
-        let figure =
-            AblationFigure { ablation, against, note: note.as_deref(), source: source.as_str() };
-        for (ending, bytes) in [("svg", figure.svg()?.into_bytes()), ("png", figure.png()?)] {
-            let path = out.join(format!("{name}.{ending}"));
+        let (note, source) = (note.as_deref(), source.as_str());
+        let figure = AblationFigure { ablation, against, note, source, width };
+        for format in formats {
+            let bytes = match format {
+                FigureFormat::Svg => figure.svg()?.into_bytes(),
+                FigureFormat::Png => figure.png()?,
+                FigureFormat::Pdf => to_pdf(&figure.svg()?)?,
+            };
+            let path = out.join(format!("{name}.{format}"));
             write_atomically(&path, &bytes)?;
             log(path.display());
         }

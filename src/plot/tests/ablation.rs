@@ -46,7 +46,13 @@ fn ablation(by: ChosenBy) -> Ablation {
 }
 
 fn drawn(ablation: &Ablation, against: Against) -> String {
-    let figure = AblationFigure { ablation, against, note: Some("A note"), source: "x/curves.csv" };
+    let figure = AblationFigure {
+        ablation,
+        against,
+        note: Some("A note"),
+        source: "x/curves.csv",
+        width: None,
+    };
     assert!(figure.png().unwrap().starts_with(b"\x89PNG"));
     Drawing::read(&figure.svg().unwrap()).words()
 }
@@ -86,8 +92,13 @@ fn without_depth_the_values_themselves_are_the_axis() {
     let words = drawn(&alone, Against::Depth);
     assert!(words.contains("None − batch") && words.contains("norm (see the legend)"), "{words}");
     alone.rows[0].differences.clear();
-    let figure =
-        AblationFigure { ablation: &alone, against: Against::Depth, note: None, source: "x" };
+    let figure = AblationFigure {
+        ablation: &alone,
+        against: Against::Depth,
+        note: None,
+        source: "x",
+        width: None,
+    };
     let message = figure.svg().unwrap_err().to_string();
     assert_eq!(message, "no runs of two values of norm have finished");
 }
