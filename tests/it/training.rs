@@ -241,10 +241,6 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
     succeed(folder.path(), &run(&format!("{long}/longer --begin-from results/short")));
 
     for (more, said) in [
-        (
-            "--set training.schedule.kind=cosine",
-            "a cosine schedule depends on the number of updates",
-        ),
         ("--set training.lr=0.2", "differs in training.lr"),
         (
             "--only step-* --set training.schedule.at=[4,8]",
@@ -268,6 +264,11 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
         )),
     );
     assert!(errors.contains("finish the run with --keep-state"), "{errors}");
+
+    let cosine = with_experiment("");
+    succeed(cosine.path(), &run(&format!("{short} --keep-state")));
+    let errors = fail(cosine.path(), 1, &run(&format!("{long}/longer --begin-from results/short")));
+    assert!(errors.contains("a cosine schedule depends on the number of updates"), "{errors}");
 }
 
 #[test]
