@@ -249,6 +249,13 @@ impl Reader<'_> {
         format!("{}:{line}", self.path.display())
     }
 
+    /// `file:line` of the first key of a table in an array of tables, all of which have the same `header`; the header
+    /// if there is no key.
+    pub fn place_in(&self, table: &DeTable<'_>, header: &str) -> String {
+        let first = table.iter().map(|(key, _)| key.span().start).min();
+        first.map_or_else(|| header.into(), |start| self.place(start))
+    }
+
     fn fault(&self, message: &str) -> SpecError {
         SpecError { place: self.path.display().to_string(), message: message.into() }
     }
@@ -306,9 +313,8 @@ impl Reader<'_> {
                 self.flatten(key.get_ref(), value, &place, &mut values)?;
             }
         }
-        let first = table.iter().map(|(key, _)| key.span().start).min();
         let name = name.ok_or_else(|| SpecError {
-            place: first.map_or_else(|| place.into(), |start| self.place(start)),
+            place: self.place_in(table, place),
             message: "an [[arm]] needs a name: name = \"...\"".into(),
         })?;
         Ok((name, values))

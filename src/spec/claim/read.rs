@@ -95,7 +95,7 @@ impl Claim {
         place: &str,
     ) -> Result<Self, SpecError> {
         let mut fields = ClaimFields::default();
-        let mut place = place.to_owned();
+        let mut place = reader.place_in(table, place);
         for (key, value) in table {
             let here = reader.place(key.span().start);
             let fail = |message: String| SpecError { place: here.clone(), message };
