@@ -5,6 +5,7 @@ use super::doubts;
 use super::stderr::log;
 use super::stdout;
 use anyhow::{Result, ensure};
+use fathom_base::key::value_of;
 use fathom_base::plain;
 use fathom_record::{
     CurveRow, DataRecord, Expression, Log, METRICS, Manifest, Mapping, Metric, RunCurve, RunDir,
@@ -73,8 +74,8 @@ Examples:
   fathom import metrics.csv --out results/mine --set family=plain depth=20 seed=1 \\
     --test-error '100-100*val_acc' --train-error '100-100*train_acc'
   fathom import training.log --out results/mine --set depth=20 seed=1 \\
-    --step 'epoch*391' --test-error '100*(1-val_accuracy)' --column lr=learning_rate
-  fathom import runs/a --out results/mine --set depth=20 seed=1 --test-error '100-test/accuracy'";
+    --step '391*(epoch+1)' --test-error '100*(1-val_accuracy)' --column lr=learning_rate
+  fathom import runs/a --out results/mine --set depth=20 seed=1 --test-error '100*(1-test/accuracy)'";
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let config = config(&args.sets)?;
@@ -137,8 +138,7 @@ fn config(sets: &[String]) -> Result<Config, Usage> {
             )));
         };
         let key = full_name(key).unwrap_or_else(|_| key.to_owned());
-        let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
-        if config.insert(key.clone(), value).is_some() {
+        if config.insert(key.clone(), value_of(text)).is_some() {
             return Err(Usage(format!("--set {set}: {key} is given twice")));
         }
     }

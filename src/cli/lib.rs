@@ -146,7 +146,20 @@ fn data_dir(command: &Command) -> Option<&Path> {
         Command::Eval(args) => args.data_dir.as_deref(),
         Command::Landscape(args) => args.data_dir.as_deref(),
         Command::Task(args) => args.data_dir.as_deref(),
-        _ => None,
+        // `data` passes its own folder on, and the others read no data set.
+        Command::New(_)
+        | Command::Status(_)
+        | Command::Cancel(_)
+        | Command::Plot(_)
+        | Command::Report(_)
+        | Command::Compare(_)
+        | Command::Export(_)
+        | Command::Import(_)
+        | Command::Check(_)
+        | Command::Inspect(_)
+        | Command::Bench(_)
+        | Command::Data(_)
+        | Command::Doctor(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@ mod report;
 mod setup;
 mod submit;
 
+use super::Usage;
 use super::choice::choice;
 use super::experiment::Chosen;
 use super::options::{Machine, devices, hours};
@@ -56,7 +57,7 @@ pub struct Args {
     keep_state: bool,
     /// Begin where runs of this results directory end that differ in training.iterations and later milestones
     /// alone, and were run with --keep-state
-    #[arg(long, value_name = "DIR", conflicts_with = "smoke")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["smoke", "until_decided"])]
     begin_from: Option<PathBuf>,
     /// Show the plan and exit
     #[arg(long)]
@@ -108,9 +109,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
     lock.check()?;
-    if let Some(shorter) = &args.begin_from {
-        begin_from(&experiment.runs, &directory, &SweepDir::new(shorter))?.iter().for_each(log);
-    }
     write_plan(&experiment, &directory)?;
     directory.write_execution(&SweepExecution {
         layouts: options.layouts.clone(),
@@ -122,7 +120,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 impl Args {
-    /// Checks earlier results and data sets before anything is computed, and shows what was ignored.
+    /// Checks earlier results and data sets before anything is computed, shows what was ignored, and copies what
+    /// runs begin from.
     fn check(&self, experiment: &Experiment, directory: &SweepDir) -> Result<()> {
         check_compatible(&experiment.configs, directory)?;
         if !self.smoke {
@@ -133,6 +132,9 @@ impl Args {
             })?;
             drop(decoding);
             remarks.iter().for_each(|remark| log(format!("note: {remark}")));
+        }
+        if let Some(shorter) = &self.begin_from {
+            begin_from(&experiment.runs, directory, &SweepDir::new(shorter))?.iter().for_each(log);
         }
         Ok(())
     }
@@ -153,6 +155,10 @@ impl Args {
             // A few steps decide nothing.
             experiment.claims.clear();
             experiment.stages = None;
+        }
+        if self.begin_from.is_some() && experiment.stages.is_some() {
+            let why = "--begin-from: not with [tune], whose second stage is not known yet";
+            return Err(Usage(why.into()).into());
         }
         if self.until_decided {
             experiment.runs = until_decided::first_runs(&experiment)?;

@@ -1,7 +1,7 @@
 //! Names that other programs give to weights, and what torchvision calls them.
 
 use super::weights::Values;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,22 +57,27 @@ pub(super) fn renamed(
     tensors: BTreeMap<String, Values>,
     renames: &[Rename],
 ) -> Result<BTreeMap<String, Values>> {
-    let mut sources = BTreeMap::new();
-    let mut found = BTreeMap::new();
+    let (mut sources, mut found, mut used) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for (name, values) in tensors {
-        let to = torchvision_name(&name);
-        let to = renames.iter().find_map(|rename| rename.apply(&to)).unwrap_or(to);
+        let known = torchvision_name(&name);
+        let replace = |(at, rename): (usize, &Rename)| Some((at, rename.apply(&known)?));
+        let to = match renames.iter().enumerate().find_map(replace) {
+            Some((at, replaced)) => {
+                used.insert(at);
+                replaced
+            }
+            None => known,
+        };
         if let Some(other) = sources.insert(to.clone(), name.clone()) {
-            anyhow::bail!("{other} and {name} would both be called {to}");
+            bail!("{other} and {name} would both be called {to}");
         }
         found.insert(to, values);
     }
-    let used = |rename: &&Rename| found.keys().any(|name| name.starts_with(&rename.to));
-    for rename in renames {
+    for (at, rename) in renames.iter().enumerate() {
+        let from = &rename.from;
         ensure!(
-            used(&rename),
-            "--rename {rename}: no tensor has a name that begins with {}",
-            rename.from
+            used.contains(&at),
+            "--rename {rename}: no tensor has a name that begins with {from}"
         );
     }
     Ok(found)
@@ -149,8 +154,11 @@ mod tests {
         let found =
             renamed(tensors(&["head.bias", "header.bias"]), std::slice::from_ref(&rename)).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), ["fc.bias", "header.bias"]);
-        let error = renamed(tensors(&["x.bias"]), &[rename]).unwrap_err().to_string();
-        assert_eq!(error, "--rename head=fc: no tensor has a name that begins with head");
+        for names in [["x.bias"], ["fc.bias"]] {
+            let error = renamed(tensors(&names), std::slice::from_ref(&rename)).unwrap_err();
+            let expected = "--rename head=fc: no tensor has a name that begins with head";
+            assert_eq!(error.to_string(), expected);
+        }
         assert!("head".parse::<Rename>().is_err() && "=fc".parse::<Rename>().is_err());
     }
 }

@@ -3,15 +3,12 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::Config;
-use super::choices::{
-    AugmentName, Decay, GrowName, Keep, OptimiserName, ScheduleName, StandardiseName, WarmupName,
-};
+use super::choices::{Decay, Keep};
 use super::keys::LAYER_IMAGES;
 use super::stop_when::{StopWhen, Threshold};
 use fathom_arch::{InvalidKey, Network};
 use fathom_base::choice;
-use fathom_data::{Augment, Labels, Request, Source, Standardise};
-use serde::Deserialize;
+use fathom_data::{Augment, Request, Standardise};
 use serde_json::Value;
 
 mod read;

@@ -39,16 +39,19 @@ pub fn grow(trained: &Learner, grown: &mut Learner, images: &[Tensor]) -> Result
         let logits = |learner: &Learner| learner.net.forward(images, Mode::Predict);
         (logits(grown) - logits(trained)).abs().max().double_value(&[])
     };
-    // Unlike f64::max, this keeps NaN, which is no agreement.
-    let largest =
-        |largest: f64, next: f64| if next > largest || next.is_nan() { next } else { largest };
-    let difference = images.iter().map(difference).fold(0.0, largest);
+    let difference = largest(images.iter().map(difference));
     let is_exact = grown.parameters().place().compute == Kind::Float;
     ensure!(
         !is_exact || difference < TOLERANCE,
         "the logits of the grown net differ by {difference:.2e} from those before growth"
     );
     Ok(difference)
+}
+
+/// The largest of some differences; unlike [`f64::max`], NaN if one of them is, which is no agreement.
+fn largest(differences: impl Iterator<Item = f64>) -> f64 {
+    differences
+        .fold(0.0, |largest, next| if next > largest || next.is_nan() { next } else { largest })
 }
 
 /// The stage of a layer: `layer1` of `layer1.0.conv2`.
@@ -150,6 +153,12 @@ mod tests {
     use fathom_arch::{defaults, family, network, shallower};
     use fathom_spec::Decay;
     use tch::Device;
+
+    #[test]
+    fn logits_that_are_not_numbers_agree_with_none() {
+        assert_eq!(largest([1e-6, 2e-6, 0.0].into_iter()), 2e-6);
+        assert!(largest([1e-6, f64::NAN, 2e-6].into_iter()).is_nan());
+    }
 
     #[test]
     fn a_grown_net_computes_the_same_as_the_shallower_one() {

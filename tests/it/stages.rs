@@ -76,6 +76,9 @@ fn what_cannot_be_tuned_is_refused() {
     std::fs::write(&path, format!("looks = [3, 5]\n{text}")).expect("writable");
     let errors = fail(folder.path(), 2, &["plan", "tiny.toml"]);
     assert!(errors.contains("tune: not with looks"), "{errors}");
+    std::fs::write(&path, text).expect("writable");
+    let errors = fail(folder.path(), 2, &["run", "tiny.toml", "--begin-from", "results/x"]);
+    assert!(errors.contains("--begin-from: not with [tune]"), "{errors}");
 }
 
 #[cfg(feature = "train")]

@@ -254,6 +254,7 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
             &run(&format!("{long}/other --begin-from results/short {more}")),
         );
         assert!(errors.contains(said), "{errors}");
+        assert!(!results("other").exists(), "nothing is left behind");
     }
     let errors = fail(
         folder.path(),

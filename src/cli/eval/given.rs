@@ -17,8 +17,8 @@ pub struct Given {
     /// Weights: a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE", requires_all = ["network", "data"])]
     weights: Option<PathBuf>,
-    /// Replaces the beginning of names of tensors, such as head=fc; may be given several times. `module.` and
-    /// `_orig_mod.` are removed, `linear` becomes `fc` and `shortcut` `downsample` without it
+    /// Replaces the beginning of names of tensors, such as head=fc; may be given several times. `module.`,
+    /// `_orig_mod.` and `model.` are removed, `linear` becomes `fc` and `shortcut` `downsample` without it
     #[arg(long, value_name = "OLD=NEW", requires = "weights")]
     rename: Vec<Rename>,
     /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)

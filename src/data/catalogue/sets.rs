@@ -10,25 +10,17 @@ const fn cifar(name: &'static str, train: bool, count: usize, md5: &'static str)
 }
 
 const fn cifar100(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
-    DataFile {
-        name,
-        train,
-        format: Format::Cifar(Record::CoarseFine),
-        count,
-        md5,
-        unzipped_md5: None,
-    }
+    DataFile { format: Format::Cifar(Record::CoarseFine), ..cifar(name, train, count, md5) }
 }
 
-/// A file of the Python version of CIFAR.
-const fn pickle(
-    name: &'static str,
-    train: bool,
-    count: usize,
-    record: Record,
-    md5: &'static str,
-) -> DataFile {
-    DataFile { name, train, format: Format::Pickle(record), count, md5, unzipped_md5: None }
+/// A file of the Python version of CIFAR-10.
+const fn pickle(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
+    DataFile { format: Format::Pickle(Record::One), ..cifar(name, train, count, md5) }
+}
+
+/// A file of the Python version of CIFAR-100.
+const fn pickle100(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
+    DataFile { format: Format::Pickle(Record::CoarseFine), ..cifar100(name, train, count, md5) }
 }
 
 const fn mat(name: &'static str, train: bool, count: usize, md5: &'static str) -> DataFile {
@@ -74,48 +66,12 @@ pub static SETS: [Set; 5] = [
             Version {
                 folders: &["cifar-10-batches-py"],
                 files: &[
-                    pickle(
-                        "data_batch_1",
-                        true,
-                        10_000,
-                        Record::One,
-                        "c99cafc152244af753f735de768cd75f",
-                    ),
-                    pickle(
-                        "data_batch_2",
-                        true,
-                        10_000,
-                        Record::One,
-                        "d4bba439e000b95fd0a9bffe97cbabec",
-                    ),
-                    pickle(
-                        "data_batch_3",
-                        true,
-                        10_000,
-                        Record::One,
-                        "54ebc095f3ab1f0389bbae665268c751",
-                    ),
-                    pickle(
-                        "data_batch_4",
-                        true,
-                        10_000,
-                        Record::One,
-                        "634d18415352ddfa80567beed471001a",
-                    ),
-                    pickle(
-                        "data_batch_5",
-                        true,
-                        10_000,
-                        Record::One,
-                        "482c414d41f54cd18b22e5b47cb7c3cb",
-                    ),
-                    pickle(
-                        "test_batch",
-                        false,
-                        10_000,
-                        Record::One,
-                        "40351d587109b95175f43aff81a1287e",
-                    ),
+                    pickle("data_batch_1", true, 10_000, "c99cafc152244af753f735de768cd75f"),
+                    pickle("data_batch_2", true, 10_000, "d4bba439e000b95fd0a9bffe97cbabec"),
+                    pickle("data_batch_3", true, 10_000, "54ebc095f3ab1f0389bbae665268c751"),
+                    pickle("data_batch_4", true, 10_000, "634d18415352ddfa80567beed471001a"),
+                    pickle("data_batch_5", true, 10_000, "482c414d41f54cd18b22e5b47cb7c3cb"),
+                    pickle("test_batch", false, 10_000, "40351d587109b95175f43aff81a1287e"),
                 ],
                 archive: Some("cifar-10-python.tar.gz"),
             },
@@ -152,20 +108,8 @@ pub static SETS: [Set; 5] = [
             Version {
                 folders: &["cifar-100-python"],
                 files: &[
-                    pickle(
-                        "train",
-                        true,
-                        50_000,
-                        Record::CoarseFine,
-                        "16019d7e3df5f24257cddd939b257f8d",
-                    ),
-                    pickle(
-                        "test",
-                        false,
-                        10_000,
-                        Record::CoarseFine,
-                        "f0ef6b0ae62326f3e7ffdfab6717acfc",
-                    ),
+                    pickle100("train", true, 50_000, "16019d7e3df5f24257cddd939b257f8d"),
+                    pickle100("test", false, 10_000, "f0ef6b0ae62326f3e7ffdfab6717acfc"),
                 ],
                 archive: Some("cifar-100-python.tar.gz"),
             },

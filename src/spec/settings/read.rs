@@ -1,6 +1,13 @@
 //! Settings from the values of a configuration.
 
-use super::*;
+use super::{Config, Grow, Optimiser, Schedule, StopWhen, Threshold, Training, Warmup};
+use crate::choices::{
+    AugmentName, GrowName, OptimiserName, ScheduleName, StandardiseName, WarmupName,
+};
+use fathom_arch::InvalidKey;
+use fathom_data::{Augment, Labels, Request, Source, Standardise};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// Typed access to a configuration.
 pub(super) struct Keys<'a>(pub &'a Config);
