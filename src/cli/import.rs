@@ -205,7 +205,14 @@ fn mapping(args: &Args, source: &Log) -> Result<Mapping, Usage> {
             suggestion(&source.columns)
         )));
     }
-    Ok(Mapping { step: parse("--step", &args.step, source)?, columns })
+    let step = parse("--step", &args.step, source).map_err(|Usage(error)| {
+        let epoch = source.columns.iter().find(|column| column.eq_ignore_ascii_case("epoch"));
+        let hint = epoch.map(|epoch| {
+            format!("; with epochs from 0 of 391 updates each: --step '391*({epoch}+1)'")
+        });
+        Usage(error + &hint.unwrap_or_default())
+    })?;
+    Ok(Mapping { step, columns })
 }
 
 fn parse(flag: &str, text: &str, source: &Log) -> Result<Expression, Usage> {

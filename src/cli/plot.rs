@@ -91,8 +91,7 @@ fn share(text: &str) -> Result<f64, &'static str> {
 /// Draws the figures and prints the path of each.
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dir.is_file() || !args.columns.is_empty() {
-        let width = args.width.map(|_| "--width");
-        if let Some(option) = args.shown.given().or(width) {
+        if let Some(option) = args.shown.given() {
             return Err(Usage(format!("{option} is of figures of a results directory")).into());
         }
         return columns::draw(args);

@@ -111,7 +111,9 @@ fn load(directory: &SweepDir, shown: &Shown) -> Result<Report> {
     }
     report.name = text_of_key(&file, &text, "name")?.unwrap_or(report.name);
     report.note = text_of_key(&file, &text, "note")?;
-    let claims = Claims::parse(&file, &text)?;
+    let mut claims = Claims::parse(&file, &text)?;
+    report.set_aside = directory.set_aside()?;
+    claims.remove(&report.set_aside);
     report.verdicts = check_directory(directory, &claims)?;
     report.best = best_runs(directory, &claims, &all)?.filter(|best| {
         // Values that were chosen by hand are shown as they are.

@@ -8,8 +8,8 @@ use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
-use super::page::{Entry, Page, Sample};
-use super::{canvas, to_png, to_svg};
+use super::page::{Entry, Page, Sample, Sheet};
+use super::{Width, canvas, to_png, to_svg};
 use anyhow::{Result, bail, ensure};
 use fathom_base::capitalised;
 use fathom_record::ForeignTable;
@@ -33,6 +33,8 @@ pub struct Columns {
     pub log_y: bool,
     /// Number of rows in the trailing mean; 0 and 1 do not average.
     pub smooth: usize,
+    /// Width on paper; without it, the figure is for the screen.
+    pub width: Option<Width>,
     /// Name of the file for the caption.
     pub source: String,
 }
@@ -128,7 +130,8 @@ impl Columns {
         };
         let against = |y: &String| capitalised(&format!("{y} against {x}").replace('_', " "));
         let titles: Vec<String> = ys.iter().map(against).collect();
-        let page = Page::lay_out(None, &titles, &[legend], &self.caption(&notes));
+        let sheet = Sheet { width: self.width, ..Sheet::default() };
+        let page = Page::on(sheet, &titles, &[legend], &self.caption(&notes));
         notes.extend(table.notes.iter().cloned());
         Ok(TableFigure { figure: LinesFigure { page, panels }, notes })
     }

@@ -111,12 +111,36 @@ impl Figure {
 
     /// Whether colours can distinguish a key of the user's choice.
     pub fn has_colours(self) -> bool {
-        matches!(self, Figure::Curves | Figure::Depth | Figure::Panels)
+        match self {
+            Figure::Curves | Figure::Depth | Figure::Panels => true,
+            Figure::RateDepth
+            | Figure::Size
+            | Figure::Responses
+            | Figure::Gradients
+            | Figure::ScaledGradients
+            | Figure::Changes
+            | Figure::Cosines
+            | Figure::Slices
+            | Figure::Correlation
+            | Figure::Speed => false,
+        }
     }
 
     /// Whether panels can distinguish a key of the user's choice.
     pub fn has_facets(self) -> bool {
-        matches!(self, Figure::Curves | Figure::Panels | Figure::RateDepth)
+        match self {
+            Figure::Curves | Figure::Panels | Figure::RateDepth => true,
+            Figure::Depth
+            | Figure::Size
+            | Figure::Responses
+            | Figure::Gradients
+            | Figure::ScaledGradients
+            | Figure::Changes
+            | Figure::Cosines
+            | Figure::Slices
+            | Figure::Correlation
+            | Figure::Speed => false,
+        }
     }
 }
 

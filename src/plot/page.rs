@@ -134,16 +134,6 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// [`Page::on`] for the screen, with a text above the panels.
-    pub(super) fn lay_out(
-        note: Option<&str>,
-        titles: &[String],
-        legend: &[Vec<Entry>],
-        caption: &str,
-    ) -> Self {
-        Self::on(Sheet { note, ..Sheet::default() }, titles, legend, caption)
-    }
-
     /// Lays out a page with one panel for each title, in rows of up to three panels. Each row of legend
     /// entries begins a new line.
     pub(super) fn on(

@@ -235,6 +235,9 @@ pub struct Resolved {
     /// looked at.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub added_seeds: BTreeSet<Seed>,
+    /// Names of claims of the experiment that values of `--set` left without runs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub set_aside: BTreeSet<String>,
 }
 
 /// Writes a value as indented JSON with a newline at its end.

@@ -129,6 +129,14 @@ impl SweepDir {
         Ok(self.resolved()?.map(|resolved| resolved.added_seeds).unwrap_or_default())
     }
 
+    /// Names of claims of the experiment that values of `--set` left without runs.
+    ///
+    /// # Errors
+    /// When `resolved.json` is damaged.
+    pub fn set_aside(&self) -> Result<BTreeSet<String>> {
+        Ok(self.resolved()?.map(|resolved| resolved.set_aside).unwrap_or_default())
+    }
+
     /// Writes `claims.json`: the verdicts on the experiment's claims.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub struct Report {
     pub summary: SummaryTable,
     /// Verdicts on the claims of the experiment.
     pub verdicts: Vec<Verdict>,
+    /// Names of claims that were not tested, since `run --set` took away their runs.
+    pub set_aside: BTreeSet<String>,
     /// The runs at the best value of the key that the experiment or its claims tune.
     pub best: Option<BestRuns>,
     /// Conditions on the runs of the report, in words; the verdicts are about all runs.
@@ -51,6 +53,15 @@ impl Report {
         let done = runs.iter().filter(|run| run.state.is_final()).count();
         (done < runs.len()).then(|| {
             format!("{done} of {} runs have ended; this report covers only those.", runs.len())
+        })
+    }
+
+    /// States which claims were not tested, unless all were.
+    fn untested(&self) -> Option<String> {
+        let names: Vec<String> = self.set_aside.iter().map(|name| format!("\"{name}\"")).collect();
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!("Not tested, since values of --set took away their runs: {names}.")
         })
     }
 

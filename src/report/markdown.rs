@@ -15,7 +15,11 @@ pub fn markdown(report: &Report, figures: &[String]) -> String {
         out += &format!("**{missing}**\n\n");
     }
     out += "## Claims\n\n";
-    out += &claims(&report.verdicts);
+    match report.untested() {
+        Some(untested) if report.verdicts.is_empty() => out += &format!("{untested}\n"),
+        Some(untested) => out += &format!("{}\n{untested}\n", claims(&report.verdicts)),
+        None => out += &claims(&report.verdicts),
+    }
     out += "\n## Final values\n\n";
     out += &finals(&report.summary, &table_columns().collect::<Vec<_>>(), &[]);
     if !figures.is_empty() {

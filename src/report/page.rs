@@ -53,7 +53,7 @@ pub fn html(report: &Report) -> String {
 fn sections(report: &Report) -> Markup {
     markup! {
         div.answer {
-            section #claims { h2 { "Claims" } (sections::verdicts(&report.verdicts)) }
+            section #claims { h2 { "Claims" } (sections::verdicts(report)) }
             section {
                 h2 #title { "Final values" }
                 (controls())

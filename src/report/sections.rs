@@ -25,13 +25,15 @@ pub(super) fn head(report: &Report) -> Markup {
 }
 
 /// The claims with their verdicts.
-pub(super) fn verdicts(verdicts: &[Verdict]) -> Markup {
+pub(super) fn verdicts(report: &Report) -> Markup {
+    let verdicts = &report.verdicts;
     html! {
-        @if verdicts.is_empty() {
-            p { "The experiment makes no claims." }
-        } @else {
+        @if let Some(untested) = report.untested() { p.warning { (untested) } }
+        @if !verdicts.is_empty() {
             p { (tally(verdicts)) "." }
             ul.verdicts { @for verdict in verdicts { (self::verdict(verdict)) } }
+        } @else if report.set_aside.is_empty() {
+            p { "The experiment makes no claims." }
         }
     }
 }

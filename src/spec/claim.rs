@@ -37,7 +37,7 @@ pub struct Claim {
     pub effect: Effect,
     /// Whether runs are paired by seed, where the claim departs from its experiment.
     pub pairing: Option<Pairing>,
-    /// Whether it is marked as primary. Where no claim of an experiment is, all are.
+    /// Whether it is primary: marked as such, or one of an experiment that marks none.
     pub is_primary: bool,
     /// The key whose best value is chosen for each arm separately.
     pub tune: Option<Tune>,

@@ -8,6 +8,7 @@ pub use candidates::Candidates;
 
 use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
+use super::epochs::has_value;
 use super::resolve::{Config, default_of};
 use fathom_record::{Seed, seed};
 use serde_json::Value;
@@ -153,7 +154,7 @@ impl<'a> Finder<'a> {
         let Candidates { configs, arms, .. } = self.candidates;
         let matches = |id: &String, config: &Config| {
             selector.arm.as_ref().is_none_or(|arm| arms.get(id) == Some(arm))
-                && selector.keys.iter().all(|(key, value)| config.get(key) == Some(value))
+                && selector.keys.iter().all(|(key, value)| has_value(config, key, value))
         };
         let found: Vec<_> = configs.iter().filter(|(id, config)| matches(id, config)).collect();
         if found.is_empty() { Err(self.nothing(selector)) } else { Ok(found) }

@@ -28,8 +28,7 @@ pub(super) fn epochs_in_updates(config: &mut Config) -> Result<(), InvalidKey> {
                     )
                 })?),
             };
-            let batch = config.get("training.batch").and_then(Value::as_u64).unwrap_or(1);
-            Ok(((epochs * images as f64 / batch as f64).round().max(1.0) as u64).into())
+            Ok(updates(epochs, images, config))
         };
         let converted = match (key.kind, value) {
             (Kind::Updates(_), value) => convert(value)?,
@@ -41,6 +40,22 @@ pub(super) fn epochs_in_updates(config: &mut Config) -> Result<(), InvalidKey> {
         config.insert(key.name.into(), converted);
     }
     Ok(())
+}
+
+/// Whether a configuration has this value of a key. A value in epochs is that of as many updates.
+pub(super) fn has_value(config: &Config, key: &str, value: &Value) -> bool {
+    let Some(own) = config.get(key) else { return false };
+    let in_updates = || {
+        let epochs = epochs(value.as_str()?)?;
+        Some(updates(epochs, train_images(config).ok()?, config))
+    };
+    own == value || own.is_number() && in_updates().as_ref() == Some(own)
+}
+
+/// The number of batches that process `images` training images `epochs` times, rounded.
+fn updates(epochs: f64, images: usize, config: &Config) -> Value {
+    let batch = config.get("training.batch").and_then(Value::as_u64).unwrap_or(1);
+    ((epochs * images as f64 / batch as f64).round().max(1.0) as u64).into()
 }
 
 fn train_images(config: &Config) -> anyhow::Result<usize> {
@@ -84,6 +99,28 @@ evaluate = { every = "0.5 epochs" }
         let of_90 = of_90.replace("[450, 675]", "[500, 750]").replace("225", "250");
         let hash = |id: &str| id.rsplit('-').next().map(str::to_owned);
         assert_eq!(hash(&swept[1]), hash(&ids(&of_90, &[]).expect("a run")[0]));
+    }
+
+    #[test]
+    fn claims_select_runs_by_epochs() {
+        let claim = |more: &str, of: &str| {
+            let sets = ["training.iterations=[\"2 epochs\", 700]", "seed=[0, 1]"];
+            ids(
+                &format!(
+                    "{TEXT}[[claim]]\nname = \"c\"\nat_most = 1\nof = {{ iterations = {of} }}\n{more}"
+                ),
+                &sets,
+            )
+        };
+        assert_eq!(claim("step = \"0.5 epochs\"", "\"2 epochs\"").expect("found").len(), 4);
+        assert_eq!(claim("", "900").expect("found").len(), 4);
+        let error = claim("", "\"3 epochs\"").expect_err("refused");
+        let expected = "no run has training.iterations = \"3 epochs\"; valid: 700, 900";
+        assert!(error.contains(expected), "{error}");
+        let error = claim("step = \"half an epoch\"", "900").expect_err("refused");
+        let expected =
+            "step: expected a number of updates, from 0, or a text such as \"20 epochs\"";
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! From an experiment file to its runs: every combination of arms and swept values.
 
-use super::claim::{Claim, Deciding, Tune};
+use super::claim::{Claim, Deciding};
+use super::claims::{Compared, arm_keys, compared};
 use super::contrast::{Candidates, Contrast};
 use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
@@ -12,7 +13,7 @@ use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
 use fathom_base::key::value_of;
 use fathom_base::plain;
-use fathom_record::{MeasuredOn, Metric, Seed, seed};
+use fathom_record::Seed;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,6 +38,8 @@ pub struct Experiment {
     pub later: Vec<Run>,
     /// The claims, each with the runs that it compares.
     pub claims: Vec<(Claim, Contrast)>,
+    /// Names of claims that are left out, since values of `--set` took away runs that they are about.
+    pub set_aside: BTreeSet<String>,
     /// How claims are decided.
     pub deciding: Deciding,
     /// The two stages of an experiment with a table `[tune]`.
@@ -121,13 +124,10 @@ impl Experiment {
             // Runs that fathom trains have its own columns only.
             extra_columns: BTreeSet::new(),
         };
-        let claims = file.claims.into_iter().map(|claim| {
-            let contrast = Contrast::of(&claim, &candidates)?;
-            check_tuned(&claim, &candidates.configs)?;
-            Ok((claim, contrast))
-        });
-        let claims = claims.collect::<Result<Vec<_>, _>>()?;
-        remarks.extend(tuned_on_one_seed(&claims));
+        let is_whole_file_valid = || !sets.is_empty() && Self::parse(path, text, &[]).is_ok();
+        let Compared { claims, set_aside, remarks: of_claims } =
+            compared(file.claims, &candidates, is_whole_file_valid)?;
+        remarks.extend(of_claims);
         let stages = file.tune.map(|(tune, place)| Stages::of(tune, &runs, &place)).transpose()?;
         let is_now = |run: &Run| now.contains(&Seed::from(run.settings.seed));
         let (runs, later) = runs.into_iter().partition(is_now);
@@ -140,6 +140,7 @@ impl Experiment {
             configs: candidates.configs,
             arms: candidates.arms,
             claims,
+            set_aside,
             deciding: file.deciding,
             stages,
             remarks,
@@ -187,76 +188,6 @@ fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
         _ => remarks.push(format!("{merged} combinations equal others and are not run twice")),
     }
     Ok(Expanded { runs, remarks })
-}
-
-/// The claims of an experiment file without its runs.
-#[derive(Clone, Debug, Default)]
-pub struct Claims {
-    /// The claims in the order of the file.
-    pub claims: Vec<Claim>,
-    /// How they are decided.
-    pub deciding: Deciding,
-    /// The table `[tune]`, if there is one.
-    pub tune: Option<Tune>,
-    /// Full names of the keys that `[[arm]]` tables set.
-    pub arm_keys: BTreeSet<String>,
-}
-
-impl Claims {
-    /// Reads the claims from the text of an experiment file; `path` is for errors.
-    ///
-    /// # Errors
-    /// A [`SpecError`] with file and line for the first error in the text.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
-        let file = File::parse(path, text)?;
-        let arm_keys = arm_keys(&file);
-        let tune = file.tune.map(|(tune, _)| tune);
-        Ok(Self { claims: file.claims, deciding: file.deciding, tune, arm_keys })
-    }
-}
-
-/// Full names of the keys that `[[arm]]` tables set.
-fn arm_keys(file: &File) -> BTreeSet<String> {
-    file.arms.iter().flat_map(|(_, values)| values.keys().cloned()).collect()
-}
-
-/// Refuses `tune` without validation images, with seeds that are not swept, or with too few others.
-fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), SpecError> {
-    let fail = |message: String| {
-        let message = format!("claim \"{}\": tune: {message}", claim.name);
-        Err(SpecError { place: claim.place.clone(), message })
-    };
-    let Some(tune) = &claim.tune else { return Ok(()) };
-    let of = |key: &str| configs.values().filter_map(|config| config.get(key)?.as_u64()).max();
-    let by = &tune.by;
-    let is_held_out = Metric::named(by).is_some_and(|it| it.measured_on == MeasuredOn::Validation);
-    if is_held_out && of("data.validation").unwrap_or_default() == 0 {
-        return fail(format!("{by} needs validation images: set data.validation, such as 1000"));
-    }
-    let seeds: BTreeSet<Seed> = configs.values().filter_map(seed).collect();
-    if let Some(missing) = tune.seeds.difference(&seeds).next() {
-        return fail(format!("seed {missing} is not among the seeds of the experiment"));
-    }
-    if seeds.difference(&tune.seeds).count() < 2 {
-        return fail("at least two seeds must remain for the verdict".into());
-    }
-    Ok(())
-}
-
-/// A remark on claims whose tuned key is chosen by the runs of a single seed.
-fn tuned_on_one_seed(claims: &[(Claim, Contrast)]) -> Option<String> {
-    let is_meant = |claim: &Claim| claim.tune.as_ref().is_some_and(|tune| tune.seeds.len() == 1);
-    let names: Vec<String> = claims
-        .iter()
-        .filter(|(claim, _)| is_meant(claim))
-        .map(|(claim, _)| format!("\"{}\"", claim.name))
-        .collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "tune has a single seed, which chooses by chance in part; give two or more: {}",
-            names.join(", ")
-        )
-    })
 }
 
 /// The keys that are swept or set by arms: family and depth first, seed last.

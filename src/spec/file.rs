@@ -174,6 +174,9 @@ impl File {
         }
         file.check_names(&reader)?;
         file.tune_claims()?;
+        if !file.claims.iter().any(|claim| claim.is_primary) {
+            file.claims.iter_mut().for_each(|claim| claim.is_primary = true);
+        }
         Ok(file)
     }
 

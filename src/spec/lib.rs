@@ -8,7 +8,7 @@
 //! | `expand` | all combinations of arms and swept values as runs ([`Experiment`]) |
 //! | `seeds` | the seeds of an experiment, and those that are added for later looks and for tuning |
 //! | `choices`, `settings` | a configuration as typed settings for training ([`Settings`]) |
-//! | `claim`, `contrast`, `published` | claims, the runs that they compare, values of papers |
+//! | `claim`, `claims`, `contrast`, `published` | claims, the runs that they compare, values of papers |
 //! | `changes` | differences between an experiment and the runs of its results directory |
 //! | `stages` | experiments that first choose the best value of a key ([`Stages`]) |
 //! | `smoke` | shortened runs that test an experiment |
@@ -16,6 +16,7 @@
 mod changes;
 mod choices;
 mod claim;
+mod claims;
 mod contrast;
 mod epochs;
 mod expand;
@@ -40,8 +41,9 @@ pub use claim::{
     Claim, Deciding, Direction, Effect, LayerMetric, Layers, Limit, Measure, OverLayers, Pairing,
     Relation, Scale, Selector, Tune, When,
 };
+pub use claims::Claims;
 pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
-pub use expand::{Claims, Experiment, Run};
+pub use expand::{Experiment, Run};
 pub use file::full_name;
 pub use key_rows::{KeyRow, key_rows, key_sections};
 pub use keys::KEYS;

@@ -115,15 +115,13 @@ pub fn check(
     deciding: &Deciding,
     evidence: &Evidence,
 ) -> Vec<Verdict> {
-    let any_marked = claims.iter().any(|(claim, _)| claim.is_primary);
     let cases: Vec<Case> = claims
         .iter()
         .map(|(claim, contrast)| Case::new(claim, contrast, deciding, evidence))
         .collect();
-    let is_primary = |case: &Case| !any_marked || case.claim.is_primary;
-    let primary: Vec<&Case> = cases.iter().filter(|case| is_primary(case)).collect();
+    let primary: Vec<&Case> = cases.iter().filter(|case| case.claim.is_primary).collect();
     let mut looks = decide(&primary, deciding).into_iter();
-    let verdict = |case: &Case| match is_primary(case) {
+    let verdict = |case: &Case| match case.claim.is_primary {
         true => verdict(case, looks.next().flatten(), deciding, primary.len()),
         false => exploratory(case, deciding),
     };

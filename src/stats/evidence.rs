@@ -126,13 +126,13 @@ impl Evidence {
             (State::Done | State::Diverged, When::FirstBelow(bar)) => {
                 self.first_below(run, &measure.metric, bar).unwrap_or_else(missing)
             }
-            (State::Done, When::Last | When::Step(_)) => {
+            (State::Done, When::Last | When::Step(_) | When::Epochs(_)) => {
                 self.measured(run, measure).map_or_else(missing, Final::Value)
             }
-            (State::Diverged, when @ (When::Last | When::Step(_))) => {
+            (State::Diverged, When::Last | When::Step(_) | When::Epochs(_)) => {
                 // The run may have been evaluated at that step before it diverged.
-                let is_step = matches!(when, When::Step(_));
-                let before = is_step.then(|| self.measured(run, measure)).flatten();
+                let is_last = measure.when == When::Last;
+                let before = if is_last { None } else { self.measured(run, measure) };
                 let chance = self.made(id).and_then(|made| made.chance(&measure.metric));
                 before.map_or(Final::Diverged(chance), Final::Value)
             }
@@ -174,6 +174,7 @@ impl Evidence {
         let Measure { metric, when, layers } = measure;
         let step = match when {
             When::Step(step) => Some(*step),
+            When::Epochs(epochs) => Some(step_after(run, *epochs)?),
             When::Last | When::FirstBelow(_) => None,
         };
         let rows = || self.layers.get(&run.id);
@@ -263,8 +264,16 @@ fn said(when: When) -> String {
     match when {
         When::Last => "in its last row".into(),
         When::Step(step) => format!("after {step} updates"),
+        When::Epochs(epochs) => format!("after {epochs} epochs"),
         When::FirstBelow(_) => "in any row".into(),
     }
+}
+
+/// The update that ends this number of epochs; `None` for a run without rows of whole epochs or parts.
+fn step_after(run: &RunCurve, epochs: f64) -> Option<u64> {
+    // The last row has the most digits of the ratio.
+    let last = run.rows.iter().rfind(|row| row.epoch.is_some_and(|epoch| epoch > 0.0))?;
+    Some((epochs * last.step as f64 / last.epoch?).round() as u64)
 }
 
 /// The kind of a device: `cuda` for `cuda:1`.

@@ -28,7 +28,8 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
     let tuning =
         experiment.stages.as_ref().map(|stages| stages.tune.seeds.clone()).unwrap_or_default();
     let added_seeds = added_seeds(&runs, &before, &tuning, directory)?;
-    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds };
+    let set_aside = experiment.set_aside.clone();
+    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds, set_aside };
     directory.write_experiment(&experiment.text, &resolved)
 }
 

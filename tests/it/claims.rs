@@ -1,6 +1,6 @@
 //! Claims as a user meets them.
 
-use crate::support::{copy_folder, fail, fathom, succeed};
+use crate::support::{copy_folder, fail, fathom, succeed, with_experiment};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -14,6 +14,12 @@ fn published(claims: &str) -> TempDir {
     let text = text.split("[[claim]]").next().expect("a beginning");
     std::fs::write(experiment, format!("{text}{claims}")).expect("writable");
     folder
+}
+
+/// Standard error of a command line.
+fn errors_of(folder: &Path, arguments: &[&str]) -> String {
+    let output = fathom(folder).args(arguments).output().expect("the program starts");
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn claim(name: &str, text: &str) -> String {
@@ -74,6 +80,37 @@ fn each_verdict_has_its_exit_code() {
 }
 
 #[test]
+fn a_claim_whose_runs_set_takes_away_is_set_aside() {
+    let claims = "[sweep]\n\"network.depth\" = [8, 14]\nseed = [0, 1]\n\
+                  [[claim]]\nname = \"both\"\nprimary = true\nhigher = { depth = 8 }\nlower = { depth = 14 }\n\
+                  [[claim]]\nname = \"one\"\nof = { depth = 8 }\nat_most = 100\n";
+    let folder = with_experiment(claims);
+    let run = ["run", "tiny.toml", "--device", "cpu", "--set"];
+    let said = errors_of(folder.path(), &[&run[..], &["network.depth=[8, 20]"]].concat());
+    let expected = "note: set aside because of --set: claim \"both\": no run has network.depth = 14; valid: 8, 20";
+    assert!(said.contains(expected), "{said}");
+    let said = errors_of(folder.path(), &["check", "results/tiny"]);
+    assert!(said.contains("note: \"both\" is not checked: run --set took away its runs"), "{said}");
+    // The other claim is not primary, whether or not a primary one remains.
+    let table = succeed(folder.path(), &["check", "results/tiny", "--format", "csv"]);
+    assert!(table.contains("\nexploratory,one,") && !table.contains("both"), "{table}");
+    succeed(folder.path(), &["report", "results/tiny"]);
+    for file in ["summary.md", "report.html"] {
+        let text = std::fs::read_to_string(folder.path().join("results/tiny").join(file));
+        let expected = "Not tested, since values of --set took away their runs: ";
+        assert!(text.expect(file).contains(expected), "{file}");
+    }
+    // With the file's own values, all claims are tested again.
+    succeed(folder.path(), &[&run[..], &["network.depth=[8, 14, 20]"]].concat());
+    let said = errors_of(folder.path(), &["check", "results/tiny"]);
+    assert!(!said.contains("not checked"), "{said}");
+    // A claim without runs in the file alone is refused, with --set too.
+    let folder = with_experiment(&claims.replace("depth = 14 }", "depth = 44 }"));
+    let said = fail(folder.path(), 2, &["plan", "tiny.toml", "--set", "seed=[0, 1, 2]"]);
+    assert!(said.contains("no run has network.depth = 44; valid: 8, 14"), "{said}");
+}
+
+#[test]
 fn a_claim_that_is_not_primary_has_an_interval_and_no_say() {
     let folder = published(
         &(claim("holds", "at_most = 100\nprimary = true") + &claim("fails", "at_most = 1")),
@@ -86,13 +123,20 @@ fn a_claim_that_is_not_primary_has_an_interval_and_no_say() {
 #[test]
 fn a_claim_may_be_about_a_step_and_about_layers() {
     let early = published(&claim("early", "metric = \"train_err_pct\"\nstep = 0\nat_least = 80"));
-    let said = fathom(early.path()).args(["check", "quick"]).output().expect("starts");
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let said = errors_of(early.path(), &["check", "quick"]);
     assert!(said.contains("train_err_pct after 0 updates of plain 44 is at least 80%"), "{said}");
 
     let never = published(&claim("never", "step = 123\nat_least = 80"));
     let said = fail(never.path(), 5, &["check", "quick"]);
     assert!(said.contains("has no train_err_pct after 123 updates"), "{said}");
+
+    let epochs = published(&claim("whole", "step = \"53.76 epochs\"\nat_least = 40"));
+    let said = errors_of(epochs.path(), &["check", "quick"]);
+    assert!(
+        said.contains("train_err_pct after 53.76 epochs of plain 44 is at least 40%"),
+        "{said}"
+    );
+    assert!(said.contains("49.66"), "{said}");
 
     let growth = "metric = \"gradient_growth\"\nat_most = { published = \"batchnorm-relu/gradient-growth\" }";
     let layers = published(&claim("layers", growth));

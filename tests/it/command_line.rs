@@ -332,12 +332,13 @@ fn part_of_a_sweep_is_drawn_for_print_in_three_formats() {
     assert!(read("pdf").starts_with(b"%PDF"));
     let picture = image::load_from_memory(&read("png")).expect("a picture");
     assert_eq!(picture.width(), 992, "84 mm at 300 pixels per inch");
-    // A table has no runs to choose from.
+    // A table is drawn for print too, but has no runs to choose from.
     let table = concat!(env!("CARGO_MANIFEST_DIR"), "/results/bench/cpu-depth.csv");
-    let said = fail(
-        folder.path(),
-        2,
-        &["plot", table, "--columns", "depth,images_per_s", "--width", "page"],
-    );
-    assert!(said.contains("--width is of figures of a results directory"), "{said}");
+    let draw = ["plot", table, "--columns", "depth,images_per_s", "--out", "figures"];
+    succeed(folder.path(), &[&draw[..], &["--width", "page"]].concat());
+    let svg = folder.path().join("figures/cpu-depth-images_per_s-by-depth.svg");
+    let svg = std::fs::read_to_string(svg).expect("drawn");
+    assert!(svg.starts_with("<svg width=\"174mm\""), "{}", &svg[..100]);
+    let said = fail(folder.path(), 2, &[&draw[..], &["--where", "depth=8"]].concat());
+    assert!(said.contains("--where is of figures of a results directory"), "{said}");
 }

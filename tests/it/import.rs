@@ -180,6 +180,12 @@ fn what_cannot_be_imported_is_told_and_leaves_nothing() {
     assert!(said.contains("a seed is missing"), "{said}");
     let said = import(2, &["--set", "seed=one", "--test-error", "val_acc"]);
     assert!(said.contains("--set seed=one: expected an integer"), "{said}");
+    std::fs::write(folder.path().join("log.csv"), "epoch,val_acc\n0,10\n1,95\n").expect("writable");
+    let said = import(2, &with(&["--test-error", "100-val_acc"]));
+    let expected = "with epochs from 0 of 391 updates each: --step '391*(epoch+1)'";
+    assert!(said.contains("--step: `step`: there is no column step"), "{said}");
+    assert!(said.contains(expected), "{said}");
+    std::fs::write(folder.path().join("log.csv"), "step,val_acc\n0,10\n5,95\n").expect("writable");
     let said = import(1, &with(&["--test-error", "100-100*val_acc"]));
     let expected = "log.csv: line 2: 100-100*val_acc: test_err_pct is -900, expected per cent";
     assert!(said.contains(expected), "{said}");

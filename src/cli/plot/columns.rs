@@ -33,6 +33,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
         log_x: args.x == Scale::Log,
         log_y: args.y == Scale::Log,
         smooth: args.smooth,
+        width: args.width,
         source: context(),
     };
     let figure = columns.lay_out(&table).with_context(context)?;

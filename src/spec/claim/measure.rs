@@ -28,6 +28,8 @@ pub enum When {
     Last,
     /// The value after this number of updates.
     Step(u64),
+    /// The value after the update that ends this number of epochs.
+    Epochs(f64),
     /// The number of updates after which the value is below this bar for the first time, as far as it
     /// was evaluated. The run counts with this number, not with the value.
     FirstBelow(f64),

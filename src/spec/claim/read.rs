@@ -13,7 +13,7 @@ use super::{
 };
 use crate::SpecError;
 use crate::file::{Reader, full_name};
-use crate::leaves::{json, keyword, number, one_of, word};
+use crate::leaves::{keyword, number, one_of, word};
 use bound::{Bound, bound};
 use effect::check_effect;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 pub(crate) use tune::experiment_tune;
 use tune::{TuneFields, tune};
-use values::{difference, flag, keys, layer, selector, updates_to};
+use values::{difference, flag, keys, layer, selector, step, updates_to};
 
 /// The keys of a `[[claim]]`.
 #[derive(Clone, Copy, Debug, strum::EnumString, strum::VariantNames, strum::Display)]
@@ -70,7 +70,7 @@ enum Form {
 struct ClaimFields {
     name: Option<String>,
     metric: Option<String>,
-    step: Option<u64>,
+    step: Option<When>,
     layer: Option<Layers>,
     over_layers: Option<OverLayers>,
     updates_to: Option<(String, f64)>,
@@ -161,9 +161,7 @@ impl ClaimFields {
             ClaimKey::Name => self.name = Some(word(value).map_err(fail)?),
             ClaimKey::Metric => self.metric = Some(word(value).map_err(fail)?),
             ClaimKey::Step => {
-                let step = json(value).map_err(fail)?.as_u64();
-                let expected = || fail("expected a number of updates, from 0".into());
-                self.step = Some(step.ok_or_else(expected)?);
+                self.step = Some(step(value).map_err(fail)?);
             }
             ClaimKey::Layer => self.layer = Some(layer(value).map_err(fail)?),
             ClaimKey::OverLayers => self.over_layers = Some(one_of(value).map_err(fail)?),
@@ -222,7 +220,7 @@ impl ClaimFields {
             (None, over) => over.map(Layers::Over),
         };
         let Some((metric, bar)) = self.updates_to.take() else {
-            let when = self.step.map_or(When::Last, When::Step);
+            let when = self.step.unwrap_or(When::Last);
             return Ok(Measure { metric: self.metric()?, when, layers });
         };
         if self.metric.is_some() || self.step.is_some() || layers.is_some() {

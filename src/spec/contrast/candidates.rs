@@ -45,7 +45,7 @@ impl Candidates {
                 return Err(format!("updates_to: {metric} is no metric of the curves"));
             }
             (Some(_), _) => return Ok(()),
-            (None, When::FirstBelow(_) | When::Step(_) | When::Last) => {}
+            (None, When::FirstBelow(_) | When::Step(_) | When::Epochs(_) | When::Last) => {}
         }
         let mut known: Vec<&str> =
             metric_columns().chain(LayerMetric::WORDS.iter().copied()).collect();

@@ -64,6 +64,8 @@ fn measured(measure: &Measure) -> String {
         When::Last => metric,
         When::Step(1) => format!("{metric} after 1 update"),
         When::Step(step) => format!("{metric} after {step} updates"),
+        When::Epochs(1.0) => format!("{metric} after 1 epoch"),
+        When::Epochs(epochs) => format!("{metric} after {epochs} epochs"),
         When::FirstBelow(bar) => {
             format!(
                 "number of updates (until {metric} is below {bar}{})",
@@ -83,8 +85,10 @@ impl Units {
     fn of(measure: &Measure) -> Self {
         match (measure.when, &measure.layers) {
             (When::FirstBelow(_), _) => Self { many: " updates", own: "" },
-            (When::Last | When::Step(_), Some(_)) => Self { many: "", own: "" },
-            (When::Last | When::Step(_), None) => Self::of_column(&measure.metric),
+            (When::Last | When::Step(_) | When::Epochs(_), Some(_)) => Self { many: "", own: "" },
+            (When::Last | When::Step(_) | When::Epochs(_), None) => {
+                Self::of_column(&measure.metric)
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! Values of the keys of a claim.
 
 use crate::SpecError;
-use crate::claim::{Layers, Selector};
+use crate::claim::{Layers, Selector, When};
 use crate::file::{Reader, Values, full_name};
 use crate::leaves::{json, keyword, number, word};
+use fathom_base::key::epochs;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -64,6 +65,15 @@ pub(super) fn keys(value: &Spanned<DeValue<'_>>) -> Result<BTreeSet<String>, Str
 /// True or false.
 pub(super) fn flag(value: &Spanned<DeValue<'_>>) -> Result<bool, String> {
     json(value)?.as_bool().ok_or_else(|| "expected true or false".into())
+}
+
+/// A number of updates, or a text in epochs.
+pub(super) fn step(value: &Spanned<DeValue<'_>>) -> Result<When, String> {
+    let found = json(value)?;
+    let in_epochs = || found.as_str().and_then(epochs).map(When::Epochs);
+    found.as_u64().map(When::Step).or_else(in_epochs).ok_or_else(|| {
+        "expected a number of updates, from 0, or a text such as \"20 epochs\"".into()
+    })
 }
 
 /// A layer by its position or its name.
