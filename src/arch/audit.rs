@@ -160,9 +160,10 @@ fn walk(
         let input = dims;
         dims = layer.output(input).unwrap_or(input);
         let (name, kind) = match layer {
-            Layer::Conv { name, kernel, stride, .. } => {
+            Layer::Conv { name, kernel, stride, dirac, .. } => {
                 field.convolve(*kernel, *stride);
-                (name.clone(), format!("conv {kernel}×{kernel}, stride {stride}"))
+                let kind = if *dirac { "Dirac conv" } else { "conv" };
+                (name.clone(), format!("{kind} {kernel}×{kernel}, stride {stride}"))
             }
             Layer::Norm { name, norm, .. } => (name.clone(), norm.to_string()),
             Layer::MaxPool { kernel, stride, .. } => {
@@ -174,7 +175,7 @@ fn walk(
                 ("avgpool".into(), format!("average pool {kernel}×{kernel}"))
             }
             Layer::Activation(activation) => (activation.to_string(), "activation".into()),
-            Layer::Residual { branch, shortcut, scale } => {
+            Layer::Residual { branch, shortcut, scale, survival } => {
                 match shortcut {
                     Shortcut::Project(layers) => {
                         walk(layers, input, field, rows);
@@ -183,9 +184,13 @@ fn walk(
                 }
                 (_, field) = walk(branch, input, field, rows);
                 let times = if *scale == 1.0 { String::new() } else { format!(" × {scale}") };
-                ("shortcut".into(), format!("add {shortcut}{times}"))
+                let chance = match *survival {
+                    1.0 => String::new(),
+                    survival => format!(", branch with probability {survival:.3}"),
+                };
+                ("shortcut".into(), format!("add {shortcut}{times}{chance}"))
             }
-            Layer::Concat { branch } => {
+            Layer::Concat { branch, .. } => {
                 (_, field) = walk(branch, input, field, rows);
                 ("concat".into(), format!("adds {} channels", dims[0] - input[0]))
             }
@@ -199,7 +204,8 @@ fn walk(
                 ("avgpool".into(), "global average pool".into())
             }
             Layer::Linear { name, .. } => (name.clone(), "fully connected".into()),
-            Layer::Scale { name, .. } => (name.clone(), "learned scale".into()),
+            Layer::Scale { name, factors: 1, .. } => (name.clone(), "learned factor".into()),
+            Layer::Scale { name, .. } => (name.clone(), "learned factor of each channel".into()),
             Layer::Shift { name } => (name.clone(), "learned shift".into()),
         };
         rows.push(AuditRow {
@@ -305,9 +311,11 @@ mod tests {
             stride: 1,
             padding: 1,
             bias: false,
+            dirac: false,
         };
         let layers = vec![conv, Layer::GlobalAvgPool];
-        let network = Network { input: [3, 10, 10], classes: 8, layers, init: Init::HeFanOut };
+        let network =
+            Network { input: [3, 10, 10], classes: 8, layers, init: Init::HeFanOut, gain: 1.0 };
         let audit = network.audit();
         let macs = 3 * 9 * 8 * 100;
         assert_eq!(audit.operations(), 6.0 * f64::from(macs));

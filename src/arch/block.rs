@@ -2,6 +2,7 @@
 //! connected, with and without normalisation, differ by values of [`BlockBuilder`] and share every
 //! parameter that they have in common.
 
+use super::branch::BranchEnd;
 use super::{Activation, Layer, Norm, Shortcut};
 use fathom_base::choice;
 
@@ -12,6 +13,12 @@ pub(super) struct BlockBuilder {
     pub norm: Option<Norm>,
     /// Learned scalars that replace normalisation.
     pub scalars: Scalars,
+    /// What each residual branch ends with.
+    pub branch_end: BranchEnd,
+    /// Whether the convolutions of blocks have Dirac kernels (1706.00388).
+    pub dirac: bool,
+    /// Probability of dropout before the last layer with weights of each block; 0 for none.
+    pub dropout: f64,
     /// Non-linearity.
     pub activation: Activation,
     /// Shortcut of each block; `None` gives a plain net.
@@ -136,9 +143,16 @@ impl Weights {
     /// The layer of this shape.
     pub fn layer(self, name: String, inputs: usize, bias: bool) -> Layer {
         match self {
-            Weights::Conv { kernel, outputs, stride } => {
-                Layer::Conv { name, inputs, outputs, kernel, stride, padding: kernel / 2, bias }
-            }
+            Weights::Conv { kernel, outputs, stride } => Layer::Conv {
+                name,
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding: kernel / 2,
+                bias,
+                dirac: false,
+            },
             Weights::Linear { outputs } => Layer::Linear { name, inputs, outputs, bias },
         }
     }
@@ -186,7 +200,7 @@ impl BlockBuilder {
 
     /// The normalisation of a layer with weights, if any.
     pub fn norm(&self, name: String, channels: usize) -> Option<Layer> {
-        self.norm.map(|norm| Layer::Norm { name, channels, norm })
+        self.norm.map(|norm| Layer::Norm { name, channels, norm, gamma: 1.0 })
     }
 
     /// The scalar that Fixup adds, if any.
@@ -197,14 +211,26 @@ impl BlockBuilder {
         }
     }
 
-    /// The scalar at the end of a residual branch, if any; plain nets have no branches.
-    fn scale(&self, block: &str) -> Option<Layer> {
-        let initial = match self.scalars {
-            Scalars::None => return None,
-            Scalars::Fixup => 1.0,
-            Scalars::SkipInit => 0.0,
+    /// The factor at the end of a residual branch, if any; plain nets have no branches.
+    fn scale(&self, block: &str, channels: usize) -> Option<Layer> {
+        let (factors, initial) = match self.branch_end {
+            BranchEnd::Plain | BranchEnd::ZeroGamma => return None,
+            BranchEnd::Factor(initial) => (1, initial),
+            BranchEnd::FactorOfChannels(initial) => (channels, initial),
         };
-        self.shortcut.map(|_| Layer::Scale { name: format!("{block}.scale"), initial })
+        self.shortcut.map(|_| Layer::Scale { name: format!("{block}.scale"), factors, initial })
+    }
+
+    /// The normalisation at the end of a residual branch or of the block of a plain net, if any.
+    fn last_norm(&self, name: String, channels: usize) -> Option<Layer> {
+        let gamma = match (self.shortcut, self.branch_end) {
+            (Some(_), BranchEnd::ZeroGamma) => 0.0,
+            (None, _)
+            | (Some(_), BranchEnd::Plain | BranchEnd::Factor(_) | BranchEnd::FactorOfChannels(_)) => {
+                1.0
+            }
+        };
+        self.norm.map(|norm| Layer::Norm { name, channels, norm, gamma })
     }
 
     /// The layers of one block.
@@ -225,7 +251,9 @@ impl BlockBuilder {
         };
         let mut layers: Vec<Layer> = branch.drain(..before_split).collect();
         match shortcut {
-            Some((shortcut, scale)) => layers.push(Layer::Residual { branch, shortcut, scale }),
+            Some((shortcut, scale)) => {
+                layers.push(Layer::Residual { branch, shortcut, scale, survival: 1.0 });
+            }
             None => layers.extend(branch),
         }
         match self.order {
@@ -242,11 +270,21 @@ impl BlockBuilder {
         let all = self.kind.weights(channels, stride);
         for (number, weights) in (1..).zip(&all) {
             let is_last = number == all.len();
-            layers.extend(self.shift(format!("{name}.bias{number}a")));
-            layers.push(self.weights(format!("{name}.{prefix}{number}"), inputs, *weights));
-            layers.extend(self.norm(format!("{name}.bn{number}"), weights.outputs()));
             if is_last {
-                layers.extend(self.scale(name));
+                layers.extend(self.dropout());
+            }
+            layers.extend(self.shift(format!("{name}.bias{number}a")));
+            let mut layer = self.weights(format!("{name}.{prefix}{number}"), inputs, *weights);
+            if let Layer::Conv { dirac, .. } = &mut layer {
+                *dirac = self.dirac;
+            }
+            layers.push(layer);
+            let norm = format!("{name}.bn{number}");
+            if is_last {
+                layers.extend(self.last_norm(norm, weights.outputs()));
+                layers.extend(self.scale(name, weights.outputs()));
+            } else {
+                layers.extend(self.norm(norm, weights.outputs()));
             }
             layers.extend(self.shift(format!("{name}.bias{number}b")));
             if !is_last {
@@ -261,16 +299,25 @@ impl BlockBuilder {
     fn pre_activation(&self, block: Block) -> Vec<Layer> {
         let Block { name, mut inputs, channels, stride, .. } = block;
         let (mut layers, prefix) = (Vec::new(), self.kind.prefix());
-        for (number, weights) in (1..).zip(self.kind.weights(channels, stride)) {
+        let all = self.kind.weights(channels, stride);
+        for (number, weights) in (1..).zip(&all) {
             layers.extend(self.norm(format!("{name}.bn{number}"), inputs));
             layers.extend(self.shift(format!("{name}.bias{number}a")));
             layers.push(Layer::Activation(self.activation));
             layers.extend(self.shift(format!("{name}.bias{number}b")));
-            layers.push(self.weights(format!("{name}.{prefix}{number}"), inputs, weights));
+            if number == all.len() {
+                layers.extend(self.dropout());
+            }
+            layers.push(self.weights(format!("{name}.{prefix}{number}"), inputs, *weights));
             inputs = weights.outputs();
         }
-        layers.extend(self.scale(name));
+        layers.extend(self.scale(name, inputs));
         layers
+    }
+
+    /// The dropout before the last layer with weights, if any (1605.07146, section 2.4).
+    fn dropout(&self) -> Option<Layer> {
+        (self.dropout > 0.0).then_some(Layer::Dropout { p: self.dropout })
     }
 
     fn shortcut(&self, rule: ShortcutRule, block: Block) -> Shortcut {

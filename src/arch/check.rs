@@ -76,7 +76,7 @@ impl Network {
     fn check_groups(&self) -> Result<(), InvalidKey> {
         let (mut common, mut invalid) = (0, None);
         self.visit(&mut |layer| {
-            if let Layer::Norm { name, channels, norm } = layer {
+            if let Layer::Norm { name, channels, norm, .. } = layer {
                 common = greatest_common_divisor(common, *channels);
                 if !channels.is_multiple_of(norm.groups()) && invalid.is_none() {
                     invalid = Some((norm.groups(), *channels, name.clone()));
@@ -95,7 +95,7 @@ impl Network {
 
 fn normalisation_of_one_value(layers: &[Layer], mut dims: Dims, images: usize) -> Option<String> {
     for layer in layers {
-        if let Layer::Norm { name, channels, norm } = layer {
+        if let Layer::Norm { name, channels, norm, .. } = layer {
             let values = match norm {
                 Norm::Batch { .. } => images,
                 Norm::Group { groups, .. } => channels / groups,
@@ -151,7 +151,7 @@ impl Layer {
                 }
                 Ok(branch)
             }
-            Layer::Concat { branch } => {
+            Layer::Concat { branch, .. } => {
                 let [added, r, c] = output(branch, dims)?;
                 if [r, c] != [rows, columns] {
                     return Err(ShapeError::Mismatch(format!(
@@ -165,6 +165,10 @@ impl Layer {
             Layer::Linear { name, inputs, outputs, .. } => {
                 expect(name, *inputs, channels * rows * columns)?;
                 Ok([*outputs, 1, 1])
+            }
+            Layer::Scale { name, factors, .. } if *factors > 1 => {
+                expect(name, *factors, channels)?;
+                Ok(dims)
             }
             Layer::Activation(_)
             | Layer::Dropout { .. }

@@ -34,7 +34,7 @@ choice! {
 }
 
 #[rustfmt::skip]
-const SHAPE: [Key; 9] = [
+const SHAPE: [Key; 10] = [
     key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
         "depth in layers with weights: 3n+4 such as 40 or 100, 6n+4 with network.bottleneck; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
@@ -54,13 +54,16 @@ const SHAPE: [Key; 9] = [
     key("network.dropout_after", Kind::Choice(DropoutAfter::WORDS), Default::Word(DropoutAfter::All.word()), ALWAYS,
         "convolutions that dropout follows; all: every one except the first, as in the paper; conv3x3: only the 3x3 \
          convolution of each dense layer, not the 1x1 ones of bottlenecks and transitions"),
+    key("network.recompute", Kind::Flag, Default::Flag(false), ALWAYS,
+        "whether the backward pass computes concatenations and normalisations anew (1707.06990): memory grows linearly \
+         with depth and not with its square, an update takes longer, and results are the same"),
 ];
 
-static KEYS: [Key; 15] = joined(&[
+static KEYS: [Key; 17] = joined(&[
     &SHAPE,
     &[STEM],
     &keys::norm(NormName::Batch),
-    &[keys::init(InitName::HeFanOut, false)],
+    &keys::init(InitName::HeFanOut, false),
 ]);
 
 #[derive(Deserialize)]
@@ -73,6 +76,8 @@ struct Values {
     growth: usize,
     #[serde(rename = "network.bottleneck")]
     bottleneck: bool,
+    #[serde(rename = "network.recompute")]
+    recompute: bool,
     #[serde(rename = "network.compression")]
     compression: f64,
     #[serde(rename = "network.transitions")]
@@ -134,7 +139,7 @@ impl Values {
         }
         branch.push(self.conv(format!("{name}.conv{number}"), 3, inputs, self.growth));
         branch.extend(self.dropout());
-        Layer::Concat { branch }
+        Layer::Concat { branch, recompute: self.recompute }
     }
 
     fn layers(&self, blocks: &[usize], input: Dims, classes: usize) -> Vec<Layer> {
@@ -187,7 +192,7 @@ impl Family for DenseNet {
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let values: Values = keys::typed(keys)?;
         let layers = values.layers(&values.blocks()?, input, classes);
-        Ok(Network { input, classes, init: values.norm.init(), layers })
+        Ok(Network { input, classes, init: values.norm.init(), gain: values.norm.gain(), layers })
     }
 }
 

@@ -25,6 +25,7 @@ pub fn shallower(
         ("network.family", &["plain"][..]),
         ("network.block", &["basic"]),
         BATCH_NORM[0],
+        ("network.kernel", &["free"]),
         ("network.activation", &[Activation::Relu.word()]),
     ];
     for (key, words) in needs {

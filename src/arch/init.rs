@@ -1,7 +1,7 @@
 //! Initial weights. Each is drawn from (seed, name of the parameter), so that nets share the initial
 //! values of all parameters that they have in common.
 
-use super::{Layer, Network, Shortcut};
+use super::{DIRAC, Layer, Network, Shortcut};
 use fathom_base::random::{Purpose, Stream};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,9 @@ pub enum Init {
     /// Uniform within ±√(6 / (k² · (inputs + outputs))): Glorot & Bengio 2010; the choice of the
     /// textbooks' LeNet with sigmoids.
     Xavier,
+    /// An orthogonal matrix in the middle of each kernel, and 0 elsewhere: Xiao et al. 1806.05393, algorithm 1.
+    /// Where a layer has fewer outputs than inputs, the rows of the matrix are orthonormal instead of its columns.
+    DeltaOrthogonal,
     /// Fixup, Zhang et al. 1901.09321: [`Init::HeFanOut`], then, in a net of L residual branches of m
     /// layers with weights each, the last layer of every branch is 0 and the others are multiplied
     /// by L^(−1/(2m−2)); the last fully connected layer is 0.
@@ -50,12 +53,13 @@ pub enum Role {
 }
 
 impl Network {
-    /// All parameters in the order of the layers. Weights are drawn; γ of normalisations is 1, and β
-    /// and biases are 0.
+    /// All parameters in the order of the layers. Weights are drawn; β of normalisations and biases
+    /// are 0.
     pub fn initial(&self, seed: u64) -> Vec<Initial> {
         let mut branches = 0;
         self.visit(&mut |layer| branches += usize::from(matches!(layer, Layer::Residual { .. })));
-        let mut initializer = Initializer { init: self.init, seed, branches, all: Vec::new() };
+        let (init, gain) = (self.init, self.gain);
+        let mut initializer = Initializer { init, gain, seed, branches, all: Vec::new() };
         initializer.layers(&self.layers, None);
         if let Some(Layer::Linear { name, inputs, .. }) = self.layers.last() {
             initializer.classifier(&format!("{name}.weight"), *inputs);
@@ -66,6 +70,7 @@ impl Network {
 
 struct Initializer {
     init: Init,
+    gain: f32,
     seed: u64,
     /// Number of residual branches of the net.
     branches: usize,
@@ -97,7 +102,7 @@ impl Initializer {
             position += usize::from(layer.has_weights());
             let place = in_branch.map(|layers| InBranch { position, layers });
             match layer {
-                Layer::Concat { branch } => self.layers(branch, None),
+                Layer::Concat { branch, .. } => self.layers(branch, None),
                 Layer::Residual { branch, shortcut, .. } => {
                     let count = branch.iter().filter(|layer| layer.has_weights()).count();
                     self.layers(branch, Some(count));
@@ -114,7 +119,7 @@ impl Initializer {
                 Layer::Linear { inputs, outputs, .. } => {
                     self.draw(layer, Fans { input: *inputs, output: *outputs }, place);
                 }
-                Layer::Norm { .. } => self.constant(layer, 1.0, Role::Norm),
+                Layer::Norm { gamma, .. } => self.constant(layer, *gamma, Role::Norm),
                 Layer::Scale { initial, .. } => self.constant(layer, *initial, Role::Bias),
                 Layer::Shift { .. } => self.constant(layer, 0.0, Role::Bias),
                 Layer::Activation(_)
@@ -141,6 +146,10 @@ impl Initializer {
         for (name, shape) in layer.parameters() {
             let mut values = vec![0.0; shape.iter().product()];
             let role = if name.ends_with(".weight") { Role::Weight } else { Role::Bias };
+            let factor = DIRAC.iter().find(|(part, _)| name.ends_with(&format!(".{part}")));
+            if let (Layer::Conv { .. }, Some((_, initial))) = (layer, factor) {
+                values.fill(*initial);
+            }
             if role == Role::Weight {
                 let stream = stream(self.seed, &name);
                 match self.init {
@@ -151,7 +160,9 @@ impl Initializer {
                         let bound = libm::sqrtf(6.0 / (fans.input + fans.output) as f32);
                         uniform(stream, &mut values, bound);
                     }
+                    Init::DeltaOrthogonal => delta_orthogonal(stream, &mut values, &shape),
                 }
+                values.iter_mut().for_each(|value| *value *= self.gain);
             }
             self.all.push(Initial { name, shape, values, role });
         }
@@ -177,7 +188,7 @@ impl Initializer {
         match self.init {
             Init::Xavier => {}
             Init::Fixup => weight.values.fill(0.0),
-            Init::HeFanOut | Init::HeFanIn => {
+            Init::HeFanOut | Init::HeFanIn | Init::DeltaOrthogonal => {
                 let bound = 1.0 / libm::sqrtf(inputs as f32);
                 uniform(stream(self.seed, name), &mut weight.values, bound);
             }
@@ -190,6 +201,33 @@ fn normal(mut stream: Stream, values: &mut [f32], fan: usize, gain: f32) {
     let deviation = gain * libm::sqrtf(2.0 / fan as f32);
     stream.fill_normal(values);
     values.iter_mut().for_each(|value| *value *= deviation);
+}
+
+/// Puts a random orthogonal matrix (outputs × inputs) into the middle of a kernel, whose other values are 0.
+fn delta_orthogonal(mut stream: Stream, values: &mut [f32], shape: &[usize]) {
+    let [outputs, inputs, kernel @ ..] = shape else { return };
+    let (long, short) = (*outputs.max(inputs), *outputs.min(inputs));
+    let mut rows: Vec<Vec<f64>> = Vec::new();
+    for _ in 0..short {
+        let mut drawn = vec![0.0; long];
+        stream.fill_normal(&mut drawn);
+        let mut row: Vec<f64> = drawn.into_iter().map(f64::from).collect();
+        // Gram and Schmidt, twice for the accuracy of f64.
+        for known in rows.iter().chain(&rows) {
+            let product: f64 = row.iter().zip(known).map(|(a, b)| a * b).sum();
+            row.iter_mut().zip(known).for_each(|(a, b)| *a -= product * b);
+        }
+        let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|value| *value /= norm);
+        rows.push(row);
+    }
+    let area: usize = kernel.iter().product();
+    for output in 0..*outputs {
+        for input in 0..*inputs {
+            let value = if outputs >= inputs { rows[input][output] } else { rows[output][input] };
+            values[(output * inputs + input) * area + area / 2] = value as f32;
+        }
+    }
 }
 
 /// Draws values uniform within ±`bound`.

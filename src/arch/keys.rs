@@ -81,6 +81,8 @@ choice! {
         HeFanIn,
         /// Glorot & Bengio 2010.
         Xavier,
+        /// Orthogonal matrices in the middle of kernels (1806.05393).
+        DeltaOrthogonal,
         /// Fixup (1901.09321), with its scalars.
         Fixup,
         /// `he-fan-out` with the scalars of SkipInit (2002.10444).
@@ -92,7 +94,10 @@ impl InitName {
     /// The scalars that replace normalisation under this initialisation.
     const fn scalars(self) -> Scalars {
         match self {
-            InitName::HeFanOut | InitName::HeFanIn | InitName::Xavier => Scalars::None,
+            InitName::HeFanOut
+            | InitName::HeFanIn
+            | InitName::Xavier
+            | InitName::DeltaOrthogonal => Scalars::None,
             InitName::Fixup => Scalars::Fixup,
             InitName::Skipinit => Scalars::SkipInit,
         }
@@ -115,12 +120,14 @@ impl InitName {
     }
 }
 
-const WITHOUT_SCALARS: &[&str] = &InitName::without_scalars::<3>();
+const WITHOUT_SCALARS: &[&str] = &InitName::without_scalars::<4>();
 
 choice! {
     /// Words of `network.stem`.
+    #[derive(Default)]
     pub enum Stem {
         /// A 3×3 convolution.
+        #[default]
         Cifar,
         /// A 7×7 convolution of stride 2 and a 3×3 max pool.
         Imagenet,
@@ -168,19 +175,24 @@ pub(super) const fn activation(default: Activation) -> Key {
         "activation function")
 }
 
-/// `network.init`, with this default.
+/// `network.init`, with this default, and its detail.
 #[rustfmt::skip]
-pub(super) const fn init(default: InitName, has_branches: bool) -> Key {
+pub(super) const fn init(default: InitName, has_branches: bool) -> [Key; 2] {
     let (kind, help) = if has_branches {
         (Kind::Choice(InitName::WORDS),
             "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; \
-            xavier: Glorot & Bengio 2010; fixup (1901.09321), skipinit (2002.10444): only with network.norm = none")
+            xavier: Glorot & Bengio 2010; delta-orthogonal (1806.05393): an orthogonal matrix at the middle of each \
+            kernel; fixup (1901.09321), skipinit (2002.10444): only with network.norm = none")
     } else {
         (Kind::Choice(WITHOUT_SCALARS),
             "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; xavier: \
-            Glorot & Bengio 2010")
+            Glorot & Bengio 2010; delta-orthogonal (1806.05393): an orthogonal matrix at the middle of each kernel")
     };
-    key("network.init", kind, Default::Word(default.word()), ALWAYS, help)
+    [
+        key("network.init", kind, Default::Word(default.word()), ALWAYS, help),
+        key("network.gain", Kind::Number(0.0, 1e3), Default::Number(1.0), ALWAYS,
+            "factor of all initial weights except those of the last layer"),
+    ]
 }
 
 /// `network.stem`.
@@ -229,6 +241,8 @@ pub(super) struct NormKeys {
     groups: usize,
     #[serde(rename = "network.init")]
     init: InitName,
+    #[serde(rename = "network.gain")]
+    gain: f32,
 }
 
 impl NormKeys {
@@ -247,7 +261,7 @@ impl NormKeys {
 
     /// A normalisation layer, if the net has normalisation.
     pub fn layer(&self, name: String, channels: usize) -> Option<Layer> {
-        self.norm().map(|norm| Layer::Norm { name, channels, norm })
+        self.norm().map(|norm| Layer::Norm { name, channels, norm, gamma: 1.0 })
     }
 
     /// A layer with weights, which has a bias where the net has no normalisation.
@@ -261,8 +275,14 @@ impl NormKeys {
             InitName::HeFanOut | InitName::Skipinit => Init::HeFanOut,
             InitName::HeFanIn => Init::HeFanIn,
             InitName::Xavier => Init::Xavier,
+            InitName::DeltaOrthogonal => Init::DeltaOrthogonal,
             InitName::Fixup => Init::Fixup,
         }
+    }
+
+    /// The factor of the initial weights.
+    pub fn gain(&self) -> f32 {
+        self.gain
     }
 
     /// The learned scalars that replace normalisation.

@@ -33,10 +33,11 @@ const SHAPE: [Key; 2] = [
         "kind of the 2x2 pooling"),
 ];
 
-static KEYS: [Key; 8] = joined(&[
+static KEYS: [Key; 9] = joined(&[
     &SHAPE,
     &keys::norm(NormName::None),
-    &[keys::activation(Activation::Sigmoid), keys::init(InitName::Xavier, false)],
+    &[keys::activation(Activation::Sigmoid)],
+    &keys::init(InitName::Xavier, false),
 ]);
 
 /// Side of the kernels.
@@ -78,7 +79,16 @@ impl Family for LeNet {
         for (number, outputs) in (1..).zip(CHANNELS) {
             let name = format!("conv{number}");
             let (kernel, stride) = (KERNEL, 1);
-            layers.push(Layer::Conv { name, inputs, outputs, kernel, stride, padding, bias: true });
+            layers.push(Layer::Conv {
+                name,
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+                bias: true,
+                dirac: false,
+            });
             layers.extend(values.norm.layer(format!("bn{number}"), outputs));
             layers.push(activation.clone());
             layers.push(match values.pool {
@@ -98,7 +108,7 @@ impl Family for LeNet {
             inputs = outputs;
         }
         layers.push(Layer::Linear { name: "fc3".into(), inputs, outputs: classes, bias: true });
-        Ok(Network { input, classes, init: values.norm.init(), layers })
+        Ok(Network { input, classes, init: values.norm.init(), gain: values.norm.gain(), layers })
     }
 }
 

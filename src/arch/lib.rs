@@ -19,6 +19,7 @@
 
 mod audit;
 mod block;
+mod branch;
 mod check;
 mod dense;
 mod family;
@@ -26,6 +27,7 @@ mod grow;
 mod init;
 mod keys;
 mod lenet;
+mod lesion;
 mod mlp;
 mod network;
 mod published;
@@ -40,7 +42,8 @@ pub use family::{Family, FamilyKeys, InvalidKey};
 pub use grow::shallower;
 pub use init::{Init, Initial, Role};
 pub use keys::{BATCH_NORM, InitName, NormName, Stem, defaults};
-pub use network::{Activation, Dims, Layer, Network, Norm, Shortcut};
+pub use lesion::Lesion;
+pub use network::{Activation, DIRAC, Dims, Layer, Network, Norm, Shortcut};
 pub use published::{PUBLISHED, Published};
 pub use registry::{families, family, network, register};
 pub use state::{AVERAGES, COUNTER};

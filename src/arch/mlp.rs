@@ -6,6 +6,7 @@ use super::block::{
     ActivationOrder, Block, BlockBuilder, BlockKind, Scalars, ShortcutOption, ShortcutPad,
     ShortcutRule,
 };
+use super::branch::{BRANCH, BranchEnd, BranchKeys};
 use super::keys::{self, ALWAYS, InitName, NORMALISED, NormKeys, NormName, joined};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::choice;
@@ -71,18 +72,21 @@ const NORM_PLACE: [Key; 1] = [
          after-activation: after both, and the affine map has a bias"),
 ];
 
-static WITHOUT_SHORTCUT: [Key; 9] = joined(&[
+static WITHOUT_SHORTCUT: [Key; 10] = joined(&[
     &SHAPE,
     &keys::norm(NormName::Batch),
     &NORM_PLACE,
-    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, false)],
+    &[keys::activation(Activation::Relu)],
+    &keys::init(InitName::HeFanOut, false),
 ]);
 
-static WITH_SHORTCUT: [Key; 10] = joined(&[
+static WITH_SHORTCUT: [Key; 14] = joined(&[
     &SHAPE,
     &keys::norm(NormName::Batch),
-    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, true)],
+    &[keys::activation(Activation::Relu)],
+    &keys::init(InitName::HeFanOut, true),
     &SHORTCUT,
+    &BRANCH,
 ]);
 
 #[derive(Deserialize)]
@@ -102,6 +106,8 @@ struct Values {
     skip: usize,
     #[serde(rename = "network.shortcut_scale", default)]
     scale: f64,
+    #[serde(flatten)]
+    branch: BranchKeys,
 }
 
 fn two() -> usize {
@@ -127,23 +133,29 @@ impl Family for Mlp {
         let single = BlockBuilder {
             norm: values.norm.norm(),
             scalars: Scalars::None,
+            branch_end: BranchEnd::Plain,
+            dropout: 0.0,
+            dirac: false,
             activation: values.activation,
             shortcut: None,
             kind: BlockKind::Linear(1),
             order: ActivationOrder::Original,
         };
+        let scalars = values.norm.scalars()?;
         let spanned = BlockBuilder {
-            scalars: values.norm.scalars()?,
+            scalars,
+            branch_end: values.branch.end(scalars, single.norm.is_some())?,
             shortcut: self.is_residual.then_some(ShortcutRule { option, pad, scale: values.scale }),
             kind: BlockKind::Linear(values.skip),
             ..single
         };
         let mut layers = layers(&values, &single, &spanned, input, classes);
+        values.branch.set_survival(&mut layers);
         match values.norm_place {
             NormPlace::BeforeActivation => {}
             NormPlace::AfterActivation => normalise_after_activation(&mut layers),
         }
-        Ok(Network { input, classes, init: values.norm.init(), layers })
+        Ok(Network { input, classes, init: values.norm.init(), gain: values.norm.gain(), layers })
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Network {
     pub classes: usize,
     /// Initialisation of the weights.
     pub init: Init,
+    /// Factor of the initial weights, except those of the last fully connected layer.
+    pub gain: f32,
     /// The layers.
     pub layers: Vec<Layer>,
 }
@@ -39,6 +41,9 @@ pub enum Layer {
         padding: usize,
         /// Whether it has a bias. Blocks have one exactly where no normalisation follows.
         bias: bool,
+        /// Whether its kernel is the identity plus a filter of norm 1, with a learned factor of each for every
+        /// output (1706.00388): α δ + β W/‖W‖, where δ is the convolution that copies channels.
+        dirac: bool,
     },
     /// Normalisation with a learned scale γ and shift β for each channel.
     Norm {
@@ -48,6 +53,8 @@ pub enum Layer {
         channels: usize,
         /// Kind of normalisation.
         norm: Norm,
+        /// Initial value of γ; 1 except at the end of residual branches that begin as 0.
+        gamma: f32,
     },
     /// Non-linearity, applied to each value.
     Activation(Activation),
@@ -59,6 +66,10 @@ pub enum Layer {
         shortcut: Shortcut,
         /// Constant that multiplies the shortcut; 1 in the paper.
         scale: f64,
+        /// Probability that the branch takes part in an update: stochastic depth (1603.09382), 1 without it.
+        /// In training the branch counts fully or not at all, the same for all images of a batch; in
+        /// prediction it is multiplied by this.
+        survival: f64,
     },
     /// Maximum over square windows.
     MaxPool {
@@ -78,6 +89,9 @@ pub enum Layer {
     Concat {
         /// The layers that add channels.
         branch: Vec<Layer>,
+        /// Whether the backward pass computes the layers up to the first convolution anew, instead of keeping
+        /// their values (1707.06990).
+        recompute: bool,
     },
     /// Dropout: in training each value is zeroed with probability `p`, and the others are multiplied
     /// by 1/(1 − p).
@@ -100,11 +114,13 @@ pub enum Layer {
         /// Whether it has a bias.
         bias: bool,
     },
-    /// Multiplication of every value by one learned scalar.
+    /// Multiplication of every value by one learned factor, or by that of its channel.
     Scale {
-        /// Name of the scalar.
+        /// Name of the parameter.
         name: String,
-        /// Initial value of the scalar.
+        /// Number of factors: 1, or the number of channels.
+        factors: usize,
+        /// Initial value of all factors.
         initial: f32,
     },
     /// Addition of one learned scalar, initially 0, to every value.
@@ -142,6 +158,10 @@ pub enum Norm {
     },
 }
 
+/// Names of the learned factors of a Dirac convolution with their initial values (1706.00388, section 3): α of the
+/// identity and β of the filter.
+pub const DIRAC: [(&str, f32); 2] = [("alpha", 1.0), ("beta", 0.1)];
+
 choice! {
     /// Non-linearities.
     pub enum Activation {
@@ -149,6 +169,8 @@ choice! {
         Relu,
         /// 1/(1 + e⁻ˣ).
         Sigmoid,
+        /// (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ).
+        Tanh,
     }
 }
 
@@ -195,17 +217,23 @@ impl Layer {
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let weight_and_bias = |name: &str, shape: Vec<usize>, has_bias: bool| {
             let bias = has_bias.then(|| (format!("{name}.bias"), vec![shape[0]]));
-            [(format!("{name}.weight"), shape)].into_iter().chain(bias).collect()
+            [(format!("{name}.weight"), shape)].into_iter().chain(bias).collect::<Vec<_>>()
         };
         match self {
-            Layer::Conv { name, inputs, outputs, kernel, bias, .. } => {
-                weight_and_bias(name, vec![*outputs, *inputs, *kernel, *kernel], *bias)
+            Layer::Conv { name, inputs, outputs, kernel, bias, dirac, .. } => {
+                let mut all =
+                    weight_and_bias(name, vec![*outputs, *inputs, *kernel, *kernel], *bias);
+                if *dirac {
+                    all.extend(DIRAC.map(|(part, _)| (format!("{name}.{part}"), vec![*outputs])));
+                }
+                all
             }
             Layer::Linear { name, inputs, outputs, bias } => {
                 weight_and_bias(name, vec![*outputs, *inputs], *bias)
             }
             Layer::Norm { name, channels, .. } => weight_and_bias(name, vec![*channels], true),
-            Layer::Scale { name, .. } | Layer::Shift { name } => vec![(name.clone(), vec![1])],
+            Layer::Scale { name, factors, .. } => vec![(name.clone(), vec![*factors])],
+            Layer::Shift { name } => vec![(name.clone(), vec![1])],
             Layer::Activation(_)
             | Layer::Residual { .. }
             | Layer::MaxPool { .. }
@@ -239,7 +267,7 @@ impl Layer {
     /// The layers inside this one: its branch, then its projection.
     pub(super) fn inner(&self) -> [&[Layer]; 2] {
         match self {
-            Layer::Concat { branch } => [branch, &[]],
+            Layer::Concat { branch, .. } => [branch, &[]],
             Layer::Residual { branch, shortcut, .. } => match shortcut {
                 Shortcut::Project(layers) => [branch, layers],
                 Shortcut::Identity | Shortcut::Pad { .. } => [branch, &[]],

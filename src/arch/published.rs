@@ -59,6 +59,12 @@ pub static PUBLISHED: &[Published] = &[
     cifar("preresnet110", "preact", &[("depth", "110")]),
     cifar("preresnet164", "preact", &[("depth", "164"), ("block", "bottleneck"), ("shortcut", "b"), ("stride_first", "true")]),
     cifar("preresnet1001", "preact", &[("depth", "1001"), ("block", "bottleneck"), ("shortcut", "b"), ("stride_first", "true")]),
+    // 1605.07146, Tables 4 and 5: WRN-depth-k.
+    cifar("wrn-16-8", "wide", &[("depth", "16"), ("width", "128")]),
+    cifar("wrn-16-10", "wide", &[("depth", "16"), ("width", "160")]),
+    cifar("wrn-28-10", "wide", &[("depth", "28"), ("width", "160")]),
+    cifar("wrn-40-4", "wide", &[("depth", "40"), ("width", "64")]),
+    cifar("wrn-40-8", "wide", &[("depth", "40"), ("width", "128")]),
     // 1512.03385, Table 1; the residual nets as in torchvision.
     imagenet("plain18", "plain", &[("depth", "18"), ("stem", "imagenet"), ("width", "64")]),
     imagenet("plain34", "plain", &[("depth", "34"), ("stem", "imagenet"), ("width", "64")]),
@@ -137,6 +143,14 @@ mod tests {
         ("lenet-bn", 62_158, 416_520),
     ];
 
+    /// Parameters of wide nets as the common implementations have them, by name and number of classes.
+    const WIDE: &[(&str, usize, u64)] = &[
+        ("wrn-16-10", 10, 17_116_634),
+        ("wrn-28-10", 10, 36_479_194),
+        ("wrn-28-10", 100, 36_536_884),
+        ("wrn-40-8", 10, 35_748_314),
+    ];
+
     /// Parameters, and multiply-adds in units as rounded where they were published.
     #[rustfmt::skip]
     const ROUNDED: &[(&str, u64, f64, f64)] = &[
@@ -175,6 +189,11 @@ mod tests {
         for (name, parameters, macs) in SIZES {
             let audit = audit(name);
             assert_eq!((audit.parameters, audit.macs), (*parameters, *macs), "{name}");
+        }
+        for (name, classes, parameters) in WIDE {
+            let published = Published::find(name).unwrap();
+            let net = network(&published.keys(), published.input, *classes).unwrap();
+            assert_eq!(net.parameter_count(), *parameters, "{name}");
         }
         for (name, parameters, macs, unit) in ROUNDED {
             let audit = audit(name);

@@ -9,6 +9,7 @@ static BUILT_IN: &[&dyn Family] = &[
     &residual::PLAIN,
     &residual::RESIDUAL,
     &residual::PREACT,
+    &residual::WIDE,
     &dense::DENSE,
     &mlp::MLP,
     &mlp::RESIDUAL_MLP,

@@ -12,6 +12,7 @@
 use super::block::{
     ActivationOrder, Block, BlockBuilder, BlockKind, ShortcutOption, ShortcutPad, ShortcutRule,
 };
+use super::branch::{BRANCH, BranchKeys};
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
 use super::stages::{blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
@@ -55,10 +56,34 @@ pub(super) static PREACT: ResNet = ResNet {
     order: ActivationOrder::PreActivation,
 };
 
+/// Wide nets with shortcuts (Zagoruyko & Komodakis 2016, 1605.07146): as [`PREACT`], with few layers of many
+/// filters behind a narrow stem.
+pub(super) static WIDE: ResNet = ResNet {
+    name: "wide",
+    help: "wide residual nets: preact nets with few wide layers, depth 6n+4 (Zagoruyko & Komodakis 2016)",
+    keys: &WIDE_KEYS,
+    is_residual: true,
+    order: ActivationOrder::PreActivation,
+};
+
+choice! {
+    /// Words of `network.kernel`.
+    #[derive(Default)]
+    enum KernelName {
+        /// Every value is a parameter.
+        #[default]
+        Free,
+        /// The identity plus a filter of norm 1 (1706.00388).
+        Dirac,
+    }
+}
+
 choice! {
     /// Words of `network.block`.
+    #[derive(Default)]
     enum BlockName {
         /// Two 3×3 convolutions.
+        #[default]
         Basic,
         /// Convolutions of 1×1, 3×3 and 1×1.
         Bottleneck,
@@ -93,8 +118,18 @@ const SHAPE: [Key; 5] = [
 ];
 
 #[rustfmt::skip]
-const SHORTCUT: [Key; 3] = [
-    key("network.shortcut", Kind::Choice(ShortcutOption::WORDS), Default::Word(ShortcutOption::A.word()), ALWAYS,
+const KERNEL: [Key; 1] = [
+    key("network.kernel", Kind::Choice(KernelName::WORDS), Default::Word(KernelName::Free.word()), ALWAYS,
+        "kernels of the convolutions of blocks; free: every value is a parameter; dirac (1706.00388): a copy of the \
+         input plus a filter of norm 1, with a learned factor of each for every output, initially 1 and 0.1"),
+];
+
+const SHORTCUT: [Key; 3] = shortcut(ShortcutOption::A);
+
+/// `network.shortcut` with this default, and its details.
+#[rustfmt::skip]
+const fn shortcut(default: ShortcutOption) -> [Key; 3] { [
+    key("network.shortcut", Kind::Choice(ShortcutOption::WORDS), Default::Word(default.word()), ALWAYS,
         "shortcut (1512.03385, section 4.1); a: identity, with zeros for new channels; b: 1x1 convolution where the \
          shape changes, else identity; c: 1x1 convolution everywhere"),
     key("network.shortcut_pad", Kind::Choice(ShortcutPad::WORDS), Default::Word(ShortcutPad::Behind.word()),
@@ -102,21 +137,48 @@ const SHORTCUT: [Key; 3] = [
         "position of the zero channels of shortcut a; behind: after the existing ones; split: half before, half after"),
     key("network.shortcut_scale", Kind::Number(-1e6, 1e6), Default::Number(1.0), ALWAYS,
         "constant factor of every shortcut; 0 gives the plain net"),
-];
+] }
 
-static WITHOUT_SHORTCUT: [Key; 12] = joined(&[
+static WITHOUT_SHORTCUT: [Key; 14] = joined(&[
     &SHAPE,
     &[STEM],
     &keys::norm(NormName::Batch),
-    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, false)],
+    &[keys::activation(Activation::Relu)],
+    &keys::init(InitName::HeFanOut, false),
+    &KERNEL,
 ]);
 
-static WITH_SHORTCUT: [Key; 15] = joined(&[
+static WITH_SHORTCUT: [Key; 19] = joined(&[
     &SHAPE,
     &[STEM],
     &keys::norm(NormName::Batch),
-    &[keys::activation(Activation::Relu), keys::init(InitName::HeFanOut, true)],
+    &[keys::activation(Activation::Relu)],
+    &keys::init(InitName::HeFanOut, true),
     &SHORTCUT,
+    &BRANCH,
+]);
+
+#[rustfmt::skip]
+const WIDE_SHAPE: [Key; 5] = [
+    key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
+        "depth as the paper counts it, with three projections: 6n+4, such as 16, 22, 28 or 40; give this or network.blocks"),
+    key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
+        "number of blocks in each stage, instead of network.depth"),
+    key("network.width", Kind::Count(1, 4096), Default::Count(32), ALWAYS,
+        "number of filters of the first stage: 16k for the widening factor k; each later stage has twice as many"),
+    key("network.stem_width", Kind::Count(1, 4096), Default::Count(16), ALWAYS,
+        "number of filters of the first convolution"),
+    key("network.dropout", Kind::Number(0.0, 0.99), Default::Number(0.0), ALWAYS,
+        "dropout probability between the two convolutions of each block; 0 for none"),
+];
+
+static WIDE_KEYS: [Key; 18] = joined(&[
+    &WIDE_SHAPE,
+    &keys::norm(NormName::Batch),
+    &[keys::activation(Activation::Relu)],
+    &keys::init(InitName::HeFanOut, true),
+    &shortcut(ShortcutOption::B),
+    &BRANCH,
 ]);
 
 /// Typed values of the keys.
@@ -128,9 +190,15 @@ struct Values {
     blocks: Option<Vec<usize>>,
     #[serde(rename = "network.width")]
     width: usize,
-    #[serde(rename = "network.stem")]
+    /// Only wide nets have this key; the stem of the others is as wide as the first stage.
+    #[serde(rename = "network.stem_width")]
+    stem_width: Option<usize>,
+    #[serde(rename = "network.dropout", default)]
+    dropout: f64,
+    /// Wide nets have the default of this key and of the next.
+    #[serde(rename = "network.stem", default)]
     stem: Stem,
-    #[serde(rename = "network.block")]
+    #[serde(rename = "network.block", default)]
     block: BlockName,
     #[serde(rename = "network.stride_first", default)]
     stride_first: bool,
@@ -145,14 +213,24 @@ struct Values {
     shortcut_pad: ShortcutPad,
     #[serde(rename = "network.shortcut_scale", default)]
     shortcut_scale: f64,
+    #[serde(flatten)]
+    branch: BranchKeys,
+    /// Only plain nets have this key.
+    #[serde(rename = "network.kernel", default)]
+    kernel: KernelName,
 }
 
 impl Values {
     fn builder(&self, family: &ResNet) -> Result<BlockBuilder, InvalidKey> {
         let (option, pad, scale) = (self.shortcut, self.shortcut_pad, self.shortcut_scale);
+        let (norm, scalars) = (self.norm.norm(), self.norm.scalars()?);
+        let ends_with_norm = norm.is_some() && family.order == ActivationOrder::Original;
         Ok(BlockBuilder {
-            norm: self.norm.norm(),
-            scalars: self.norm.scalars()?,
+            norm,
+            scalars,
+            branch_end: self.branch.end(scalars, ends_with_norm)?,
+            dropout: self.dropout,
+            dirac: self.kernel == KernelName::Dirac,
             activation: self.activation,
             shortcut: family.is_residual.then_some(ShortcutRule { option, pad, scale }),
             kind: match self.block {
@@ -172,7 +250,9 @@ impl Values {
                     BlockName::Basic => 2,
                     BlockName::Bottleneck => 3,
                 };
-                Ok(vec![blocks_per_stage(depth, 3 * weights_per_block, 2)?; 3])
+                // 1605.07146 counts the projections of the three stages, and not the classifier.
+                let others = if self.stem_width.is_some() { 4 } else { 2 };
+                Ok(vec![blocks_per_stage(depth, 3 * weights_per_block, others)?; 3])
             }
         })
     }
@@ -214,8 +294,9 @@ impl Family for ResNet {
 
     fn build(&self, keys: &FamilyKeys, input: Dims, classes: usize) -> Result<Network, InvalidKey> {
         let values: Values = keys::typed(keys)?;
-        let layers = layers(&values, &values.builder(self)?, &values.stages()?, input, classes);
-        Ok(Network { input, classes, init: values.norm.init(), layers })
+        let mut layers = layers(&values, &values.builder(self)?, &values.stages()?, input, classes);
+        values.branch.set_survival(&mut layers);
+        Ok(Network { input, classes, init: values.norm.init(), gain: values.norm.gain(), layers })
     }
 }
 
@@ -227,7 +308,8 @@ fn layers(
     input: Dims,
     classes: usize,
 ) -> Vec<Layer> {
-    let (mut inputs, activation) = (values.width, Layer::Activation(builder.activation));
+    let mut inputs = values.stem_width.unwrap_or(values.width);
+    let activation = Layer::Activation(builder.activation);
     let max_pool = values.stem.max_pool();
     let mut layers = vec![builder.weights("conv1".into(), input[0], values.stem.conv(inputs))];
     // The stem's normalisation and activation; without a pool in between, they are those with which

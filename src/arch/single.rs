@@ -26,8 +26,8 @@ const WIDTH: [Key; 1] = [
         "number of channels between the two convolutions of the block"),
 ];
 
-static KEYS: [Key; 6] =
-    joined(&[&WIDTH, &keys::norm(NormName::Batch), &[keys::init(InitName::HeFanOut, false)]]);
+static KEYS: [Key; 7] =
+    joined(&[&WIDTH, &keys::norm(NormName::Batch), &keys::init(InitName::HeFanOut, false)]);
 
 #[derive(Deserialize)]
 struct Values {
@@ -57,7 +57,7 @@ impl Family for SingleBlock {
     /// The outputs are the values of an image; the number of classes has no effect.
     fn build(&self, keys: &FamilyKeys, input: Dims, _: usize) -> Result<Network, InvalidKey> {
         let Values { width, norm } = keys::typed(keys)?;
-        let (channels, init) = (input[0], norm.init());
+        let (channels, init, gain) = (input[0], norm.init(), norm.gain());
         let mut branch = Vec::new();
         for (number, inputs, outputs) in [(1, channels, width), (2, width, channels)] {
             let name = format!("conv{number}");
@@ -69,11 +69,16 @@ impl Family for SingleBlock {
             }
         }
         let mut layers = match self.is_residual {
-            true => vec![Layer::Residual { branch, shortcut: Shortcut::Identity, scale: 1.0 }],
+            true => vec![Layer::Residual {
+                branch,
+                shortcut: Shortcut::Identity,
+                scale: 1.0,
+                survival: 1.0,
+            }],
             false => branch,
         };
         layers.push(Layer::Flatten);
-        Ok(Network { input, classes: input.iter().product(), init, layers })
+        Ok(Network { input, classes: input.iter().product(), init, gain, layers })
     }
 }
 

@@ -23,7 +23,7 @@ impl Network {
         let mut all = Vec::new();
         self.visit(&mut |layer| {
             all.extend(layer.parameters());
-            if let Layer::Norm { name, channels, norm } = layer
+            if let Layer::Norm { name, channels, norm, .. } = layer
                 && norm.has_moving_averages()
             {
                 all.extend(AVERAGES.map(|suffix| (format!("{name}.{suffix}"), vec![*channels])));
@@ -32,10 +32,26 @@ impl Network {
         all
     }
 
-    /// Whether the net has dropout, whose masks are random in training.
-    pub fn has_dropout(&self) -> bool {
+    /// Whether the net is random in training: it has dropout, or branches that take part by chance.
+    pub fn is_random(&self) -> bool {
         let mut found = false;
-        self.visit(&mut |layer| found |= matches!(layer, Layer::Dropout { .. }));
+        self.visit(&mut |layer| {
+            found |= match layer {
+                Layer::Dropout { .. } => true,
+                Layer::Residual { survival, .. } => *survival < 1.0,
+                Layer::Conv { .. }
+                | Layer::Norm { .. }
+                | Layer::Activation(_)
+                | Layer::MaxPool { .. }
+                | Layer::AvgPool { .. }
+                | Layer::Concat { .. }
+                | Layer::Flatten
+                | Layer::GlobalAvgPool
+                | Layer::Linear { .. }
+                | Layer::Scale { .. }
+                | Layer::Shift { .. } => false,
+            }
+        });
         found
     }
 

@@ -2,14 +2,14 @@
 //! changes and cosines over time.
 
 use super::axis::{Axis, ends};
-use super::canvas::Stroke;
+use super::canvas::{Mark, Stroke};
 use super::captions::seeds;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample};
 use super::panels::{extent, label, split_axes, without_implied};
 use super::rounding::short_number;
 use super::{Options, Results, palette};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use fathom_record::{LayerRow, RunCurve, RunGroup};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,6 +140,44 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
     );
     let page = Page::on(options.sheet(), &titles, &legend, &caption);
     Ok(LinesFigure { page, panels })
+}
+
+/// Lays out the rise of the test error without each block.
+///
+/// # Errors
+/// When no run has a `layers.csv` with these errors.
+pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigure> {
+    let (nets, more) = nets(results, |row| row.lesion_cost)
+        .context("set layers = true and lesions = true in [evaluate] of the experiment")?;
+    let last =
+        |net: &Net| net.steps.last_key_value().map_or(Vec::new(), |(_, points)| points.clone());
+    let by_block: Vec<Vec<(f64, f64)>> = nets.iter().map(last).collect();
+    let costs: Vec<f64> = by_block.iter().flatten().map(|(_, cost)| *cost).collect();
+    let (lowest, highest) = ends(&costs).map_or((0.0, 1.0), |(low, high)| (low.min(0.0), high));
+    let most = by_block.iter().flatten().map(|(layer, _)| *layer).fold(1.0, f64::max);
+    let marked = |(place, points): (usize, &Vec<(f64, f64)>)| Line {
+        mark: Some(Mark::nth(place)),
+        ..line(place, nets.len(), points)
+    };
+    let panel = Panel {
+        x: Axis::up_to(most).titled("last layer of the deleted block"),
+        y: Axis::between(lowest, highest).titled("rise of the test error (points)"),
+        lines: by_block.iter().enumerate().map(marked).collect(),
+    };
+    let entry = |(place, net): (usize, &Net)| {
+        Entry::line(colour(place, nets.len()), Some(Mark::nth(place)), net.label.as_str())
+    };
+    let legend = vec![nets.iter().enumerate().map(entry).collect()];
+    let caption = format!(
+        "Percentage points by which the test error rises when one block is deleted from the trained network, as in \
+         1605.06431, section 4.1 (lesion_cost); blocks that change the shape cannot be deleted from networks without \
+         shortcuts. Mean over n = {}.{} Source: {}.",
+        counts(&nets),
+        left_out(more),
+        options.layers_source()
+    );
+    let page = Page::on(options.sheet(), &["Cost of each block".to_owned()], &legend, &caption);
+    Ok(LinesFigure { page, panels: vec![panel] })
 }
 
 /// A column of `layers.csv` that is drawn by layer, over time.

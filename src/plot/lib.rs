@@ -80,6 +80,8 @@ choice! {
         Changes,
         /// Cosine between images after each layer, over time.
         Cosines,
+        /// Rise of the test error without each block.
+        Lesions,
         /// Loss along random lines through the trained weights.
         Slices,
         /// Cosine between input gradients along lines between images.
@@ -103,6 +105,7 @@ impl Figure {
             | Figure::ScaledGradients
             | Figure::Changes
             | Figure::Cosines
+            | Figure::Lesions
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -120,6 +123,7 @@ impl Figure {
             | Figure::ScaledGradients
             | Figure::Changes
             | Figure::Cosines
+            | Figure::Lesions
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -137,6 +141,7 @@ impl Figure {
             | Figure::ScaledGradients
             | Figure::Changes
             | Figure::Cosines
+            | Figure::Lesions
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -317,6 +322,7 @@ fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidO
         Figure::Responses => LaidOut::Lines(layerwise::responses(results, options)?),
         Figure::Changes => LaidOut::Lines(over_time(&layerwise::CHANGES)?),
         Figure::Cosines => LaidOut::Lines(over_time(&layerwise::COSINES)?),
+        Figure::Lesions => LaidOut::Lines(layerwise::lesions(results, options)?),
         Figure::Gradients => LaidOut::Lines(over_time(&layerwise::GRADIENTS)?),
         Figure::ScaledGradients => LaidOut::Lines(over_time(&layerwise::SCALED_GRADIENTS)?),
         Figure::Slices => LaidOut::Lines(landscape::slices(results, options)?),

@@ -48,6 +48,9 @@ row! {
         pub mean_gap: Option<f64>,
         /// Logarithm of the moving variance over the batch variance: mean over channels.
         pub variance_gap: Option<f64>,
+        /// Percentage points by which the test error rises without the block that ends with this
+        /// layer (1605.06431, section 4.1); after the last update, with `evaluate.lesions`.
+        pub lesion_cost: Option<f64>,
     }
 }
 

@@ -10,6 +10,10 @@ choice! {
         Sgd,
         /// Adam.
         Adam,
+        /// Adam with decoupled weight decay.
+        Adamw,
+        /// Orthogonalised momentum for the weights of hidden layers, SGD for the rest.
+        Muon,
         /// RMSprop.
         Rmsprop,
     }

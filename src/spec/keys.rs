@@ -26,7 +26,11 @@ const CROPPED: &[Condition] =
     &[("data.augment", &[AugmentName::Crop.word(), AugmentName::CropFlip.word()])];
 const BY_STEPS: &[Condition] = &[("training.schedule.kind", &[ScheduleName::Step.word()])];
 const SGD: &[Condition] = &[("training.optimiser", &[OptimiserName::Sgd.word()])];
-const ADAM: &[Condition] = &[("training.optimiser", &[OptimiserName::Adam.word()])];
+const MUON: &[Condition] = &[("training.optimiser", &[OptimiserName::Muon.word()])];
+const WITH_MOMENTUM: &[Condition] =
+    &[("training.optimiser", &[OptimiserName::Sgd.word(), OptimiserName::Muon.word()])];
+const ADAM: &[Condition] =
+    &[("training.optimiser", &[OptimiserName::Adam.word(), OptimiserName::Adamw.word()])];
 const RMSPROP: &[Condition] = &[("training.optimiser", &[OptimiserName::Rmsprop.word()])];
 const WARM_FOR: &[Condition] =
     &[("training.warmup.kind", &[WarmupName::Constant.word(), WarmupName::Linear.word()])];
@@ -93,16 +97,22 @@ pub static KEYS: &[Key] = &[
     key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS,
         "batch size: number of images per update"),
     key("training.optimiser", Kind::Choice(OptimiserName::WORDS), Default::Word(OptimiserName::Sgd.word()), ALWAYS,
-        "update rule: SGD with momentum, Adam (1412.6980) or RMSprop, as defined in PyTorch with eps = 1e-8"),
+        "update rule: SGD with momentum, Adam (1412.6980), Adam with decoupled weight decay (1711.05101) or RMSprop, as \
+         defined in PyTorch with eps = 1e-8; muon (Jordan 2024): the Nesterov momentum of each convolution or fully \
+         connected layer except the last, as a matrix, made orthogonal by five Newton-Schulz steps, and SGD for all \
+         other parameters"),
     key("training.lr", POSITIVE, Default::Number(0.1), ALWAYS, "base learning rate, before schedule and warm-up"),
-    key("training.momentum", FRACTION, Default::Number(0.9), SGD, "momentum of SGD"),
+    key("training.momentum", FRACTION, Default::Number(0.9), WITH_MOMENTUM, "momentum of SGD and Muon"),
     key("training.nesterov", Kind::Flag, Default::Flag(false), SGD, "whether SGD uses Nesterov momentum"),
     key("training.beta1", FRACTION, Default::Number(0.9), ADAM, "decay rate of Adam's first moment"),
     key("training.beta2", FRACTION, Default::Number(0.999), ADAM, "decay rate of Adam's second moment"),
+    key("training.sgd_factor", POSITIVE, Default::Number(1.0), MUON,
+        "learning rate of SGD for the parameters that Muon leaves to it, as a multiple of training.lr"),
     key("training.alpha", FRACTION, Default::Number(0.99), RMSPROP,
         "decay rate of RMSprop's moving average of squared gradients"),
     key("training.weight_decay", POSITIVE, Default::Number(1e-4), ALWAYS,
-        "weight decay: this times the parameter is added to its gradient (L2 regularisation)"),
+        "weight decay: this times the parameter is added to its gradient (L2 regularisation); adamw, and muon for its \
+         matrices, multiply the parameter by 1 - lr * weight_decay instead"),
     key("training.clip_norm", POSITIVE, Default::Number(0.0), ALWAYS,
         "largest Euclidean norm of the gradient of all parameters together; a larger gradient is multiplied by \
          clip_norm / (norm + 1e-6) before weight decay is added (1211.5063, as in PyTorch); 0 for no clipping"),
@@ -165,6 +175,9 @@ pub static KEYS: &[Key] = &[
         "number of training images for layers.csv, a fixed class-balanced subset that passes through the net as one \
          batch; the larger it is, the better it is as the reference of mean_gap and variance_gap, and the more \
          memory it takes; needs evaluate.layers = true"),
+    key("evaluate.lesions", Kind::Flag, Default::Flag(false), ALWAYS,
+        "whether the rise of the test error without each block is written to layers.csv after the last update \
+         (1605.06431); needs evaluate.layers = true"),
 
     key("evaluate.keep", Kind::Choice(Keep::WORDS), Default::Word(Keep::Last.word()), ALWAYS,
         "weights that a finished run leaves in its folder; last: those after the last update, in \

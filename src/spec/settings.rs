@@ -99,8 +99,17 @@ pub enum Optimiser {
         /// Whether the update uses Nesterov momentum.
         nesterov: bool,
     },
+    /// Muon: the momentum of matrices is made orthogonal; SGD for the rest.
+    Muon {
+        /// Momentum of both.
+        momentum: f64,
+        /// Learning rate of SGD as a multiple of that of the matrices.
+        sgd_factor: f64,
+    },
     /// Adam (1412.6980) with ε = 10⁻⁸.
     Adam {
+        /// Whether weight decay shrinks the parameters instead of entering the gradients (1711.05101).
+        is_decay_decoupled: bool,
         /// Decay rate of the first moment.
         beta1: f64,
         /// Decay rate of the second moment.
@@ -169,6 +178,8 @@ pub struct Evaluate {
     pub layers: bool,
     /// Number of training images for the statistics of the layers.
     pub layer_images: usize,
+    /// Whether the net is evaluated without each of its blocks at the end.
+    pub lesions: bool,
     /// Weights that the run leaves.
     pub keep: Keep,
 }
@@ -210,6 +221,7 @@ impl Settings {
                 train_images: keys.get("evaluate.train_images")?,
                 layers: keys.get("evaluate.layers")?,
                 layer_images: keys.get("evaluate.layer_images")?,
+                lesions: keys.get("evaluate.lesions")?,
                 keep: keys.get("evaluate.keep")?,
             },
             seed: keys.get("seed")?,
@@ -277,10 +289,14 @@ impl Settings {
     }
 
     fn check_evaluate(&self) -> Result<(), InvalidKey> {
-        let Evaluate { layers, layer_images, keep, .. } = self.evaluate;
-        if !layers && layer_images as u64 != LAYER_IMAGES {
+        let Evaluate { layers, layer_images, lesions, keep, .. } = self.evaluate;
+        let idle = [
+            ("evaluate.layer_images", layer_images as u64 != LAYER_IMAGES),
+            ("evaluate.lesions", lesions),
+        ];
+        if let Some((key, _)) = idle.iter().find(|(_, is_set)| *is_set && !layers) {
             let message = "has no effect without evaluate.layers = true";
-            return Err(InvalidKey::new("evaluate.layer_images", message));
+            return Err(InvalidKey::new(key, message));
         }
         if keep == Keep::BestValidation {
             let why = if self.data.validation == 0 {

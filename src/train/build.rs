@@ -87,6 +87,7 @@ fn compile_shim(include: &Path) {
         "conv.cpp",
         "device.cpp",
         "profile.cpp",
+        "recompute.cpp",
     ];
     glue.files(files.map(|file| shim.join(file)));
     glue.include(&out);

@@ -32,6 +32,15 @@ pub struct Before {
     responses: Vec<Tensor>,
 }
 
+impl Before {
+    /// Adds the rise of the test error without each block, by the name of the block's last layer.
+    pub fn set_lesions(&mut self, costs: &HashMap<String, f64>) {
+        for row in &mut self.rows {
+            row.lesion_cost = costs.get(&row.name).copied();
+        }
+    }
+}
+
 impl LayerProbe {
     /// Takes `count` images, or all if there are fewer, from the training set without augmentation, equally
     /// many of each class.

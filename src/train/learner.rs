@@ -28,8 +28,8 @@ pub struct Learner {
     parameters: Parameters,
     optimiser: Optimiser,
     mode: Mode,
-    /// Seed of dropout, if the net has dropout.
-    dropout_seed: Option<u64>,
+    /// Seed of what is random in training, if the net has dropout or stochastic depth.
+    random_seed: Option<u64>,
     cuda_graphs: CudaGraphs<StepOutput, 0>,
     /// Where graphs take their batches from, if there are graphs.
     feed: Option<BatchFeed>,
@@ -66,7 +66,7 @@ impl Learner {
             parameters,
             optimiser,
             mode: Mode::Train { norm_batch },
-            dropout_seed: network.has_dropout().then_some(settings.seed),
+            random_seed: network.is_random().then_some(settings.seed),
             cuda_graphs: CudaGraphs::new(graphs),
             feed: graphs.then(BatchFeed::default),
         }
@@ -128,7 +128,7 @@ impl Learner {
         lr: f64,
         running: &mut RunningMetrics,
     ) -> StepOutput {
-        if let Some(seed) = self.dropout_seed {
+        if let Some(seed) = self.random_seed {
             // libtorch's generator is seeded again at every update, so that its state is a function
             // of the number of updates.
             let mut stream = Stream::new(seed, Purpose::Dropout, done, 0);

@@ -42,6 +42,7 @@ mod interrupt;
 mod landscape;
 mod layer_stats;
 mod learner;
+mod lesion;
 mod measure;
 mod net;
 mod objective;

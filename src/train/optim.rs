@@ -1,9 +1,12 @@
-//! Optimisers over flat parameters: SGD, Adam and RMSprop. tch's own cannot save their state.
+//! Optimisers over flat parameters: SGD, Adam, RMSprop and Muon. tch's own cannot save their state.
+
+mod muon;
 
 use super::parameters::Parameters;
 use super::shim::FusedSgd;
 use anyhow::{Result, ensure};
 use fathom_spec::Optimiser as Choice;
+use muon::Muon;
 use tch::{Device, Kind, Tensor};
 
 /// ε of Adam and RMSprop.
@@ -55,7 +58,11 @@ impl Optimiser {
                 momentum_buffer: zeros(),
                 lr: DeviceNumbers::new(device),
             }),
-            Choice::Adam { beta1, beta2 } => Box::new(Adam {
+            Choice::Muon { momentum, sgd_factor } => {
+                Box::new(Muon::new(parameters, momentum, sgd_factor, weight_decay))
+            }
+            Choice::Adam { is_decay_decoupled, beta1, beta2 } => Box::new(Adam {
+                is_decay_decoupled,
                 beta1,
                 beta2,
                 weight_decay,
@@ -207,8 +214,9 @@ impl Rule for Sgd {
     }
 }
 
-/// Adam (1412.6980).
+/// Adam (1412.6980), or AdamW (1711.05101).
 struct Adam {
+    is_decay_decoupled: bool,
     beta1: f64,
     beta2: f64,
     weight_decay: f64,
@@ -228,7 +236,13 @@ impl Rule for Adam {
 
     fn step(&mut self, parameters: &mut Parameters, mut gradients: Tensor) {
         let [lr, correction1, correction2] = self.numbers.get();
-        parameters.add_decay(&mut gradients, self.weight_decay);
+        if self.is_decay_decoupled {
+            let mut decay = parameters.zeros();
+            parameters.add_decay(&mut decay, self.weight_decay);
+            *parameters.flat() -= decay * &lr;
+        } else {
+            parameters.add_decay(&mut gradients, self.weight_decay);
+        }
         self.exp_avg *= self.beta1;
         self.exp_avg += &gradients * (1.0 - self.beta1);
         self.exp_avg_sq *= self.beta2;

@@ -181,6 +181,14 @@ impl Parameters {
         }
     }
 
+    /// Adds `weight_decay` to the values of a flat tensor, where it applies.
+    pub fn add_decay_of_ones(&self, values: &mut Tensor, weight_decay: f64) {
+        match &self.decay_mask {
+            None => *values += weight_decay,
+            Some(mask) => *values += mask * weight_decay,
+        }
+    }
+
     /// Whether weight decay applies to all parameters.
     pub fn all_decay(&self) -> bool {
         self.decay_mask.is_none()

@@ -7,6 +7,7 @@
 pub mod conv;
 pub mod device;
 pub mod profile;
+pub mod recompute;
 
 use crate::placement::is_dense;
 use std::ffi::{CStr, c_char};

@@ -8,6 +8,7 @@ use super::grow;
 use super::interrupt::{Interrupt, Stopped};
 use super::layer_stats::{self, LayerProbe};
 use super::learner::Learner;
+use super::lesion::lesion_costs;
 use super::pace::Pace;
 use super::process::peak_memory;
 use super::progress::{Progress, timed};
@@ -248,10 +249,21 @@ impl<'a> TrainingLoop<'a> {
 
     /// Ends the run after its last update, or before it with a message that says why.
     fn done(&mut self, message: String) -> Result<Status> {
+        let lesions = self.context.settings.evaluate.lesions.then(|| {
+            let images = self.context.data.dataset.test.len();
+            timed(&mut self.progress.spent.diagnostics, || {
+                lesion_costs(&self.state.learner, &self.sources.test, images, self.interrupt)
+            })
+        });
+        let lesions = match lesions.transpose() {
+            Ok(costs) => costs.unwrap_or_default(),
+            Err(Stopped) => return self.interrupted(),
+        };
         let Self { layer_stats, checkpointer, state, .. } = self;
         if let Some(stats) = layer_stats {
             timed(&mut self.progress.spent.diagnostics, || {
-                let rows = stats.measure(&state.learner, state.step);
+                let mut rows = stats.measure(&state.learner, state.step);
+                rows.set_lesions(&lesions);
                 stats.write(&rows)?;
                 stats.writer().mark()
             })?;

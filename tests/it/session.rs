@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 pub const NEVER: usize = usize::MAX;
 
 /// Recipes with every kind of state that a run has: momentum, both moments of Adam, a warm-up that
-/// watches, dropout, moving averages, crops.
+/// watches, dropout and stochastic depth, moving averages, crops.
 pub const ARMS: &str = r#"
 [[arm]]
 name = "plain"
@@ -47,6 +47,11 @@ name = "residual-mlp"
 [[arm]]
 name = "lenet"
 "network.family" = "lenet"
+[[arm]]
+name = "stochastic depth"
+"network.family" = "residual"
+"network.survival" = 0.5
+"training.optimiser" = "muon"
 "#;
 
 pub fn runs(folder: &Path) -> Vec<Run> {

@@ -117,10 +117,14 @@ fn statistics_over_sub_batches_change_training_and_must_divide_the_batch() {
 
 #[test]
 fn every_optimiser_learns() {
-    for optimiser in ["sgd", "adam", "rmsprop"] {
+    for optimiser in ["sgd", "adam", "adamw", "rmsprop", "muon"] {
         let folder = with_experiment("");
         let set = format!("training.optimiser={optimiser}");
-        let lr = if optimiser == "sgd" { "training.lr=0.1" } else { "training.lr=0.003" };
+        let lr = match optimiser {
+            "sgd" => "training.lr=0.1",
+            "muon" => "training.lr=0.02",
+            _ => "training.lr=0.003",
+        };
         let arguments = ["run", "tiny.toml", "--device", "cpu", "--set", &set, "--set", lr];
         let longer = ["--set", "training.iterations=60", "--set", "evaluate.every=60"];
         succeed(folder.path(), &[&arguments[..], &longer[..]].concat());
@@ -130,6 +134,39 @@ fn every_optimiser_learns() {
         let losses: Vec<f64> = curve.lines().skip(1).filter_map(loss).collect();
         assert!(losses[1] < losses[0], "{optimiser}: {losses:?}");
     }
+}
+
+#[test]
+fn lesions_are_measured_drawn_and_claimed() {
+    let claim = "[[claim]]\nname = \"cost\"\nmetric = \"lesion_cost\"\nover_layers = \"max\"\n\
+                 of = { family = \"residual\" }\nat_most = 100\n";
+    let sweep = "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\"network.depth\" = [14]\n\
+                 seed = [0, 1]\n";
+    let folder = with_experiment(&(sweep.to_owned() + claim));
+    let run = ["run", "tiny.toml", "--device", "cpu", "--set", "evaluate.lesions=true"];
+    let said = fail(folder.path(), 2, &run);
+    assert!(
+        said.contains("evaluate.lesions: has no effect without evaluate.layers = true"),
+        "{said}"
+    );
+    succeed(folder.path(), &[&run[..], &["--set", "evaluate.layers=true"]].concat());
+    for run in runs(&folder.path().join("results/tiny")) {
+        let text = std::fs::read_to_string(run.join("layers.csv")).expect("layers");
+        let costs: Vec<&str> = text
+            .lines()
+            .skip(1)
+            .filter(|line| !line.ends_with(','))
+            .filter_map(|line| line.split(',').nth(3))
+            .collect();
+        let kept = ["layer1.0.conv2", "layer1.1.conv2", "layer2.1.conv2", "layer3.1.conv2"];
+        match run.to_string_lossy().contains("/plain-") {
+            true => assert_eq!(costs, kept),
+            false => assert_eq!(costs.len(), 6, "{text}"),
+        }
+    }
+    succeed(folder.path(), &["plot", "results/tiny", "--figure", "lesions"]);
+    let table = succeed(folder.path(), &["check", "results/tiny", "--format", "csv"]);
+    assert!(table.contains(",cost,lesion_cost,"), "{table}");
 }
 
 #[test]

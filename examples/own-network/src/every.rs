@@ -71,7 +71,7 @@ impl Family for Every {
         layers.push(Layer::GlobalAvgPool);
         let name = "fc".into();
         layers.push(Layer::Linear { name, inputs: width, outputs: classes, bias: true });
-        Ok(Network { input, classes, init: Init::HeFanOut, layers })
+        Ok(Network { input, classes, init: Init::HeFanOut, gain: 1.0, layers })
     }
 }
 
@@ -87,11 +87,13 @@ fn unit(name: &str, [inputs, outputs]: [usize; 2]) -> Vec<Layer> {
             stride,
             padding,
             bias,
+            dirac: false,
         },
         Layer::Norm {
             name: format!("{name}.bn"),
             channels: outputs,
             norm: Norm::Batch { eps: 1e-5, momentum: 0.1, from_formula: false },
+            gamma: 1.0,
         },
     ]
 }
@@ -105,5 +107,5 @@ fn block(names: &[String], width: usize) -> Layer {
         }
         branch.extend(unit(name, [width, width]));
     }
-    Layer::Residual { branch, shortcut: Shortcut::Identity, scale: 1.0 }
+    Layer::Residual { branch, shortcut: Shortcut::Identity, scale: 1.0, survival: 1.0 }
 }

@@ -151,3 +151,112 @@ fn pre_activation_s_first_and_last_units_are_those_of_the_appendix() {
     assert!(matches!(&end[0], Layer::Norm { name, .. } if name == "bn_last"));
     assert_eq!((&end[1], &end[2]), (&relu, &Layer::GlobalAvgPool));
 }
+
+/// The values of a parameter.
+fn values(net: &Network, name: &str) -> Vec<f32> {
+    let found = net.initial(0).into_iter().find(|parameter| parameter.name == name);
+    found.unwrap_or_else(|| panic!("{name}")).values
+}
+
+#[test]
+fn branches_end_with_what_the_key_says() {
+    let set = |scale: &str, norm: &str| json!({ "depth": 8, "branch_scale": scale, "norm": norm });
+    let plain = with(&RESIDUAL, json!({ "depth": 8 }), 32, 10);
+    let count = |net: &Network| net.parameter_count() - plain.parameter_count();
+    let zero = with(&RESIDUAL, set("zero-gamma", "batch"), 32, 10);
+    assert_eq!(count(&zero), 0);
+    assert_eq!(values(&zero, "layer2.0.bn2.weight"), [0.0; 32]);
+    assert_eq!(values(&zero, "layer2.0.bn1.weight"), [1.0; 32]);
+    let rezero = with(&RESIDUAL, set("rezero", "batch"), 32, 10);
+    assert_eq!(count(&rezero), 3);
+    assert_eq!(values(&rezero, "layer3.0.scale"), [0.0]);
+    let layer_scale = with(&PREACT, set("layer-scale", "batch"), 32, 10);
+    assert_eq!(values(&layer_scale, "layer3.0.scale"), [0.1; 64]);
+    // Without normalisation, ReZero is SkipInit.
+    let skipinit = json!({ "depth": 8, "norm": "none", "init": "skipinit" });
+    assert_eq!(with(&RESIDUAL, set("rezero", "none"), 32, 10), with(&RESIDUAL, skipinit, 32, 10));
+    for (family, set) in
+        [(&PREACT, set("zero-gamma", "batch")), (&RESIDUAL, set("zero-gamma", "none"))]
+    {
+        let said = fault(family, set, 32);
+        assert!(said.contains("branches end with a normalisation; use rezero"), "{said}");
+    }
+    let twice = json!({ "depth": 8, "branch_scale": "rezero", "norm": "none", "init": "fixup" });
+    let said = fault(&RESIDUAL, twice, 32);
+    assert!(said.contains("fixup and skipinit have factors of their own"), "{said}");
+}
+
+#[test]
+fn branches_survive_with_a_probability_that_falls_linearly() {
+    let net = with(&RESIDUAL, json!({ "depth": 14, "survival": 0.4 }), 32, 10);
+    let mut found = Vec::new();
+    for layer in &net.layers {
+        if let Layer::Residual { survival, .. } = layer {
+            found.push(*survival);
+        }
+    }
+    // 1 − l/6 · 0.6 for the block l of 6.
+    for (found, expected) in found.iter().zip([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) {
+        assert!((found - expected).abs() < 1e-12, "{found} against {expected}");
+    }
+    assert_eq!(found.len(), 6);
+    assert!(net.is_random() && !with(&RESIDUAL, json!({ "depth": 14 }), 32, 10).is_random());
+}
+
+#[test]
+fn wide_nets_have_a_narrow_stem_and_dropout_between_convolutions() {
+    let net = with(&WIDE, json!({ "depth": 10, "width": 64, "dropout": 0.3 }), 32, 10);
+    assert!(matches!(&net.layers[0], Layer::Conv { outputs: 16, .. }));
+    let Some(Layer::Residual { branch, .. }) =
+        net.layers.iter().find(|layer| matches!(layer, Layer::Residual { .. }))
+    else {
+        panic!("no block")
+    };
+    let at = branch.iter().position(|layer| matches!(layer, Layer::Dropout { .. })).unwrap();
+    assert!(matches!(&branch[at + 1], Layer::Conv { name, .. } if name == "layer1.0.conv2"));
+    assert!(matches!(&branch[at - 1], Layer::Activation(_)));
+    let said = fault(&WIDE, json!({ "depth": 20 }), 32);
+    assert!(said.contains("20 is not 6n+4; the nearest are 16 and 22"), "{said}");
+}
+
+#[test]
+fn delta_orthogonal_kernels_keep_the_norm_of_every_vector() {
+    for (name, outputs, inputs) in [("layer2.0.conv1", 32, 16), ("layer2.0.conv2", 32, 32)] {
+        let set = json!({ "depth": 8, "init": "delta-orthogonal", "gain": 1.5 });
+        let kernel = values(&with(&PLAIN, set, 32, 10), &format!("{name}.weight"));
+        let middle = |output: usize, input: usize| kernel[(output * inputs + input) * 9 + 4];
+        let sum: f32 = kernel.iter().map(|value| value.abs()).sum();
+        let of_middle: f32 =
+            (0..outputs * inputs).map(|at| middle(at / inputs, at % inputs).abs()).sum();
+        assert!(sum > 0.0 && (sum - of_middle).abs() < 1e-3, "{name}: others are 0");
+        for a in 0..inputs {
+            for b in 0..inputs {
+                let product: f32 = (0..outputs).map(|out| middle(out, a) * middle(out, b)).sum();
+                let expected = if a == b { 1.5 * 1.5 } else { 0.0 };
+                assert!((product - expected).abs() < 1e-5, "{name} {a} {b}: {product}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_gain_multiplies_all_initial_weights_but_the_last() {
+    let one = with(&PLAIN, json!({ "depth": 8 }), 32, 10).initial(0);
+    let two = with(&PLAIN, json!({ "depth": 8, "gain": 2.0 }), 32, 10).initial(0);
+    for (one, two) in one.iter().zip(&two) {
+        let is_scaled = one.role == crate::Role::Weight && one.name != "fc.weight";
+        let factor = if is_scaled { 2.0 } else { 1.0 };
+        let scaled: Vec<f32> = one.values.iter().map(|value| value * factor).collect();
+        assert_eq!(scaled, two.values, "{}", one.name);
+    }
+}
+
+#[test]
+fn dirac_nets_have_two_factors_for_each_output_of_a_block() {
+    let dirac = with(&PLAIN, json!({ "depth": 8, "kernel": "dirac" }), 32, 10);
+    let free = with(&PLAIN, json!({ "depth": 8 }), 32, 10);
+    let outputs = 2 * (16 + 32 + 64);
+    assert_eq!(dirac.parameter_count() - free.parameter_count(), 2 * outputs);
+    assert_eq!(values(&dirac, "layer2.0.conv1.alpha"), [1.0; 32]);
+    assert_eq!(values(&dirac, "layer2.0.conv1.beta"), [0.1; 32]);
+}

@@ -38,6 +38,7 @@ pub(super) fn rich() -> Results {
                     response_sd: Some(layer as f64),
                     response_change: Some(0.1),
                     cosine: Some(0.5),
+                    lesion_cost: Some(3.0),
                     ..LayerRow::default()
                 };
                 if norm == "batch" && lr == 0.1 {
@@ -101,6 +102,7 @@ fn every_special_figure_has_its_labels() {
         ),
         (Figure::Changes, vec!["change of responses by one update", "response_change"]),
         (Figure::Cosines, vec!["cosine between images by layer", "no longer distinguishes images"]),
+        (Figure::Lesions, vec!["Cost of each block", "lesion_cost"]),
         (
             Figure::Slices,
             vec!["Loss around the trained weights", "Plain, depth 44", "x/runs/*/slices.csv"],
@@ -131,6 +133,7 @@ fn a_special_figure_without_its_data_names_what_is_missing() {
         (Figure::Responses, "no run has a layers.csv"),
         (Figure::Gradients, "no run has a layers.csv"),
         (Figure::ScaledGradients, "no run has a layers.csv"),
+        (Figure::Lesions, "set layers = true and lesions = true"),
         (Figure::Slices, "no run has a slices.csv; fathom landscape writes it"),
         (Figure::Correlation, "no run has a correlation.csv; fathom landscape writes it"),
         (Figure::Speed, "no run has two rows and a batch size"),

@@ -63,7 +63,12 @@ impl Keys<'_> {
                     momentum: self.get("training.momentum")?,
                     nesterov: self.get("training.nesterov")?,
                 },
-                OptimiserName::Adam => Optimiser::Adam {
+                OptimiserName::Muon => Optimiser::Muon {
+                    momentum: self.get("training.momentum")?,
+                    sgd_factor: self.get("training.sgd_factor")?,
+                },
+                name @ (OptimiserName::Adam | OptimiserName::Adamw) => Optimiser::Adam {
+                    is_decay_decoupled: name == OptimiserName::Adamw,
                     beta1: self.get("training.beta1")?,
                     beta2: self.get("training.beta2")?,
                 },

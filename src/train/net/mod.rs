@@ -1,6 +1,9 @@
 //! A network's description as libtorch modules, and their forward pass.
 
+mod dense_run;
+mod dirac;
 mod norm;
+mod residual;
 mod taps;
 
 pub use norm::Moments;
@@ -9,9 +12,12 @@ pub use taps::{BatchTap, LayerTap, NormTap, Tapped};
 use super::parameters::Parameters;
 use super::placement::is_batch_last;
 use crate::shim::conv::BatchLastConvolution;
+use dense_run::dense_run;
+use dirac::Dirac;
 use fathom_arch::{AVERAGES, Activation, Layer, Network, Shortcut};
 use fathom_record::Layout;
 use norm::{After, Normalisation};
+use residual::{fused_residual, surviving, tapped_residual};
 use taps::Taps;
 use tch::Tensor;
 
@@ -54,13 +60,13 @@ pub struct Net {
 }
 
 enum Module {
-    Conv { affine: Affine, stride: i64, padding: i64, batch_last: bool },
+    Conv { affine: Affine, dirac: Option<Dirac>, stride: i64, padding: i64, batch_last: bool },
     Norm(Normalisation),
     Activation(Activation),
-    Residual { branch: Vec<Module>, shortcut: ShortcutModule, scale: f64 },
+    Residual { branch: Vec<Module>, shortcut: ShortcutModule, scale: f64, survival: f64 },
     MaxPool { kernel: i64, stride: i64, padding: i64 },
     AvgPool { kernel: i64 },
-    Concat { branch: Vec<Module> },
+    Concat { branch: Vec<Module>, recompute: bool },
     Dropout { p: f64 },
     Flatten,
     GlobalAvgPool,
@@ -145,8 +151,9 @@ impl Builder<'_> {
 
     fn module(&mut self, layer: &Layer) -> Module {
         match layer {
-            Layer::Conv { name, stride, padding, bias, .. } => Module::Conv {
+            Layer::Conv { name, stride, padding, bias, dirac, .. } => Module::Conv {
                 affine: self.affine(name, *bias),
+                dirac: dirac.then(|| Dirac::new(name, self.parameters)),
                 stride: *stride as i64,
                 padding: *padding as i64,
                 batch_last: self.parameters.place().layout == Layout::BatchLast,
@@ -162,17 +169,20 @@ impl Builder<'_> {
                 Module::Norm(norm)
             }
             Layer::Activation(activation) => Module::Activation(*activation),
-            Layer::Residual { branch, shortcut, scale } => Module::Residual {
+            Layer::Residual { branch, shortcut, scale, survival } => Module::Residual {
                 branch: self.modules(branch),
                 shortcut: self.shortcut(shortcut),
                 scale: *scale,
+                survival: *survival,
             },
             Layer::MaxPool { kernel, stride, padding } => {
                 let [kernel, stride, padding] = [kernel, stride, padding].map(|n| *n as i64);
                 Module::MaxPool { kernel, stride, padding }
             }
             Layer::AvgPool { kernel } => Module::AvgPool { kernel: *kernel as i64 },
-            Layer::Concat { branch } => Module::Concat { branch: self.modules(branch) },
+            Layer::Concat { branch, recompute } => {
+                Module::Concat { branch: self.modules(branch), recompute: *recompute }
+            }
             Layer::Dropout { p } => Module::Dropout { p: *p },
             Layer::Flatten => Module::Flatten,
             Layer::GlobalAvgPool => Module::GlobalAvgPool,
@@ -252,6 +262,15 @@ fn chain(modules: &[Module], input: &Tensor, pass: &mut Pass) -> Tensor {
     let mut own = false;
     let mut modules = modules.iter().peekable();
     while let Some(module) = modules.next() {
+        if let Some(branch) = module.recomputed(pass) {
+            let mut branches = vec![branch];
+            while let Some(more) = modules.peek().and_then(|next| next.recomputed(pass)) {
+                branches.push(more);
+                modules.next();
+            }
+            (x, own) = (dense_run(&branches, x, pass), true);
+            continue;
+        }
         let is_relu = |next: &&Module| matches!(next, Module::Activation(Activation::Relu));
         let relu = module.fuses_relu() && modules.next_if(is_relu).is_some();
         x = module.forward(x, Fusion { own, relu }, pass);
@@ -266,10 +285,32 @@ impl Module {
         matches!(self, Module::Norm(_) | Module::Residual { .. })
     }
 
+    /// The branch of a dense layer that is computed anew in the backward pass of training.
+    fn recomputed(&self, pass: &Pass) -> Option<&[Module]> {
+        match self {
+            Module::Concat { branch, recompute: true }
+                if matches!(pass.mode, Mode::Train { .. }) =>
+            {
+                Some(branch)
+            }
+            _ => None,
+        }
+    }
+
     fn forward(&self, mut x: Tensor, Fusion { own, relu }: Fusion, pass: &mut Pass) -> Tensor {
         match self {
-            Module::Conv { affine: Affine { weight, bias, .. }, stride, padding, batch_last } => {
+            Module::Conv {
+                affine: Affine { weight, bias, .. },
+                dirac,
+                stride,
+                padding,
+                batch_last,
+            } => {
                 let bias = bias.as_ref();
+                let weight = &match dirac {
+                    None => weight.shallow_clone(),
+                    Some(dirac) => dirac.kernel(weight),
+                };
                 if *batch_last && BatchLastConvolution::takes(&x) {
                     let (stride, padding) = (*stride, *padding);
                     BatchLastConvolution { weight, bias, stride, padding }.forward(&x)
@@ -282,13 +323,19 @@ impl Module {
             Module::Activation(Activation::Relu) => x.relu(),
             Module::Activation(Activation::Sigmoid) if own => x.sigmoid_(),
             Module::Activation(Activation::Sigmoid) => x.sigmoid(),
-            Module::Residual { branch, shortcut, scale } => {
+            Module::Activation(Activation::Tanh) if own => x.tanh_(),
+            Module::Activation(Activation::Tanh) => x.tanh(),
+            Module::Residual { branch, shortcut, scale, survival } => {
                 let shortcut = |pass: &mut Pass| {
                     let y = shortcut.forward(&x, pass);
                     if *scale == 1.0 { y } else { y * *scale }
                 };
                 if pass.taps.is_some() {
-                    tapped_residual(branch, &x, shortcut, pass)
+                    tapped_residual(branch, &x, shortcut, *survival, pass)
+                } else if *survival < 1.0 {
+                    let shortcut = shortcut(pass);
+                    let sum = surviving(&chain(branch, &x, pass), *survival, pass.mode) + shortcut;
+                    if relu { sum.relu() } else { sum }
                 } else {
                     let shortcut = shortcut(pass);
                     fused_residual(branch, &x, &shortcut, relu, pass)
@@ -300,7 +347,7 @@ impl Module {
             Module::AvgPool { kernel } => keeping_order(&x, |x| {
                 x.avg_pool2d([*kernel; 2], [*kernel; 2], [0, 0], false, true, None::<i64>)
             }),
-            Module::Concat { branch } => {
+            Module::Concat { branch, .. } => {
                 let more = chain(branch, &x, pass);
                 concatenated(&[x, more], 1)
             }
@@ -308,50 +355,14 @@ impl Module {
             Module::Flatten => x.flatten(1, -1),
             Module::GlobalAvgPool => x.mean_dim([2i64, 3].as_slice(), false, x.kind()),
             Module::Linear(Affine { weight, bias, .. }) => x.linear(weight, bias.as_ref()),
-            Module::Scale(factor) => x * factor,
+            // Factors of channels, for images or for the outputs of fully connected layers.
+            Module::Scale(factors) if factors.numel() > 1 && x.dim() == 4 => {
+                x * factors.view([-1, 1, 1])
+            }
+            Module::Scale(factors) => x * factors,
             Module::Shift(term) => x + term,
         }
     }
-}
-
-/// branch(x) + shortcut, and ReLU after it where `relu` says so. A normalisation at the end of the
-/// branch takes part in the fusion.
-fn fused_residual(
-    branch: &[Module],
-    x: &Tensor,
-    shortcut: &Tensor,
-    relu: bool,
-    pass: &mut Pass,
-) -> Tensor {
-    if let Some((Module::Norm(norm), branch)) = branch.split_last() {
-        let response = chain(branch, x, pass);
-        let own = matches!(branch.last(), Some(Module::Conv { .. } | Module::Linear(_)));
-        return norm.forward(&response, pass.mode, &After { added: Some(shortcut), relu, own });
-    }
-    let mut response = chain(branch, x, pass);
-    let mut sum = if matches!(branch.last(), Some(Module::Conv { .. })) {
-        response.g_add_(shortcut)
-    } else {
-        response + shortcut
-    };
-    if relu { sum.relu_() } else { sum }
-}
-
-/// branch(x) + shortcut(x), recorded.
-fn tapped_residual(
-    branch: &[Module],
-    x: &Tensor,
-    shortcut: impl FnOnce(&mut Pass) -> Tensor,
-    pass: &mut Pass,
-) -> Tensor {
-    // The layers of the branch are recorded before those of the shortcut.
-    let response = chain(branch, x, pass);
-    let last = pass.taps.as_mut().and_then(|taps| taps.end_branch());
-    let sum = response + shortcut(pass);
-    if let Some(taps) = &mut pass.taps {
-        taps.add(last, &sum);
-    }
-    sum
 }
 
 impl ShortcutModule {
@@ -371,6 +382,9 @@ impl ShortcutModule {
         }
     }
 }
+
+#[cfg(test)]
+mod branches;
 
 #[cfg(test)]
 mod tests;

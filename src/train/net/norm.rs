@@ -81,6 +81,27 @@ impl Normalisation {
         Self { gamma, beta, rule }
     }
 
+    /// The same normalisation with other parameters, and with running averages of its own unless these are shared.
+    pub fn with(&self, gamma: Tensor, beta: Tensor, is_sharing: bool) -> Self {
+        let rule = match &self.rule {
+            Rule::Batch(batch) => {
+                let own = |average: &Tensor| match is_sharing {
+                    true => average.shallow_clone(),
+                    false => average.copy(),
+                };
+                let running = Moments {
+                    mean: own(&batch.running.mean),
+                    variance: own(&batch.running.variance),
+                };
+                let (gamma, beta) = (gamma.shallow_clone(), beta.shallow_clone());
+                let BatchNorm { eps, momentum, from_formula, .. } = *batch;
+                Rule::Batch(BatchNorm { gamma, beta, running, eps, momentum, from_formula })
+            }
+            Rule::Groups { groups, eps } => Rule::Groups { groups: *groups, eps: *eps },
+        };
+        Self { gamma, beta, rule }
+    }
+
     /// Running averages of batch normalisation.
     pub fn running(&self) -> Option<&Moments> {
         match &self.rule {

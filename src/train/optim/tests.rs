@@ -50,9 +50,14 @@ fn decay_reaches_all_parameters_or_only_weights() {
 
 #[test]
 fn adam_and_rmsprop_follow_their_formulas() {
-    let adam = Choice::Adam { beta1: 0.9, beta2: 0.999 };
+    let adam = Choice::Adam { is_decay_decoupled: false, beta1: 0.9, beta2: 0.999 };
     // With a constant gradient both corrected moments are 1.
     close(&after(3, adam, 0.0, Decay::All), &[0.7, 1.7]);
+    // Decoupled decay multiplies by 0.95 in each update, and leaves the moments alone.
+    let adamw = Choice::Adam { is_decay_decoupled: true, beta1: 0.9, beta2: 0.999 };
+    let shrunk = |from: f64| (0..3).fold(from, |value, _| value * 0.95 - 0.1);
+    close(&after(3, adamw, 0.5, Decay::All), &[shrunk(1.0), shrunk(2.0)]);
+    close(&after(3, adamw, 0.5, Decay::Weights), &[shrunk(1.0), 1.7]);
     let rms = Choice::RmsProp { alpha: 0.99 };
     close(&after(1, rms, 0.0, Decay::All), &[1.0 - 0.1 / 0.1, 2.0 - 0.1 / 0.1]);
 }
@@ -105,8 +110,10 @@ fn leaves_share_memory_with_the_flat_tensor() {
 fn restored_optimisers_continue_exactly() {
     for choice in [
         Choice::Sgd { momentum: 0.9, nesterov: true },
-        Choice::Adam { beta1: 0.9, beta2: 0.999 },
+        Choice::Adam { is_decay_decoupled: false, beta1: 0.9, beta2: 0.999 },
+        Choice::Adam { is_decay_decoupled: true, beta1: 0.9, beta2: 0.999 },
         Choice::RmsProp { alpha: 0.99 },
+        Choice::Muon { momentum: 0.9, sgd_factor: 0.5 },
     ] {
         let mut through = parameters(Decay::All);
         let mut optimiser = Optimiser::new(choice, 0.1, Some(1.5), &through);
@@ -134,7 +141,7 @@ fn restored_optimisers_continue_exactly() {
 #[test]
 fn state_of_another_optimiser_or_net_is_refused() {
     let parameters = parameters(Decay::All);
-    let adam = Choice::Adam { beta1: 0.9, beta2: 0.999 };
+    let adam = Choice::Adam { is_decay_decoupled: false, beta1: 0.9, beta2: 0.999 };
     let mut adam = Optimiser::new(adam, 0.0, None, &parameters);
     let mut error =
         |state: &[Vec<f32>]| adam.restore(&parameters, state, 1).unwrap_err().to_string();

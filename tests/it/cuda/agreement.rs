@@ -50,6 +50,24 @@ name = "lenet"
 "network.family" = "lenet"
 "training.warmup" = { kind = "constant", lr = 0.001, iterations = 4 }
 [[arm]]
+name = "stochastic depth"
+"network.family" = "residual"
+"network.survival" = 0.5
+"network.branch_scale" = "layer-scale"
+"training.optimiser" = "muon"
+[[arm]]
+name = "dirac"
+"network.family" = "plain"
+"network.kernel" = "dirac"
+"training.optimiser" = "adamw"
+"training.lr" = 0.01
+[[arm]]
+name = "dense, recomputed"
+"network.family" = "dense"
+"network.depth" = 10
+"network.growth" = 3
+"network.recompute" = true
+[[arm]]
 name = "plain-block"
 "network.family" = "plain-block"
 "training.delta" = 0.1

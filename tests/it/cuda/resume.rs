@@ -12,8 +12,8 @@ fn recorded_runs_go_on_exactly_after_being_stopped_and_killed() {
     if Machine::new(folder.path()).is_none() {
         return;
     }
-    // Momentum with watched warm-up and sub-batches; Adam with crops; dropout.
-    let telling = ["residual", "preact", "dense"];
+    // Momentum with watched warm-up and sub-batches; Adam with crops; dropout; stochastic depth and Muon.
+    let telling = ["residual", "preact", "dense", "stochastic depth"];
     let runs = runs(folder.path()).into_iter();
     let wanted = |arm: &Option<String>| {
         is_full() || arm.as_ref().is_some_and(|arm| telling.contains(&arm.as_str()))
