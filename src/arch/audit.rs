@@ -11,8 +11,8 @@ pub struct Audit {
     pub parameters: u64,
     /// Multiply-adds of one image's forward pass in convolutions and fully connected layers.
     pub macs: u64,
-    /// Number of values that one image's forward pass produces in all layers. Memory in training is
-    /// proportional to it.
+    /// Number of values that one image's forward pass produces in all layers, without those that the
+    /// backward pass computes anew. Memory in training is proportional to it.
     pub activations: u64,
     /// The layers in the order of application.
     pub layers: Vec<AuditRow>,
@@ -144,7 +144,8 @@ impl Network {
         Audit {
             parameters: rows.iter().map(|row| row.parameters).sum(),
             macs: rows.iter().map(|row| row.macs).sum(),
-            activations: rows.iter().map(|row| row.output.iter().product::<usize>() as u64).sum(),
+            activations: rows.iter().map(|row| values(row.output)).sum::<u64>()
+                - recomputed(&self.layers, self.input),
             layers: rows,
         }
     }
@@ -219,6 +220,29 @@ fn walk(
         });
     }
     (dims, field)
+}
+
+fn values(dims: Dims) -> u64 {
+    dims.iter().product::<usize>() as u64
+}
+
+/// Number of values that the backward pass computes anew: in dense layers those before the first convolution, and
+/// the concatenations that another such layer reads.
+fn recomputed(layers: &[Layer], mut dims: Dims) -> u64 {
+    let is_recomputed = |layer: &Layer| matches!(layer, Layer::Concat { recompute: true, .. });
+    let mut total = 0;
+    for (at, layer) in layers.iter().enumerate() {
+        let output = layer.output(dims).unwrap_or(dims);
+        if let Layer::Concat { branch, recompute: true } = layer {
+            let before = branch.iter().take_while(|layer| !layer.has_weights());
+            total += before.count() as u64 * values(dims);
+            if layers.get(at + 1).is_some_and(is_recomputed) {
+                total += values(output);
+            }
+        }
+        dims = output;
+    }
+    total
 }
 
 /// Number of trained parameters of this layer alone.
@@ -300,6 +324,20 @@ impl fmt::Display for Shortcut {
 mod tests {
     use super::*;
     use crate::init::Init;
+
+    #[test]
+    fn what_is_computed_anew_is_not_kept() {
+        let activations = |depth: usize, recompute: bool| {
+            let family = crate::family("dense").unwrap();
+            let set = serde_json::json!({ "depth": depth, "recompute": recompute });
+            let keys = crate::keys::complete(family, set);
+            family.build(&keys, [3, 32, 32], 10).unwrap().audit().activations as f64
+        };
+        // Blocks of 8 and of 16 layers: twice as many layers need about twice the memory, not four times.
+        let growth = |recompute| activations(52, recompute) / activations(28, recompute);
+        assert!(growth(true) < 2.3, "{}", growth(true));
+        assert!(growth(false) > 2.8, "{}", growth(false));
+    }
 
     #[test]
     fn a_layer_takes_the_longer_of_its_two_times() {

@@ -30,7 +30,7 @@ pub struct Args {
     dir: PathBuf,
     /// Columns of a table: that of the horizontal axis, then those to draw, such as
     /// depth,images_per_s
-    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "y_max", "trains_below"])]
+    #[arg(long, value_name = "X,Y,…", value_delimiter = ',', conflicts_with_all = ["figure", "metric", "y_max", "trains_below", "below"])]
     columns: Vec<String>,
     /// Folder of the figures [default: DIR/figures, or that of the table]
     #[arg(long, value_name = "DIR")]
@@ -59,6 +59,9 @@ pub struct Args {
     /// Share of the error of random guessing below which a net trains, in `rate-depth` [default: 0.8]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     trains_below: Option<f64>,
+    /// Bar of `threshold`: the error until which updates are counted
+    #[arg(long, value_name = "VALUE", value_parser = positive)]
+    below: Option<f64>,
     /// File formats
     #[arg(long, value_parser = choice::<Format>(), value_delimiter = ',', default_value = "svg,png")]
     format: Vec<Format>,

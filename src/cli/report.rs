@@ -1,5 +1,6 @@
 //! `fathom report`.
 
+mod findings;
 mod marker;
 mod splice;
 

@@ -33,6 +33,7 @@ mod size;
 mod speed;
 #[cfg(test)]
 mod tests;
+mod threshold;
 
 pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
@@ -82,6 +83,8 @@ choice! {
         Cosines,
         /// Rise of the test error without each block.
         Lesions,
+        /// Number of updates until the error is below a bar, against depth.
+        Threshold,
         /// Loss along random lines through the trained weights.
         Slices,
         /// Cosine between input gradients along lines between images.
@@ -106,6 +109,7 @@ impl Figure {
             | Figure::Changes
             | Figure::Cosines
             | Figure::Lesions
+            | Figure::Threshold
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -124,6 +128,7 @@ impl Figure {
             | Figure::Changes
             | Figure::Cosines
             | Figure::Lesions
+            | Figure::Threshold
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -142,6 +147,7 @@ impl Figure {
             | Figure::Changes
             | Figure::Cosines
             | Figure::Lesions
+            | Figure::Threshold
             | Figure::Slices
             | Figure::Correlation
             | Figure::Speed => false,
@@ -232,6 +238,8 @@ pub struct Options {
     pub width: Option<Width>,
     /// Share of the chance level below which a net trains in [`Figure::RateDepth`]; 0.8 if absent.
     pub trains_below: Option<f64>,
+    /// Bar of [`Figure::Threshold`], in the unit of the metric.
+    pub below: Option<f64>,
     /// File of the curves, for the caption.
     pub source: String,
 }
@@ -325,6 +333,7 @@ fn lay_out(results: &Results, figure: Figure, options: &Options) -> Result<LaidO
         Figure::Lesions => LaidOut::Lines(layerwise::lesions(results, options)?),
         Figure::Gradients => LaidOut::Lines(over_time(&layerwise::GRADIENTS)?),
         Figure::ScaledGradients => LaidOut::Lines(over_time(&layerwise::SCALED_GRADIENTS)?),
+        Figure::Threshold => LaidOut::Lines(threshold::figure(results, options)?),
         Figure::Slices => LaidOut::Lines(landscape::slices(results, options)?),
         Figure::Correlation => LaidOut::Lines(landscape::correlation(results, options)?),
     })

@@ -8,7 +8,7 @@ mod sections;
 pub mod splice;
 mod view;
 
-pub use markdown::{claims, experiments, finals, markdown, metrics, table};
+pub use markdown::{claims, experiments, finals, found, markdown, metrics, table};
 pub use page::html;
 
 use fathom_base::plain;

@@ -35,16 +35,20 @@ pub fn claims(verdicts: &[Verdict]) -> String {
         return "The experiment makes no claims.\n".into();
     }
     let row = |verdict: &Verdict| {
-        let numbers = sections::numbers(verdict).unwrap_or_default();
-        let numbers = match &verdict.reason {
-            Some(reason) => format!("{numbers} Undecided because {reason}."),
-            None => numbers,
-        };
-        let statement = &verdict.statement;
-        vec![format!("**{}**", verdict.outcome), verdict.name.clone(), statement.clone(), numbers]
+        let (outcome, statement) = (format!("**{}**", verdict.outcome), &verdict.statement);
+        vec![outcome, verdict.name.clone(), statement.clone(), found(verdict)]
     };
     let rows: Vec<Vec<String>> = verdicts.iter().map(row).collect();
     table(&["verdict", "claim", "in numbers", "found"], &rows)
+}
+
+/// Effect, interval and number of seeds of a claim, and why it is undecided.
+pub fn found(verdict: &Verdict) -> String {
+    let numbers = sections::numbers(verdict).unwrap_or_default();
+    match &verdict.reason {
+        Some(reason) => format!("{numbers} Undecided because {reason}."),
+        None => numbers,
+    }
 }
 
 /// Table of experiments, one row each: name with a link to the directory, question, and claims by

@@ -44,6 +44,7 @@ pub fn figure_options(
     let source = source(dir);
     Options {
         metric: args.metric,
+        below: args.below,
         log_x: args.x == Scale::Log,
         log_y: args.y == Scale::Log,
         group_by,

@@ -1,6 +1,6 @@
 //! The markers of [`splice`](fathom_report::splice): what each puts into a text file.
 
-use super::load;
+use super::{findings, load};
 use crate::choice::choice;
 use crate::plot::Shown;
 use crate::{Cli, Usage};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// The words of all markers, for errors.
 const MARKERS: &str = "report DIR --table final|claims [--metric M,…] [--published], experiments DIR…, \
-                       csv FILE [--columns A,…], keys SECTION, metrics, commands";
+                       findings FILE, csv FILE [--columns A,…], keys SECTION, metrics, commands";
 
 /// The words between `<!-- fathom:` and `-->`. Paths are relative to the folder of the text file.
 #[derive(Parser)]
@@ -39,6 +39,8 @@ enum Marker {
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },
+    /// What papers say, and what claims found about it
+    Findings { file: PathBuf },
     /// Contents of a CSV file
     Csv {
         file: PathBuf,
@@ -84,6 +86,7 @@ pub fn render(words: &[String], home: &Path) -> Result<String> {
             let reports = dirs.iter().map(load).collect::<Result<Vec<_>>>()?;
             Ok(report::experiments(&reports))
         }
+        Marker::Findings { file } => findings::render(&home.join(file), home),
         Marker::Csv { file, columns } => csv(&home.join(file), &columns),
         Marker::Keys { section } => keys(&section),
         Marker::Metrics => Ok(report::metrics()),

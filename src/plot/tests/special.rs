@@ -124,6 +124,21 @@ fn every_special_figure_has_its_labels() {
 }
 
 #[test]
+fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
+    let options = |below| Options { below: Some(below), ..options() };
+    let results = sweep().into();
+    let words_at = |below| words(&results, Figure::Threshold, &options(below));
+    let found = words_at(100.0);
+    assert!(found.contains("Updates until the training error is below 100"), "{found}");
+    assert!(!found.contains("Not reached"), "{found}");
+    let found = words_at(1e-6);
+    assert!(
+        found.contains("Not reached, and counted with all updates, which are too few: Plain"),
+        "{found}"
+    );
+}
+
+#[test]
 fn a_special_figure_without_its_data_names_what_is_missing() {
     let plain = sweep().into();
     for (figure, expected) in [
@@ -133,6 +148,7 @@ fn a_special_figure_without_its_data_names_what_is_missing() {
         (Figure::Responses, "no run has a layers.csv"),
         (Figure::Gradients, "no run has a layers.csv"),
         (Figure::ScaledGradients, "no run has a layers.csv"),
+        (Figure::Threshold, "give the bar: --below 40"),
         (Figure::Lesions, "set layers = true and lesions = true"),
         (Figure::Slices, "no run has a slices.csv; fathom landscape writes it"),
         (Figure::Correlation, "no run has a correlation.csv; fathom landscape writes it"),

@@ -1,0 +1,161 @@
+//! Number of updates until an error falls below a bar, against depth.
+
+use super::axis::{Axis, ends};
+use super::canvas::{Mark, Stroke};
+use super::captions::seeds;
+use super::lines::{Line, LinesFigure, Panel, Point};
+use super::page::{Entry, Page, Sample};
+use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::rounding::short_number;
+use super::{Options, Results, palette};
+use anyhow::{Context, Result, ensure};
+use fathom_base::capitalised;
+use fathom_record::{RunCurve, State, group};
+
+const DEPTH: &str = "depth";
+
+/// The nets of one line, by ascending depth.
+struct Series {
+    label: String,
+    points: Vec<Times>,
+}
+
+/// The runs of one depth.
+struct Times {
+    depth: f64,
+    /// Number of updates of each run.
+    updates: Vec<f64>,
+    /// Number of runs that never got below the bar, which count with all their updates.
+    censored: usize,
+}
+
+impl Times {
+    fn of(
+        results: &Results,
+        depth: &str,
+        runs: &[&RunCurve],
+        options: &Options,
+        bar: f64,
+    ) -> Option<Self> {
+        let mut times = Self { depth: depth.parse().ok()?, updates: Vec::new(), censored: 0 };
+        for run in runs.iter().filter(|run| run.state.is_final()) {
+            let values = || {
+                run.rows
+                    .iter()
+                    .filter_map(|row| Some((row.step, row.metric(options.metric.train)?)))
+            };
+            // What a net learned before it diverged does not last.
+            let reached = values().find(|(_, value)| *value < bar && run.state == State::Done);
+            let all = || {
+                let config = &results.provenance.get(&run.id)?.config;
+                config.get("training.iterations")?.as_u64()
+            };
+            let step = match reached {
+                Some((step, _)) => step,
+                None => {
+                    times.censored += 1;
+                    all().or_else(|| values().last().map(|(step, _)| step))?
+                }
+            };
+            // A bar above the first error is reached after 0 updates, which a logarithm does not show.
+            times.updates.push((step as f64).max(1.0));
+        }
+        (!times.updates.is_empty()).then_some(times)
+    }
+
+    fn point(&self) -> Point {
+        let logs: f64 = self.updates.iter().map(|updates| updates.ln()).sum();
+        let y = (logs / self.updates.len() as f64).exp();
+        Point { x: self.depth, y, interval: None, dots: self.updates.clone() }
+    }
+}
+
+/// Lays the figure out.
+///
+/// # Errors
+/// When no bar is given, runs do not differ in depth, or none has ended.
+pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure> {
+    let bar = options.below.context("give the bar: --below 40")?;
+    let (series, shared) = all_series(results, options, bar);
+    let mut depths: Vec<f64> =
+        series.iter().flat_map(|series| &series.points).map(|times| times.depth).collect();
+    depths.sort_by(f64::total_cmp);
+    depths.dedup();
+    let (least, most) = ends(&depths).context("no run of a known depth has ended")?;
+    ensure!(least < most, "runs do not differ in depth");
+    let lines: Vec<Line> = series
+        .iter()
+        .enumerate()
+        .map(|(index, series)| Line {
+            colour: palette::of_category(index),
+            mark: Some(Mark::nth(index)),
+            stroke: Stroke::Bold,
+            points: series.points.iter().map(Times::point).collect(),
+        })
+        .collect();
+    let updates: Vec<f64> = series
+        .iter()
+        .flat_map(|series| &series.points)
+        .flat_map(|times| times.updates.clone())
+        .collect();
+    let (fewest, largest) = ends(&updates).unwrap_or((1.0, 10.0));
+    let panel = Panel {
+        x: Axis::at_values(&depths, options.log_x).titled(DEPTH),
+        y: Axis::log(fewest * 0.8, largest * 1.25).titled("updates (logarithmic)"),
+        lines,
+    };
+    let words = options.metric.train_words;
+    let bar = short_number(bar);
+    let title = format!("Updates until the {words} is below {bar}");
+    let times =
+        || series.iter().flat_map(|series| series.points.iter().map(move |times| (series, times)));
+    let mut parts = vec![format!(
+        "Number of updates after which {} is first below {bar}, among those at which it was evaluated. Marks: geometric mean over n = {}.",
+        options.metric.train,
+        seeds(extent(times().map(|(_, times)| times.updates.len()))),
+    )];
+    let lost = times().filter(|(_, times)| times.censored > 0).map(|(series, times)| {
+        let name = [series.label.as_str(), "depth"].join(" ");
+        let (censored, of) = (times.censored, times.updates.len());
+        format!("{} {}: {censored} of {of}", name.trim(), short_number(times.depth))
+    });
+    let lost: Vec<String> = lost.collect();
+    if !lost.is_empty() {
+        parts.push(format!(
+            "Not reached, and counted with all updates, which are too few: {}.",
+            capitalised(&lost.join("; "))
+        ));
+    }
+    parts.extend(all_runs(&shared));
+    parts.push(format!("Source: {}.", options.source));
+    let entry = |(index, series): (usize, &Series)| {
+        Entry::line(palette::of_category(index), Some(Mark::nth(index)), series.label.as_str())
+    };
+    let legend = vec![
+        series.iter().enumerate().map(entry).collect(),
+        vec![Entry::new(Sample::Dot, "one seed")],
+    ];
+    let page = Page::on(options.sheet(), &[title], &legend, &parts.join(" "));
+    Ok(LinesFigure { page, panels: vec![panel] })
+}
+
+/// One series for each configuration without its depth, and texts about the axes on which all runs agree.
+fn all_series(results: &Results, options: &Options, bar: f64) -> (Vec<Series>, Vec<String>) {
+    let curves = &results.curves;
+    let (varying, shared) = split_axes(curves);
+    let axes: Vec<String> =
+        without_implied(curves, varying).into_iter().filter(|axis| axis != DEPTH).collect();
+    let mut all = Vec::new();
+    for same in curves.groups(&axes) {
+        let by_depth = group(&same.runs, &[DEPTH.to_owned()]);
+        let mut points: Vec<Times> = by_depth
+            .iter()
+            .filter_map(|at| Times::of(results, at.values.first()?, &at.runs, options, bar))
+            .collect();
+        points.sort_by(|a, b| a.depth.total_cmp(&b.depth));
+        if !points.is_empty() {
+            all.push(Series { label: label(&axes, &same.values), points });
+        }
+    }
+    (all, shared)
+}
