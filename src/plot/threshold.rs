@@ -54,7 +54,7 @@ impl Times {
                 Some((step, _)) => step,
                 None => {
                     times.censored += 1;
-                    all().or_else(|| values().last().map(|(step, _)| step))?
+                    all().or_else(|| values().next_back().map(|(step, _)| step))?
                 }
             };
             // A bar above the first error is reached after 0 updates, which a logarithm does not show.
