@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(
             LAYER_COLUMNS.join(","),
             "schema,step,layer,name,gradient_norm,weight_norm,response_change,response_mean,\
-             response_sd,cosine,dead_pct,gamma_min,gamma_max,beta_min,beta_max,mean_gap,variance_gap"
+             response_sd,cosine,dead_pct,gamma_min,gamma_max,beta_min,beta_max,mean_gap,variance_gap,\
+             lesion_cost"
         );
     }
 

@@ -107,7 +107,7 @@ evaluate = { every = "0.5 epochs" }
             let sets = ["training.iterations=[\"2 epochs\", 700]", "seed=[0, 1]"];
             ids(
                 &format!(
-                    "{TEXT}[[claim]]\nname = \"c\"\nat_most = 1\nof = {{ iterations = {of} }}\n{more}"
+                    "{TEXT}[[claim]]\nname = \"c\"\nat_most = 1\nof = {{ \"training.iterations\" = {of} }}\n{more}"
                 ),
                 &sets,
             )

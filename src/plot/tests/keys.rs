@@ -89,7 +89,7 @@ fn a_figure_on_paper_has_its_width_and_text_that_can_be_read() {
     let results = rich();
     for (width, units, size) in [(Width::Column, 661.0, "84mm"), (Width::Page, 1370.0, "174mm")] {
         for figure in Figure::ALL.iter().copied() {
-            let options = Options { width: Some(width), ..options() };
+            let options = Options { width: Some(width), below: Some(40.0), ..options() };
             let drawn = svg(&results, figure, &options).unwrap();
             let head = drawn.lines().next().unwrap();
             assert!(head.starts_with(&format!("<svg width=\"{size}\" height=\"")), "{head}");
