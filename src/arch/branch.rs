@@ -12,7 +12,7 @@ choice! {
     /// Words of `network.branch_scale`.
     #[derive(Default)]
     pub(super) enum BranchScale {
-        /// Nothing.
+        /// The branch ends with its last layer or normalisation.
         #[default]
         None,
         /// The last γ of each branch is initially 0 (1706.02677, section 5.1).
