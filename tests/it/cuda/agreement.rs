@@ -56,6 +56,13 @@ name = "stochastic depth"
 "network.branch_scale" = "layer-scale"
 "training.optimiser" = "muon"
 [[arm]]
+name = "wide"
+"network.family" = "wide"
+"network.depth" = 10
+"network.width" = 4
+"network.stem_width" = 2
+"network.dropout" = 0.3
+[[arm]]
 name = "dirac"
 "network.family" = "plain"
 "network.kernel" = "dirac"
