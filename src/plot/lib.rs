@@ -94,15 +94,26 @@ choice! {
     }
 }
 
+/// What a kind of figure suits.
+#[derive(Default)]
+struct Suits {
+    /// Every sweep.
+    general: bool,
+    /// Colours that distinguish a key.
+    colours: bool,
+    /// Panels that distinguish a key.
+    facets: bool,
+}
+
 impl Figure {
-    /// Whether the figure suits every sweep. The other figures are drawn without a request only if the
-    /// sweep has the data that they show.
-    pub fn is_general(self) -> bool {
+    fn suits(self) -> Suits {
+        let none = Suits::default();
         match self {
-            Figure::Curves | Figure::Depth => true,
-            Figure::Panels
-            | Figure::RateDepth
-            | Figure::Size
+            Figure::Curves => Suits { general: true, colours: true, facets: true },
+            Figure::Depth => Suits { general: true, colours: true, ..none },
+            Figure::Panels => Suits { colours: true, facets: true, ..none },
+            Figure::RateDepth => Suits { facets: true, ..none },
+            Figure::Size
             | Figure::Responses
             | Figure::Gradients
             | Figure::ScaledGradients
@@ -112,46 +123,24 @@ impl Figure {
             | Figure::Threshold
             | Figure::Slices
             | Figure::Correlation
-            | Figure::Speed => false,
+            | Figure::Speed => none,
         }
+    }
+
+    /// Whether the figure suits every sweep. The other figures are drawn without a request only if the
+    /// sweep has the data that they show.
+    pub fn is_general(self) -> bool {
+        self.suits().general
     }
 
     /// Whether colours can distinguish a key of the user's choice.
     pub fn has_colours(self) -> bool {
-        match self {
-            Figure::Curves | Figure::Depth | Figure::Panels => true,
-            Figure::RateDepth
-            | Figure::Size
-            | Figure::Responses
-            | Figure::Gradients
-            | Figure::ScaledGradients
-            | Figure::Changes
-            | Figure::Cosines
-            | Figure::Lesions
-            | Figure::Threshold
-            | Figure::Slices
-            | Figure::Correlation
-            | Figure::Speed => false,
-        }
+        self.suits().colours
     }
 
     /// Whether panels can distinguish a key of the user's choice.
     pub fn has_facets(self) -> bool {
-        match self {
-            Figure::Curves | Figure::Panels | Figure::RateDepth => true,
-            Figure::Depth
-            | Figure::Size
-            | Figure::Responses
-            | Figure::Gradients
-            | Figure::ScaledGradients
-            | Figure::Changes
-            | Figure::Cosines
-            | Figure::Lesions
-            | Figure::Threshold
-            | Figure::Slices
-            | Figure::Correlation
-            | Figure::Speed => false,
-        }
+        self.suits().facets
     }
 }
 

@@ -135,9 +135,9 @@ pub(super) fn without_implied(curves: &SweepCurves, axes: Vec<String>) -> Vec<St
 /// without the name of their axis.
 pub(super) fn label(axes: &[String], values: &[String]) -> String {
     let part = |(axis, value): (&String, &String)| match axis.as_str() {
-        _ if value.is_empty() => format!("no {axis}"),
+        _ if value.is_empty() => format!("no {}", axis.replace('_', " ")),
         "family" | "arm" => value.clone(),
-        _ => format!("{axis} {value}"),
+        _ => format!("{} {value}", axis.replace('_', " ")),
     };
     capitalised(&axes.iter().zip(values).map(part).collect::<Vec<_>>().join(", "))
 }

@@ -10,7 +10,7 @@ use super::rounding::short_number;
 use super::{Options, Results, palette};
 use anyhow::{Context, Result, ensure};
 use fathom_base::capitalised;
-use fathom_record::{RunCurve, State, group};
+use fathom_record::{Provenance, RunCurve, group};
 
 const DEPTH: &str = "depth";
 
@@ -39,26 +39,11 @@ impl Times {
     ) -> Option<Self> {
         let mut times = Self { depth: depth.parse().ok()?, updates: Vec::new(), censored: 0 };
         for run in runs.iter().filter(|run| run.state.is_final()) {
-            let values = || {
-                run.rows
-                    .iter()
-                    .filter_map(|row| Some((row.step, row.metric(options.metric.train)?)))
-            };
-            // What a net learned before it diverged does not last.
-            let reached = values().find(|(_, value)| *value < bar && run.state == State::Done);
-            let all = || {
-                let config = &results.provenance.get(&run.id)?.config;
-                config.get("training.iterations")?.as_u64()
-            };
-            let step = match reached {
-                Some((step, _)) => step,
-                None => {
-                    times.censored += 1;
-                    all().or_else(|| values().next_back().map(|(step, _)| step))?
-                }
-            };
+            let iterations = results.provenance.get(&run.id).and_then(Provenance::iterations);
+            let until = run.updates_until(options.metric.train, bar, iterations)?;
+            times.censored += usize::from(until.is_censored);
             // A bar above the first error is reached after 0 updates, which a logarithm does not show.
-            times.updates.push((step as f64).max(1.0));
+            times.updates.push((until.updates as f64).max(1.0));
         }
         (!times.updates.is_empty()).then_some(times)
     }

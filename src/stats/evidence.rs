@@ -124,7 +124,12 @@ impl Evidence {
         };
         match (run.state, measure.when) {
             (State::Done | State::Diverged, When::FirstBelow(bar)) => {
-                self.first_below(run, &measure.metric, bar).unwrap_or_else(missing)
+                let iterations = self.provenance.get(id).and_then(Provenance::iterations);
+                let until = run.updates_until(&measure.metric, bar, iterations);
+                until.map_or_else(missing, |until| match until.is_censored {
+                    true => Final::Censored(until.updates as f64),
+                    false => Final::Value(until.updates as f64),
+                })
             }
             (State::Done, When::Last | When::Step(_) | When::Epochs(_)) => {
                 self.measured(run, measure).map_or_else(missing, Final::Value)
@@ -141,17 +146,6 @@ impl Evidence {
         }
     }
 
-    /// The step of the first row whose metric is below a bar; `None` if no row has the metric.
-    fn first_below(&self, run: &RunCurve, metric: &str, bar: f64) -> Option<Final> {
-        let rows: Vec<(u64, f64)> =
-            run.rows.iter().filter_map(|row| Some((row.step, row.metric(metric)?))).collect();
-        let (last, _) = rows.last()?;
-        // A net that diverged later learned nothing that lasts.
-        let reached = rows.iter().find(|(_, value)| *value < bar && run.state == State::Done);
-        let end = || Final::Censored(self.iterations(&run.id).unwrap_or(*last) as f64);
-        Some(reached.map_or_else(end, |(step, _)| Final::Value(*step as f64)))
-    }
-
     /// The final value of a metric, or its chance level if the run diverged, and whether it did.
     ///
     /// # Errors
@@ -163,11 +157,6 @@ impl Evidence {
             Final::Diverged(None) => Err(unknown_chance(id, metric)),
             Final::Missing(reason) => Err(reason),
         }
-    }
-
-    /// Number of updates of a whole run.
-    fn iterations(&self, id: &str) -> Option<u64> {
-        self.provenance.get(id)?.config.get("training.iterations")?.as_u64()
     }
 
     fn measured(&self, run: &RunCurve, measure: &Measure) -> Option<f64> {

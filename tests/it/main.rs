@@ -37,4 +37,6 @@ mod supervise;
 mod support;
 mod tables;
 #[cfg(feature = "train")]
+mod trained;
+#[cfg(feature = "train")]
 mod training;

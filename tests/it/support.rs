@@ -116,18 +116,26 @@ pub fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
     errors
 }
 
+/// The run directories of a results directory.
+#[cfg(feature = "train")]
+pub fn runs(results: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(results.join("runs")).expect("results");
+    let mut runs: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
+    runs.sort();
+    runs
+}
+
 /// Curves without the column of seconds, and weights, by run.
 #[cfg(feature = "train")]
 pub fn outcomes(results: &Path) -> std::collections::BTreeMap<String, (String, Vec<u8>)> {
-    let entries = std::fs::read_dir(results.join("runs")).expect("results");
     let outcome = |run: &Path| {
         let text = std::fs::read_to_string(run.join("curve.csv")).expect("a curve");
         let rows = text.lines().map(|line| line.rsplit_once(',').expect("columns").0);
         let weights = std::fs::read(run.join("checkpoint.safetensors")).expect("weights");
         (rows.collect::<Vec<_>>().join("\n"), weights)
     };
-    entries
-        .map(|entry| entry.expect("readable").path())
-        .map(|run| (run.file_name().expect("a name").to_string_lossy().into_owned(), outcome(&run)))
+    runs(results)
+        .iter()
+        .map(|run| (run.file_name().expect("a name").to_string_lossy().into_owned(), outcome(run)))
         .collect()
 }

@@ -24,33 +24,44 @@ pub(super) fn dense_run(branches: &[&[Module]], x: Tensor, pass: &mut Pass) -> T
 fn head_recomputed(head: &[Module], features: &[Tensor], mode: Mode) -> Tensor {
     let count = features.len();
     let mut inputs: Vec<Tensor> = features.iter().map(Tensor::shallow_clone).collect();
-    inputs.extend(head.iter().flat_map(Module::leaves));
-    let own: Vec<Tensor> = inputs[count..].iter().map(Tensor::shallow_clone).collect();
-    let template = rebuilt(head, &own, true);
+    let template = with_leaves(head, true, &mut |leaf| {
+        inputs.push(leaf.shallow_clone());
+        leaf.shallow_clone()
+    });
     let is_first = AtomicBool::new(true);
     recomputed(
         &inputs,
         Box::new(move |inputs| {
             let (features, leaves) = inputs.split_at(count);
+            let mut leaves = leaves.iter().map(Tensor::shallow_clone);
             // The running averages move once.
-            let modules = rebuilt(&template, leaves, is_first.swap(false, Ordering::Relaxed));
+            let is_sharing = is_first.swap(false, Ordering::Relaxed);
+            let modules = with_leaves(&template, is_sharing, &mut |_| {
+                leaves.next().expect("a leaf for each parameter")
+            });
             chain(&modules, &concatenated(features, 1), &mut Pass { mode, taps: None })
         }),
     )
 }
 
-/// The same modules with other leaves, and with running averages of their own unless these are shared.
-fn rebuilt(modules: &[Module], leaves: &[Tensor], is_sharing: bool) -> Vec<Module> {
-    let mut leaves = leaves.iter().map(Tensor::shallow_clone);
-    let mut next = || leaves.next().expect("a leaf for each parameter");
-    let rebuilt = |module: &Module| match module {
-        Module::Norm(norm) => Module::Norm(norm.with(next(), next(), is_sharing)),
+/// The same modules with what `exchange` makes of each leaf, and with running averages of their own unless
+/// these are shared.
+fn with_leaves(
+    modules: &[Module],
+    is_sharing: bool,
+    exchange: &mut dyn FnMut(&Tensor) -> Tensor,
+) -> Vec<Module> {
+    let mut rebuilt = |module: &Module| match module {
+        Module::Norm(norm) => {
+            let (gamma, beta) = (exchange(&norm.gamma), exchange(&norm.beta));
+            Module::Norm(norm.with(gamma, beta, is_sharing))
+        }
         Module::Activation(activation) => Module::Activation(*activation),
         Module::Conv { affine, dirac: None, stride, padding, batch_last } => Module::Conv {
             affine: Affine {
                 name: affine.name.clone(),
-                weight: next(),
-                bias: affine.bias.as_ref().map(|_| next()),
+                weight: exchange(&affine.weight),
+                bias: affine.bias.as_ref().map(&mut *exchange),
             },
             dirac: None,
             stride: *stride,
@@ -71,34 +82,7 @@ fn rebuilt(modules: &[Module], leaves: &[Tensor], is_sharing: bool) -> Vec<Modul
             unreachable!("a dense layer begins with normalisation, activation and convolution")
         }
     };
-    modules.iter().map(rebuilt).collect()
-}
-
-impl Module {
-    /// The leaves that [`rebuilt`] exchanges, in its order.
-    fn leaves(&self) -> Vec<Tensor> {
-        match self {
-            Module::Norm(norm) => vec![norm.gamma.shallow_clone(), norm.beta.shallow_clone()],
-            Module::Conv { affine: Affine { weight, bias, .. }, .. } => {
-                [Some(weight), bias.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .map(Tensor::shallow_clone)
-                    .collect()
-            }
-            Module::Activation(_)
-            | Module::Residual { .. }
-            | Module::MaxPool { .. }
-            | Module::AvgPool { .. }
-            | Module::Concat { .. }
-            | Module::Dropout { .. }
-            | Module::Flatten
-            | Module::GlobalAvgPool
-            | Module::Linear(_)
-            | Module::Scale(_)
-            | Module::Shift(_) => Vec::new(),
-        }
-    }
+    modules.iter().map(&mut rebuilt).collect()
 }
 
 #[cfg(test)]
