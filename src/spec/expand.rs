@@ -271,18 +271,30 @@ fn run(
     }
     settings.check_statistics(&network).map_err(fault)?;
     let audit = network.audit();
-    let mut id: Vec<String> = arm.iter().map(|name| file_safe(name)).collect();
     let always = ["network.family".to_owned(), "network.depth".to_owned()];
     let others = axes.iter().filter(|name| !always.contains(name) && *name != "seed");
-    for name in always.iter().chain(others) {
-        if let Some(value) = config.get(name) {
-            id.push(file_safe(&plain(value)));
+    let values = always.iter().chain(others).filter_map(|name| config.get(name)).map(plain);
+    let name = readable(arm.clone().into_iter().chain(values));
+    let id = format!("{name}-s{}-{}", plain(&config["seed"]), fingerprint(&config));
+    let axes = axes.iter().filter(|name| config.contains_key(*name)).cloned().collect();
+    Ok(Run { id, arm, axes, config, settings, network, audit })
+}
+
+/// The readable part of an id: as many of the parts as fit, the first of them cut if it must be, so that the id
+/// can be the name of a file. What distinguishes ids is their hash.
+fn readable(parts: impl Iterator<Item = String>) -> String {
+    const LENGTH: usize = 120;
+    let mut name = String::new();
+    for part in parts.map(|part| file_safe(&part)) {
+        if name.is_empty() {
+            name.extend(part.chars().take(LENGTH));
+        } else if name.len() + 1 + part.len() <= LENGTH {
+            name = name + "-" + &part;
+        } else {
+            break;
         }
     }
-    id.push(format!("s{}", plain(&config["seed"])));
-    id.push(fingerprint(&config));
-    let axes = axes.iter().filter(|name| config.contains_key(*name)).cloned().collect();
-    Ok(Run { id: id.join("-"), arm, axes, config, settings, network, audit })
+    name
 }
 
 /// The text with every character replaced that is not safe in file names.
@@ -314,4 +326,31 @@ fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
     }
     file.base.insert(name.into(), Given { value, place });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Experiment;
+    use std::path::Path;
+
+    #[test]
+    fn ids_are_readable_as_far_as_a_file_name_may_be_long() {
+        let ids = |arm: &str, at: &str| -> Vec<String> {
+            let text = format!(
+                "name = \"t\"\ndata = {{ source = \"shapes\" }}\nnetwork = {{ family = \"plain\", depth = 8 }}\n\
+                 training = {{ iterations = 900, schedule = {{ kind = \"step\" }} }}\n[sweep]\n\
+                 \"training.schedule.at\" = [[1], [{at}]]\n[[arm]]\nname = \"{arm}\"\n"
+            );
+            let experiment = Experiment::parse(Path::new("t.toml"), &text, &[]).expect("valid");
+            experiment.runs.into_iter().map(|run| run.id).collect()
+        };
+        let short = ids("a", "2, 3");
+        assert!(short[1].starts_with("a-plain-8-_2_3_-s0-"), "{short:?}");
+        let many: Vec<String> = (1..100).map(|at| at.to_string()).collect();
+        let long = ids(&"é".repeat(300), &many.join(","));
+        assert!(long.iter().all(|id| id.len() <= 150), "{long:?}");
+        assert_ne!(long[0], long[1]);
+        let without = ids("a", &many.join(","));
+        assert!(without[1].starts_with("a-plain-8-s0-"), "{without:?}");
+    }
 }

@@ -215,9 +215,12 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
             continue;
         }
         let mut arguments = vec!["run", path, "--smoke", "--device", "cpu"];
-        if name.starts_with("cifar10-paper") {
-            // Of 110 layers, whose updates would take most of the time of all tests.
-            arguments.extend(["--set", "network.width=4"]);
+        if name.starts_with("cifar10-paper") || name == "later-papers-cuda" {
+            // Of 110 layers and more, whose updates would take most of the time of all tests, above all
+            // on a processor without bf16.
+            for set in ["network.width=4", "training.precision=f32", "training.batch=64"] {
+                arguments.extend(["--set", set]);
+            }
         }
         succeed(folder.path(), &arguments);
         let results = format!("results/{name}-smoke");
