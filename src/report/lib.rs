@@ -26,7 +26,7 @@ pub struct Report {
     pub question: Option<String>,
     /// Note of the experiment.
     pub note: Option<String>,
-    /// Command that repeats the results.
+    /// Commands that repeat the results, one in each line.
     pub command: String,
     /// Curves, provenance and layers of the runs.
     pub results: Results,
@@ -134,7 +134,7 @@ fn revision(made: &Made) -> String {
 
 /// Paragraphs of the comment at the start of an experiment file, as names and texts. A line that
 /// begins with a capitalised word and a colon (`# Question: …`), without further indentation, starts a
-/// new paragraph of that name.
+/// new paragraph of that name. The lines of a paragraph are joined, except for commands, which have a line each.
 pub fn opening_comment(text: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in text.lines().map_while(|line| line.strip_prefix('#')) {
@@ -146,8 +146,9 @@ pub fn opening_comment(text: &str) -> Vec<(String, String)> {
         let line = line.trim();
         match (named, found.last_mut()) {
             (Some((name, rest)), _) => found.push((name.to_owned(), rest.trim().to_owned())),
-            (None, Some((_, text))) => {
-                text.push(' ');
+            (None, Some((name, text))) => {
+                let is_command = line.starts_with("fathom ") || line.starts_with("scripts/");
+                text.push(if name == "Command" && is_command { '\n' } else { ' ' });
                 text.push_str(line);
             }
             (None, None) => found.push((String::new(), line.to_owned())),

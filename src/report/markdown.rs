@@ -26,7 +26,8 @@ pub fn markdown(report: &Report, figures: &[String]) -> String {
         out += "\n## Figures\n\n";
         out += &figures.iter().map(|path| format!("![{path}]({path})\n")).collect::<String>();
     }
-    out + &format!("\n## Command\n\n    {}\n", report.command)
+    out += "\n## Command\n\n";
+    out + &report.command.lines().map(|line| format!("    {line}\n")).collect::<String>()
 }
 
 /// Table of the verdicts, one row for each claim.
