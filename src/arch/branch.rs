@@ -44,7 +44,7 @@ const LAYER_SCALE: &[Condition] = &[("network.branch_scale", &[BranchScale::Laye
 pub(super) const BRANCH: [Key; 3] = [
     key("network.branch_scale", Kind::Choice(BranchScale::WORDS), Default::Word(BranchScale::None.word()), ALWAYS,
         "what each residual branch ends with; zero-gamma: a normalisation whose scale is initially 0 (1706.02677), not \
-         in preact nets; rezero: one learned factor, initially 0 (2003.04887); layer-scale: a learned factor for each \
+         in preact and wide nets; rezero: one learned factor, initially 0 (2003.04887); layer-scale: a learned factor for each \
          channel (2103.17239)"),
     key("network.branch_scale_init", Kind::Number(-1e3, 1e3), Default::Number(0.1), LAYER_SCALE,
         "initial value of the factors; the paper has 0.1 for up to 18 blocks, 1e-5 for up to 24, and 1e-6 for more"),
@@ -86,9 +86,10 @@ impl BranchKeys {
                 Ok(BranchEnd::FactorOfChannels(self.initial))
             }
             (Scalars::None, BranchScale::ZeroGamma) if ends_with_norm => Ok(BranchEnd::ZeroGamma),
-            (Scalars::None, BranchScale::ZeroGamma) => {
-                fail("zero-gamma is for nets whose branches end with a normalisation; use rezero")
-            }
+            (Scalars::None, BranchScale::ZeroGamma) => fail(
+                "zero-gamma is for nets whose branches end with a normalisation, which those of preact and wide nets, and \
+                 of nets without normalisation, do not: use rezero",
+            ),
             (Scalars::Fixup | Scalars::SkipInit, _) => fail(
                 "the initialisations fixup and skipinit have factors of their own: leave it at none",
             ),

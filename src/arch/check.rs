@@ -12,6 +12,13 @@ pub(super) enum ShapeError {
         /// Rows and columns of its input.
         found: [usize; 2],
     },
+    /// An identity shortcut has more channels than what it is added to.
+    FewerChannels {
+        /// Channels of the input of the block.
+        inputs: usize,
+        /// Channels of its output.
+        outputs: usize,
+    },
     /// The shapes of two layers do not match, which is an error in the family.
     Mismatch(String),
 }
@@ -40,6 +47,13 @@ impl Network {
                     self.input[1], self.input[2]
                 );
                 return Err(InvalidKey::new("data.size", message));
+            }
+            Err(ShapeError::FewerChannels { inputs, outputs }) => {
+                let message = format!(
+                    "a adds zeros for new channels, but a block has {inputs} channels before and {outputs} after it: \
+                     use b, or at least as many filters in the first stage as in the stem"
+                );
+                return Err(InvalidKey::new("network.shortcut", message));
             }
             Err(ShapeError::Mismatch(message)) => {
                 return Err(InvalidKey::new("network.family", message));
@@ -182,6 +196,9 @@ impl Shortcut {
     fn output(&self, dims: Dims) -> Result<Dims, ShapeError> {
         match self {
             Shortcut::Identity => Ok(dims),
+            Shortcut::Pad { inputs, outputs, .. } if inputs > outputs => {
+                Err(ShapeError::FewerChannels { inputs: *inputs, outputs: *outputs })
+            }
             Shortcut::Pad { stride, inputs, outputs, .. } => {
                 expect("a shortcut", *inputs, dims[0])?;
                 let [_, rows, columns] = convolve("a shortcut", dims, 1, *stride, 0)?;

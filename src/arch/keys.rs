@@ -190,7 +190,7 @@ pub(super) const fn init(default: InitName, has_branches: bool) -> [Key; 2] {
     };
     [
         key("network.init", kind, Default::Word(default.word()), ALWAYS, help),
-        key("network.gain", Kind::Number(0.0, 1e3), Default::Number(1.0), ALWAYS,
+        key("network.gain", Kind::Number(1e-6, 1e3), Default::Number(1.0), ALWAYS,
             "factor of all initial weights except those of the last layer"),
     ]
 }

@@ -45,8 +45,7 @@ impl Network {
 
 /// Name of the last layer with weights.
 fn last_with_weights(layers: &[Layer]) -> Option<String> {
-    let weight = layers.iter().rev().find(|layer| layer.has_weights())?.parameters();
-    weight.first().and_then(|(name, _)| Some(name.strip_suffix(".weight")?.to_owned()))
+    layers.iter().rev().find_map(Layer::weights_name).map(str::to_owned)
 }
 
 /// The block that a layer's parameters belong to: `layer1.0` for `layer1.0.conv1.weight`.

@@ -245,11 +245,10 @@ impl Layer {
         }
     }
 
-    /// Whether this is a layer with weights, which the papers count as depth: a convolution or a fully
-    /// connected layer.
-    pub(super) fn has_weights(&self) -> bool {
+    /// The name of a layer with weights, which the papers count as depth: a convolution or a fully connected layer.
+    pub(super) fn weights_name(&self) -> Option<&str> {
         match self {
-            Layer::Conv { .. } | Layer::Linear { .. } => true,
+            Layer::Conv { name, .. } | Layer::Linear { name, .. } => Some(name),
             Layer::Norm { .. }
             | Layer::Activation(_)
             | Layer::Residual { .. }
@@ -260,8 +259,13 @@ impl Layer {
             | Layer::Flatten
             | Layer::GlobalAvgPool
             | Layer::Scale { .. }
-            | Layer::Shift { .. } => false,
+            | Layer::Shift { .. } => None,
         }
+    }
+
+    /// Whether this is a layer with weights.
+    pub(super) fn has_weights(&self) -> bool {
+        self.weights_name().is_some()
     }
 
     /// The layers inside this one: its branch, then its projection.
@@ -288,6 +292,14 @@ impl Layer {
 }
 
 impl Network {
+    /// Names of the layers with weights in the order of application, those of a branch before those of its
+    /// projection. Statistics of layers count them from 1.
+    pub fn layers_with_weights(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.visit(&mut |layer| names.extend(layer.weights_name().map(str::to_owned)));
+        names
+    }
+
     /// Calls `visitor` on every layer, those of branches and projections included.
     pub(super) fn visit(&self, visitor: &mut impl FnMut(&Layer)) {
         visit(&self.layers, visitor);

@@ -5,6 +5,7 @@ mod given;
 use super::Usage;
 use super::choice::choice;
 use super::options::cores;
+use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
 use fathom_arch::Network;
@@ -86,6 +87,11 @@ impl Subject {
             ),
         };
         ensure!(weights.exists(), "{} does not exist: {why}", weights.display());
+        let status = run.status()?;
+        if at == Keep::Last && !status.state.is_final() {
+            let (id, state) = (run.id(), status.state);
+            log(format!("note: {id} is {state}: these are the weights of its last checkpoint"));
+        }
         ensure!(
             part != Part::Validation || data.validation > 0,
             Usage(format!("--part validation: {} has no validation images", root.display()))

@@ -59,7 +59,7 @@ pub struct Args {
     /// Share of the error of random guessing below which a net trains, in `rate-depth` [default: 0.8]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     trains_below: Option<f64>,
-    /// Bar of `threshold`: the error until which updates are counted
+    /// Bar of `threshold`: the value of the metric below which updates are no longer counted
     #[arg(long, value_name = "VALUE", value_parser = positive)]
     below: Option<f64>,
     /// File formats
@@ -74,7 +74,10 @@ pub struct Args {
 
 fn metric_help() -> String {
     let columns: Vec<&str> = Metric::all().map(|metric| metric.train).collect();
-    format!("Column of the training curve, with its test column: {}", columns.join(", "))
+    format!(
+        "Column of the training curve, with its test column, either of which may be named: {}",
+        columns.join(", ")
+    )
 }
 
 fn positive(text: &str) -> Result<f64, &'static str> {
@@ -104,7 +107,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut results = Results::load(&dir)?;
     doubts::note(&results.curves.runs);
     let asked = args.shown.choose(&mut results)?;
-    check_figures(&args.figure, &asked)?;
+    check_figures(&args.figure, &asked, args.below)?;
     let group_by = args.group_by.as_ref().map(|key| plot::axis(&results.curves, key)).transpose();
     let group_by = group_by.map_err(|error| Usage(format!("--group-by: {error}")))?;
     args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric: {error:#}")))?;
@@ -157,8 +160,8 @@ fn draw(
     Ok(paths)
 }
 
-/// Refuses a key that would silently have no effect on a requested figure.
-fn check_figures(figures: &[Figure], asked: &Asked) -> Result<(), Usage> {
+/// Refuses an option that would silently have no effect on a requested figure.
+fn check_figures(figures: &[Figure], asked: &Asked, below: Option<f64>) -> Result<(), Usage> {
     let check = |option: &str, has: fn(Figure) -> bool| {
         let words = |figures: &[Figure]| -> Vec<&str> {
             figures.iter().filter(|it| has(**it)).map(|it| it.word()).collect()
@@ -177,6 +180,9 @@ fn check_figures(figures: &[Figure], asked: &Asked) -> Result<(), Usage> {
     }
     if asked.facet.is_some() {
         check("--facet", Figure::has_facets)?;
+    }
+    if below.is_some() && !figures.contains(&Figure::Threshold) {
+        check("--below", |figure| figure == Figure::Threshold)?;
     }
     Ok(())
 }

@@ -246,6 +246,14 @@ fn losses(panels: &Panels, metric: &Metric) -> Option<String> {
     captions::losses(&curves.collect::<Vec<_>>(), "after they stop, means are over the other runs")
 }
 
+/// Whether some of the runs that are done ended at another step than others.
+fn ends_differ(runs: &[&RunCurve]) -> bool {
+    let done = runs.iter().filter(|run| run.state == State::Done);
+    let mut ends = done.filter_map(|run| run.rows.last()).map(|row| row.step);
+    let first = ends.next();
+    ends.any(|end| Some(end) != first)
+}
+
 /// Caption sentences about lines, metrics and runs.
 fn caption(panels: &Panels, options: &Options) -> Vec<String> {
     let metric = &options.metric;
@@ -255,6 +263,11 @@ fn caption(panels: &Panels, options: &Options) -> Vec<String> {
     }];
     parts.push(metric.sentences());
     parts.extend(losses(panels, metric));
+    if panels.panels.iter().flat_map(|panel| &panel.curves).any(|curve| ends_differ(&curve.runs)) {
+        parts.push(
+            "Some runs end before others: after their end, means are over the other runs.".into(),
+        );
+    }
     if options.smooth > 1 {
         parts.push(format!("Values are trailing means over {} evaluations.", options.smooth));
     }

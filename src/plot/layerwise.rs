@@ -40,11 +40,15 @@ pub(super) fn grouped<'a, R>(
     groups.iter().map(named).collect()
 }
 
-/// The deepest configurations whose runs have a `layers.csv`, and the number of those left out.
+/// The configurations of the most layers with values in a column of `layers.csv`, and the number of those left out.
 ///
 /// # Errors
-/// When no run has a `layers.csv` with values in the column.
+/// When no run has a `layers.csv`, or none has values in the column.
 fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<Net>, usize)> {
+    ensure!(
+        !results.layers.is_empty(),
+        "no run has a layers.csv; set layers = true in [evaluate] of the experiment"
+    );
     let mut nets = Vec::new();
     for (label, rows) in grouped(results, &results.layers) {
         let mut steps: BTreeMap<u64, BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
@@ -66,12 +70,11 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
             nets.push(Net { label, seeds: rows.len(), steps });
         }
     }
-    ensure!(
-        !nets.is_empty(),
-        "no run has a layers.csv; set layers = true in [evaluate] of the experiment"
-    );
+    ensure!(!nets.is_empty(), "no layers.csv of these runs has a value of it");
     let all = nets.len();
-    nets.sort_by_key(|net| std::cmp::Reverse(net.steps.values().map(Vec::len).max()));
+    // By the last layer, since not every layer has every value.
+    let last = |net: &Net| net.steps.values().flatten().map(|(layer, _)| *layer as u64).max();
+    nets.sort_by_key(|net| std::cmp::Reverse(last(net)));
     nets.truncate(MOST);
     let more = all - nets.len();
     Ok((nets, more))
@@ -81,8 +84,8 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
 fn left_out(more: usize) -> String {
     match more {
         0 => String::new(),
-        1 => " One shallower configuration is not drawn.".into(),
-        more => format!(" {more} shallower configurations are not drawn."),
+        1 => " One further configuration, of no more layers, is not drawn.".into(),
+        more => format!(" {more} further configurations, of no more layers, are not drawn."),
     }
 }
 
@@ -147,8 +150,10 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
 /// # Errors
 /// When no run has a `layers.csv` with these errors.
 pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigure> {
-    let (nets, more) = nets(results, |row| row.lesion_cost)
-        .context("set layers = true and lesions = true in [evaluate] of the experiment")?;
+    let (nets, more) = nets(results, |row| row.lesion_cost).context(
+        "lesion_cost is measured after the last update with layers = true and lesions = true in [evaluate], in \
+         networks with blocks that can be deleted",
+    )?;
     let last =
         |net: &Net| net.steps.last_key_value().map_or(Vec::new(), |(_, points)| points.clone());
     let by_block: Vec<Vec<(f64, f64)>> = nets.iter().map(last).collect();

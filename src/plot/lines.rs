@@ -18,18 +18,20 @@ pub(super) struct Point {
     pub(super) interval: Option<Interval>,
     /// Values of the seeds.
     pub(super) dots: Vec<f64>,
+    /// Values of seeds of which only a bound is known, drawn hollow.
+    pub(super) bounds: Vec<f64>,
 }
 
 impl Point {
     /// A point without spread.
     pub(super) fn bare(x: f64, y: f64) -> Self {
-        Self { x, y, interval: None, dots: Vec::new() }
+        Self { x, y, interval: None, dots: Vec::new(), bounds: Vec::new() }
     }
 
     /// All values that the vertical axis must cover.
     pub(super) fn heights(&self) -> impl Iterator<Item = f64> {
         let ends = self.interval.into_iter().flat_map(|it| [it.low, it.high]);
-        [self.y].into_iter().chain(ends).chain(self.dots.iter().copied())
+        [self.y].into_iter().chain(ends).chain(self.dots.iter().chain(&self.bounds).copied())
     }
 }
 
@@ -85,9 +87,11 @@ fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
             let ends = [interval.low, interval.high].map(|y| frame.place_inside(point.x, y));
             canvas.bar(ends, line.colour)?;
         }
-        for dot in &point.dots {
-            let (x, y) = frame.place(point.x, *dot);
-            canvas.dot((x - canvas.px(14.0), y), line.colour, filled)?;
+        for (values, filled) in [(&point.dots, filled), (&point.bounds, false)] {
+            for value in values {
+                let (x, y) = frame.place(point.x, *value);
+                canvas.dot((x - canvas.px(14.0), y), line.colour, filled)?;
+            }
         }
         if let Some(mark) = line.mark {
             canvas.mark(mark, *place, line.colour, filled)?;

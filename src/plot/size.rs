@@ -50,6 +50,7 @@ impl Net {
             y: self.values.iter().sum::<f64>() / self.values.len() as f64,
             interval: Interval::of(&self.values, 0.95),
             dots: self.values.clone(),
+            bounds: Vec::new(),
         }
     }
 }

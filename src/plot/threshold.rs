@@ -10,7 +10,7 @@ use super::rounding::short_number;
 use super::{Options, Results, palette};
 use anyhow::{Context, Result, ensure};
 use fathom_base::capitalised;
-use fathom_record::{Provenance, RunCurve, group};
+use fathom_record::{RunCurve, group};
 
 const DEPTH: &str = "depth";
 
@@ -23,35 +23,42 @@ struct Series {
 /// The runs of one depth.
 struct Times {
     depth: f64,
-    /// Number of updates of each run.
-    updates: Vec<f64>,
-    /// Number of runs that never got below the bar, which count with all their updates.
-    censored: usize,
+    /// Number of updates of each run that got below the bar.
+    reached: Vec<f64>,
+    /// Number of the last update of each run that did not.
+    censored: Vec<f64>,
+    /// Whether a run was below the bar before its first update.
+    is_at_once: bool,
 }
 
 impl Times {
-    fn of(
-        results: &Results,
-        depth: &str,
-        runs: &[&RunCurve],
-        options: &Options,
-        bar: f64,
-    ) -> Option<Self> {
-        let mut times = Self { depth: depth.parse().ok()?, updates: Vec::new(), censored: 0 };
+    fn of(depth: &str, runs: &[&RunCurve], options: &Options, bar: f64) -> Option<Self> {
+        let (reached, censored) = Default::default();
+        let mut times = Self { depth: depth.parse().ok()?, reached, censored, is_at_once: false };
         for run in runs.iter().filter(|run| run.state.is_final()) {
-            let iterations = results.provenance.get(&run.id).and_then(Provenance::iterations);
-            let until = run.updates_until(options.metric.train, bar, iterations)?;
-            times.censored += usize::from(until.is_censored);
+            let Some(until) = run.updates_until(options.metric.train, bar) else { continue };
+            times.is_at_once |= until.updates == 0;
             // A bar above the first error is reached after 0 updates, which a logarithm does not show.
-            times.updates.push((until.updates as f64).max(1.0));
+            let updates = (until.updates as f64).max(1.0);
+            if until.is_censored {
+                times.censored.push(updates);
+            } else {
+                times.reached.push(updates);
+            }
         }
-        (!times.updates.is_empty()).then_some(times)
+        let has_runs = times.updates().next().is_some();
+        has_runs.then_some(times)
+    }
+
+    fn updates(&self) -> impl Iterator<Item = f64> {
+        self.reached.iter().chain(&self.censored).copied()
     }
 
     fn point(&self) -> Point {
-        let logs: f64 = self.updates.iter().map(|updates| updates.ln()).sum();
-        let y = (logs / self.updates.len() as f64).exp();
-        Point { x: self.depth, y, interval: None, dots: self.updates.clone() }
+        let logs: Vec<f64> = self.updates().map(f64::ln).collect();
+        let y = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
+        let (dots, bounds) = (self.reached.clone(), self.censored.clone());
+        Point { x: self.depth, y, interval: None, dots, bounds }
     }
 }
 
@@ -78,11 +85,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
             points: series.points.iter().map(Times::point).collect(),
         })
         .collect();
-    let updates: Vec<f64> = series
-        .iter()
-        .flat_map(|series| &series.points)
-        .flat_map(|times| times.updates.clone())
-        .collect();
+    let updates: Vec<f64> =
+        series.iter().flat_map(|series| &series.points).flat_map(Times::updates).collect();
     let (fewest, largest) = ends(&updates).unwrap_or((1.0, 10.0));
     let panel = Panel {
         x: Axis::at_values(&depths, options.log_x).titled(DEPTH),
@@ -97,19 +101,22 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let mut parts = vec![format!(
         "Number of updates after which {} is first below {bar}, among those at which it was evaluated. Marks: geometric mean over n = {}.",
         options.metric.train,
-        seeds(extent(times().map(|(_, times)| times.updates.len()))),
+        seeds(extent(times().map(|(_, times)| times.updates().count()))),
     )];
-    let lost = times().filter(|(_, times)| times.censored > 0).map(|(series, times)| {
+    let lost = times().filter(|(_, times)| !times.censored.is_empty()).map(|(series, times)| {
         let name = [series.label.as_str(), "depth"].join(" ");
-        let (censored, of) = (times.censored, times.updates.len());
+        let (censored, of) = (times.censored.len(), times.updates().count());
         format!("{} {}: {censored} of {of}", name.trim(), short_number(times.depth))
     });
     let lost: Vec<String> = lost.collect();
     if !lost.is_empty() {
         parts.push(format!(
-            "Not reached, and counted with all updates, which are too few: {}.",
+            "Hollow dots: not reached, and counted with the last update, which is too early: {}.",
             capitalised(&lost.join("; "))
         ));
+    }
+    if times().any(|(_, times)| times.is_at_once) {
+        parts.push("Some runs were below it before their first update, and count with 1.".into());
     }
     parts.extend(all_runs(&shared));
     parts.push(format!("Source: {}.", options.source));
@@ -135,7 +142,7 @@ fn all_series(results: &Results, options: &Options, bar: f64) -> (Vec<Series>, V
         let by_depth = group(&same.runs, &[DEPTH.to_owned()]);
         let mut points: Vec<Times> = by_depth
             .iter()
-            .filter_map(|at| Times::of(results, at.values.first()?, &at.runs, options, bar))
+            .filter_map(|at| Times::of(at.values.first()?, &at.runs, options, bar))
             .collect();
         points.sort_by(|a, b| a.depth.total_cmp(&b.depth));
         if !points.is_empty() {

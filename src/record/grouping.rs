@@ -62,7 +62,7 @@ fn family_rank(text: &str) -> usize {
 /// Number of updates until a metric of a run was below a bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdatesUntil {
-    /// The number; for a run that never was below the bar, that of all its updates.
+    /// The number; for a run that never was below the bar, that of its last update.
     pub updates: u64,
     /// Whether the run never was below the bar, so that the true number is greater.
     pub is_censored: bool,
@@ -71,18 +71,11 @@ pub struct UpdatesUntil {
 impl RunCurve {
     /// The number of updates before the first row whose value of `column` is below `bar`; `None` if no row has a
     /// value. A run that diverged learned nothing that lasts, and counts as one that never was below the bar.
-    /// `iterations` is the number of updates of the whole run, where it is known; otherwise the last row counts.
-    pub fn updates_until(
-        &self,
-        column: &str,
-        bar: f64,
-        iterations: Option<u64>,
-    ) -> Option<UpdatesUntil> {
+    pub fn updates_until(&self, column: &str, bar: f64) -> Option<UpdatesUntil> {
         let values = || self.rows.iter().filter_map(|row| Some((row.step, row.metric(column)?)));
-        let (last, _) = values().next_back()?;
+        let last = values().next_back()?;
         let reached = values().find(|(_, value)| *value < bar && self.state == State::Done);
-        let updates = reached.map_or_else(|| iterations.unwrap_or(last), |(step, _)| step);
-        Some(UpdatesUntil { updates, is_censored: reached.is_none() })
+        Some(UpdatesUntil { updates: reached.unwrap_or(last).0, is_censored: reached.is_none() })
     }
 
     /// The value of a metric in the last row of a run that made all steps; `None` for every other run,
@@ -116,16 +109,15 @@ mod tests {
             state: State::Done,
             rows: vec![row(0, Some(90.0)), row(10, Some(39.0)), row(20, Some(41.0)), row(30, None)],
         };
-        let until = |run: &RunCurve, bar, iterations| {
-            let found = run.updates_until("train_err_pct", bar, iterations)?;
+        let until = |run: &RunCurve, bar| {
+            let found = run.updates_until("train_err_pct", bar)?;
             Some((found.updates, found.is_censored))
         };
-        assert_eq!(until(&run, 40.0, Some(30)), Some((10, false)));
-        assert_eq!(until(&run, 39.0, Some(30)), Some((30, true)));
-        assert_eq!(until(&run, 39.0, None), Some((20, true)));
-        assert_eq!(run.updates_until("val_err_pct", 40.0, Some(30)), None);
+        assert_eq!(until(&run, 40.0), Some((10, false)));
+        assert_eq!(until(&run, 39.0), Some((20, true)));
+        assert_eq!(run.updates_until("validation_err_pct", 40.0), None);
         run.state = State::Diverged;
-        assert_eq!(until(&run, 40.0, Some(30)), Some((30, true)));
+        assert_eq!(until(&run, 40.0), Some((20, true)));
     }
 
     #[test]

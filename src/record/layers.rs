@@ -80,6 +80,9 @@ impl LayerRow {
     }
 }
 
+/// The column of [`LayerRow::lesion_cost`].
+pub const LESION_COST: &str = "lesion_cost";
+
 /// Names of the columns of [`LayerRow`] that are statistics of the layer.
 pub fn layer_metrics() -> impl Iterator<Item = &'static str> {
     // The first four are version, step, position and name.

@@ -55,7 +55,7 @@ pub use foreign::{ForeignRow, ForeignTable};
 pub use grouping::{RunGroup, UpdatesUntil, group, natural_order};
 pub use import::{Expression, Log, Mapping};
 pub use landscape::{CorrelationRow, SliceRow};
-pub use layers::{LAYER_COLUMNS, LayerRow, LayerWriter, layer_metrics};
+pub use layers::{LAYER_COLUMNS, LESION_COST, LayerRow, LayerWriter, layer_metrics};
 pub use lock::{Acquired, Holder, Lock, LockError, LockTiming, LockToken, LostLock, Owner};
 pub use manifest::{
     DataRecord, Execution, Gpu, Manifest, Resolved, Revision, Spent, State, Status,

@@ -17,13 +17,6 @@ pub struct Provenance {
     pub manifest: Option<Made>,
 }
 
-impl Provenance {
-    /// Number of updates of the whole run, where its configuration says it.
-    pub fn iterations(&self) -> Option<u64> {
-        self.config.get("training.iterations")?.as_u64()
-    }
-}
-
 /// The facts of a manifest that are not in the configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Made {

@@ -94,7 +94,8 @@ fn the_opening_comment_gives_question_and_command() {
     assert_eq!(found[0], ("Question".into(), "does it? Really?".into()));
     assert_eq!(found[1].1, "fathom run x.toml");
     assert_eq!(found.len(), 2);
-    let two = "# Command: fathom run x.toml\n#   --smoke\n#          fathom plot results/x\n# Cost: none";
+    let two =
+        "# Command: fathom run x.toml\n#   --smoke\n#          fathom plot results/x\n# Cost: none";
     assert_eq!(opening_comment(two)[0].1, "fathom run x.toml --smoke\nfathom plot results/x");
 }
 

@@ -1,10 +1,11 @@
 //! The claims of an experiment file, and which of them can be tested with its runs.
 
-use super::SpecError;
 use super::claim::{Claim, Deciding, Tune};
 use super::contrast::{Candidates, Contrast};
 use super::file::File;
+use super::measurable::check_measurable;
 use super::resolve::Config;
+use super::{Run, SpecError};
 use fathom_record::{MeasuredOn, Metric, Seed, seed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,13 +60,16 @@ pub(super) struct Compared {
 pub(super) fn compared(
     claims: Vec<Claim>,
     candidates: &Candidates,
+    runs: &[Run],
     is_caused_by_set: impl Fn() -> bool,
 ) -> Result<Compared, SpecError> {
+    let runs: BTreeMap<&str, &Run> = runs.iter().map(|run| (run.id.as_str(), run)).collect();
     let (mut found, mut set_aside, mut remarks) = (Vec::new(), BTreeSet::new(), Vec::new());
     for claim in claims {
         let contrast = Contrast::of(&claim, candidates);
         let contrast =
             contrast.and_then(|it| check_tuned(&claim, &candidates.configs).map(|()| it));
+        let contrast = contrast.and_then(|it| check_measurable(&claim, &it, &runs).map(|()| it));
         match contrast {
             Ok(contrast) => found.push((claim, contrast)),
             Err(error) if is_caused_by_set() => {

@@ -5,8 +5,8 @@ use super::claims::{Compared, arm_keys, compared};
 use super::contrast::{Candidates, Contrast};
 use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
-use super::key_rows::needs;
-use super::resolve::{Config, fingerprint, resolve};
+use super::key_rows::{LESIONS, needs};
+use super::resolve::{Config, ResolvedConfig, fingerprint, resolve};
 use super::seeds::first_seeds;
 use super::stages::Stages;
 use super::{Settings, SpecError};
@@ -126,7 +126,7 @@ impl Experiment {
         };
         let is_whole_file_valid = || !sets.is_empty() && Self::parse(path, text, &[]).is_ok();
         let Compared { claims, set_aside, remarks: of_claims } =
-            compared(file.claims, &candidates, is_whole_file_valid)?;
+            compared(file.claims, &candidates, &runs, is_whole_file_valid)?;
         remarks.extend(of_claims);
         let stages = file.tune.map(|(tune, place)| Stages::of(tune, &runs, &place)).transpose()?;
         let is_now = |run: &Run| now.contains(&Seed::from(run.settings.seed));
@@ -157,21 +157,21 @@ struct Expanded {
 /// The runs of all combinations, each once; `place` is for errors.
 fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
     let axes = axes(file);
-    let (mut runs, mut ids, mut merged) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut runs, mut ids, mut merged) = (Vec::new(), BTreeSet::new(), Vec::new());
     let (mut used, mut idle) = (BTreeSet::new(), BTreeMap::new());
     for (arm, given) in combinations(file) {
-        let resolved = resolve(&given, place)?;
+        let ResolvedConfig { mut config, idle: without_effect } = resolve(&given, place)?;
+        epochs_in_updates(&mut config).map_err(|invalid| located(&invalid, &given, place))?;
+        let run = run(arm, &axes, config, &given, place)?;
+        let no_lesions = run.settings.evaluate.lesions && run.network.lesions().is_empty();
         for (name, given) in &given {
-            if resolved.idle.contains(name) {
+            if without_effect.contains(name) || (no_lesions && name == LESIONS) {
                 *idle.entry((name.clone(), given.place.clone())).or_insert(0) += 1;
             } else {
                 used.insert((name.clone(), given.place.clone()));
             }
         }
-        let mut config = resolved.config;
-        epochs_in_updates(&mut config).map_err(|invalid| located(&invalid, &given, place))?;
-        let run = run(arm, &axes, config, &given, place)?;
-        if ids.insert(run.id.clone()) { runs.push(run) } else { merged += 1 }
+        if ids.insert(run.id.clone()) { runs.push(run) } else { merged.push(run.id) }
     }
     let mut remarks = Vec::new();
     for ((name, place), count) in idle {
@@ -182,10 +182,15 @@ fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
         }
         remarks.push(format!("{name} has no effect in {count} of the combinations"));
     }
-    match merged {
-        0 => {}
-        1 => remarks.push("1 combination equals another one and is not run twice".into()),
-        _ => remarks.push(format!("{merged} combinations equal others and are not run twice")),
+    match merged.as_slice() {
+        [] => {}
+        [one] => {
+            remarks.push(format!("1 combination equals another one and is not run twice: {one}"))
+        }
+        [first, ..] => remarks.push(format!(
+            "{} combinations equal others and are not run twice: {first} and others",
+            merged.len()
+        )),
     }
     Ok(Expanded { runs, remarks })
 }
@@ -298,7 +303,7 @@ fn readable(parts: impl Iterator<Item = String>) -> String {
 }
 
 /// The text with every character replaced that is not safe in file names.
-fn file_safe(text: &str) -> String {
+pub(super) fn file_safe(text: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
     text.chars().map(safe).collect()
 }
@@ -318,7 +323,7 @@ fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
         file.sweep.insert(name.into(), (values, place));
         return Ok(());
     }
-    let value = kind.and_then(|kind| kind.parse(text)).unwrap_or_else(|| Value::from(text));
+    let value = kind.and_then(|kind| kind.parse(text)).unwrap_or_else(|| value_of(text));
     let value = normalise(name, &value).map_err(fail)?;
     file.sweep.remove(name);
     for (_, arm) in &mut file.arms {

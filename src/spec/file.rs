@@ -4,6 +4,7 @@
 
 use super::SpecError;
 use super::claim::{Claim, Deciding, Tune, experiment_tune};
+use super::expand::file_safe;
 use super::keys::KEYS;
 use super::leaves::{
     collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
@@ -102,13 +103,11 @@ pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
             }
         };
     }
-    let mut expected = None;
-    for key in definitions(name) {
-        if let Some(value) = key.kind.normalise(value) {
-            return Ok(value);
-        }
-        expected.get_or_insert(key.kind);
+    if let Some(value) = definitions(name).find_map(|key| key.kind.normalise(value)) {
+        return Ok(value);
     }
+    // Families may differ in their choices: the most are named.
+    let expected = definitions(name).map(|key| key.kind.to_string()).max_by_key(String::len);
     match expected {
         Some(kind) => Err(format!("{name} = {value}: expected {kind}")),
         None => Err(unknown_key(name)),
@@ -139,7 +138,21 @@ impl File {
                 TopKey::Sweep => reader.sweep(subtable(value).map_err(fail)?, &mut file)?,
                 TopKey::Arm => {
                     for table in tables(value).map_err(fail)? {
-                        file.arms.push(reader.arm(table, &place)?);
+                        let arm = reader.arm(table, &place)?;
+                        let in_ids = file_safe(&arm.0);
+                        if let Some((known, _)) =
+                            file.arms.iter().find(|(known, _)| file_safe(known) == in_ids)
+                        {
+                            let message = format!(
+                                "the arms \"{known}\" and \"{}\" have the same name in ids of runs: {in_ids}",
+                                arm.0
+                            );
+                            return Err(SpecError {
+                                place: reader.place_in(table, &place),
+                                message,
+                            });
+                        }
+                        file.arms.push(arm);
                     }
                 }
                 TopKey::Claim => {
@@ -311,7 +324,11 @@ impl Reader<'_> {
         for (key, value) in table {
             let place = self.place(key.span().start);
             if key.get_ref() == "name" {
-                name = Some(word(value).map_err(|message| SpecError { place, message })?);
+                let given = word(value).and_then(|name| match name.trim().is_empty() {
+                    false if !name.contains(char::is_control) => Ok(name),
+                    true | false => Err("the name of an arm is a line of text".into()),
+                });
+                name = Some(given.map_err(|message| SpecError { place, message })?);
             } else {
                 self.flatten(key.get_ref(), value, &place, &mut values)?;
             }
@@ -362,7 +379,8 @@ pub(super) fn axis(name: &str, items: &[Value]) -> Result<Vec<Value>, String> {
     if values.is_empty() { Err(format!("{name}: the list of values is empty")) } else { Ok(values) }
 }
 
-/// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`.
+/// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`, and `lr` for
+/// `training.lr`, since `training.warmup.lr` is a key of a table further in.
 ///
 /// # Errors
 /// When there is no such key, or several.
@@ -373,6 +391,9 @@ pub fn full_name(name: &str) -> Result<String, String> {
     let mut matches: Vec<&str> = all_names()
         .filter(|full| full.strip_suffix(name).is_some_and(|p| p.ends_with('.')))
         .collect();
+    let nesting = |full: &str| full.matches('.').count();
+    let least = matches.iter().map(|full| nesting(full)).min();
+    matches.retain(|full| Some(nesting(full)) == least);
     matches.sort_unstable();
     matches.dedup();
     match matches.as_slice() {

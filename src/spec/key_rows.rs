@@ -53,8 +53,14 @@ fn condition(key: &Key) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" and "))
 }
 
+/// Key whose effect depends on the layers of the network.
+pub(super) const LESIONS: &str = "evaluate.lesions";
+
 /// What an experiment needs for the key of this name to have an effect.
 pub(super) fn needs(name: &str) -> Option<String> {
+    if name == LESIONS {
+        return Some("a network with blocks that can be deleted".into());
+    }
     let of_families = families().filter(|family| family.keys().iter().any(|key| key.name == name));
     let families: Vec<String> =
         of_families.map(|family| format!("\"{}\"", family.name())).collect();

@@ -13,6 +13,8 @@ use fathom_record::METRIC_COLUMNS;
 const ANY: u64 = u64::MAX >> 1;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
 const FRACTION: Kind = Kind::Number(0.0, 1.0);
+/// Decay rates of averages, which are corrected by a division by 1 minus their powers.
+const BELOW_ONE: Kind = Kind::Number(0.0, 0.999_999_9);
 
 /// Default of `evaluate.layer_images`: enough for the statistics of a batch, few enough to cost little.
 pub(super) const LAYER_IMAGES: u64 = 64;
@@ -99,13 +101,13 @@ pub static KEYS: &[Key] = &[
     key("training.optimiser", Kind::Choice(OptimiserName::WORDS), Default::Word(OptimiserName::Sgd.word()), ALWAYS,
         "update rule: SGD with momentum, Adam (1412.6980), Adam with decoupled weight decay (1711.05101) or RMSprop, as \
          defined in PyTorch with eps = 1e-8; muon (Jordan 2024): the Nesterov momentum of each convolution or fully \
-         connected layer except the last, as a matrix, made orthogonal by five Newton-Schulz steps, and SGD for all \
-         other parameters"),
+         connected layer except the last, as a matrix, made orthogonal by five Newton-Schulz steps, times \
+         sqrt(max(1, rows / columns)), and SGD for all other parameters"),
     key("training.lr", POSITIVE, Default::Number(0.1), ALWAYS, "base learning rate, before schedule and warm-up"),
     key("training.momentum", FRACTION, Default::Number(0.9), WITH_MOMENTUM, "momentum of SGD and Muon"),
     key("training.nesterov", Kind::Flag, Default::Flag(false), SGD, "whether SGD uses Nesterov momentum"),
-    key("training.beta1", FRACTION, Default::Number(0.9), ADAM, "decay rate of Adam's first moment"),
-    key("training.beta2", FRACTION, Default::Number(0.999), ADAM, "decay rate of Adam's second moment"),
+    key("training.beta1", BELOW_ONE, Default::Number(0.9), ADAM, "decay rate of Adam's first moment"),
+    key("training.beta2", BELOW_ONE, Default::Number(0.999), ADAM, "decay rate of Adam's second moment"),
     key("training.sgd_factor", POSITIVE, Default::Number(1.0), MUON,
         "learning rate of SGD for the parameters that Muon leaves to it, as a multiple of training.lr"),
     key("training.alpha", FRACTION, Default::Number(0.99), RMSPROP,

@@ -24,6 +24,7 @@ mod file;
 mod key_rows;
 mod keys;
 mod leaves;
+mod measurable;
 mod published;
 mod resolve;
 mod seeds;

@@ -184,6 +184,17 @@ pub struct Evaluate {
     pub keep: Keep,
 }
 
+impl Evaluate {
+    /// Whether layers are measured after `step` updates: after 0, 1, 2, 5, 10, 20, 50, … and after the `last` one.
+    pub fn are_layers_due(&self, step: u64, last: u64) -> bool {
+        let mut leading = step;
+        while leading >= 10 && leading.is_multiple_of(10) {
+            leading /= 10;
+        }
+        self.layers && (step == last || matches!(leading, 0 | 1 | 2 | 5))
+    }
+}
+
 /// Interval of evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {

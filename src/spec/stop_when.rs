@@ -2,7 +2,6 @@
 
 use super::settings::Settings;
 use fathom_arch::InvalidKey;
-use fathom_record::{MeasuredOn, Metric};
 
 /// When a run ends before its last update: at the first evaluation at which one of these holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,24 +34,20 @@ impl StopWhen {
 
     /// Refuses conditions that a run with these settings cannot measure.
     pub(super) fn check(&self, settings: &Settings) -> Result<(), InvalidKey> {
-        let is_regression = settings.training.delta.is_some();
-        if let Some(Threshold { metric, .. }) = &self.below {
-            let is_held_out = Metric::named(metric)
-                .is_some_and(|metric| metric.measured_on == MeasuredOn::Validation);
-            let missing = if metric == "train_err_fresh_pct" {
-                Some("is measured at the first and the last step only")
-            } else if is_held_out && settings.data.validation == 0 {
-                Some("needs data.validation")
-            } else if is_regression && metric == "train_err_running_pct" {
-                Some("is not measured in regression")
-            } else {
-                None
-            };
-            if let Some(why) = missing {
-                return Err(InvalidKey::new(METRIC, format!("{metric} {why}")));
-            }
+        if let Some(Threshold { metric, .. }) = &self.below
+            && let Some(why) = settings.unmeasured(metric)
+        {
+            return Err(InvalidKey::new(METRIC, format!("{metric} {why}")));
         }
-        if self.at_chance_for.is_some() && is_regression {
+        if let Some(updates) = self.at_chance_for
+            && updates > settings.training.iterations
+        {
+            let iterations = settings.training.iterations;
+            let message =
+                format!("{updates} updates are more than training.iterations = {iterations}");
+            return Err(InvalidKey::new(AT_CHANCE_FOR, message));
+        }
+        if self.at_chance_for.is_some() && settings.training.delta.is_some() {
             let message = "regression, which training.delta asks for, has no chance level";
             return Err(InvalidKey::new(AT_CHANCE_FOR, message));
         }

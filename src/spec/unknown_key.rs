@@ -48,7 +48,8 @@ pub(super) fn unknown_key(name: &str) -> String {
     if !keys.is_empty() {
         let (short, first) = (last(name), keys[0]);
         return format!(
-            "{name} is a table: {short} = {{ {first} = … }}; its keys are {}",
+            "{name} is a table: {short} = {{ {first} = … }}; its keys are {}, which --set and [sweep] name one by one: \
+             {name}.{first}",
             keys.join(", ")
         );
     }
@@ -117,7 +118,7 @@ mod tests {
             ("device", "fathom run … --device cuda"),
             (
                 "training.schedule",
-                "is a table: schedule = { kind = … }; its keys are kind, at, factor",
+                "is a table: schedule = { kind = … }; its keys are kind, at, factor, which --set and [sweep] name one",
             ),
             ("network.layers", "did you mean network.depth?"),
             ("seeds", "did you mean seed?"),

@@ -124,8 +124,7 @@ impl Evidence {
         };
         match (run.state, measure.when) {
             (State::Done | State::Diverged, When::FirstBelow(bar)) => {
-                let iterations = self.provenance.get(id).and_then(Provenance::iterations);
-                let until = run.updates_until(&measure.metric, bar, iterations);
+                let until = run.updates_until(&measure.metric, bar);
                 until.map_or_else(missing, |until| match until.is_censored {
                     true => Final::Censored(until.updates as f64),
                     false => Final::Value(until.updates as f64),

@@ -9,16 +9,6 @@ use fathom_record::{LayerRow, LayerWriter, SCHEMA};
 use std::collections::HashMap;
 use tch::{Kind, Tensor};
 
-/// Whether layers are measured after `step` updates: after 0, 1, 2, 5, 10, 20, 50, … and after the
-/// `last` one.
-pub fn is_due(step: u64, last: u64) -> bool {
-    let mut leading = step;
-    while leading >= 10 && leading.is_multiple_of(10) {
-        leading /= 10;
-    }
-    step == last || matches!(leading, 0 | 1 | 2 | 5)
-}
-
 /// Measures the layers of a net, always on the same images.
 pub struct LayerProbe {
     images: Tensor,

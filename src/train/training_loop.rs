@@ -6,7 +6,7 @@ use super::curve_evaluation::CurveEvaluation;
 use super::data_loader::DataLoader;
 use super::grow;
 use super::interrupt::{Interrupt, Stopped};
-use super::layer_stats::{self, LayerProbe};
+use super::layer_stats::LayerProbe;
 use super::learner::Learner;
 use super::lesion::lesion_costs;
 use super::pace::Pace;
@@ -186,8 +186,8 @@ impl<'a> TrainingLoop<'a> {
     }
 
     fn are_layer_stats_due(&self) -> bool {
-        self.layer_stats.is_some()
-            && layer_stats::is_due(self.state.step, self.training().iterations)
+        let last = self.training().iterations;
+        self.context.settings.evaluate.are_layers_due(self.state.step, last)
     }
 
     /// Makes one update, with layer statistics before and after it if they are due.

@@ -306,6 +306,8 @@ fn a_metric_or_key_that_no_run_has_is_refused_once_with_those_there_are() {
         said.contains("--facet: it has no effect on `depth`, but on curves, panels, rate-depth"),
         "{said}"
     );
+    let said = plot(["--figure=depth", "--below=3"]);
+    assert!(said.contains("--below: it has no effect on `depth`, but on threshold"), "{said}");
     assert!(!folder.path().join("figures").exists(), "nothing was drawn");
 }
 

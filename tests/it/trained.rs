@@ -117,6 +117,18 @@ fn the_weights_of_a_run_give_its_last_row_again() {
         let table = succeed(folder.path(), &arguments);
         let row: Vec<&str> = table.lines().nth(1).expect("a row").split(',').collect();
         assert_eq!(row[1].parse::<f64>().expect("a number"), of("test_loss"), "{row:?} {last:?}");
+        let status = run.join("status.json");
+        let done = std::fs::read_to_string(&status).expect("a status");
+        let stopped = done.replace("\"done\"", "\"interrupted\"");
+        assert_ne!(done, stopped);
+        std::fs::write(&status, stopped).expect("writable");
+        let output = fathom(folder.path()).args(arguments).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains(" is interrupted: these are the weights of its last checkpoint"),
+            "{said}"
+        );
+        std::fs::write(&status, done).expect("writable");
 
         // With the moving averages, what stands beside an image in its batch makes no difference.
         for batch in [1, 7] {

@@ -179,7 +179,7 @@ fn branches_end_with_what_the_key_says() {
         [(&PREACT, set("zero-gamma", "batch")), (&RESIDUAL, set("zero-gamma", "none"))]
     {
         let said = fault(family, set, 32);
-        assert!(said.contains("branches end with a normalisation; use rezero"), "{said}");
+        assert!(said.contains("of nets without normalisation, do not: use rezero"), "{said}");
     }
     let twice = json!({ "depth": 8, "branch_scale": "rezero", "norm": "none", "init": "fixup" });
     let said = fault(&RESIDUAL, twice, 32);
@@ -217,6 +217,11 @@ fn wide_nets_have_a_narrow_stem_and_dropout_between_convolutions() {
     assert!(matches!(&branch[at - 1], Layer::Activation(_)));
     let said = fault(&WIDE, json!({ "depth": 20 }), 32);
     assert!(said.contains("20 is not 6n+4; the nearest are 16 and 22"), "{said}");
+    // Zeros cannot take channels away.
+    let said = fault(&WIDE, json!({ "depth": 10, "width": 8, "shortcut": "a" }), 32);
+    let expected = "network.shortcut: a adds zeros for new channels, but a block has 16 channels before and 8 after it";
+    assert!(said.starts_with(expected), "{said}");
+    with(&WIDE, json!({ "depth": 10, "width": 16, "shortcut": "a" }), 32, 10);
 }
 
 #[test]

@@ -79,6 +79,9 @@ fn claimed(region: &Region) -> String {
 /// Whether more seeds would decide an undecided claim.
 fn outlook(verdict: &Verdict) -> String {
     let (n, last) = (verdict.n, verdict.looks.last());
+    if n < 2 {
+        return "the spread between seeds is known from two seeds on".into();
+    }
     match (verdict.seeds_needed, last) {
         (Some(seeds), _) if seeds > n => {
             format!("about {seeds} seeds would decide, if they are like these {n}")

@@ -28,7 +28,7 @@ pub struct Flags {
     /// Key whose values are compared, such as norm, family or batch; or arm
     #[arg(long, value_name = "KEY", conflicts_with = "b")]
     over: Option<String>,
-    /// Value that the others are compared with [default: the first]
+    /// Value that the others are compared with [default: the smallest number, or the first word of the alphabet]
     #[arg(long, value_name = "VALUE", requires = "over")]
     baseline: Option<String>,
     /// Swept key of which each side is also compared at its own best value [default: lr, if swept]

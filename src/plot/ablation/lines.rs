@@ -86,6 +86,7 @@ fn point(x: f64, values: &[f64], (least, most): (f64, f64)) -> Point {
         y: values.iter().sum::<f64>() / values.len() as f64,
         interval: Interval::of(values, CONFIDENCE).map(inside),
         dots: values.to_vec(),
+        bounds: Vec::new(),
     }
 }
 

@@ -130,10 +130,12 @@ fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
     let words_at = |below| words(&results, Figure::Threshold, &options(below));
     let found = words_at(100.0);
     assert!(found.contains("Updates until the training error is below 100"), "{found}");
-    assert!(!found.contains("Not reached"), "{found}");
+    assert!(!found.contains("Hollow dots"), "{found}");
     let found = words_at(1e-6);
     assert!(
-        found.contains("Not reached, and counted with all updates, which are too few: Plain"),
+        found.contains(
+            "Hollow dots: not reached, and counted with the last update, which is too early: Plain"
+        ),
         "{found}"
     );
 }
@@ -149,7 +151,7 @@ fn a_special_figure_without_its_data_names_what_is_missing() {
         (Figure::Gradients, "no run has a layers.csv"),
         (Figure::ScaledGradients, "no run has a layers.csv"),
         (Figure::Threshold, "give the bar: --below 40"),
-        (Figure::Lesions, "set layers = true and lesions = true"),
+        (Figure::Lesions, "with layers = true and lesions = true"),
         (Figure::Slices, "no run has a slices.csv; fathom landscape writes it"),
         (Figure::Correlation, "no run has a correlation.csv; fathom landscape writes it"),
         (Figure::Speed, "no run has two rows and a batch size"),

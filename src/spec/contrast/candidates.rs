@@ -29,6 +29,9 @@ impl Candidates {
         let of_layers: Vec<&str> = layer_metrics().collect();
         let is_of_layers = of_layers.contains(&metric);
         match (&measure.layers, measure.when) {
+            (None, When::FirstBelow(_)) if is_of_layers || LayerMetric::named(metric).is_some() => {
+                return Err(format!("updates_to: {metric} is no metric of the curves"));
+            }
             (None, _) if is_of_layers => {
                 return Err(format!(
                     "metric = \"{metric}\" has a value for each layer: add layer = 1, the position \
@@ -40,9 +43,6 @@ impl Candidates {
                     "metric = \"{metric}\": with layer or over_layers expected one of {}",
                     of_layers.join(", ")
                 ));
-            }
-            (None, When::FirstBelow(_)) if LayerMetric::named(metric).is_some() => {
-                return Err(format!("updates_to: {metric} is no metric of the curves"));
             }
             (Some(_), _) => return Ok(()),
             (None, When::FirstBelow(_) | When::Step(_) | When::Epochs(_) | When::Last) => {}

@@ -23,6 +23,13 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
         ("[sweep]\nseed = []", "t.toml:2: seed: the list of values is empty"),
         ("[[arm]]\n\"training.lr\" = 1", "t.toml:2: an [[arm]] needs a name"),
         (
+            "[[arm]]\nname = \"a/b\"\n[[arm]]\nname = \"a:b\"",
+            "the arms \"a/b\" and \"a:b\" have the same name in ids of runs: a_b",
+        ),
+        ("[[arm]]\nname = \" \"", "t.toml:2: the name of an arm is a line of text"),
+        ("[[arm]]\nname = \"a\\nb\"", "t.toml:2: the name of an arm is a line of text"),
+        ("[network]\ninit = \"orthogonal\"", "\"delta-orthogonal\", \"fixup\", \"skipinit\""),
+        (
             "[[override]]\nwhne = { depth = 8 }",
             "t.toml:2: [[override]]: unknown key whne; did you mean when? (valid: when, set)",
         ),

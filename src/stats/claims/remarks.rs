@@ -4,7 +4,7 @@ use super::ArmSummary;
 use super::case::Case;
 use fathom_base::key::short;
 use fathom_record::Seed;
-use fathom_spec::{Effect, Relation};
+use fathom_spec::{Effect, Pairing, Relation};
 
 impl Case<'_> {
     /// Remarks on the runs of these seeds.
@@ -37,7 +37,11 @@ impl Case<'_> {
             remarks
                 .push(format!("{key} was chosen by {by} of a single seed, so by chance in part"));
         }
-        if self.is_constant() && matches!(self.claim.effect, Effect::Mean | Effect::Factor) {
+        let has_pairs = self.arms.len() == 1 || self.pairing() == Pairing::Seed;
+        if has_pairs
+            && self.is_constant()
+            && matches!(self.claim.effect, Effect::Mean | Effect::Factor)
+        {
             remarks.push("every seed gives the same effect, so its interval has no width".into());
         }
         remarks.extend(self.evidence.mixed_execution(&self.ids(seeds)));

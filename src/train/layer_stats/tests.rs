@@ -64,12 +64,6 @@ fn a_larger_reference_measures_gaps_more_exactly() {
 }
 
 #[test]
-fn measurements_are_spaced_by_the_logarithm_from_the_untrained_net_to_the_last_update() {
-    let due: Vec<u64> = (0..=320).filter(|step| is_due(*step, 320)).collect();
-    assert_eq!(due, [0, 1, 2, 5, 10, 20, 50, 100, 200, 320]);
-}
-
-#[test]
 fn the_cosine_is_the_mean_over_pairs() {
     let rows = |values: &[f32]| Tensor::from_slice(values).view([-1, 2]);
     assert!((cosine(&rows(&[1.0, 0.0, 3.0, 0.0])) - 1.0).abs() < 1e-12);

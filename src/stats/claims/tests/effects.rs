@@ -88,7 +88,11 @@ fn a_time_that_was_not_reached_leaves_the_interval_open() {
     let found = |text: &str| check_curves(text, curve).remove(0);
     let verdict = found(&claim(20, 8, "scale = \"log\"\n"));
     assert_eq!(verdict.high, None, "open");
-    assert_eq!(verdict.effects[0].1.round(), 100.0, "censored at the last update: 100 over 1");
+    assert_eq!(
+        verdict.effects[0].1.round(),
+        4.0,
+        "censored at the last update of this run: 4 over 1"
+    );
     assert_eq!((verdict.arms[0].censored, verdict.arms[1].censored), (1, 0));
     assert!(
         verdict.statement.starts_with("number of updates (until train_err_pct is below 20%) of")

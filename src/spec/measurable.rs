@@ -1,0 +1,224 @@
+//! Whether runs will have the values that claims and conditions to stop are about.
+
+use super::claim::{Claim, LayerMetric, Layers, Measure, When};
+use super::contrast::Contrast;
+use super::settings::{Every, Settings};
+use super::{Run, SpecError};
+use fathom_record::{LESION_COST, MeasuredOn, Metric};
+use std::collections::BTreeMap;
+
+/// The metric that is measured at the first and the last step only.
+const FRESH: &str = "train_err_fresh_pct";
+
+impl Settings {
+    /// Why rows of the curve between the first and the last one cannot have a value of `metric`, if they cannot.
+    pub(super) fn unmeasured(&self, metric: &str) -> Option<&'static str> {
+        let metric = Metric::named(metric)?;
+        if metric.column == FRESH {
+            Some("is measured at the first and the last step only")
+        } else if metric.measured_on == MeasuredOn::Validation && self.data.validation == 0 {
+            Some("needs data.validation")
+        } else if metric.column == "train_err_running_pct" && self.training.delta.is_some() {
+            Some("is not measured in regression")
+        } else {
+            None
+        }
+    }
+}
+
+/// Refuses a claim about values that its runs will not have.
+pub(super) fn check_measurable(
+    claim: &Claim,
+    contrast: &Contrast,
+    runs: &BTreeMap<&str, &Run>,
+) -> Result<(), SpecError> {
+    let why = |(_, id): (_, &String)| missing(&claim.measure, runs.get(id.as_str())?);
+    let Some(why) = contrast.runs().find_map(why) else { return Ok(()) };
+    let message = format!("claim \"{}\": {} {why}", claim.name, claim.measure.metric);
+    Err(SpecError { place: claim.place.clone(), message })
+}
+
+/// Why the run will not have what a claim measures, if it will not; follows the name of the metric.
+fn missing(measure: &Measure, run: &Run) -> Option<String> {
+    let Settings { training, evaluate, .. } = &run.settings;
+    let (metric, last) = (measure.metric.as_str(), training.iterations);
+    let is_of_layers = measure.layers.is_some() || LayerMetric::named(metric).is_some();
+    if is_of_layers && !evaluate.layers {
+        return Some("needs evaluate.layers = true".into());
+    }
+    if metric == LESION_COST && !evaluate.lesions {
+        return Some("needs evaluate.lesions = true".into());
+    }
+    if metric == LESION_COST && run.network.lesions().is_empty() {
+        let family = run.text("network.family");
+        return Some(format!("does not exist in {family} networks: no block can be deleted"));
+    }
+    if let Some(layers) = &measure.layers {
+        let names = run.network.layers_with_weights();
+        let is_there = match layers {
+            Layers::At(position) => *position <= names.len() as u64,
+            Layers::Named(name) => names.contains(name),
+            Layers::Over(_) => true,
+        };
+        if !is_there {
+            let [first, last] =
+                [names.first(), names.last()].map(|name| name.cloned().unwrap_or_default());
+            let count = names.len();
+            return Some(format!(
+                "of that layer: {} has layers 1 to {count}, {first} to {last}",
+                run.id
+            ));
+        }
+        let ends = || run.network.lesions().into_iter().map(|lesion| lesion.last_layer);
+        let has_block = match layers {
+            Layers::At(position) => {
+                ends().any(|name| names.get(*position as usize - 1) == Some(&name))
+            }
+            Layers::Named(name) => ends().any(|end| end == *name),
+            Layers::Over(_) => true,
+        };
+        if metric == LESION_COST && !has_block {
+            let ends = ends().collect::<Vec<_>>().join(", ");
+            return Some(format!("has values where a block ends that can be deleted: {ends}"));
+        }
+    }
+    match measure.when {
+        When::Step(0) if metric != LESION_COST => None,
+        When::Step(step) if step > last => {
+            Some(format!("after {step} updates: the runs have {last}"))
+        }
+        When::Step(step) if metric == LESION_COST && step != last => {
+            Some("is measured after the last update only".into())
+        }
+        When::Step(step) if is_of_layers && !evaluate.are_layers_due(step, last) => Some(format!(
+            "after {step} updates: layers are measured after 0, 1, 2, 5, 10, 20, 50, ... updates and the last one"
+        )),
+        When::Step(step) if !is_of_layers && step < last => match evaluate.every {
+            Every::Steps(every) if !step.is_multiple_of(every) => Some(format!(
+                "after {step} updates: evaluate.every = {every}, which does not divide it"
+            )),
+            Every::Steps(_) | Every::Epoch => run.settings.unmeasured(metric).map(str::to_owned),
+        },
+        When::FirstBelow(bar) => match &training.stop_when.below {
+            Some(stop) if stop.metric == metric && stop.below > bar => Some(format!(
+                "below {bar}: runs end as soon as it is below training.stop_when.below = {}",
+                stop.below
+            )),
+            _ => run.settings.unmeasured(metric).map(str::to_owned),
+        },
+        When::Step(_) | When::Epochs(_) | When::Last => match run.settings.unmeasured(metric) {
+            Some(why) if metric != FRESH => Some(why.into()),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Experiment;
+    use std::path::Path;
+
+    const TEXT: &str = r#"
+name = "t"
+data = { source = "shapes" }
+network = { depth = 8 }
+training = { iterations = 100, stop_when = { metric = "train_err_pct", below = 50 } }
+evaluate = { every = 30, layers = true, lesions = true }
+sweep = { "network.family" = ["residual", "lenet"] }
+"#;
+
+    fn said(set: &[&str], claim: &str) -> Result<(), String> {
+        let text = format!(
+            "{TEXT}[[claim]]\nname = \"c\"\nof = {{ family = \"residual\" }}\nat_least = 1\n{claim}"
+        );
+        let sets: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
+        Experiment::parse(Path::new("t.toml"), &text, &sets)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn claims_about_values_that_no_run_will_have_are_refused_with_what_they_need() {
+        let lesions = "metric = \"lesion_cost\"\nover_layers = \"mean\"\n";
+        for (claim, why) in [
+            ("metric = \"validation_err_pct\"", "validation_err_pct needs data.validation"),
+            (
+                "metric = \"gradient_norm\"\nlayer = 1\nstep = 30",
+                "gradient_norm after 30 updates: layers are measured after 0, 1, 2, 5, 10, 20, 50",
+            ),
+            ("step = 50", "train_err_pct after 50 updates: evaluate.every = 30"),
+            ("step = 200", "train_err_pct after 200 updates: the runs have 100"),
+            (
+                "metric = \"train_err_fresh_pct\"\nstep = 30",
+                "train_err_fresh_pct is measured at the first and the last step only",
+            ),
+            (
+                "metric = \"gradient_norm\"\nlayer = 9",
+                "gradient_norm of that layer: residual-8-s0-",
+            ),
+            (
+                "metric = \"gradient_norm\"\nlayer = \"layer9\"",
+                "gradient_norm of that layer: residual-8-s0-",
+            ),
+            (
+                "metric = \"lesion_cost\"\nlayer = 4",
+                "lesion_cost has values where a block ends that can be deleted: layer1.0.conv2, layer2.0.conv2, ",
+            ),
+            (&format!("{lesions}step = 30"), "lesion_cost is measured after the last update only"),
+            (
+                "updates_to = { metric = \"train_err_pct\", below = 40 }",
+                "train_err_pct below 40: runs end as soon as it is below training.stop_when.below = 50",
+            ),
+            (
+                "updates_to = { metric = \"validation_loss\", below = 1 }",
+                "validation_loss needs data.validation",
+            ),
+        ] {
+            let error = said(&[], claim).unwrap_err();
+            assert!(
+                error.starts_with(&format!("t.toml:9: claim \"c\": {why}")),
+                "{claim}: {error}"
+            );
+        }
+        for claim in [
+            lesions,
+            "step = 60",
+            "step = 100",
+            "metric = \"train_err_fresh_pct\"",
+            "metric = \"gradient_norm\"\nlayer = 1\nstep = 20",
+            "metric = \"gradient_norm\"\nlayer = \"fc\"",
+            "metric = \"lesion_cost\"\nlayer = 5",
+            "updates_to = { metric = \"train_err_pct\", below = 50 }",
+        ] {
+            assert_eq!(said(&[], claim), Ok(()), "{claim}");
+        }
+    }
+
+    #[test]
+    fn layers_are_measured_at_logarithmic_distances_from_the_untrained_net_to_the_last_update() {
+        let experiment = Experiment::parse(Path::new("t.toml"), TEXT, &[]).expect("valid");
+        let evaluate = experiment.runs[0].settings.evaluate;
+        let due: Vec<u64> = (0..=320).filter(|step| evaluate.are_layers_due(*step, 320)).collect();
+        assert_eq!(due, [0, 1, 2, 5, 10, 20, 50, 100, 200, 320]);
+    }
+
+    #[test]
+    fn statistics_of_layers_are_claimed_only_where_they_are_measured() {
+        let with = |evaluate: &str, family: &str| {
+            let old = "every = 30, layers = true, lesions = true";
+            let text = TEXT.replace(old, evaluate);
+            assert_ne!(text, TEXT);
+            let text = format!(
+                "{text}[[claim]]\nname = \"c\"\nmetric = \"lesion_cost\"\nover_layers = \"mean\"\n\
+                 of = {{ family = \"{family}\" }}\nat_least = 1\n"
+            );
+            Experiment::parse(Path::new("t.toml"), &text, &[]).unwrap_err().to_string()
+        };
+        let found = with("every = 30", "residual");
+        assert!(found.ends_with("lesion_cost needs evaluate.layers = true"), "{found}");
+        let found = with("layers = true", "residual");
+        assert!(found.ends_with("lesion_cost needs evaluate.lesions = true"), "{found}");
+        let found = with("layers = true, lesions = true, every = 20", "lenet");
+        assert!(found.ends_with("in lenet networks: no block can be deleted"), "{found}");
+    }
+}
