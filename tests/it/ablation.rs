@@ -98,8 +98,9 @@ fn what_has_no_partner_is_told_and_the_baseline_can_be_chosen() {
     let folder = published("shortcuts");
     let (table, said) = compare(folder.path(), &["--over", "shortcut"]);
     assert!(table.contains("b − a") && table.contains("c − a"), "{table}");
-    let alone = "Without a partner: residual shortcut_scale 0.0 shortcut a; \
-                 residual shortcut_scale 0.5 shortcut a; preact shortcut_scale 1.0 shortcut a.";
+    let alone = "Without a partner: residual shortcut_scale 0.0 warmup.kind linear shortcut a; \
+                 residual shortcut_scale 0.5 warmup.kind linear shortcut a; \
+                 preact shortcut_scale 1.0 warmup.kind linear shortcut a.";
     assert!(said.contains(alone), "{said}");
     let (table, said) = compare(folder.path(), &["--over", "arm", "--baseline", "C"]);
     assert!(table.contains("A − C") && table.contains("pre-activation − C"), "{table}");
