@@ -218,7 +218,7 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
         if name.starts_with("cifar10-paper") || name == "later-papers-cuda" {
             // Of 110 layers and more, whose updates would take most of the time of all tests, above all
             // on a processor without bf16.
-            for set in ["network.width=4", "training.precision=f32", "training.batch=64"] {
+            for set in ["network.width=4", "training.precision=f32"] {
                 arguments.extend(["--set", set]);
             }
         }

@@ -52,7 +52,7 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
             "t.toml:2: at_most: expected a number, or { published = ",
         ),
         (
-            "[[claim]]\ntune = { over = \"lr\", seeds = [1], by = \"test_err_pct\" }",
+            "[[claim]]\ntune = { over = \"kind\", seeds = [1], by = \"test_err_pct\" }",
             "t.toml:2: tune: ",
         ),
         ("pairing = \"seeds\"", "t.toml:1: \"seeds\": expected one of seed, none"),

@@ -98,9 +98,9 @@ fn a_time_that_was_not_reached_leaves_the_interval_open() {
         verdict.statement.starts_with("number of updates (until train_err_pct is below 20%) of")
     );
     assert!(verdict.remarks[0].contains("did not get there and count with their last update"));
-    // The other way round the lower end is open, and nothing is supported.
+    // The other way round the lower end is open, and the claim can only be refuted.
     let verdict = found(&claim(8, 20, ""));
-    assert_eq!((verdict.low, verdict.outcome), (None, Outcome::Undecided));
+    assert_eq!((verdict.low, verdict.outcome), (None, Outcome::Refuted));
     let verdict = found(&claim(20, 8, "scale = \"rank\"\n"));
     assert_eq!((verdict.outcome, verdict.effect), (Outcome::Supported, Some(1.0)));
 }
