@@ -70,7 +70,7 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
             nets.push(Net { label, seeds: rows.len(), steps });
         }
     }
-    ensure!(!nets.is_empty(), "no layers.csv of these runs has a value of it");
+    ensure!(!nets.is_empty(), "no layers.csv of these runs has the values of the figure");
     let all = nets.len();
     // By the last layer, since not every layer has every value.
     let last = |net: &Net| net.steps.values().flatten().map(|(layer, _)| *layer as u64).max();
