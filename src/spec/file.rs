@@ -9,7 +9,7 @@ use super::keys::KEYS;
 use super::leaves::{
     collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
 };
-use super::unknown_key::unknown_key;
+use super::names::{full_name, unknown_key};
 use fathom_arch::families;
 use fathom_base::key::Key;
 use serde_json::Value;
@@ -377,30 +377,6 @@ pub(super) fn axis(name: &str, items: &[Value]) -> Result<Vec<Value>, String> {
         values.push(value);
     }
     if values.is_empty() { Err(format!("{name}: the list of values is empty")) } else { Ok(values) }
-}
-
-/// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`, and `lr` for
-/// `training.lr`, since `training.warmup.lr` is a key of a table further in.
-///
-/// # Errors
-/// When there is no such key, or several.
-pub fn full_name(name: &str) -> Result<String, String> {
-    if definitions(name).next().is_some() {
-        return Ok(name.into());
-    }
-    let mut matches: Vec<&str> = all_names()
-        .filter(|full| full.strip_suffix(name).is_some_and(|p| p.ends_with('.')))
-        .collect();
-    let nesting = |full: &str| full.matches('.').count();
-    let least = matches.iter().map(|full| nesting(full)).min();
-    matches.retain(|full| Some(nesting(full)) == least);
-    matches.sort_unstable();
-    matches.dedup();
-    match matches.as_slice() {
-        [one] => Ok((*one).into()),
-        [] => Err(unknown_key(name)),
-        several => Err(format!("{name} is ambiguous: {}", several.join(" or "))),
-    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod key_rows;
 mod keys;
 mod leaves;
 mod measurable;
+mod names;
 mod published;
 mod resolve;
 mod seeds;
@@ -32,7 +33,6 @@ mod settings;
 mod smoke;
 mod stages;
 mod stop_when;
-mod unknown_key;
 
 pub use changes::{Changes, changes, changes_among};
 pub use choices::{
@@ -45,9 +45,9 @@ pub use claim::{
 pub use claims::Claims;
 pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
 pub use expand::{Experiment, Run};
-pub use file::full_name;
 pub use key_rows::{KeyRow, key_rows, key_sections};
 pub use keys::KEYS;
+pub use names::full_name;
 pub use published::{PUBLISHED_VALUES, PublishedValue};
 pub use resolve::{Config, completed, fingerprint};
 pub use settings::{

@@ -12,8 +12,9 @@ use super::{
     Selector, When,
 };
 use crate::SpecError;
-use crate::file::{Reader, full_name};
+use crate::file::Reader;
 use crate::leaves::{keyword, number, one_of, word};
+use crate::names::full_name;
 use bound::{Bound, bound};
 use effect::check_effect;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! `tune` of a claim, and the metric by which a key is tuned.
 
 use crate::claim::{Measure, Tune};
-use crate::file::full_name;
 use crate::leaves::{keyword, numbers, word};
+use crate::names::full_name;
 use fathom_record::{METRICS, MeasuredOn, Metric, Seed, Unit};
 use std::collections::BTreeSet;
 use toml::Spanned;

@@ -2,8 +2,9 @@
 
 use crate::SpecError;
 use crate::claim::{Layers, Selector, When};
-use crate::file::{Reader, Values, full_name};
+use crate::file::{Reader, Values};
 use crate::leaves::{json, keyword, number, word};
+use crate::names::full_name;
 use fathom_base::key::epochs;
 use serde_json::Value;
 use std::collections::BTreeSet;

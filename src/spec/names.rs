@@ -1,6 +1,6 @@
-//! What a user meant by a key that does not exist.
+//! Names of keys as users write them: short ones, and what is meant by one that does not exist.
 
-use super::file::all_names;
+use super::file::{all_names, definitions};
 use fathom_base::key::nearest;
 use std::collections::BTreeSet;
 
@@ -41,6 +41,30 @@ const FLAGS: [(&[&str], &str); 3] = [
     (&["workers", "num_workers", "threads"], "--threads"),
     (&["output", "out", "out_dir", "output_dir", "save_dir", "log_dir"], "--out DIR"),
 ];
+
+/// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`, and `lr` for
+/// `training.lr`, since `training.warmup.lr` is a key of a table further in.
+///
+/// # Errors
+/// When there is no such key, or several.
+pub fn full_name(name: &str) -> Result<String, String> {
+    if definitions(name).next().is_some() {
+        return Ok(name.into());
+    }
+    let mut matches: Vec<&str> = all_names()
+        .filter(|full| full.strip_suffix(name).is_some_and(|p| p.ends_with('.')))
+        .collect();
+    let nesting = |full: &str| full.matches('.').count();
+    let least = matches.iter().map(|full| nesting(full)).min();
+    matches.retain(|full| Some(nesting(full)) == least);
+    matches.sort_unstable();
+    matches.dedup();
+    match matches.as_slice() {
+        [one] => Ok((*one).into()),
+        [] => Err(unknown_key(name)),
+        several => Err(format!("{name} is ambiguous: {}", several.join(" or "))),
+    }
+}
 
 /// The message for a key that does not exist.
 pub(super) fn unknown_key(name: &str) -> String {
