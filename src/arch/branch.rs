@@ -44,8 +44,8 @@ const LAYER_SCALE: &[Condition] = &[("network.branch_scale", &[BranchScale::Laye
 pub(super) const BRANCH: [Key; 3] = [
     key("network.branch_scale", Kind::Choice(BranchScale::WORDS), Default::Word(BranchScale::None.word()), ALWAYS,
         "what each residual branch ends with; zero-gamma: a normalisation whose scale is initially 0 (1706.02677), not \
-         in preact and wide nets; rezero: one learned factor, initially 0 (2003.04887); layer-scale: a learned factor for each \
-         channel (2103.17239)"),
+         in preact and wide nets; rezero: one learned factor, initially 0 (2003.04887); layer-scale: a learned factor \
+         for each channel (2103.17239)"),
     key("network.branch_scale_init", Kind::Number(-1e3, 1e3), Default::Number(0.1), LAYER_SCALE,
         "initial value of the factors; the paper has 0.1 for up to 18 blocks, 1e-5 for up to 24, and 1e-6 for more"),
     key("network.survival", Kind::Number(0.01, 1.0), Default::Number(1.0), ALWAYS,

@@ -174,13 +174,8 @@ fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
         let point = |at: &AtDepth| {
             let finals = &at.finals[index];
             let interval = Interval::of(&finals.values, 0.95);
-            Some(Point {
-                x: at.depth,
-                y: finals.mean()?,
-                interval,
-                dots: finals.values.clone(),
-                bounds: Vec::new(),
-            })
+            let dots = finals.values.clone();
+            Some(Point { interval, dots, ..Point::bare(at.depth, finals.mean()?) })
         };
         let points = series.depths.iter().filter_map(point).collect();
         Line { colour, mark: Some(mark), stroke, points }

@@ -149,6 +149,14 @@ mod tests {
     use fathom_record::State;
 
     #[test]
+    fn names_of_keys_are_words_in_labels() {
+        let axes = ["family", "norm_place"].map(str::to_owned);
+        let of = |place: &str| label(&axes, &["mlp".to_owned(), place.to_owned()]);
+        assert_eq!(of("after-activation"), "Mlp, norm place after-activation");
+        assert_eq!(of(""), "Mlp, no norm place");
+    }
+
+    #[test]
     fn families_make_panels_and_depths_make_colours() {
         let curves = sweep();
         let panels = Panels::of(&curves, None, None);

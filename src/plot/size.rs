@@ -45,13 +45,9 @@ impl Net {
     }
 
     fn point(&self, size: usize) -> Point {
-        Point {
-            x: self.sizes[size],
-            y: self.values.iter().sum::<f64>() / self.values.len() as f64,
-            interval: Interval::of(&self.values, 0.95),
-            dots: self.values.clone(),
-            bounds: Vec::new(),
-        }
+        let mean = self.values.iter().sum::<f64>() / self.values.len() as f64;
+        let interval = Interval::of(&self.values, 0.95);
+        Point { interval, dots: self.values.clone(), ..Point::bare(self.sizes[size], mean) }
     }
 }
 

@@ -61,6 +61,16 @@ fn a_caption_counts_the_runs_that_its_means_are_over() {
 }
 
 #[test]
+fn a_caption_says_where_means_go_on_over_fewer_runs() {
+    let mut sweep = sweep();
+    let sentence = "Some runs end before others: after their end, means are over the other runs.";
+    let said = |sweep: &SweepCurves| words(&sweep.clone().into(), Figure::Curves, &options());
+    assert!(!said(&sweep).contains(sentence));
+    sweep.runs[0].rows.pop();
+    assert!(said(&sweep).contains(sentence), "{}", said(&sweep));
+}
+
+#[test]
 fn each_panel_has_a_solid_test_curve_and_a_dashed_training_curve_below_it_for_each_depth() {
     let drawing = Drawing::of(&sweep().into(), Figure::Curves, &options());
     let [shallow, deep] = depth_colours();

@@ -10,7 +10,7 @@ use super::rounding::short_number;
 use super::{Options, Results, palette};
 use anyhow::{Context, Result, ensure};
 use fathom_base::capitalised;
-use fathom_record::{RunCurve, group};
+use fathom_record::{RunCurve, UpdatesUntil, group};
 
 const DEPTH: &str = "depth";
 
@@ -23,42 +23,29 @@ struct Series {
 /// The runs of one depth.
 struct Times {
     depth: f64,
-    /// Number of updates of each run that got below the bar.
-    reached: Vec<f64>,
-    /// Number of the last update of each run that did not.
-    censored: Vec<f64>,
-    /// Whether a run was below the bar before its first update.
-    is_at_once: bool,
+    runs: Vec<UpdatesUntil>,
 }
 
 impl Times {
     fn of(depth: &str, runs: &[&RunCurve], options: &Options, bar: f64) -> Option<Self> {
-        let (reached, censored) = Default::default();
-        let mut times = Self { depth: depth.parse().ok()?, reached, censored, is_at_once: false };
-        for run in runs.iter().filter(|run| run.state.is_final()) {
-            let Some(until) = run.updates_until(options.metric.train, bar) else { continue };
-            times.is_at_once |= until.updates == 0;
-            // A bar above the first error is reached after 0 updates, which a logarithm does not show.
-            let updates = (until.updates as f64).max(1.0);
-            if until.is_censored {
-                times.censored.push(updates);
-            } else {
-                times.reached.push(updates);
-            }
-        }
-        let has_runs = times.updates().next().is_some();
-        has_runs.then_some(times)
+        let ended = runs.iter().filter(|run| run.state.is_final());
+        let runs: Vec<UpdatesUntil> =
+            ended.filter_map(|run| run.updates_until(options.metric.train, bar)).collect();
+        (!runs.is_empty()).then_some(Self { depth: depth.parse().ok()?, runs })
     }
 
-    fn updates(&self) -> impl Iterator<Item = f64> {
-        self.reached.iter().chain(&self.censored).copied()
+    /// Numbers of updates of the runs that got below the bar, or of those that did not. A logarithm does not show
+    /// that a run was below it after none.
+    fn updates(&self, is_censored: bool) -> Vec<f64> {
+        let runs = self.runs.iter().filter(|run| run.is_censored == is_censored);
+        runs.map(|run| run.updates.max(1) as f64).collect()
     }
 
     fn point(&self) -> Point {
-        let logs: Vec<f64> = self.updates().map(f64::ln).collect();
-        let y = (logs.iter().sum::<f64>() / logs.len() as f64).exp();
-        let (dots, bounds) = (self.reached.clone(), self.censored.clone());
-        Point { x: self.depth, y, interval: None, dots, bounds }
+        let [dots, bounds] = [false, true].map(|is_censored| self.updates(is_censored));
+        let logs: f64 = dots.iter().chain(&bounds).map(|updates| updates.ln()).sum();
+        let y = (logs / self.runs.len() as f64).exp();
+        Point { dots, bounds, ..Point::bare(self.depth, y) }
     }
 }
 
@@ -85,9 +72,9 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
             points: series.points.iter().map(Times::point).collect(),
         })
         .collect();
-    let updates: Vec<f64> =
-        series.iter().flat_map(|series| &series.points).flat_map(Times::updates).collect();
-    let (fewest, largest) = ends(&updates).unwrap_or((1.0, 10.0));
+    let heights: Vec<f64> =
+        lines.iter().flat_map(|line| &line.points).flat_map(Point::heights).collect();
+    let (fewest, largest) = ends(&heights).unwrap_or((1.0, 10.0));
     let panel = Panel {
         x: Axis::at_values(&depths, options.log_x).titled(DEPTH),
         y: Axis::log(fewest * 0.8, largest * 1.25).titled("updates (logarithmic)"),
@@ -101,13 +88,14 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let mut parts = vec![format!(
         "Number of updates after which {} is first below {bar}, among those at which it was evaluated. Marks: geometric mean over n = {}.",
         options.metric.train,
-        seeds(extent(times().map(|(_, times)| times.updates().count()))),
+        seeds(extent(times().map(|(_, times)| times.runs.len()))),
     )];
-    let lost = times().filter(|(_, times)| !times.censored.is_empty()).map(|(series, times)| {
-        let name = [series.label.as_str(), "depth"].join(" ");
-        let (censored, of) = (times.censored.len(), times.updates().count());
-        format!("{} {}: {censored} of {of}", name.trim(), short_number(times.depth))
-    });
+    let lost =
+        times().filter(|(_, times)| !times.updates(true).is_empty()).map(|(series, times)| {
+            let name = [series.label.as_str(), "depth"].join(" ");
+            let (censored, of) = (times.updates(true).len(), times.runs.len());
+            format!("{} {}: {censored} of {of}", name.trim(), short_number(times.depth))
+        });
     let lost: Vec<String> = lost.collect();
     if !lost.is_empty() {
         parts.push(format!(
@@ -115,7 +103,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
             capitalised(&lost.join("; "))
         ));
     }
-    if times().any(|(_, times)| times.is_at_once) {
+    if times().any(|(_, times)| times.runs.iter().any(|run| run.updates == 0)) {
         parts.push("Some runs were below it before their first update, and count with 1.".into());
     }
     parts.extend(all_runs(&shared));

@@ -339,6 +339,15 @@ mod tests {
     use std::path::Path;
 
     #[test]
+    fn a_wrong_number_of_set_is_told_as_a_number() {
+        let text = "name = \"t\"\n";
+        let error =
+            Experiment::parse(Path::new("t.toml"), text, &["training.momentum=1.5".to_owned()]);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("training.momentum = 1.5: expected a number"), "{error}");
+    }
+
+    #[test]
     fn ids_are_readable_as_far_as_a_file_name_may_be_long() {
         let ids = |arm: &str, at: &str| -> Vec<String> {
             let text = format!(

@@ -324,11 +324,12 @@ impl Reader<'_> {
         for (key, value) in table {
             let place = self.place(key.span().start);
             if key.get_ref() == "name" {
-                let given = word(value).and_then(|name| match name.trim().is_empty() {
-                    false if !name.contains(char::is_control) => Ok(name),
-                    true | false => Err("the name of an arm is a line of text".into()),
-                });
-                name = Some(given.map_err(|message| SpecError { place, message })?);
+                let fail = |message| SpecError { place: place.clone(), message };
+                let given = word(value).map_err(fail)?;
+                if given.trim().is_empty() || given.contains(char::is_control) {
+                    return Err(fail("the name of an arm is a line of text".into()));
+                }
+                name = Some(given);
             } else {
                 self.flatten(key.get_ref(), value, &place, &mut values)?;
             }

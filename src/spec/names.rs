@@ -130,6 +130,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_short_name_is_that_of_the_key_that_is_nested_least() {
+        assert_eq!(full_name("lr").as_deref(), Ok("training.lr"));
+        assert_eq!(full_name("iterations").as_deref(), Ok("training.iterations"));
+        assert_eq!(full_name("warmup.lr").as_deref(), Ok("training.warmup.lr"));
+        assert!(full_name("kind").unwrap_err().starts_with("kind is ambiguous: "));
+    }
+
+    #[test]
     fn what_is_meant_is_found_by_end_by_other_names_and_by_similarity() {
         for (name, said) in [
             ("lr", "did you mean training.lr?"),

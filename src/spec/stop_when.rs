@@ -104,6 +104,8 @@ mod tests {
         refused(&below("train_err_fresh_pct"), &[], error);
         refused(&below("validation_loss"), &[], "validation_loss needs data.validation");
         assert!(parse(&below("validation_loss"), &["data.validation=20"]).is_ok());
+        let error = "stop_when.at_chance_for: 11 updates are more than training.iterations = 10";
+        refused("stop_when = { at_chance_for = 11 }", &[], error);
         let grow = "\ngrow = { kind = \"identity\", from = 2, at = 3 }";
         let error = "a run that ends early might not reach training.grow.at";
         refused(&(below("test_loss") + grow), &[], error);

@@ -81,13 +81,9 @@ impl AblationFigure<'_> {
 /// A mean with its interval and seeds, within what the metric can be.
 fn point(x: f64, values: &[f64], (least, most): (f64, f64)) -> Point {
     let inside = |it: Interval| Interval { low: it.low.max(least), high: it.high.min(most) };
-    Point {
-        x,
-        y: values.iter().sum::<f64>() / values.len() as f64,
-        interval: Interval::of(values, CONFIDENCE).map(inside),
-        dots: values.to_vec(),
-        bounds: Vec::new(),
-    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let interval = Interval::of(values, CONFIDENCE).map(inside);
+    Point { interval, dots: values.to_vec(), ..Point::bare(x, mean) }
 }
 
 /// A dashed line across the panel.

@@ -3,7 +3,7 @@
 use super::super::fixture::{run, sweep};
 use super::super::*;
 use super::{options, words};
-use fathom_record::{Made, State};
+use fathom_record::{Made, RunCurve, State};
 
 /// Two families, two depths, two rates with and without normalisation, of known size and with
 /// layers; without normalisation the deep nets of the higher rate diverged.
@@ -131,6 +131,9 @@ fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
     let found = words_at(100.0);
     assert!(found.contains("Updates until the training error is below 100"), "{found}");
     assert!(!found.contains("Hollow dots"), "{found}");
+    let at_once = "Some runs were below it before their first update, and count with 1.";
+    assert!(found.contains(at_once), "{found}");
+    assert!(!words_at(89.0).contains(at_once));
     let found = words_at(1e-6);
     assert!(
         found.contains(
@@ -138,6 +141,34 @@ fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
         ),
         "{found}"
     );
+}
+
+#[test]
+fn lesions_are_drawn_of_the_nets_with_most_layers_and_are_not_there_without_values() {
+    let mut results = rich();
+    for rows in results.layers.values_mut().flatten() {
+        rows.lesion_cost = None;
+    }
+    let message = svg(&results, Figure::Lesions, &options()).unwrap_err();
+    let message = format!("{message:#}");
+    assert!(message.contains("no layers.csv of these runs has the values"), "{message}");
+
+    // Seven nets of eight layers, of which the first has values at fewer.
+    let families = ["plain", "b", "c", "d", "e", "f", "g"];
+    let runs: Vec<RunCurve> =
+        families.map(|family| run(family, "8", 0, State::Done, &[(0, 90.0)])).into();
+    let rows = |family: &str| {
+        let layers = if family == "plain" { vec![3, 8] } else { vec![3, 5, 8] };
+        let row =
+            |layer| LayerRow { step: 9, layer, lesion_cost: Some(3.0), ..LayerRow::default() };
+        layers.into_iter().map(row).collect::<Vec<_>>()
+    };
+    let layers = runs.iter().map(|run| (run.id.clone(), rows(&run.axes["family"]))).collect();
+    let results = Results { layers, ..SweepCurves { runs }.into() };
+    let found = words(&results, Figure::Lesions, &options());
+    assert!(found.contains("Plain"), "{found}");
+    let left_out = "One further configuration, of no more layers, is not drawn.";
+    assert!(found.contains(left_out), "{found}");
 }
 
 #[test]

@@ -28,6 +28,8 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
         ),
         ("[[arm]]\nname = \" \"", "t.toml:2: the name of an arm is a line of text"),
         ("[[arm]]\nname = \"a\\nb\"", "t.toml:2: the name of an arm is a line of text"),
+        ("[network]\ngain = 0", "network.gain = 0: expected a number from 0.000001 to 1000"),
+        ("[training]\nbeta1 = 1", "training.beta1 = 1: expected a number from 0 to 0.9999999"),
         ("[network]\ninit = \"orthogonal\"", "\"delta-orthogonal\", \"fixup\", \"skipinit\""),
         (
             "[[override]]\nwhne = { depth = 8 }",

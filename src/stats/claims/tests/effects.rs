@@ -16,6 +16,17 @@ fn arms_without_pairs_are_compared_by_welchs_test() {
 }
 
 #[test]
+fn equal_differences_leave_no_width_to_pairs_alone() {
+    let text = format!("{DEPTHS}{DEEPER_IS_WORSE}");
+    let error =
+        |depth: u64, _: f64, seed: u64| Some(seed as f64 + if depth == 20 { 4.0 } else { 0.0 });
+    let remarks = |pairing: &str| with(pairing, &text, error).remarks.join("; ");
+    let remark = "so its interval has no width";
+    assert!(remarks("pairing = \"seed\"").contains(remark));
+    assert!(!remarks("pairing = \"none\"").contains(remark));
+}
+
+#[test]
 fn factors_are_judged_by_their_logarithms() {
     let text = format!("{DEPTHS}{}scale = \"log\"\n", DEEPER_IS_WORSE);
     let error = |depth: u64, _: f64, seed: u64| {
