@@ -3,7 +3,7 @@
 use super::Results;
 use anyhow::{Result, anyhow, bail, ensure};
 use fathom_base::key::nearest;
-use fathom_record::{RunCurve, SweepCurves, natural_order};
+use fathom_record::{RunCurve, SweepCurves, is_same_value, natural_order};
 use std::str::FromStr;
 
 /// The name of the seed among the keys of a [`Selection`].
@@ -163,12 +163,8 @@ fn matching(parts: &[String], axis: &str, known: &[String]) -> Result<Vec<String
 
 /// Whether parts are a value, as text without spaces after commas or as a number.
 fn is_same(value: &str, parts: &[String]) -> bool {
-    let number = |text: &str| text.parse::<f64>().ok();
-    let as_numbers = || match parts {
-        [part] => number(value).is_some() && number(value) == number(part),
-        _ => false,
-    };
-    value.split(',').map(str::trim).eq(parts.iter().map(String::as_str)) || as_numbers()
+    value.split(',').map(str::trim).eq(parts.iter().map(String::as_str))
+        || matches!(parts, [part] if is_same_value(value, part))
 }
 
 #[cfg(test)]

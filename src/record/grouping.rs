@@ -42,6 +42,12 @@ pub fn group<'a>(runs: &[&'a RunCurve], axes: &[String]) -> Vec<RunGroup<'a>> {
     groups
 }
 
+/// Whether two texts are one value of an axis: as text, or as numbers, so that `1` is `1.0`.
+pub fn is_same_value(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    a == b || number(a).is_some_and(|value| number(b) == Some(value))
+}
+
 /// Order of values of axes: numbers by size and before words, families from plain to dense, and other
 /// words alphabetically.
 pub fn natural_order(a: &str, b: &str) -> Ordering {

@@ -52,7 +52,7 @@ pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
 };
 pub use foreign::{ForeignRow, ForeignTable};
-pub use grouping::{RunGroup, UpdatesUntil, group, natural_order};
+pub use grouping::{RunGroup, UpdatesUntil, group, is_same_value, natural_order};
 pub use import::{Expression, Log, Mapping};
 pub use landscape::{CorrelationRow, SliceRow};
 pub use layers::{LAYER_COLUMNS, LESION_COST, LayerRow, LayerWriter, layer_metrics};

@@ -13,7 +13,7 @@ use choose::Chooser;
 use compared::Compared;
 use fathom_base::choice;
 use fathom_base::key::short;
-use fathom_record::{Seed, natural_order};
+use fathom_record::{Seed, is_same_value, natural_order};
 use keys::Keys;
 use pairs::Pairing;
 use std::cmp::Ordering;
@@ -166,7 +166,7 @@ impl Ablation {
         let keys = Keys::of(evidence, &question.over)?;
         let mut values = keys.values(&keys.over).to_vec();
         if let Some(baseline) = &question.baseline {
-            let place = values.iter().position(|value| value == baseline);
+            let place = values.iter().position(|value| is_same_value(value, baseline));
             let over = short(&keys.over);
             let Some(place) = place else {
                 bail!("--baseline: no run has {over} = {baseline}; valid: {}", values.join(", "))

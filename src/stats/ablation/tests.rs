@@ -122,6 +122,15 @@ fn every_configuration_is_a_row_of_differences_paired_by_seed() {
 }
 
 #[test]
+fn a_number_may_be_written_otherwise_than_in_the_results() {
+    let all = sweep(RATES, &|norm, _, rate, seed| Some(by_rate(norm, rate, seed)), None);
+    let base = Ablation::of(&all, &over("lr")).unwrap();
+    let last = base.values.last().unwrap();
+    let question = Question { baseline: Some(format!("{last}0")), ..over("lr") };
+    assert_eq!(Ablation::of(&all, &question).unwrap().values.first(), Some(last));
+}
+
+#[test]
 fn runs_that_diverged_count_as_chance_and_unfinished_ones_are_named() {
     let all = sweep(
         NORMS,
