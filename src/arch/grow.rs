@@ -32,7 +32,7 @@ pub fn shallower(
         let word = keys.get(key).and_then(Value::as_str).unwrap_or_default();
         if !words.contains(&word) {
             let words = words.join(" or ");
-            let message = format!("only a net with {words} can grow, found {word}");
+            let message = format!("a net that grows (training.grow) needs {words}, found {word}");
             return Err(InvalidKey::new(key, message));
         }
     }
@@ -78,13 +78,12 @@ mod tests {
             shallower(&keys(set), from, [3, 16, 16], 10).unwrap_err().to_string()
         };
         let of = |norm: &str| json!({ "depth": 20, "width": 4, "norm": norm });
-        assert!(
-            fault(of("none"), 8)
-                .contains("network.norm: only a net with batch or batch-formula can grow")
-        );
+        let found = fault(of("none"), 8);
+        assert!(found.contains("network.norm: a net that grows (training.grow) needs batch or"));
         assert!(fault(of("batch"), 20).contains("20 must be less than network.depth"));
         assert!(fault(of("batch"), 9).contains("from 9 to 20 layers: "));
         let residual = json!({ "depth": 20, "family": "residual" });
-        assert!(fault(residual, 8).contains("network.family: only a net with plain can grow"));
+        let found = fault(residual, 8);
+        assert!(found.contains("network.family: a net that grows (training.grow) needs plain"));
     }
 }
