@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// Check an experiment's claims against its results
 ///
 /// Exit codes: 0 if all primary claims are supported, 4 if one is refuted, 5 if none is refuted and one
-/// is undecided
+/// is undecided, or no primary claim can be checked
 #[derive(clap::Args)]
 pub struct Args {
     /// Results directory with `experiment.toml` and `runs/` or `curves.csv`
@@ -76,7 +76,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn code(verdicts: &[Verdict]) -> ExitCode {
     let any = |outcome| verdicts.iter().any(|verdict| verdict.outcome == outcome);
-    match (any(Outcome::Refuted), any(Outcome::Undecided)) {
+    let is_undecided = any(Outcome::Undecided) || !any(Outcome::Supported);
+    match (any(Outcome::Refuted), is_undecided) {
         (true, _) => ExitCode::from(REFUTED),
         (false, true) => ExitCode::from(UNDECIDED),
         (false, false) => ExitCode::SUCCESS,

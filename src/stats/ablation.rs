@@ -175,6 +175,11 @@ impl Ablation {
         }
         ensure!(evidence.has(metric), "--metric: no finished run has measured {metric}");
         let best = keys.best(question.best.as_deref())?;
+        ensure!(
+            best.is_some() || question.tune_seeds.is_none(),
+            "--tune-seeds: no key is swept besides {} whose best value they could choose",
+            short(&keys.over)
+        );
         let pairing = Pairing::of(&keys, &values, best);
         if pairing.pairs.is_empty() {
             bail!("--over {}: {}", short(&keys.over), pairing.obstacle)

@@ -1,9 +1,9 @@
 //! The best of the values of a key.
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Final};
 use fathom_base::key::short;
 use fathom_record::Seed;
-use fathom_spec::{Arm, Tune, TuneCandidate};
+use fathom_spec::{Arm, Measure, Tune, TuneCandidate};
 use std::collections::BTreeSet;
 
 /// The candidate of an arm with the smallest mean over the tuning seeds.
@@ -18,11 +18,11 @@ pub fn best<'a>(
     smallest(&arm.candidates, &tune.seeds, &tune.by, &arm.label, evidence)
 }
 
-/// The candidate whose mean final value of a metric over these seeds is smallest; the first of equal ones. A run that
-/// diverged counts with the chance level. `label` names the candidates in errors.
+/// The candidate of which fewest runs of these seeds diverged, and among those the one whose mean final value of a
+/// metric is smallest; the first of equal ones. `label` names the candidates in errors.
 ///
 /// # Errors
-/// The reason why there is none: a run of these seeds has no value.
+/// The reason why there is none: a run of these seeds has no value, or every one diverged.
 pub(crate) fn smallest<'a>(
     candidates: &'a [TuneCandidate],
     seeds: &BTreeSet<Seed>,
@@ -30,21 +30,31 @@ pub(crate) fn smallest<'a>(
     label: &str,
     evidence: &Evidence,
 ) -> Result<&'a TuneCandidate, String> {
-    let mut best: Option<(f64, &TuneCandidate)> = None;
+    let mut best: Option<((usize, f64), &TuneCandidate)> = None;
     for candidate in candidates {
-        let mut sum = 0.0;
+        let (mut diverged, mut sum) = (0, 0.0);
         for seed in seeds {
             let id = candidate
                 .runs
                 .get(seed)
                 .ok_or_else(|| format!("a value of {label} lacks seed {seed}, which chooses"))?;
-            sum += evidence.value_or_chance(id, metric)?.0;
+            match evidence.value(id, &Measure::last(metric)) {
+                Final::Value(value) => sum += value,
+                Final::Diverged(_) | Final::Censored { .. } => diverged += 1,
+                Final::Missing(reason) => return Err(reason),
+            }
         }
-        if best.is_none_or(|(least, _)| sum < least) {
-            best = Some((sum, candidate));
+        if best.is_none_or(|(least, _)| (diverged, sum) < least) {
+            best = Some(((diverged, sum), candidate));
         }
     }
-    best.map(|(_, candidate)| candidate).ok_or_else(|| format!("{label} has no runs"))
+    match best {
+        None => Err(format!("{label} has no runs")),
+        Some(((diverged, _), _)) if diverged == seeds.len() => {
+            Err(format!("every run that chooses for {label} diverged"))
+        }
+        Some((_, candidate)) => Ok(candidate),
+    }
 }
 
 /// The reason why the best value of a tuned key does not count: at the edge of the grid, a better

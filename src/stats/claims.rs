@@ -7,7 +7,7 @@ mod statement;
 
 use super::evidence::Evidence;
 use super::spending::spent;
-use super::verdict::{Look, Outcome, Region, holm, seeds_needed, sequential};
+use super::verdict::{Levels, Look, Outcome, Region, holm, seeds_needed, sequential};
 use case::Case;
 use fathom_base::{decimals, fixed};
 use fathom_record::Seed;
@@ -167,7 +167,7 @@ fn verdict(case: &Case, look: Option<Look>, deciding: &Deciding, primary: usize)
     let mut verdict = case.describe(shown.as_ref(), look.is_some(), outcome, next);
     verdict.looks.clone_from(&deciding.looks);
     if outcome == Outcome::Undecided && case.reason.is_none() {
-        verdict.seeds_needed = needed(case, deciding, primary);
+        verdict.seeds_needed = needed(case, look.as_ref(), deciding, primary);
     }
     verdict.reason = reason;
     verdict
@@ -185,15 +185,18 @@ fn exploratory(case: &Case, deciding: &Deciding) -> Verdict {
 }
 
 /// Total number of seeds, or the look, that would decide a claim.
-fn needed(case: &Case, deciding: &Deciding, primary: usize) -> Option<usize> {
+fn needed(case: &Case, look: Option<&Look>, deciding: &Deciding, primary: usize) -> Option<usize> {
     let sample = case.shown(deciding.level)?.sample;
-    let seeds = |level: f64| seeds_needed(&sample, &case.region, level);
+    let seeds = |levels: Levels| seeds_needed(&sample, &case.region, levels);
     if deciding.looks.is_empty() {
-        return seeds(deciding.level / primary as f64);
+        let share = Levels::both(deciding.level / primary as f64);
+        return seeds(look.map_or(share, |look| look.levels));
     }
     let looks = deciding.looks.iter().zip(levels(deciding, primary));
     let mut later = looks.filter(|(look, _)| **look >= sample.n);
-    later.find(|(look, level)| seeds(*level).is_some_and(|n| n <= **look)).map(|(look, _)| *look)
+    let decides =
+        |(look, level): &(&usize, f64)| seeds(Levels::both(*level)).is_some_and(|n| n <= **look);
+    later.find(decides).map(|(look, _)| *look)
 }
 
 #[cfg(test)]

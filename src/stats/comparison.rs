@@ -80,7 +80,11 @@ impl Side {
             // that later versions added do not count where they have their defaults.
             let key = match provenance.config.is_empty() {
                 true => run.id.clone(),
-                false => fingerprint(&provenance.config),
+                // Equal configurations in several arms are runs of their own.
+                false => {
+                    [fingerprint(&provenance.config), provenance.arm.clone().unwrap_or_default()]
+                        .concat()
+                }
             };
             runs.insert(key, (run, provenance));
         }
@@ -178,7 +182,9 @@ impl Comparison {
         };
         let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
         let interval = Interval::of(&differences, 0.95);
-        let beyond_noise = if differences.iter().all(|difference| *difference == 0.0) {
+        let beyond_noise = if differences.is_empty() {
+            None
+        } else if differences.iter().all(|difference| *difference == 0.0) {
             Some(false)
         } else {
             interval.map(|it| it.low > 0.0 || it.high < 0.0)
@@ -285,5 +291,7 @@ mod tests {
         assert_eq!((differing.difference, differing.beyond_noise), (Some(1.0), None));
         assert_eq!((differing.equal, differing.first_step), (0, Some(9)));
         assert_eq!(groups(a.clone())[0].beyond_noise, Some(false));
+        let other = comparison(vec![a.clone()], vec![a]).groups("test_loss", |_| "x".into());
+        assert_eq!(other[0].beyond_noise, None, "nothing was measured");
     }
 }

@@ -70,7 +70,8 @@ impl Estimate {
     pub fn interval(&self, level: f64) -> Option<Interval> {
         match self {
             Self::Mean { mean, error, df, is_log } => {
-                if *df <= 0.0 {
+                // Variances of very large values are infinite, and their freedom is then not a number.
+                if !(*df > 0.0 && error.is_finite()) {
                     return None;
                 }
                 // A quantile at few degrees of freedom may be infinite, and times zero it would be NaN.

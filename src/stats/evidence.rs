@@ -2,12 +2,28 @@
 
 use super::Layerwise;
 use anyhow::Result;
+use fathom_base::plain;
 use fathom_record::{
-    LayerRow, Made, Provenance, RunCurve, Seed, State, SweepDir, check_column, metric_columns,
+    LayerRow, Made, Metric, Provenance, RunCurve, Seed, State, SweepDir, check_column,
+    metric_columns,
 };
 use fathom_spec::{Candidates, Config, LayerMetric, Measure, When, completed};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The keys that decide which images a run has, and their size.
+const SELECTS_DATA: [&str; 10] = [
+    "data.source",
+    "data.path",
+    "data.labels",
+    "data.colour",
+    "data.train",
+    "data.validation",
+    "data.test",
+    "data.test_share",
+    "data.size",
+    "data.short_side",
+];
 
 /// The results of a directory, by run id.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +43,13 @@ pub enum Final {
     Value(f64),
     /// None, as the run diverged; with the chance level of the metric, if it is known.
     Diverged(Option<f64>),
-    /// The number of the last update of a run that did not get below a bar: the true number is greater.
-    Censored(f64),
+    /// A run that did not get below a bar.
+    Censored {
+        /// The number of its last update.
+        updates: f64,
+        /// Whether it diverged and so never would; otherwise the true number is greater than that of its last update.
+        is_never: bool,
+    },
     /// No value, with the reason.
     Missing(String),
 }
@@ -122,23 +143,34 @@ impl Evidence {
             let Measure { metric, when, .. } = measure;
             Final::Missing(format!("{id} has no {metric} {}", said(*when)))
         };
+        let chance = || self.made(id)?.chance(&measure.metric);
         match (run.state, measure.when) {
             (State::Done | State::Diverged, When::FirstBelow(bar)) => {
                 let until = run.updates_until(&measure.metric, bar);
                 until.map_or_else(missing, |until| match until.is_censored {
-                    true => Final::Censored(until.updates as f64),
+                    true => Final::Censored {
+                        updates: until.updates as f64,
+                        is_never: run.state == State::Diverged,
+                    },
                     false => Final::Value(until.updates as f64),
                 })
             }
             (State::Done, When::Last | When::Step(_) | When::Epochs(_)) => {
-                self.measured(run, measure).map_or_else(missing, Final::Value)
+                match self.measured(run, measure) {
+                    Some(value) if value.is_finite() => Final::Value(value),
+                    // A metric of the curve that overflowed ended as badly as one of a run that diverged.
+                    Some(_) if Metric::named(&measure.metric).is_some() => {
+                        Final::Diverged(chance())
+                    }
+                    Some(_) | None => missing(),
+                }
             }
             (State::Diverged, When::Last | When::Step(_) | When::Epochs(_)) => {
                 // The run may have been evaluated at that step before it diverged.
                 let is_last = measure.when == When::Last;
                 let before = if is_last { None } else { self.measured(run, measure) };
-                let chance = self.made(id).and_then(|made| made.chance(&measure.metric));
-                before.map_or(Final::Diverged(chance), Final::Value)
+                let before = before.filter(|value| value.is_finite());
+                before.map_or_else(|| Final::Diverged(chance()), Final::Value)
             }
             (State::Pending, _) => Final::Missing(format!("{id} has not begun")),
             (state, _) => Final::Missing(format!("{id} is {state}")),
@@ -151,7 +183,7 @@ impl Evidence {
     /// The reason why the run has no value.
     pub(super) fn value_or_chance(&self, id: &str, metric: &str) -> Result<(f64, bool), String> {
         match self.value(id, &Measure::last(metric)) {
-            Final::Value(value) | Final::Censored(value) => Ok((value, false)),
+            Final::Value(value) | Final::Censored { updates: value, .. } => Ok((value, false)),
             Final::Diverged(Some(chance)) => Ok((chance, true)),
             Final::Diverged(None) => Err(unknown_chance(id, metric)),
             Final::Missing(reason) => Err(reason),
@@ -166,17 +198,16 @@ impl Evidence {
             When::Last | When::FirstBelow(_) => None,
         };
         let rows = || self.layers.get(&run.id);
-        let value = if let Some(layers) = layers {
+        if let Some(layers) = layers {
             Layerwise::of_layers(rows()?, metric, layers, step)
         } else if let Some(metric) = LayerMetric::named(metric) {
             Layerwise::figure(rows()?, metric, step)
         } else {
             match step {
-                None => run.final_metric(metric),
+                None => run.rows.last()?.metric(metric),
                 Some(step) => run.rows.iter().find(|row| row.step == step)?.metric(metric),
             }
-        };
-        value.filter(|value| value.is_finite())
+        }
     }
 
     /// The chance level of a metric on the data of these runs, see [`Made::chance`].
@@ -188,15 +219,20 @@ impl Evidence {
         self.provenance.get(id)?.manifest.as_ref()
     }
 
-    /// The reason why these runs cannot be compared, if they were trained on different data.
+    /// The reason why these runs cannot be compared, if runs whose keys select the same data were trained on different
+    /// ones.
     pub fn mixed_data(&self, ids: &BTreeSet<String>) -> Option<String> {
-        let sums: BTreeSet<&str> = ids
-            .iter()
-            .filter_map(|id| self.made(id))
-            .map(|made| made.data.as_str())
-            .filter(|sum| !sum.is_empty())
-            .collect();
-        let count = sums.len();
+        let mut sums: BTreeMap<Vec<Option<String>>, BTreeSet<&str>> = BTreeMap::new();
+        for id in ids {
+            let Some(run) = self.provenance.get(id) else { continue };
+            let Some(made) = run.manifest.as_ref().filter(|made| !made.data.is_empty()) else {
+                continue;
+            };
+            let config = complete(run);
+            let selected = SELECTS_DATA.iter().map(|key| config.get(*key).map(plain));
+            sums.entry(selected.collect()).or_default().insert(&made.data);
+        }
+        let count = sums.values().map(BTreeSet::len).max()?;
         (count > 1).then(|| format!("its runs saw {count} different data sets"))
     }
 

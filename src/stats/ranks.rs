@@ -44,8 +44,8 @@ impl Ranks {
         let low = lower_end(self.probability, self.n, level);
         let high = 1.0 - lower_end(1.0 - self.probability, [self.n[1], self.n[0]], level);
         Interval {
-            low: if above <= level { low } else { low.min(0.5) },
-            high: if below <= level { high } else { high.max(0.5) },
+            low: if above <= level { low.max(0.5f64.next_up()) } else { low.min(0.5) },
+            high: if below <= level { high.min(0.5f64.next_down()) } else { high.max(0.5) },
         }
     }
 }
@@ -126,6 +126,13 @@ mod tests {
         assert!(three.interval(0.049).low <= 0.5);
         let interval = three.interval(0.05);
         assert!(interval.high == 1.0 && interval.low < 1.0, "{interval:?}");
+        // The score interval alone would not exclude one half here: 1/252 against a level of 1/200.
+        let five = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let apart = Ranks::of(&five.map(|value| value + 5.0), &five).unwrap();
+        assert!(apart.interval(0.005).low > 0.5);
+        assert!(
+            Ranks::of(&five, &five.map(|value| value + 5.0)).unwrap().interval(0.005).high < 0.5
+        );
     }
 
     #[test]

@@ -96,27 +96,51 @@ impl Sample {
 pub struct Look {
     /// Its evidence.
     pub sample: Sample,
+    /// The effects that are claimed.
+    region: Region,
     /// Verdict.
     pub outcome: Outcome,
-    /// Level of either end of the interval that is shown. That of a verdict decides it.
-    pub level: f64,
+    /// Levels of the test.
+    pub levels: Levels,
+}
+
+/// The levels at which a claim was tested last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Levels {
+    /// That for support.
+    pub support: f64,
+    /// That for refutation.
+    pub refutation: f64,
+}
+
+impl Levels {
+    /// One level for both.
+    pub fn both(level: f64) -> Self {
+        Self { support: level, refutation: level }
+    }
 }
 
 impl Look {
     /// The test at a level by itself.
     pub fn at(sample: Sample, region: &Region, level: f64) -> Self {
         let outcome = sample.outcome(region, level);
-        Self::new(sample, region, outcome, level)
+        Self { sample, region: *region, outcome, levels: Levels::both(level) }
     }
 
-    fn new(sample: Sample, region: &Region, outcome: Outcome, level: f64) -> Self {
-        let level = if outcome == Outcome::Refuted { region.refuting(level) } else { level };
-        Self { sample, outcome, level }
+    /// Level of either end of the interval that is shown: the one that decided, or the wider of the two that failed to.
+    pub fn level_of_end(&self) -> f64 {
+        let Levels { support, refutation } = self.levels;
+        let refutation = self.region.refuting(refutation);
+        match self.outcome {
+            Outcome::Supported => support,
+            Outcome::Refuted => refutation,
+            Outcome::Undecided | Outcome::Exploratory => support.min(refutation),
+        }
     }
 
     /// The interval that is shown beside the verdict.
     pub fn interval(&self) -> Option<Interval> {
-        self.sample.interval(self.level)
+        self.sample.interval(self.level_of_end())
     }
 }
 
@@ -132,13 +156,14 @@ pub fn holm(claims: &[(Option<Sample>, Region)], level: f64) -> Vec<Option<Look>
         })
     });
     let look = |(claim, (sample, region)): (usize, &(Option<Sample>, Region))| {
-        let (outcome, level) = match (supported[claim], refuted[claim]) {
-            (Step::Rejected(level), _) => (Outcome::Supported, level),
-            (_, Step::Rejected(level)) => (Outcome::Refuted, level),
-            // The wider interval of both tests that failed.
-            (Step::Kept(one), Step::Kept(other)) => (Outcome::Undecided, one.min(other)),
+        let outcome = match (supported[claim], refuted[claim]) {
+            (Step::Rejected(_), _) => Outcome::Supported,
+            (_, Step::Rejected(_)) => Outcome::Refuted,
+            (Step::Kept(_), Step::Kept(_)) => Outcome::Undecided,
         };
-        sample.clone().map(|sample| Look::new(sample, region, outcome, level))
+        let [support, refutation] = [supported[claim], refuted[claim]].map(Step::level);
+        let levels = Levels { support, refutation };
+        sample.clone().map(|sample| Look { sample, region: *region, outcome, levels })
     };
     claims.iter().enumerate().map(look).collect()
 }
@@ -148,6 +173,14 @@ pub fn holm(claims: &[(Option<Sample>, Region)], level: f64) -> Vec<Option<Look>
 enum Step {
     Rejected(f64),
     Kept(f64),
+}
+
+impl Step {
+    fn level(self) -> f64 {
+        match self {
+            Self::Rejected(level) | Self::Kept(level) => level,
+        }
+    }
 }
 
 /// Tests so many hypotheses at `level` divided by the number of those that are not rejected yet, until
@@ -188,18 +221,26 @@ pub fn sequential(samples: Vec<Sample>, levels: &[f64], region: &Region) -> Opti
 /// Largest number of seeds that [`seeds_needed`] considers.
 const MOST_SEEDS: usize = 1000;
 
-/// Total number of seeds that would decide the claim at this level if the effect and its spread stayed
-/// as they are; `None` if a thousand would not suffice, or for fewer than two seeds.
-pub fn seeds_needed(sample: &Sample, region: &Region, level: f64) -> Option<usize> {
+/// [`MOST_SEEDS`] for the difference of two shares, whose exact interval takes seconds at a thousand.
+const MOST_FOR_SHARES: usize = 100;
+
+/// Total number of seeds that would decide the claim at these levels if the effect and its spread stayed
+/// as they are; `None` if a thousand would not suffice, or a hundred for the difference of two shares, and for fewer
+/// than two seeds.
+pub fn seeds_needed(sample: &Sample, region: &Region, levels: Levels) -> Option<usize> {
     let now = sample.n;
     let decides = |n: usize| {
         let sample = Sample { n, estimate: sample.estimate.with_seeds(now, n), ..sample.clone() };
-        sample.outcome(region, level) != Outcome::Undecided
+        sample.supports(region, levels.support) || sample.refutes(region, levels.refutation)
     };
-    if now < 2 || !decides(MOST_SEEDS) {
+    let most = match sample.estimate {
+        Estimate::Difference(..) => MOST_FOR_SHARES,
+        Estimate::Mean { .. } | Estimate::Share(_) | Estimate::Ranks(_) => MOST_SEEDS,
+    };
+    if now < 2 || now > most || !decides(most) {
         return None;
     }
-    let (mut low, mut high) = (now, MOST_SEEDS);
+    let (mut low, mut high) = (now, most);
     while low < high {
         let middle = usize::midpoint(low, high);
         if decides(middle) { high = middle } else { low = middle + 1 }

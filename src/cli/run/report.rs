@@ -83,9 +83,9 @@ fn report_claims(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
     }
     let verdicts = until_decided::verdicts(experiment, directory)?;
     for verdict in &verdicts {
-        let Verdict { outcome, name, effect, n, .. } = verdict;
-        let effect = effect.zip(verdict.interval());
-        let effect = effect.map(|(effect, ends)| format!(": {effect:.2} ({ends}), n = {n}"));
+        let Verdict { outcome, name, n, .. } = verdict;
+        let effect = verdict.effect().zip(verdict.interval());
+        let effect = effect.map(|(effect, ends)| format!(": {effect} ({ends}), n = {n}"));
         log(format!("{outcome:>11}  {name}{}", effect.unwrap_or_default()));
     }
     directory.write_claims(&verdicts)?;

@@ -27,10 +27,14 @@ pub(super) struct Case<'a> {
     pub region: Region,
     /// Seeds that every arm has, without those that tune.
     pub seeds: Vec<Seed>,
+    /// Seeds that only some of the arms have.
+    pub unshared: BTreeSet<Seed>,
     /// The seeds whose runs all count, with their numbers.
     complete: Vec<(Seed, Vec<Counted>)>,
     /// Why other seeds do not.
     missing: Vec<String>,
+    /// Whether each arm has its best value where a key is tuned.
+    is_chosen: bool,
 }
 
 /// The number with which a run counts, on the scale of the claim's effect.
@@ -45,8 +49,46 @@ struct Counted {
 enum Fate {
     Finished,
     Diverged,
-    /// The run did not get below the bar of `updates_to`.
-    Censored,
+    /// The run had not got below the bar of `updates_to` after so many updates, its last ones.
+    Censored {
+        updates: f64,
+    },
+    /// The run diverged before it got below that bar.
+    Never,
+}
+
+/// The number with which a run counts.
+///
+/// # Errors
+/// The reason why it has none.
+fn counted(claim: &Claim, evidence: &Evidence, id: &str) -> Result<Counted, String> {
+    let measure = &claim.measure;
+    let by_order = matches!(claim.effect, Effect::Rank | Effect::Share { .. });
+    let worst = |last: f64| if by_order { f64::INFINITY } else { last };
+    let (value, fate) = match evidence.value(id, measure) {
+        Final::Value(value) => (value, Fate::Finished),
+        Final::Diverged(_) if by_order && Metric::named(&measure.metric).is_none() => {
+            return Err(format!("{id} diverged, and the worst {} is not known", measure.metric));
+        }
+        Final::Diverged(_) if by_order => (f64::INFINITY, Fate::Diverged),
+        Final::Diverged(Some(chance)) => (chance, Fate::Diverged),
+        Final::Diverged(None) => return Err(unknown_chance(id, &measure.metric)),
+        Final::Censored { updates, is_never: true } => (worst(updates), Fate::Never),
+        Final::Censored { updates, is_never: false } => match claim.effect {
+            Effect::Share { below } if updates < below => {
+                return Err(format!("{id} ended after {updates} updates, before {below}"));
+            }
+            _ => (worst(updates), Fate::Censored { updates }),
+        },
+        Final::Missing(reason) => return Err(reason),
+    };
+    let value = match claim.effect {
+        Effect::Mean | Effect::Rank => value,
+        Effect::Factor if value > 0.0 => value.ln(),
+        Effect::Factor => return Err(format!("{id} counts with {value}, which has no logarithm")),
+        Effect::Share { below } => f64::from(u8::from(value < below)),
+    };
+    Ok(Counted { value, fate })
 }
 
 impl<'a> Case<'a> {
@@ -56,14 +98,22 @@ impl<'a> Case<'a> {
         deciding: &'a Deciding,
         evidence: &'a Evidence,
     ) -> Self {
-        let Chosen { arms, reason } = Chosen::of(claim, contrast, evidence);
+        let Chosen { arms, reason, is_chosen } = Chosen::of(claim, contrast, evidence);
         let tuned = claim.tune.as_ref().map(|tune| &tune.seeds);
         let is_free = |seed: &Seed| tuned.is_none_or(|tuned| !tuned.contains(seed));
         let in_all = |seed: &Seed| arms.iter().all(|(_, choice)| choice.runs.contains_key(seed));
-        let first = arms[0].1.runs.keys().copied();
-        let seeds: Vec<Seed> = first.filter(is_free).filter(in_all).collect();
-        let region = region(claim.effect, &claim.relation);
-        let (complete, missing) = Default::default();
+        let all = arms.iter().flat_map(|(_, choice)| choice.runs.keys().copied());
+        let all: BTreeSet<Seed> = all.filter(is_free).collect();
+        let (seeds, unshared): (BTreeSet<Seed>, _) = all.into_iter().partition(in_all);
+        let (mut complete, mut missing) = (Vec::new(), Vec::new());
+        // Without a choice, nothing is known of the arms.
+        for seed in seeds.iter().filter(|_| is_chosen) {
+            let counted = arms.iter().map(|(_, it)| counted(claim, evidence, &it.runs[seed]));
+            match counted.collect::<Result<Vec<Counted>, String>>() {
+                Ok(values) => complete.push((*seed, values)),
+                Err(reason) => missing.push(reason),
+            }
+        }
         let mut case = Self {
             claim,
             contrast,
@@ -71,49 +121,32 @@ impl<'a> Case<'a> {
             deciding,
             arms,
             reason,
-            region,
-            seeds,
+            region: region(claim.effect, &claim.relation),
+            seeds: seeds.into_iter().collect(),
+            unshared,
             complete,
             missing,
+            is_chosen,
         };
-        for seed in case.seeds.clone() {
-            let counted = case.arms.iter().map(|(_, choice)| case.counted(&choice.runs[&seed]));
-            match counted.collect() {
-                Ok(values) => case.complete.push((seed, values)),
-                Err(reason) => case.missing.push(reason),
-            }
-        }
         let refused = evidence.mixed_data(&case.ids(&case.seeds));
-        case.reason = refused.or(case.reason);
+        case.reason = refused.or(case.reason.take()).or_else(|| case.unordered());
         case
     }
 
-    /// The number with which a run counts.
-    fn counted(&self, id: &str) -> Result<Counted, String> {
-        let measure = &self.claim.measure;
-        let worst = |fate| match Metric::named(&measure.metric) {
-            Some(_) => Ok((f64::INFINITY, fate)),
-            None => Err(format!("{id} diverged, and the worst {} is not known", measure.metric)),
-        };
-        let by_order = matches!(self.claim.effect, Effect::Rank | Effect::Share { .. });
-        let (value, fate) = match self.evidence.value(id, measure) {
-            Final::Value(value) => (value, Fate::Finished),
-            Final::Diverged(_) if by_order => worst(Fate::Diverged)?,
-            Final::Censored(_) if by_order => (f64::INFINITY, Fate::Censored),
-            Final::Diverged(Some(chance)) => (chance, Fate::Diverged),
-            Final::Censored(last) => (last, Fate::Censored),
-            Final::Diverged(None) => return Err(unknown_chance(id, &measure.metric)),
-            Final::Missing(reason) => return Err(reason),
-        };
-        let value = match self.claim.effect {
-            Effect::Mean | Effect::Rank => value,
-            Effect::Factor if value > 0.0 => value.ln(),
-            Effect::Factor => {
-                return Err(format!("{id} counts with {value}, which has no logarithm"));
-            }
-            Effect::Share { below } => f64::from(u8::from(value < below)),
-        };
-        Ok(Counted { value, fate })
+    /// The reason why the order of two runs is not known: one ended, above the bar, before the other reached it.
+    fn unordered(&self) -> Option<String> {
+        if self.claim.effect != Effect::Rank {
+            return None;
+        }
+        let runs = self.complete.iter().flat_map(|(seed, arms)| {
+            arms.iter().zip(&self.arms).map(|(run, (_, choice))| (run, &choice.runs[seed]))
+        });
+        let reached = runs.clone().filter(|(run, _)| run.fate == Fate::Finished);
+        let latest = reached.map(|(run, _)| run.value).fold(0.0, f64::max);
+        let early =
+            |run: &Counted| matches!(run.fate, Fate::Censored { updates } if updates < latest);
+        let (_, id) = runs.filter(|(run, _)| early(run)).next()?;
+        Some(format!("{id} ended before it got there and before others did: it may be later"))
     }
 
     /// Whether all seeds are complete, and there are any.
@@ -141,9 +174,10 @@ impl<'a> Case<'a> {
             seeds.iter().map(|(_, arms)| arms.iter().map(|run| run.value).collect()).collect();
         let values: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
         let weights: Vec<f64> = self.arms.iter().map(|(arm, _)| arm.weight).collect();
+        let is_late = |run: &Counted| matches!(run.fate, Fate::Censored { .. } | Fate::Never);
         let is_censored = |arm: usize| {
             matches!(effect, Effect::Mean | Effect::Factor)
-                && seeds.iter().any(|(_, arms)| arms[arm].fate == Fate::Censored)
+                && seeds.iter().any(|(_, arms)| is_late(&arms[arm]))
         };
         // A time that was not reached counts as too short.
         let open = |is_plus: bool| {
@@ -200,7 +234,7 @@ impl<'a> Case<'a> {
     ) -> Verdict {
         let interval = shown.and_then(Look::interval);
         let n = shown.map_or(0, |look| look.sample.n);
-        let used = &self.seeds[..n.min(self.seeds.len())];
+        let used: Vec<Seed> = self.complete.iter().take(n).map(|(seed, _)| *seed).collect();
         let end = |end: f64| Some(end).filter(|end| end.is_finite());
         let after = if is_look { n } else { self.complete.len() };
         Verdict {
@@ -212,15 +246,15 @@ impl<'a> Case<'a> {
             effect: shown.map(|look| look.sample.estimate.effect()),
             low: interval.and_then(|interval| end(interval.low)),
             high: interval.and_then(|interval| end(interval.high)),
-            confidence: 1.0 - 2.0 * shown.map_or(level, |look| look.level),
+            confidence: 1.0 - 2.0 * shown.map_or(level, Look::level_of_end),
             n,
             planned: self.seeds.len(),
             looks: Vec::new(),
             seeds_needed: None,
             exploratory: self.complete.iter().skip(after).map(|(seed, _)| *seed).collect(),
-            added_seeds: self.added_seeds(used),
-            arms: (0..self.arms.len()).map(|arm| self.summary(arm, used)).collect(),
-            remarks: self.remarks(used),
+            added_seeds: self.added_seeds(&used),
+            arms: (0..self.arms.len()).map(|arm| self.summary(arm, n)).collect(),
+            remarks: self.remarks(&used, shown.map(|look| &look.sample.estimate)),
             effects: self
                 .complete
                 .iter()
@@ -230,23 +264,23 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// An arm over these seeds.
-    pub fn summary(&self, arm: usize, seeds: &[Seed]) -> ArmSummary {
+    /// An arm over the first `n` of the complete seeds.
+    pub fn summary(&self, arm: usize, n: usize) -> ArmSummary {
         let (Arm { label, weight, .. }, choice) = self.arms[arm];
-        let runs: Vec<String> =
-            seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect();
-        let counted: Vec<Counted> = runs.iter().filter_map(|id| self.counted(id).ok()).collect();
+        let complete = self.complete.iter().take(n);
+        let counted = complete.clone().map(|(_, arms)| arms[arm]);
+        let runs = complete.map(|(seed, _)| choice.runs[seed].clone()).collect();
         let finite: Vec<f64> =
-            counted.iter().map(|run| run.value).filter(|value| value.is_finite()).collect();
+            counted.clone().map(|run| run.value).filter(|value| value.is_finite()).collect();
         let mean = (!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64);
-        let count = |fate: Fate| counted.iter().filter(|run| run.fate == fate).count();
+        let count = |is: fn(Fate) -> bool| counted.clone().filter(|run| is(run.fate)).count();
         ArmSummary {
             label: label.clone(),
             weight: *weight,
             mean: if self.claim.effect == Effect::Factor { mean.map(f64::exp) } else { mean },
-            diverged: count(Fate::Diverged),
-            censored: count(Fate::Censored),
-            chosen: choice.value.clone(),
+            diverged: count(|fate| fate == Fate::Diverged),
+            censored: count(|fate| matches!(fate, Fate::Censored { .. } | Fate::Never)),
+            chosen: choice.value.clone().filter(|_| self.is_chosen),
             runs,
         }
     }
@@ -257,13 +291,6 @@ impl<'a> Case<'a> {
             seeds.iter().filter_map(|seed| choice.runs.get(seed)).cloned().collect::<Vec<_>>()
         };
         self.arms.iter().flat_map(of).collect()
-    }
-
-    /// Whether every complete seed has the same effect.
-    pub fn is_constant(&self) -> bool {
-        let mut effects = self.complete.iter().map(|(_, runs)| self.effect_of(runs));
-        let first = effects.next();
-        self.complete.len() > 1 && effects.all(|effect| Some(effect) == first)
     }
 
     /// Whether the claim measures a time.

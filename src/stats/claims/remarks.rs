@@ -2,13 +2,14 @@
 
 use super::ArmSummary;
 use super::case::Case;
+use crate::estimate::Estimate;
 use fathom_base::key::short;
 use fathom_record::Seed;
-use fathom_spec::{Effect, Pairing, Relation};
+use fathom_spec::{Effect, Relation};
 
 impl Case<'_> {
-    /// Remarks on the runs of these seeds.
-    pub fn remarks(&self, seeds: &[Seed]) -> Vec<String> {
+    /// Remarks on the runs of these seeds, whose effect is estimated.
+    pub fn remarks(&self, seeds: &[Seed], estimate: Option<&Estimate>) -> Vec<String> {
         let declared = self.contrast.declared.iter();
         let mut remarks: Vec<String> =
             declared.map(|keys| format!("its arms also differ in {keys}")).collect();
@@ -24,7 +25,7 @@ impl Case<'_> {
             );
         }
         for arm in 0..self.arms.len() {
-            let summary = self.summary(arm, seeds);
+            let summary = self.summary(arm, seeds.len());
             remarks.extend(self.diverged(&summary));
             remarks.extend(self.censored(&summary));
             if let (Some(value), Some(tune)) = (&summary.chosen, &self.claim.tune) {
@@ -37,12 +38,13 @@ impl Case<'_> {
             remarks
                 .push(format!("{key} was chosen by {by} of a single seed, so by chance in part"));
         }
-        let has_pairs = self.arms.len() == 1 || self.pairing() == Pairing::Seed;
-        if has_pairs
-            && self.is_constant()
-            && matches!(self.claim.effect, Effect::Mean | Effect::Factor)
-        {
+        if let Some(Estimate::Mean { error: 0.0, df: 1.0.., .. }) = estimate {
             remarks.push("every seed gives the same effect, so its interval has no width".into());
+        }
+        if !self.unshared.is_empty() {
+            let seeds: Vec<String> = self.unshared.iter().map(Seed::to_string).collect();
+            remarks
+                .push(format!("seeds that only some arms have are not used: {}", seeds.join(", ")));
         }
         remarks.extend(self.evidence.mixed_execution(&self.ids(seeds)));
         remarks

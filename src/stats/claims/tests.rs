@@ -1,3 +1,4 @@
+mod counted;
 mod effects;
 
 use super::*;
@@ -76,7 +77,8 @@ fn check_curves(text: &str, errors: impl Fn(u64, f64, u64) -> Option<Vec<f64>>) 
             rows,
         };
         runs.insert(run.id.clone(), curve);
-        let made = Made { classes: 10, ..Made::default() };
+        let data = format!("digest of {:?}", run.config.get("data.train"));
+        let made = Made { classes: 10, data, ..Made::default() };
         let fact =
             Provenance { config: run.config.clone(), arm: run.arm.clone(), manifest: Some(made) };
         provenance.insert(run.id.clone(), fact);

@@ -38,13 +38,15 @@ fn either_side_has_the_whole_level_and_a_refuted_equivalence_half_of_it() {
     let half = |level| quantile(2.0, 1.0 - level) / 3f64.sqrt();
     let outcome = |mean, region, level| Look::at(around(mean), region, level);
     let look = outcome(5.01 + half(0.05), &AT_LEAST_5, 0.05);
-    assert_eq!((look.outcome, look.level), (Outcome::Supported, 0.05));
+    assert_eq!((look.outcome, look.level_of_end()), (Outcome::Supported, 0.05));
     assert_eq!(outcome(4.99 + half(0.05), &AT_LEAST_5, 0.05).outcome, Outcome::Undecided);
     assert_eq!(outcome(4.99 - half(0.05), &AT_LEAST_5, 0.05).outcome, Outcome::Refuted);
     assert_eq!(outcome(1.01 + half(0.05), &WITHIN_1, 0.05).outcome, Outcome::Undecided);
     let look = outcome(1.01 + half(0.025), &WITHIN_1, 0.05);
-    assert_eq!((look.outcome, look.level), (Outcome::Refuted, 0.025));
+    assert_eq!((look.outcome, look.level_of_end()), (Outcome::Refuted, 0.025));
     assert!(look.interval().unwrap().low > 1.0, "what is shown is what decided");
+    let open = outcome(1.01 + half(0.05), &WITHIN_1, 0.05);
+    assert!(open.interval().unwrap().low < 1.0, "the wider interval, which did not decide");
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn a_supported_claim_leaves_its_share_of_the_level_to_the_others() {
         let looks = holm(claims, 0.05);
         looks
             .into_iter()
-            .map(|look| look.map(|look| (look.outcome, look.level)))
+            .map(|look| look.map(|look| (look.outcome, look.level_of_end())))
             .collect::<Vec<_>>()
     };
     let both = outcomes(&[near.clone(), clear.clone()]);
@@ -107,7 +109,7 @@ fn a_decision_at_an_early_look_stands() {
 #[test]
 fn the_seeds_that_are_needed_would_decide() {
     let effects = [6.0, 8.0, 4.0, 9.0];
-    let needed = |effects: &[f64]| seeds_needed(&sample(effects), &AT_LEAST_5, 0.025);
+    let needed = |effects: &[f64]| seeds_needed(&sample(effects), &AT_LEAST_5, Levels::both(0.025));
     assert_eq!(sample(&effects).outcome(&AT_LEAST_5, 0.025), Outcome::Undecided);
     let found = needed(&effects).unwrap();
     // As many again with the same mean and deviation.
