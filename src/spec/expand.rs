@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, Deciding};
 use super::claims::{Compared, arm_keys, compared};
+use super::combinations::{Combinations, combinations};
 use super::contrast::{Candidates, Contrast};
 use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
@@ -115,7 +116,8 @@ impl Experiment {
             apply_set(&mut file, set)?;
         }
         let now = first_seeds(&mut file)?;
-        let Expanded { mut runs, mut remarks } = expand(&file, &path.display().to_string())?;
+        let Expanded { mut runs, mut remarks } =
+            expand(&file, &path.display().to_string(), sets.is_empty())?;
         runs.sort_by_key(|run| run.config["seed"].as_u64());
         let candidates = Candidates {
             configs: runs.iter().map(|run| (run.id.clone(), run.config.clone())).collect(),
@@ -154,12 +156,13 @@ struct Expanded {
     remarks: Vec<String>,
 }
 
-/// The runs of all combinations, each once; `place` is for errors.
-fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
+/// The runs of all combinations, each once; `place` is for errors, and `is_whole` says that `--set` changed nothing.
+fn expand(file: &File, place: &str, is_whole: bool) -> Result<Expanded, SpecError> {
     let axes = axes(file);
+    let Combinations { all, remarks } = combinations(file, is_whole)?;
     let (mut runs, mut ids, mut merged) = (Vec::new(), BTreeSet::new(), Vec::new());
     let (mut used, mut idle) = (BTreeSet::new(), BTreeMap::new());
-    for (arm, given) in combinations(file) {
+    for (arm, given) in all {
         let ResolvedConfig { mut config, idle: without_effect } = resolve(&given, place)?;
         epochs_in_updates(&mut config).map_err(|invalid| located(&invalid, &given, place))?;
         let run = run(arm, &axes, config, &given, place)?;
@@ -173,7 +176,7 @@ fn expand(file: &File, place: &str) -> Result<Expanded, SpecError> {
         }
         if ids.insert(run.id.clone()) { runs.push(run) } else { merged.push(run.id) }
     }
-    let mut remarks = Vec::new();
+    let mut remarks = remarks;
     for ((name, place), count) in idle {
         if !used.contains(&(name.clone(), place.clone())) {
             let needs = needs(&name).map(|needs| format!(": it needs {needs}"));
@@ -204,44 +207,6 @@ fn axes(file: &File) -> Vec<String> {
         (name == "seed", name != "network.family", name != "network.depth", name.clone())
     });
     axes
-}
-
-/// All combinations of arms and swept values, with overrides applied.
-fn combinations(file: &File) -> Vec<(Option<String>, Values)> {
-    let mut all: Vec<(Option<String>, Values)> = if file.arms.is_empty() {
-        vec![(None, file.base.clone())]
-    } else {
-        let over = |(name, values): &(String, Values)| {
-            let mut merged = file.base.clone();
-            merged.extend(values.clone());
-            (Some(name.clone()), merged)
-        };
-        file.arms.iter().map(over).collect()
-    };
-    for (name, (values, place)) in &file.sweep {
-        all = all
-            .into_iter()
-            .flat_map(|(arm, given)| {
-                values.iter().map(move |value| {
-                    let mut given = given.clone();
-                    let place = place.clone();
-                    given.insert(name.clone(), Given { value: value.clone(), place });
-                    (arm.clone(), given)
-                })
-            })
-            .collect();
-    }
-    for (_, given) in &mut all {
-        for over in &file.overrides {
-            let applies = over.when.iter().all(|(name, wanted)| {
-                given.get(name).is_some_and(|given| given.value == wanted.value)
-            });
-            if applies {
-                given.extend(over.set.clone());
-            }
-        }
-    }
-    all
 }
 
 /// Where a key was given, or `place`.
@@ -308,7 +273,7 @@ pub(super) fn file_safe(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
-/// Applies `--set KEY=VALUE`, which replaces the value, the swept values and those of arms. A list of
+/// Applies `--set KEY=VALUE`, which replaces the value, the swept values and those of arms and overrides. A list of
 /// values for a key that takes single values is swept over.
 fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
     let fail = |message: String| SpecError { place: format!("--set {set}"), message };
@@ -317,19 +282,20 @@ fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
     let place = format!("--set {set}");
     let kind = definitions(name).next().map(|key| key.kind);
     let takes_list = kind.is_some_and(|kind| kind.is_list());
+    let (mut swept, mut single) = (None, None);
     if let (false, Value::Array(items)) = (takes_list, value_of(text)) {
-        let values = axis(name, &items).map_err(fail)?;
-        file.base.remove(name);
-        file.sweep.insert(name.into(), (values, place));
-        return Ok(());
+        swept = Some(axis(name, &items).map_err(fail)?);
+    } else {
+        let value = kind.and_then(|kind| kind.parse(text)).unwrap_or_else(|| value_of(text));
+        single = Some(normalise(name, &value).map_err(fail)?);
     }
-    let value = kind.and_then(|kind| kind.parse(text)).unwrap_or_else(|| value_of(text));
-    let value = normalise(name, &value).map_err(fail)?;
+    file.base.remove(name);
     file.sweep.remove(name);
-    for (_, arm) in &mut file.arms {
-        arm.remove(name);
-    }
-    file.base.insert(name.into(), Given { value, place });
+    let of_arms = file.arms.iter_mut().map(|(_, values)| values);
+    let of_overrides = file.overrides.iter_mut().map(|over| &mut over.set);
+    of_arms.chain(of_overrides).for_each(|values| drop(values.remove(name)));
+    file.sweep.extend(swept.map(|values| (name.into(), (values, place.clone()))));
+    file.base.extend(single.map(|value| (name.into(), Given { value, place })));
     Ok(())
 }
 

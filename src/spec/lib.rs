@@ -17,6 +17,7 @@ mod changes;
 mod choices;
 mod claim;
 mod claims;
+mod combinations;
 mod contrast;
 mod epochs;
 mod expand;

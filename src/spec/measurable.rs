@@ -45,7 +45,14 @@ fn missing(measure: &Measure, run: &Run) -> Option<String> {
         When::Step(step) if step > last => {
             return Some(format!("after {step} updates: the runs have {last}"));
         }
-        When::Step(_) | When::Epochs(_) | When::FirstBelow(_) | When::Last => {}
+        When::Epochs(epochs) => {
+            let all = updates_of_epoch(run).map(|updates| last as f64 / updates);
+            let is_later = |steps: &Vec<u64>| steps.iter().all(|step| *step > last);
+            if let (Some(all), Some(_)) = (all, steps(measure, run).filter(is_later)) {
+                return Some(format!("after {epochs} epochs: the runs have {all:.2}"));
+            }
+        }
+        When::Step(_) | When::FirstBelow(_) | When::Last => {}
     }
     match measure.layers.is_some() || LayerMetric::named(&measure.metric).is_some() {
         true => missing_in_layers(measure, run),
@@ -53,26 +60,52 @@ fn missing(measure: &Measure, run: &Run) -> Option<String> {
     }
 }
 
+/// The number of updates in an epoch of the run, if its images can be counted.
+fn updates_of_epoch(run: &Run) -> Option<f64> {
+    let images = fathom_data::train_images(&run.settings.data).ok()?;
+    Some(images as f64 / run.settings.training.batch as f64)
+}
+
+/// The numbers of updates after which a value would do, where a claim is about one between updates.
+fn steps(measure: &Measure, run: &Run) -> Option<Vec<u64>> {
+    match measure.when {
+        When::Step(step) => Some(vec![step]),
+        When::Epochs(epochs) => Some(When::ends_of(epochs, updates_of_epoch(run)?).into()),
+        When::FirstBelow(_) | When::Last => None,
+    }
+}
+
 /// [`missing`], of a metric of the curve.
 fn missing_in_curve(measure: &Measure, run: &Run) -> Option<String> {
     let Settings { training, evaluate, .. } = &run.settings;
     let metric = measure.metric.as_str();
-    let is_between = match measure.when {
-        When::Step(step) => 0 < step && step < training.iterations,
-        When::FirstBelow(_) => true,
-        When::Epochs(_) | When::Last => false,
+    let steps = steps(measure, run);
+    let is_between = match &steps {
+        Some(steps) => steps.iter().all(|step| 0 < *step && *step < training.iterations),
+        None => matches!(measure.when, When::FirstBelow(_)),
     };
     match run.settings.unmeasured(metric) {
         Some(why) if metric != FRESH || is_between => return Some(why.into()),
         Some(_) | None => {}
     }
-    match (measure.when, evaluate.every, &training.stop_when.below) {
-        (When::Step(step), Every::Steps(every), _) if is_between && !step.is_multiple_of(every) => {
-            Some(format!(
-                "after {step} updates: evaluate.every = {every}, which does not divide it"
-            ))
-        }
-        (When::FirstBelow(bar), _, Some(stop)) if stop.metric == metric && stop.below > bar => {
+    if let (Some(steps), Ok(images)) = (steps, fathom_data::train_images(&run.settings.data))
+        && !steps.iter().any(|step| evaluate.is_row_due(*step, images as u64, training))
+    {
+        let after = match measure.when {
+            When::Epochs(epochs) => format!("{epochs} epochs, {} updates", steps[0]),
+            _ => format!("{} updates", steps[0]),
+        };
+        return Some(match evaluate.every {
+            Every::Steps(every) => {
+                format!("after {after}: evaluate.every = {every}, which does not divide it")
+            }
+            Every::Epoch => {
+                format!("after {after}: evaluate.every = \"epoch\", and none ends there")
+            }
+        });
+    }
+    match (measure.when, &training.stop_when.below) {
+        (When::FirstBelow(bar), Some(stop)) if stop.metric == metric && stop.below > bar => {
             Some(format!(
                 "below {bar}: runs end as soon as it is below training.stop_when.below = {}",
                 stop.below
@@ -125,15 +158,17 @@ fn missing_in_layers(measure: &Measure, run: &Run) -> Option<String> {
             ));
         }
     }
-    match measure.when {
-        When::Step(step) if is_lesion && step != last => {
-            Some("is measured after the last update only".into())
-        }
-        When::Step(step) if !evaluate.are_layers_due(step, last) => Some(format!(
-            "after {step} updates: layers are measured after 0, 1, 2, 5, 10, 20, 50, ... updates and the last one"
-        )),
-        When::Step(_) | When::Epochs(_) | When::FirstBelow(_) | When::Last => None,
+    let steps = steps(measure, run)?;
+    if is_lesion && !steps.contains(&last) {
+        return Some("is measured after the last update only".into());
     }
+    let is_due = steps.iter().any(|step| evaluate.are_layers_due(*step, last));
+    (!is_due).then(|| {
+        let step = steps[0];
+        format!(
+            "after {step} updates: layers are measured after 0, 1, 2, 5, 10, 20, 50, ... updates and the last one"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -151,8 +186,12 @@ sweep = { "network.family" = ["residual", "lenet"] }
 "#;
 
     fn said(claim: &str) -> Result<(), String> {
+        said_of(TEXT, claim)
+    }
+
+    fn said_of(text: &str, claim: &str) -> Result<(), String> {
         let text = format!(
-            "{TEXT}[[claim]]\nname = \"c\"\nof = {{ family = \"residual\" }}\nat_least = 1\n{claim}"
+            "{text}[[claim]]\nname = \"c\"\nof = {{ family = \"residual\" }}\nat_least = 1\n{claim}"
         );
         Experiment::parse(Path::new("t.toml"), &text, &[])
             .map(|_| ())
@@ -221,6 +260,37 @@ sweep = { "network.family" = ["residual", "lenet"] }
             "updates_to = { metric = \"train_err_pct\", below = 50 }",
         ] {
             assert_eq!(said(claim), Ok(()), "{claim}");
+        }
+    }
+
+    #[test]
+    fn claims_at_the_end_of_epochs_are_about_rows_that_there_will_be() {
+        // 10,000 images are 156.25 updates.
+        let text = TEXT.replace("iterations = 100", "iterations = 400, batch = 64");
+        for (every, claim, expected) in [
+            ("\"epoch\"", "step = \"1 epoch\"", None),
+            ("\"epoch\"", "step = \"2 epochs\"", None),
+            ("\"epoch\"", "step = 157", None),
+            ("\"epoch\"", "step = 400", None),
+            (
+                "\"epoch\"",
+                "step = 156",
+                Some("after 156 updates: evaluate.every = \"epoch\", and none"),
+            ),
+            ("\"epoch\"", "step = \"0.5 epochs\"", Some("after 0.5 epochs, 78 updates: evaluate")),
+            ("\"epoch\"", "step = \"3 epochs\"", Some("after 3 epochs: the runs have 2.56")),
+            ("13", "step = \"1 epoch\"", None),
+            ("30", "step = \"1 epoch\"", Some("after 1 epochs, 156 updates: evaluate.every = 30")),
+            ("30", "metric = \"gradient_norm\"\nlayer = 1\nstep = \"1 epoch\"", Some("after 156")),
+        ] {
+            let found = said_of(&text.replace("every = 30", &format!("every = {every}")), claim);
+            match (found, expected) {
+                (Ok(()), None) => {}
+                (Err(found), Some(expected)) => {
+                    assert!(found.contains(expected), "{claim}: {found}")
+                }
+                (found, _) => panic!("{claim}: {found:?}"),
+            }
         }
     }
 

@@ -185,6 +185,20 @@ pub struct Evaluate {
 }
 
 impl Evaluate {
+    /// Whether the curve has a row after `step` updates with `images` training images: before the first and after the
+    /// last one, and where one is due.
+    pub fn is_row_due(&self, step: u64, images: u64, training: &Training) -> bool {
+        step == 0
+            || step == training.iterations
+            || match self.every {
+                Every::Steps(every) => step.is_multiple_of(every),
+                Every::Epoch => {
+                    let epoch = |step: u64| step * training.batch as u64 / images.max(1);
+                    epoch(step) > epoch(step - 1)
+                }
+            }
+    }
+
     /// Whether layers are measured after `step` updates: after 0, 1, 2, 5, 10, 20, 50, … and after the `last` one.
     pub fn are_layers_due(&self, step: u64, last: u64) -> bool {
         let mut leading = step;

@@ -192,21 +192,26 @@ impl Evidence {
 
     fn measured(&self, run: &RunCurve, measure: &Measure) -> Option<f64> {
         let Measure { metric, when, layers } = measure;
-        let step = match when {
-            When::Step(step) => Some(*step),
-            When::Epochs(epochs) => Some(step_after(run, *epochs)?),
-            When::Last | When::FirstBelow(_) => None,
-        };
         let rows = || self.layers.get(&run.id);
-        if let Some(layers) = layers {
-            Layerwise::of_layers(rows()?, metric, layers, step)
-        } else if let Some(metric) = LayerMetric::named(metric) {
-            Layerwise::figure(rows()?, metric, step)
-        } else {
-            match step {
-                None => run.rows.last()?.metric(metric),
-                Some(step) => run.rows.iter().find(|row| row.step == step)?.metric(metric),
+        let at = |step: Option<u64>| {
+            if let Some(layers) = layers {
+                Layerwise::of_layers(rows()?, metric, layers, step)
+            } else if let Some(metric) = LayerMetric::named(metric) {
+                Layerwise::figure(rows()?, metric, step)
+            } else {
+                match step {
+                    None => run.rows.last()?.metric(metric),
+                    Some(step) => run.rows.iter().find(|row| row.step == step)?.metric(metric),
+                }
             }
+        };
+        match *when {
+            When::Step(step) => at(Some(step)),
+            When::Epochs(epochs) => {
+                let ends = When::ends_of(epochs, updates_of_epoch(run)?);
+                ends.into_iter().find_map(|step| at(Some(step)))
+            }
+            When::Last | When::FirstBelow(_) => at(None),
         }
     }
 
@@ -293,11 +298,11 @@ fn said(when: When) -> String {
     }
 }
 
-/// The update that ends this number of epochs; `None` for a run without rows of whole epochs or parts.
-fn step_after(run: &RunCurve, epochs: f64) -> Option<u64> {
+/// The number of updates in an epoch; `None` for a run without rows of whole epochs or parts.
+fn updates_of_epoch(run: &RunCurve) -> Option<f64> {
     // The last row has the most digits of the ratio.
     let last = run.rows.iter().rfind(|row| row.epoch.is_some_and(|epoch| epoch > 0.0))?;
-    Some((epochs * last.step as f64 / last.epoch?).round() as u64)
+    Some(last.step as f64 / last.epoch?)
 }
 
 /// The kind of a device: `cuda` for `cuda:1`.

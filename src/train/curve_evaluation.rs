@@ -8,7 +8,7 @@ use super::train_state::TrainState;
 use fathom_base::rounded;
 use fathom_data::{self as data, Split};
 use fathom_record::{CurveRow, SCHEMA};
-use fathom_spec::{Every, Training};
+use fathom_spec::Settings;
 
 /// Evaluates a net on training, validation and test images.
 pub struct CurveEvaluation<'a> {
@@ -35,16 +35,8 @@ impl<'a> CurveEvaluation<'a> {
 
     /// Whether an evaluation is due after `step` updates, at least one.
     pub fn is_due(&self, step: u64) -> bool {
-        let Training { iterations, batch, .. } = self.context.settings.training;
-        step == iterations
-            || match self.context.settings.evaluate.every {
-                Every::Steps(every) => step.is_multiple_of(every),
-                Every::Epoch => {
-                    let images = self.context.data.dataset.train.len() as u64;
-                    let epoch = |step: u64| step * batch as u64 / images;
-                    epoch(step) > epoch(step - 1)
-                }
-            }
+        let Settings { training, evaluate, .. } = &self.context.settings;
+        evaluate.is_row_due(step, self.context.data.dataset.train.len() as u64, training)
     }
 
     /// Evaluates the net of `state`: on a subset of the training images, after the last update on all

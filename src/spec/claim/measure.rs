@@ -35,6 +35,15 @@ pub enum When {
     FirstBelow(f64),
 }
 
+impl When {
+    /// The numbers of updates of which one ends so many epochs, where an epoch has `updates` of them: the nearest one
+    /// first, then those less than one away, since evaluations once an epoch are at the first update after it.
+    pub fn ends_of(epochs: f64, updates: f64) -> [u64; 3] {
+        let exact = epochs * updates;
+        [exact.round() as u64, exact.ceil() as u64, exact.floor() as u64]
+    }
+}
+
 /// Layers of `layers.csv`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layers {
