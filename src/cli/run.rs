@@ -177,7 +177,7 @@ impl Prepared<'_> {
     /// Adds the runs of the second stage, or those that undecided claims need next with
     /// `--until-decided`, and returns them; none if there is no second stage and no seed helps.
     fn add_runs(&mut self) -> Result<Vec<Run>> {
-        let SecondStage { runs, remarks } = second_stage(&self.experiment, self.directory)?;
+        let SecondStage { runs, remarks, .. } = second_stage(&self.experiment, self.directory)?;
         if !runs.is_empty() {
             remarks.iter().for_each(log);
             log(format!("second stage: {} with these values", plural(runs.len(), "run")));

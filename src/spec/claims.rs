@@ -7,7 +7,7 @@ use super::measurable::check_measurable;
 use super::resolve::Config;
 use super::{Run, SpecError};
 use fathom_record::{MeasuredOn, Metric, Seed, seed};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 /// The claims of an experiment file without its runs.
@@ -95,6 +95,10 @@ fn check_tuned(claim: &Claim, configs: &BTreeMap<String, Config>) -> Result<(), 
     let is_held_out = Metric::named(by).is_some_and(|it| it.measured_on == MeasuredOn::Validation);
     if is_held_out && of("data.validation").unwrap_or_default() == 0 {
         return fail(format!("{by} needs validation images: set data.validation, such as 1000"));
+    }
+    let tuned: HashSet<_> = configs.values().filter_map(|config| config.get(&tune.over)).collect();
+    if tuned.len() < 2 {
+        return fail(format!("over = \"{}\": no two runs differ in it", tune.over));
     }
     let seeds: BTreeSet<Seed> = configs.values().filter_map(seed).collect();
     if let Some(missing) = tune.seeds.difference(&seeds).next() {

@@ -7,8 +7,10 @@ use super::contrast::{Candidates, Contrast};
 use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::{LESIONS, needs};
+use super::measurable::check_tunable;
 use super::resolve::{Config, ResolvedConfig, fingerprint, resolve};
 use super::seeds::first_seeds;
+use super::settings::Training;
 use super::stages::Stages;
 use super::{Settings, SpecError};
 use fathom_arch::{Audit, InvalidKey, Network, network, shallower};
@@ -71,7 +73,8 @@ pub struct Run {
 impl Run {
     /// Multiply-adds of the forward passes of the whole training, a measure of its duration.
     pub fn work(&self) -> u64 {
-        let images = self.settings.training.iterations * self.settings.training.batch as u64;
+        let Training { iterations, batch, .. } = self.settings.training;
+        let images = iterations.saturating_mul(batch as u64);
         self.audit.macs.saturating_mul(images)
     }
 
@@ -130,7 +133,11 @@ impl Experiment {
         let Compared { claims, set_aside, remarks: of_claims } =
             compared(file.claims, &candidates, &runs, is_whole_file_valid)?;
         remarks.extend(of_claims);
-        let stages = file.tune.map(|(tune, place)| Stages::of(tune, &runs, &place)).transpose()?;
+        let stages = file.tune.map(|(tune, place)| {
+            check_tunable(&tune, &runs, &place)?;
+            Stages::of(tune, &runs, &place)
+        });
+        let stages = stages.transpose()?;
         let is_now = |run: &Run| now.contains(&Seed::from(run.settings.seed));
         let (runs, later) = runs.into_iter().partition(is_now);
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Whether runs will have the values that claims and conditions to stop are about.
 
-use super::claim::{Claim, LayerMetric, Layers, Measure, When};
+use super::claim::{Claim, LayerMetric, Layers, Measure, Tune, When};
 use super::contrast::Contrast;
 use super::settings::{Every, Settings};
 use super::{Run, SpecError};
@@ -22,6 +22,18 @@ impl Settings {
             Some("is not measured in regression")
         } else {
             None
+        }
+    }
+}
+
+/// Refuses to tune by a metric that runs will not have after their last update.
+pub(super) fn check_tunable(tune: &Tune, runs: &[Run], place: &str) -> Result<(), SpecError> {
+    let mut why = runs.iter().filter_map(|run| run.settings.unmeasured(&tune.by));
+    match why.next().filter(|_| tune.by != FRESH) {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!("tune: by = \"{}\": {} {why}", tune.by, tune.by);
+            Err(SpecError { place: place.into(), message })
         }
     }
 }

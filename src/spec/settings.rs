@@ -209,6 +209,9 @@ impl Evaluate {
     }
 }
 
+/// Largest number of updates: even at a microsecond each, these take twelve days.
+const MOST_UPDATES: u64 = 1_000_000_000_000;
+
 /// Interval of evaluations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
@@ -265,6 +268,11 @@ impl Settings {
 
     fn check_training(&self) -> Result<(), InvalidKey> {
         let training = &self.training;
+        if training.iterations > MOST_UPDATES {
+            let message =
+                format!("{} updates; expected at most {MOST_UPDATES}", training.iterations);
+            return Err(InvalidKey::new("training.iterations", message));
+        }
         if let Some(part) = training.norm_batch
             && !training.batch.is_multiple_of(part)
         {

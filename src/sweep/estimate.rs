@@ -44,7 +44,9 @@ pub fn estimate(run: &Run, measured: &Measured) -> Estimate {
 /// Bytes of a run's files at its end, with `train` training images. During the run there may be two
 /// checkpoints with the optimiser's state in addition.
 pub fn disk_bytes(run: &Run, train: usize) -> u64 {
-    SMALL + ROW * (rows_between(run, train) as u64 + 2) + 4 * run.audit.parameters
+    let rows = rows_between(run, train) as u64 + 2;
+    let parameters = run.audit.parameters.saturating_mul(4);
+    ROW.saturating_mul(rows).saturating_add(parameters).saturating_add(SMALL)
 }
 
 /// Number of rows of the curve without the first and the last one.

@@ -19,7 +19,11 @@ const OF_LENGTH: [&str; 2] = ["training.iterations", "training.schedule.at"];
 /// When a run that has not begun has no such shorter run, with the reason; nothing is copied then.
 pub fn begin_from(runs: &[Run], directory: &SweepDir, shorter: &SweepDir) -> Result<Vec<String>> {
     let candidates = candidates(shorter)?;
-    let has_not_begun = |run: &&Run| !directory.run(&run.id).checkpoint().exists();
+    // A finished run may have lost its weights.
+    let has_not_begun = |run: &&Run| {
+        let run = directory.run(&run.id);
+        !run.checkpoint().exists() && !run.status().is_ok_and(|status| status.state.is_final())
+    };
     let pairs = runs.iter().filter(has_not_begun).map(|run| {
         let fits = candidates.iter().filter(|candidate| candidate.unfit(run).is_none());
         match fits.max_by_key(|candidate| candidate.iterations()) {
@@ -109,6 +113,7 @@ impl Candidate {
         let files = [
             (self.run.curve_path(), longer.curve_path()),
             (self.run.layers_path(), longer.layers_path()),
+            (self.run.best_validation(), longer.best_validation()),
             (self.run.state(), longer.checkpoint()),
         ];
         for (from, to) in files.iter().filter(|(from, _)| from.exists()) {

@@ -13,12 +13,14 @@ use std::collections::BTreeSet;
 pub struct SecondStage {
     /// The runs that are not among those of the experiment yet.
     pub runs: Vec<Run>,
-    /// For people: the value of each arm, and arms without one.
+    /// For people: the value of each arm.
     pub remarks: Vec<String>,
+    /// For people: arms that have no second stage, with the reason.
+    pub without: Vec<String>,
 }
 
 /// Chooses the best value of each arm by the results of the first stage, and returns the runs with it. Empty if the
-/// experiment has one stage. An arm is left out if one of the runs that choose has failed.
+/// experiment has one stage. An arm is left out if one of the runs that choose has no value, or if all diverged.
 ///
 /// # Errors
 /// When results are damaged.
@@ -26,12 +28,12 @@ pub fn second_stage(experiment: &Experiment, directory: &SweepDir) -> Result<Sec
     let Some(Stages { tune, arms }) = &experiment.stages else { return Ok(SecondStage::default()) };
     let evidence = Evidence::load(directory)?;
     let mut wanted = BTreeSet::new();
-    let mut remarks = Vec::new();
+    let (mut remarks, mut without) = (Vec::new(), Vec::new());
     for arm in arms {
         let choice = match best(arm, tune, &evidence) {
             Ok(choice) => choice,
             Err(reason) => {
-                remarks.push(format!("{}: no second stage: {reason}", arm.label));
+                without.push(format!("{}: no second stage: {reason}", arm.label));
                 continue;
             }
         };
@@ -46,5 +48,5 @@ pub fn second_stage(experiment: &Experiment, directory: &SweepDir) -> Result<Sec
     let known: BTreeSet<&String> = experiment.runs.iter().map(|run| &run.id).collect();
     let is_new = |run: &&Run| wanted.contains(&run.id) && !known.contains(&run.id);
     let runs = experiment.later.iter().filter(is_new).cloned().collect();
-    Ok(SecondStage { runs, remarks })
+    Ok(SecondStage { runs, remarks, without })
 }

@@ -38,6 +38,15 @@ fn both_stages_are_planned() {
 }
 
 #[test]
+fn an_experiment_without_its_second_stage_says_why_and_fails() {
+    let folder = with_experiment(&STAGES.replace("[0.001, 0.1, 0.2]", "[1e20, 1e25]"));
+    for _ in 0..2 {
+        let errors = fail(folder.path(), 3, &["run", "tiny.toml", "--device", "cpu"]);
+        assert!(errors.contains("8: no second stage: every run that chooses for"), "{errors}");
+    }
+}
+
+#[test]
 fn what_cannot_be_tuned_is_refused() {
     for (from, to, said) in [
         ("seeds = [100, 101]", "seeds = [100]", "tune: seeds: expected two or more"),
@@ -53,6 +62,12 @@ fn what_cannot_be_tuned_is_refused() {
             "tune: by = \"test_loss\": expected one of train_err_pct",
         ),
         ("by =", "buy =", "buy"),
+        (
+            "by = \"train_loss\"",
+            "by = \"validation_loss\"",
+            "tune: by = \"validation_loss\": validation_loss needs data.validation",
+        ),
+        ("over = \"training.lr\"", "over = \"seed\"", "seed: claims are over all seeds"),
         (
             "of = { depth = 8 }",
             "of = { depth = 8, \"training.lr\" = 0.1 }",

@@ -9,7 +9,8 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
          [[arm]]\nname = \"step\"\n\"training.schedule\" = { kind = \"step\", at = [4, 14] }\n",
     );
     fn run(more: &str) -> Vec<&str> {
-        let common = "run tiny.toml --device cpu --layout nchw --set evaluate.layers=true";
+        let common = "run tiny.toml --device cpu --layout nchw --set evaluate.layers=true --set data.validation=20 \
+                      --set evaluate.keep=best-validation";
         common.split(' ').chain(more.split(' ')).collect()
     }
     // The shorter runs end between two evaluations, and before the second milestone.
@@ -30,12 +31,17 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
     for run in runs(&results("alone")) {
         let layers = |name: &str| {
             let run = results(name).join("runs").join(run.file_name().expect("an id"));
-            std::fs::read_to_string(run.join("layers.csv")).expect("rows")
+            let best = std::fs::read(run.join("best-validation.safetensors")).expect("weights");
+            (std::fs::read_to_string(run.join("layers.csv")).expect("rows"), best)
         };
         assert_eq!(layers("alone"), layers("longer"));
     }
-    // The same command again has nothing to do.
+    // The same command again has nothing to do, even if the weights were removed to save space.
+    for run in runs(&results("longer")) {
+        std::fs::remove_file(run.join("checkpoint.safetensors")).expect("weights");
+    }
     succeed(folder.path(), &run(&format!("{long}/longer --begin-from results/short")));
+    assert_eq!(outcomes(&results("alone")), outcomes(&results("longer")));
 
     for (more, said) in [
         ("--set training.lr=0.2", "differs in training.lr"),

@@ -9,7 +9,7 @@ use fathom_protocol::STOPPED;
 use fathom_record::{State, Status, SweepDir};
 use fathom_spec::Experiment;
 use fathom_stats::{self as stats, Verdict, summary_csv};
-use fathom_sweep::{Shutdown, SweepReport, count_states, until_decided};
+use fathom_sweep::{Shutdown, SweepReport, count_states, second_stage, until_decided};
 use std::process::ExitCode;
 
 /// Prints the results of a sweep, writes `summary.csv` and `claims.json`, and returns the exit code.
@@ -45,9 +45,12 @@ pub fn report(
     } else if !is_done {
         log("the same command again runs what is missing");
     }
+    let without = if is_done { second_stage(experiment, directory)?.without } else { Vec::new() };
+    without.iter().for_each(log);
     log(format!("figures: fathom plot {}", directory.root().display()));
     Ok(match (is_done, shutdown.killed_by()) {
-        (true, _) => ExitCode::SUCCESS,
+        (true, _) if without.is_empty() => ExitCode::SUCCESS,
+        (true, _) => ExitCode::from(SOME_FAILED),
         (false, Some(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         // Runs that another process trains have not failed, but are not done either.
         (false, None) if is_stopped || unfinished == 0 => ExitCode::from(STOPPED),

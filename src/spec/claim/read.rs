@@ -14,14 +14,13 @@ use super::{
 use crate::SpecError;
 use crate::file::Reader;
 use crate::leaves::{keyword, number, one_of, word};
-use crate::names::full_name;
 use bound::{Bound, bound};
 use effect::check_effect;
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 pub(crate) use tune::experiment_tune;
-use tune::{TuneFields, tune};
+use tune::{TuneFields, key_but_seed, tune};
 use values::{difference, flag, keys, layer, selector, step, updates_to};
 
 /// The keys of a `[[claim]]`.
@@ -156,7 +155,7 @@ impl ClaimFields {
             place: place.to_owned(),
             message: format!("{key}: {message}"),
         };
-        let key_name = || full_name(&word(value)?);
+        let key_name = || key_but_seed(value);
         let selector = || selector(reader, value, place);
         match key {
             ClaimKey::Name => self.name = Some(word(value).map_err(fail)?),

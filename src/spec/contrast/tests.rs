@@ -187,6 +187,32 @@ fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
             "share_below does not go with scale = \"log\"",
         ),
         (
+            format!("{of}share_below = 80\nat_least = 1"),
+            "1: expected a share below 1, as no number of seeds shows more",
+        ),
+        (
+            format!("{of}share_below = 80\nat_most = 0"),
+            "0: expected a share above 0, as no number of seeds shows less",
+        ),
+        (
+            format!(
+                "{of}scale = \"log\"\nsame_as = {{ depth = 14, family = \"plain\" }}\nmargin = 1"
+            ),
+            "margin = 1: with scale = \"log\" and same_as it is a factor above 1",
+        ),
+        (
+            "of = { family = \"plain\" }\nrises_with = \"seed\"".to_owned(),
+            "seed: claims are over all seeds; name another key",
+        ),
+        (
+            format!("{of}at_most = 1\ntune = {{ over = \"seed\", seeds = [0] }}"),
+            "seed: claims are over all seeds; name another key",
+        ),
+        (
+            format!("{of}at_most = 1\ntune = {{ over = \"training.lr\", seeds = [0] }}"),
+            "tune: over = \"training.lr\": no two runs differ in it",
+        ),
+        (
             format!("{of}share_below = 80\npairing = \"seed\"\nat_least = 1"),
             "whose arms are independent samples",
         ),

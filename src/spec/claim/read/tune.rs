@@ -80,6 +80,14 @@ pub fn experiment_tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
     Err(format!("by = \"{by}\": expected one of {}", valid.join(", ")))
 }
 
+/// The full name of a key other than the seed.
+pub(super) fn key_but_seed(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    match full_name(&word(value)?)? {
+        key if key == "seed" => Err("seed: claims are over all seeds; name another key".into()),
+        key => Ok(key),
+    }
+}
+
 /// `{ over = "training.lr", seeds = [100, 101] }`.
 pub(super) fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
     let form = "expected over = \"training.lr\" and seeds = [100, 101]";
@@ -87,7 +95,7 @@ pub(super) fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
     let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
     for (key, value) in table {
         match keyword(key.get_ref())? {
-            TuneKey::Over => over = Some(full_name(&word(value)?)?),
+            TuneKey::Over => over = Some(key_but_seed(value)?),
             TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
             TuneKey::By => by = Some(word(value)?),
         }
