@@ -30,9 +30,10 @@ impl Network {
                 *survival = 0.0;
                 (count, last_layer) = (1, last_with_weights(branch));
             } else {
-                count = block(&self.layers[at..]).max(1);
-                last_layer = last_with_weights(&self.layers[at..at + count]);
-                network.layers.drain(at..at + count);
+                let block = block(&self.layers[at..]);
+                last_layer = last_with_weights(&self.layers[at..at + block]);
+                network.layers.drain(at..at + block);
+                count = block.max(1);
             }
             if let (Some(last_layer), Ok(())) = (last_layer, network.check()) {
                 found.push(Lesion { last_layer, network });
@@ -116,5 +117,10 @@ mod tests {
     fn perceptrons_lose_pairs_of_hidden_layers() {
         let found = lesioned("mlp", json!({ "depth": 4, "width": 7 }));
         assert_eq!(found, [("layer2.fc2".to_owned(), 2 * (49 + 14))]);
+        // A classifier or a stem that keeps the shape is no block.
+        let found = lesioned("mlp", json!({ "depth": 3, "width": 10 }));
+        assert_eq!(found, [("layer2.fc1".to_owned(), 100 + 20)]);
+        let stem = lesioned("plain", json!({ "depth": 8, "width": 3 }));
+        assert_eq!(stem[0].0, "layer1.0.conv2");
     }
 }

@@ -143,6 +143,11 @@ impl<'a> Running<'a> {
         self.sweep.check_lock()?;
         files.create()?;
         let before = files.status()?;
+        if task.held > 0 && before.state.is_final() {
+            // The process that held it has finished it.
+            self.follow_up(task, device, &before, None);
+            return Ok(());
+        }
         observer.started(run);
         let (mut step, mut failure) = (before.step, None);
         let job = options.job(run, &options.devices[device], files.root());

@@ -36,6 +36,14 @@ impl<'a> Checkpointer<'a> {
         }
     }
 
+    /// Checks that this process may still write files of the run.
+    ///
+    /// # Errors
+    /// If the lock is lost.
+    pub fn check_lock(&self) -> Result<()> {
+        Ok(self.lock.check()?)
+    }
+
     /// Whether a checkpoint is due after `step` updates. Before the first update there is no state
     /// worth keeping.
     pub fn is_due(&self, step: u64) -> bool {
@@ -56,7 +64,7 @@ impl<'a> Checkpointer<'a> {
     pub fn save(&mut self, state: &mut TrainState, layers: Option<&mut LayerWriter>) -> Result<()> {
         let begun = Instant::now();
         if let Some(checkpoint) = state.save(layers)? {
-            let allowed = || Ok(self.lock.check()?);
+            let allowed = || self.check_lock();
             checkpoint.write(&self.directory, &state.learner.network, allowed)?;
         }
         self.saved = Instant::now();
@@ -77,7 +85,7 @@ impl<'a> Checkpointer<'a> {
             return Ok(());
         }
         let Some(checkpoint) = state.save(layers)? else { return Ok(()) };
-        checkpoint.write_state(&self.directory, &state.learner.network, || Ok(self.lock.check()?))
+        checkpoint.write_state(&self.directory, &state.learner.network, || self.check_lock())
     }
 
     /// Writes the weights as the best ones so far by the validation error.
@@ -86,7 +94,7 @@ impl<'a> Checkpointer<'a> {
     /// If the lock is lost, or a file cannot be written.
     pub fn keep_best(&self, state: &TrainState) -> Result<()> {
         let weights = state.learner.weights()?;
-        self.lock.check()?;
+        self.check_lock()?;
         weights.write(&self.directory.best_validation(), &state.learner.network, state.step)
     }
 
@@ -97,7 +105,7 @@ impl<'a> Checkpointer<'a> {
     pub fn finish(&self, state: &mut TrainState) -> Result<()> {
         state.flush_curve()?;
         let weights = state.learner.weights()?;
-        self.lock.check()?;
+        self.check_lock()?;
         weights.write(&self.directory.checkpoint(), &state.learner.network, state.step)
     }
 }

@@ -1,13 +1,14 @@
 //! Failures of a run, by class.
 
 use super::device::NoDevice;
-use fathom_record::State;
+use fathom_record::{LostLock, State};
 use std::io::ErrorKind;
 
 /// A failure that ends a run without an outcome.
 #[derive(Debug)]
 pub enum Fault {
-    /// The run did not start because another process trains it; with a message.
+    /// Another process trains the run: this one did not start, or has lost the lock and writes nothing more; with a
+    /// message.
     Held(String),
     /// Failure of this class, with a message.
     Failed(State, String),
@@ -41,6 +42,9 @@ impl From<anyhow::Error> for Fault {
             io.map(std::io::Error::kind)
         });
         let message = format!("{error:#}");
+        if error.chain().any(|cause| cause.is::<LostLock>()) {
+            return Fault::Held(one_line(&message));
+        }
         let state = match kind {
             _ if error.is::<NoDevice>() => State::LostDevice,
             Some(
@@ -141,6 +145,7 @@ fn one_line(message: &str) -> String {
 mod tests {
     use super::*;
     use anyhow::Context;
+    use fathom_record::{Lock, LockTiming};
 
     #[test]
     fn messages_of_libtorch_lose_their_wrapping() {
@@ -153,6 +158,16 @@ mod tests {
              code 12 (Cannot allocate memory)"
         );
         assert_eq!(one_line("disk\nfull"), "disk");
+    }
+
+    #[test]
+    fn a_run_whose_lock_is_lost_is_left_to_the_process_that_took_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.lock");
+        let taken = Lock::acquire(&path, "test", &LockTiming::default()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let error = anyhow::Error::from(taken.lock.check().unwrap_err()).context("a row");
+        assert!(matches!(Fault::from(error), Fault::Held(why) if why.contains("run.lock is lost")));
     }
 
     #[test]

@@ -149,7 +149,9 @@ impl Subject<'_> {
     ) -> Result<Vec<(f64, f64)>> {
         {
             let _guard = tch::no_grad_guard();
-            for (batches, part) in self.images.as_chunks::<BATCH>().0.iter().enumerate() {
+            // A last batch of fewer images would count as much as the others.
+            let part = BATCH.min(self.images.len());
+            for (batches, part) in self.images.chunks_exact(part).enumerate() {
                 let _ = net.forward(&self.source.plain(part).0, Mode::Refresh { batches });
             }
         }

@@ -18,7 +18,7 @@ use fathom_arch::Network;
 use fathom_record::{CurveRow, LayerWriter, State, Status};
 use fathom_spec::Training;
 use std::time::Instant;
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// Images of one forward pass of a net that is about to grow.
 const GROWTH_BATCH: usize = 100;
@@ -143,6 +143,7 @@ impl<'a> TrainingLoop<'a> {
     }
 
     fn complete_evaluation(&mut self, row: &CurveRow) -> Result<()> {
+        self.checkpointer.check_lock()?;
         if self.state.complete_evaluation(row)? {
             let Self { checkpointer, state, .. } = self;
             timed(&mut self.progress.spent.checkpoints, || checkpointer.keep_best(state))?;
@@ -173,9 +174,12 @@ impl<'a> TrainingLoop<'a> {
     fn grow(&mut self) -> Result<()> {
         let RunContext { settings, device, .. } = self.context;
         let mut grown = Learner::new(self.target, settings, device.placement, device.cuda.graphs);
-        let parts = self.evaluation.train_subset.chunks(GROWTH_BATCH);
-        let images: Vec<Tensor> = parts.map(|part| self.sources.train.plain(part).0).collect();
-        let difference = grow::grow(&self.state.learner, &mut grown, &images)?;
+        let images = || {
+            let parts = self.evaluation.train_subset.chunks(GROWTH_BATCH);
+            parts.map(|part| self.sources.train.plain(part).0)
+        };
+        let precision = settings.training.precision;
+        let difference = grow::grow(&self.state.learner, &mut grown, images, precision)?;
         self.progress.remark(format!(
             "grown after {} updates: logits at prediction within {difference:.1e}",
             self.state.step
@@ -201,6 +205,7 @@ impl<'a> TrainingLoop<'a> {
             layer_stats.measure(&state.learner, state.step)
         });
         let loss = self.update();
+        self.checkpointer.check_lock()?;
         let Self { layer_stats, state, .. } = self;
         timed(&mut self.progress.spent.diagnostics, || {
             layer_stats.as_mut().map(|stats| stats.compare(&state.learner, before)).transpose()
@@ -259,6 +264,7 @@ impl<'a> TrainingLoop<'a> {
             Ok(costs) => costs.unwrap_or_default(),
             Err(Stopped) => return self.interrupted(),
         };
+        self.checkpointer.check_lock()?;
         let Self { layer_stats, checkpointer, state, .. } = self;
         if let Some(stats) = layer_stats {
             timed(&mut self.progress.spent.diagnostics, || {
@@ -278,6 +284,7 @@ impl<'a> TrainingLoop<'a> {
         self.state.rewind_to_divergence();
         let row = self.evaluation.running_row(&self.state);
         let loss = row.train_loss_running;
+        self.checkpointer.check_lock()?;
         self.state.append(&CurveRow { train_loss: loss, ..row })?;
         self.state.flush_curve()?;
         let (step, loss) = (self.state.step, loss.unwrap_or(f64::NAN));
