@@ -8,7 +8,7 @@ use super::options::cores;
 use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
-use fathom_arch::Network;
+use fathom_arch::{Network, shallower};
 use fathom_data::{self as data, Request, Standardise};
 use fathom_protocol::{EvalJob, NormStatistics, Part};
 use fathom_record::{Rename, RunDir, Table, Weights};
@@ -62,6 +62,8 @@ struct Subject {
     renames: Vec<Rename>,
     network: Network,
     data: Request,
+    /// Number of images; all if absent.
+    images: Option<usize>,
     standardise: Standardise,
 }
 
@@ -98,13 +100,21 @@ impl Subject {
         );
         let (shape, classes) = data::describe(&data)?;
         let input = [shape.channels, shape.height, shape.width];
-        let network = fathom_arch::network(&manifest.config, input, classes).map_err(fault)?;
-        Ok(Self { weights, renames: Vec::new(), network, data, standardise })
+        let mut network = fathom_arch::network(&manifest.config, input, classes).map_err(fault)?;
+        if let Some(grow) = training.grow {
+            let keys = &manifest.config;
+            let before = shallower(keys, grow.from, input, classes).map_err(fault)?;
+            if Weights::read(&weights)?.fit(&before).is_ok() {
+                log(format!("note: {} has not grown yet: it has {} layers", run.id(), grow.from));
+                network = before;
+            }
+        }
+        Ok(Self { weights, renames: Vec::new(), network, data, images: None, standardise })
     }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Subject { weights, renames, network, data, standardise } = match &args.run {
+    let Subject { weights, renames, network, data, images, standardise } = match &args.run {
         Some(run) => Subject::of_run(run, args.at, args.part)?,
         None => args.given.subject(args.part)?,
     };
@@ -119,6 +129,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         renames,
         data,
         part: args.part,
+        images,
         standardise,
         batch: args.batch.map(|images| images as usize),
         statistics: args.statistics,

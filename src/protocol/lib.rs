@@ -165,6 +165,8 @@ pub struct EvalJob {
     pub data: Request,
     /// Part of the data set.
     pub part: Part,
+    /// Number of images of that part, a fixed class-balanced choice; `None` for all.
+    pub images: Option<usize>,
     /// Standardisation of pixels.
     pub standardise: Standardise,
     /// Images of one forward pass; `None` for as many as suit the device.

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::interrupt::Interrupt;
 use super::objective::Objective;
 use super::weights;
-use anyhow::{Error, bail};
+use anyhow::{Error, anyhow, bail};
 use fathom_arch::Network;
 use fathom_data as data;
 use fathom_protocol::{EvalJob, Evaluated, NormStatistics, Part};
@@ -26,7 +26,11 @@ pub fn eval(job: &EvalJob) -> Result<Evaluated, Fault> {
         Part::Test => &data.dataset.test,
         Part::Validation => &data.dataset.validation,
     };
-    let indices: Vec<u32> = (0..images.len() as u32).collect();
+    let (all, wanted) = (images.len(), job.images.unwrap_or(images.len()));
+    if wanted > all {
+        return Err(anyhow!("--images {wanted}: there are only {all} images").into());
+    }
+    let indices = data::balanced(images.labels(), wanted);
     let mut evaluator = Evaluator::new(device.placement.device, false, &Interrupt::default());
     if let Some(images) = job.batch {
         evaluator = evaluator.with_batch(images);

@@ -1,6 +1,7 @@
 //! What can be done with trained runs: lengthen them, evaluate their weights, measure the loss around these.
 
 use crate::support::{fail, fathom, outcomes, runs, succeed, with_experiment};
+use std::path::Path;
 
 #[test]
 fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() {
@@ -154,6 +155,53 @@ fn the_weights_of_a_run_give_its_last_row_again() {
             );
         }
     }
+}
+
+/// Loss and error that `fathom eval` prints with these arguments.
+fn evaluated(folder: &Path, arguments: &str) -> Vec<f64> {
+    let arguments = format!("eval --format csv {arguments}");
+    let table = succeed(folder, &arguments.split_whitespace().collect::<Vec<_>>());
+    let row = table.lines().nth(1).expect("a row").split(',').skip(1);
+    row.map(|value| value.parse().expect("a number")).collect()
+}
+
+#[test]
+fn pixels_are_standardised_by_all_training_images_however_few_are_evaluated() {
+    let folder = with_experiment("");
+    succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu", "--set", "data.train=10000"]);
+    let run = runs(&folder.path().join("results/tiny")).remove(0);
+    let manifest = std::fs::read_to_string(run.join("run.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("json");
+    let told = manifest["data"]["standardised"].as_str().expect("figures").to_owned();
+    let lists: Vec<String> =
+        told.split('[').skip(1).map(|it| it[..it.find(']').expect("]")].replace(' ', "")).collect();
+    let all = format!(
+        "--weights {} --network plain --depth 8 --width 2 --data shapes --size 8 --part train --images 3",
+        run.join("checkpoint.safetensors").display()
+    );
+    let measured = evaluated(folder.path(), &all);
+    let given = format!("{all} --mean {} --std {}", lists[0], lists[1]);
+    let given = evaluated(folder.path(), &given);
+    assert!((measured[0] - given[0]).abs() < 1e-3, "{measured:?} {given:?}");
+    let arguments = all.replace("--images 3", "--images 10001");
+    let arguments = format!("eval {arguments}");
+    let errors = fail(folder.path(), 1, &arguments.split_whitespace().collect::<Vec<_>>());
+    assert!(errors.contains("--images 10001: there are only 10000 images"), "{errors}");
+}
+
+#[test]
+fn a_run_that_has_not_grown_is_evaluated_as_it_is() {
+    let folder = with_experiment("[sweep]\n\"network.norm\" = [\"batch\"]\n");
+    succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu"]);
+    let short = runs(&folder.path().join("results/tiny")).remove(0);
+    let growing = "run tiny.toml --device cpu --out results/grown --set network.depth=14 --set \
+                   training.grow.kind=identity --set training.grow.from=8 --set training.grow.at=6";
+    succeed(folder.path(), &growing.split_whitespace().collect::<Vec<_>>());
+    let grown = runs(&folder.path().join("results/grown")).remove(0);
+    let weights = "checkpoint.safetensors";
+    std::fs::copy(short.join(weights), grown.join(weights)).expect("writable");
+    let of = |run: &Path| evaluated(folder.path(), &format!("--run {}", run.display()));
+    assert_eq!(of(&grown), of(&short));
 }
 
 #[test]

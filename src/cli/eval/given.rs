@@ -81,17 +81,16 @@ impl Given {
             renames: self.rename.clone(),
             network,
             data,
+            // All training images are loaded, since pixels are standardised by their statistics.
+            images: self.images.filter(|_| part == Part::Train).map(|images| images as usize),
             standardise,
         })
     }
 
     /// The images to evaluate.
     fn request(&self, source: Source, part: Part) -> Request {
-        let images = self.images.map(|images| images as usize);
-        let of = |wanted: Part| images.filter(|_| part == wanted);
         Request {
-            train: of(Part::Train),
-            test: of(Part::Test),
+            test: self.images.filter(|_| part == Part::Test).map(|images| images as usize),
             size: self.size.map(usize::from),
             colour: true,
             test_share: self.test_share,
