@@ -146,6 +146,7 @@ def main():
     options = arguments()
     try:
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
     except ImportError as error:
         raise Refused(f"{error.name} is missing: python -m pip install torch safetensors numpy") from error
@@ -155,8 +156,9 @@ def main():
     tensors = converted(torch, state, options.rename)
     try:
         write(save_file, tensors, options.output)
-    except OSError as error:
-        raise Refused(f"{options.output}: cannot be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Refused(f"{options.output}: cannot be written: {reason}") from error
     # Statistics are no parameters: nothing trains them.
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     parameters = sum(t.numel() for name, t in tensors.items() if not name.endswith(statistics))

@@ -95,10 +95,10 @@ def stage(box):
     if box.run("data-verify", [box.fathom, "data", "verify", "cifar10"], accept=(0, 1)) == 1:
         box.rows.append(["fig6", "not begun", "", "CIFAR-10 is missing"])
         raise GoesOn(f"CIFAR-10 is not whole in {box.options.data}: the stage data says what is missing")
-    jobs = box.options.jobs or box.once("fig6: runs side by side", lambda: trial(box), least=60)
+    jobs = box.options.jobs or box.once("fig6: runs side by side", lambda: trial(box), least=60) or 1
     name = box.options.schedule or box.recall("fig6: schedule")
     if not name:
-        measured = box.once("fig6: seconds of a run", lambda: seconds_of_runs(box, jobs or 1), least=60)
+        measured = box.once("fig6: seconds of a run", lambda: seconds_of_runs(box, jobs), least=60)
         if not measured:
             return
         measured = {int(depth): seconds for depth, seconds in measured.items()}

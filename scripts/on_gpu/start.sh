@@ -37,6 +37,28 @@ found = importlib.util.find_spec("torch")
 print(os.path.dirname(found.origin) if found and found.origin else "")' 2>/dev/null
 }
 
+# Sets lib to the folder of libraries of the first of these Pythons that has the wanted torch, and why to the reasons
+# against those before it. Their paths may have spaces.
+search() {
+    for python in "$@"; do
+        path=$(command -v "$python") || {
+            why="${why:+$why; }there is no program $python"
+            continue
+        }
+        folder=$(torch_of "$path")
+        version=""
+        [ -z "$folder" ] || version=$(version_of "$folder/lib")
+        if [ -z "$folder" ]; then
+            why="${why:+$why; }$path has no torch"
+        elif is_wanted "$version"; then
+            lib=$folder/lib
+            return
+        else
+            why="${why:+$why; }$path has torch ${version:-of an unknown version}"
+        fi
+    done
+}
+
 remedy="install torch==$wanted in a Python environment and name its program in FATHOM_PYTHON, or name the lib \
 folder of a libtorch $wanted in FATHOM_LIBTORCH"
 lib="" why=""
@@ -50,23 +72,11 @@ if [ -n "${FATHOM_LIBTORCH:-}" ]; then
         why="FATHOM_LIBTORCH names $FATHOM_LIBTORCH, which is libtorch ${version:-of an unknown version}"
     fi
 else
-    for python in ${FATHOM_PYTHON:-python3 python}; do
-        path=$(command -v "$python") || {
-            why="${why:+$why; }there is no program $python"
-            continue
-        }
-        folder=$(torch_of "$path")
-        version=""
-        [ -z "$folder" ] || version=$(version_of "$folder/lib")
-        if [ -z "$folder" ]; then
-            why="${why:+$why; }$path has no torch"
-        elif is_wanted "$version"; then
-            lib=$folder/lib
-            break
-        else
-            why="${why:+$why; }$path has torch ${version:-of an unknown version}"
-        fi
-    done
+    if [ -n "${FATHOM_PYTHON:-}" ]; then
+        search "$FATHOM_PYTHON"
+    else
+        search python3 python
+    fi
 fi
 
 if [ -z "$lib" ]; then

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Writes `bytes` to a temporary file in the folder of `path`, syncs it and renames it to `path`.
 ///
@@ -41,13 +42,17 @@ pub fn write_after(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>
 /// When the permissions cannot be set.
 pub fn make_readable(file: &tempfile::NamedTempFile) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    // SAFETY: umask only exchanges a number of this process, which is restored at once.
-    let mask = unsafe {
-        let mask = libc::umask(0o022);
-        libc::umask(mask);
-        mask
-    };
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !mask))
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o666 & !umask()))
+}
+
+/// The umask of this process, which only the kernel tells without changing it for all threads; 077 if it does not.
+fn umask() -> u32 {
+    static MASK: OnceLock<u32> = OnceLock::new();
+    *MASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o077)
+    })
 }
 
 #[cfg(test)]
@@ -61,6 +66,12 @@ mod tests {
         write_atomically(&path, b"old").unwrap();
         write_atomically(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        use std::os::unix::fs::PermissionsExt;
+        let plain = folder.path().join("plain");
+        File::create(&plain).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&plain), "as the umask says");
+        std::fs::remove_file(plain).unwrap();
         let missing = folder.path().join("absent/status.json");
         let message = write_atomically(&missing, b"x").unwrap_err().to_string();
         assert!(message.contains("absent/status.json"), "{message}");

@@ -13,11 +13,13 @@ fn main() {
     if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {
         println!("cargo:rerun-if-changed={head}");
     }
-    if let Some(branch) =
-        git(&["symbolic-ref", "HEAD"]).and_then(|name| git(&["rev-parse", "--git-path", &name]))
-        && Path::new(&branch).exists()
-    {
-        println!("cargo:rerun-if-changed={branch}");
+    // After a clone or a `git gc`, a branch has no file of its own but a line of packed-refs.
+    let branch = git(&["symbolic-ref", "HEAD"]).unwrap_or_default();
+    for name in [branch.as_str(), "packed-refs", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", name]);
+        if let Some(path) = path.filter(|path| Path::new(path).is_file()) {
+            println!("cargo:rerun-if-changed={path}");
+        }
     }
     let revision = git(&["rev-parse", "HEAD"]).unwrap_or_else(|| "unknown".into());
     let dirty = git(&["status", "--porcelain", "--", "src", "Cargo.toml", "Cargo.lock"])

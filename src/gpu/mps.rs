@@ -2,13 +2,12 @@
 //! without it the processes take turns.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Name of the control program, which is part of the driver.
 const CONTROL: &str = "nvidia-cuda-mps-control";
@@ -26,7 +25,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// started it ends.
 pub struct MpsDaemon {
     program: PathBuf,
-    folder: PathBuf,
+    folder: TempDir,
     daemon: Child,
 }
 
@@ -50,14 +49,13 @@ impl MpsDaemon {
     /// If the daemon does not start.
     pub fn start() -> io::Result<Option<Self>> {
         let Some(program) = control_program() else { return Ok(None) };
-        // Short, because the name of a socket has at most 107 bytes.
-        let folder = std::env::temp_dir().join(format!("fathom-mps-{}", std::process::id()));
-        // Left by an earlier process with the same number.
-        let _ = std::fs::remove_dir_all(&folder);
-        for folder in [folder.clone(), folder.join("pipe"), folder.join("log")] {
-            DirBuilder::new().mode(0o700).create(folder)?;
+        // Short, because the name of a socket has at most 107 bytes. Processes of other containers may share the
+        // parent, so that the number of this one is not enough.
+        let folder = tempfile::Builder::new().prefix("fathom-mps-").tempdir()?;
+        for part in ["pipe", "log"] {
+            std::fs::create_dir(folder.path().join(part))?;
         }
-        let mut command = command(&program, &folder);
+        let mut command = command(&program, folder.path());
         command.arg("-f").stdin(Stdio::null());
         // A group of its own, since Ctrl-C is for fathom alone.
         command.process_group(0);
@@ -69,20 +67,14 @@ impl MpsDaemon {
                 Ok(())
             });
         }
-        let started = command.spawn().and_then(|daemon| {
-            let mut daemon = Self { program, folder: folder.clone(), daemon };
-            daemon.wait_for_control()?;
-            Ok(daemon)
-        });
-        if started.is_err() {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-        started.map(Some)
+        let mut daemon = Self { daemon: command.spawn()?, program, folder };
+        daemon.wait_for_control()?;
+        Ok(Some(daemon))
     }
 
     fn wait_for_control(&mut self) -> io::Result<()> {
         let begun = Instant::now();
-        while !self.folder.join("pipe/control").exists() {
+        while !self.folder.path().join("pipe/control").exists() {
             if let Some(status) = self.daemon.try_wait()? {
                 return Err(io::Error::other(format!("{CONTROL} ended with {status}")));
             }
@@ -96,12 +88,12 @@ impl MpsDaemon {
 
     /// Variables by which a process finds the daemon.
     pub fn environment(&self) -> [(OsString, OsString); 2] {
-        environment(&self.folder)
+        environment(self.folder.path())
     }
 
     /// Asks the daemon to end, which it does when no process uses it any more.
     fn quit(&mut self) -> io::Result<()> {
-        let mut client = command(&self.program, &self.folder);
+        let mut client = command(&self.program, self.folder.path());
         let mut client = client.stdin(Stdio::piped()).spawn()?;
         if let Some(mut input) = client.stdin.take() {
             input.write_all(b"quit\n")?;
@@ -121,7 +113,6 @@ impl Drop for MpsDaemon {
         let _ = self.quit();
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::folder::{ImageFolder, LabelledFile, Layout, Listing};
 use anyhow::{Context, Result};
+use fathom_base::make_readable;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::Write;
@@ -53,6 +54,7 @@ impl Index {
         let attempt = || -> std::io::Result<()> {
             let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(cache)?;
             file.write_all(&serde_json::to_vec(self)?)?;
+            make_readable(&file)?;
             file.persist(&path).map_err(|failure| failure.error)?;
             Ok(())
         };

@@ -3,6 +3,7 @@
 
 use crate::Shape;
 use anyhow::{Context, Result};
+use fathom_base::make_readable;
 use memmap2::{Mmap, UncheckedAdvice};
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -205,6 +206,7 @@ pub(super) fn write(path: &Path, channels: usize, pictures: &[Picture]) -> Resul
         out.write_all(&table)?;
         pictures.iter().try_for_each(|picture| out.write_all(&picture.pixels))?;
         let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        make_readable(&file)?;
         // The contents must survive a power failure if the rename does.
         file.as_file().sync_all()?;
         file.persist(path).map_err(|failure| failure.error)?;

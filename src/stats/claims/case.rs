@@ -138,14 +138,14 @@ impl<'a> Case<'a> {
         if self.claim.effect != Effect::Rank {
             return None;
         }
-        let runs = self.complete.iter().flat_map(|(seed, arms)| {
+        let mut runs = self.complete.iter().flat_map(|(seed, arms)| {
             arms.iter().zip(&self.arms).map(|(run, (_, choice))| (run, &choice.runs[seed]))
         });
         let reached = runs.clone().filter(|(run, _)| run.fate == Fate::Finished);
         let latest = reached.map(|(run, _)| run.value).fold(0.0, f64::max);
         let early =
             |run: &Counted| matches!(run.fate, Fate::Censored { updates } if updates < latest);
-        let (_, id) = runs.filter(|(run, _)| early(run)).next()?;
+        let (_, id) = runs.find(|(run, _)| early(run))?;
         Some(format!("{id} ended before it got there and before others did: it may be later"))
     }
 

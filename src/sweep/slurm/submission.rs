@@ -103,9 +103,9 @@ impl Submission<'_> {
         report.submitted = left.len();
         let limits = Slurm.limits().map_err(none)?;
         let tasks = self.tasks(left);
-        // The number of an array that Slurm did not accept is used again.
-        let accepted = directory.arrays()?.into_iter().filter(|(_, array)| array.job.is_some());
-        let mut number = accepted.map(|(number, _)| number).max().unwrap_or_default();
+        // No number is used again: Slurm may have accepted an array whose job is not known here, as this program was
+        // killed before it wrote it.
+        let mut number = directory.arrays()?.into_keys().max().unwrap_or_default();
         let mut submitted = 0;
         for chunk in tasks.chunks(limits.array) {
             number += 1;

@@ -30,7 +30,7 @@ fn without_a_choice_there_is_no_effect() {
 #[test]
 fn arms_are_summarised_over_the_seeds_of_the_effect() {
     let verdict = only(&format!("{DEPTHS}{DEEPER_IS_WORSE}"), |depth, _, seed| {
-        (seed != 0).then(|| depth as f64 + if seed == 4 { 30.0 } else { 0.0 })
+        (seed != 0).then_some(depth as f64 + if seed == 4 { 30.0 } else { 0.0 })
     });
     assert_eq!((verdict.n, verdict.effect), (4, Some(12.0)));
     let means: Vec<f64> = verdict.arms.iter().filter_map(|arm| arm.mean).collect();
