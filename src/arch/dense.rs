@@ -55,8 +55,8 @@ const SHAPE: [Key; 10] = [
         "convolutions that dropout follows; all: every one except the first, as in the paper; conv3x3: only the 3x3 \
          convolution of each dense layer, not the 1x1 ones of bottlenecks and transitions"),
     key("network.recompute", Kind::Flag, Default::Flag(false), ALWAYS,
-        "whether the backward pass computes concatenations and normalisations anew (1707.06990): memory grows linearly \
-         with depth and not with its square, an update takes longer, and results are the same"),
+        "whether the backward pass computes concatenations and normalisations anew (1707.06990): memory grows far \
+         more slowly with depth, an update takes longer, and results are the same"),
 ];
 
 static KEYS: [Key; 17] = joined(&[

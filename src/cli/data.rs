@@ -44,8 +44,8 @@ enum Action {
         from: Option<String>,
     },
     /// Import files that you have: cifar-10-binary.tar.gz, cifar-100-python.tar.gz, also unpacked as .tar,
-    /// *-ubyte.gz, a folder with the files of a set, or mosaics of CIFAR-10's files (data_batch_1.webp
-    /// beside data_batch_1.labels: 10,000 images as one lossless picture)
+    /// *-ubyte.gz, SVHN's *_32x32.mat, a folder with the files of a set, or mosaics of CIFAR-10's files
+    /// (data_batch_1.webp beside data_batch_1.labels: 10,000 images as one lossless picture)
     Import {
         /// Files or folders to import
         #[arg(required = true)]

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 /// Write a commented experiment file to start from
 #[derive(clap::Args)]
 pub struct Args {
-    /// Name of the experiment: letters, digits, dots, dashes
+    /// Name of the experiment: letters, digits, dots, dashes, underscores
     name: String,
     /// Data set
     #[arg(long, value_parser = choice::<Source>(), default_value = Source::Shapes.word())]
@@ -31,13 +31,19 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_plain) {
         bail!(Usage(format!(
-            "\"{name}\": an experiment's name has letters, digits, dots and dashes, since its results \
+            "\"{name}\": an experiment's name has letters, digits, dots, dashes and underscores, since its results \
              are written to a folder of that name"
         )));
     }
     let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     let file = path.display().to_string();
+    let path_of_images = if args.data == Source::Images {
+        "path = \"pictures\"            # CHANGE: folder with train/CLASS/ and test/CLASS/\n"
+    } else {
+        ""
+    };
     let placeholders = [
+        ("{path}", path_of_images),
         ("{name}", name.as_str()),
         ("{source}", args.data.word()),
         ("{file}", &file),

@@ -65,7 +65,7 @@ pub static KEYS: &[Key] = &[
     key("data.colour", Kind::Flag, Default::Flag(true), SHAPES,
         "true for RGB figures (3 channels), false for greyscale (1 channel)"),
     key("data.path", Kind::Text, Default::Required, IMAGES,
-        "folder that holds train/CLASS/ and test/CLASS/ (or val/CLASS/) with PNG, JPEG, WebP, BMP or PPM files, in \
+        "folder that holds train/CLASS/ and test/CLASS/ (or val/CLASS/) with PNG, JPEG, WebP, BMP or PNM files, in \
          the current folder or where data sets are searched"),
     key("data.test_share", Kind::Number(SHARES.0, SHARES.1), Default::Absent, IMAGES,
         "for a folder without test images: share of the images of each class that are held out as test images, \
@@ -151,7 +151,8 @@ pub static KEYS: &[Key] = &[
         "number of updates after which the net grows; below training.iterations"),
     key("training.stop_when.metric", Kind::Choice(METRIC_COLUMNS), Default::Absent, ALWAYS,
         "metric of the curve that ends the run at the first evaluation at which it is below \
-         training.stop_when.below; when not set, no metric does"),
+         training.stop_when.below (train_err_fresh_pct cannot, as it is measured at the end); when not set, no metric \
+         does"),
     key("training.stop_when.below", POSITIVE, Default::Required, THRESHOLD,
         "value of training.stop_when.metric below which the run ends"),
     key("training.stop_when.at_chance_for", Kind::Updates(&[]), Default::Absent, ALWAYS,

@@ -27,6 +27,9 @@ fn a_new_experiment_can_be_planned_at_once_and_says_what_to_change() {
     let said = fail(folder.path(), 2, &["new", "a/b"]);
     assert!(said.contains("has letters, digits, dots and dashes"), "{said}");
     succeed(folder.path(), &["new", "other", "--data", "cifar10", "--out", "c10.toml"]);
+    succeed(folder.path(), &["new", "own_pictures", "--data", "images"]);
+    let own = std::fs::read_to_string(folder.path().join("own_pictures.toml")).expect("written");
+    assert!(own.contains("path = \"pictures\""), "{own}");
     let text = std::fs::read_to_string(folder.path().join("c10.toml")).expect("a file");
     assert!(text.contains("source = \"cifar10\""), "{text}");
 }

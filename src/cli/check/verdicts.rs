@@ -120,12 +120,11 @@ pub fn explain(verdict: &Verdict) {
     if !verdict.exploratory.is_empty() {
         let seeds = &verdict.exploratory;
         let effects = verdict.effects.iter().filter(|(seed, _)| seeds.contains(seed));
-        let effects: Vec<f64> = effects.map(|(_, effect)| *effect).collect();
-        let mean = effects.iter().sum::<f64>() / effects.len() as f64;
+        let effects: Vec<String> = effects.map(|(_, effect)| short(*effect)).collect();
         log(format!(
-            "  exploratory, not used: {} further seeds with a mean effect of {}",
+            "  exploratory, not used: {} further seeds with effects of {}",
             seeds.len(),
-            short(mean)
+            effects.join(", ")
         ));
     }
 }
