@@ -5,7 +5,7 @@
 //! | [`key`] | keys of experiments as data, and `choice!` for words of the user |
 //! | [`random`] | counter-based random numbers |
 //! | `atomic` | files that are written completely or not at all |
-//! | `numbers` | rounding of numbers in files and for readers |
+//! | `numbers` | mean and variance; rounding of numbers in files and for readers |
 //! | `program` | the git commit and build of the running program |
 
 mod atomic;
@@ -16,6 +16,6 @@ pub mod random;
 mod text;
 
 pub use atomic::{make_readable, write_after, write_atomically};
-pub use numbers::{decimals, fixed, rounded, short};
+pub use numbers::{decimals, fixed, mean, rounded, short, variance};
 pub use program::{Program, identify, program};
 pub use text::{capitalised, plain};

@@ -1,4 +1,17 @@
-//! Rounding of measured numbers.
+//! Mean and variance, and rounding of measured numbers.
+
+/// The mean; `None` without values.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The variance with n − 1 in the denominator; `None` for fewer than two values.
+pub fn variance(values: &[f64]) -> Option<f64> {
+    let mean = mean(values).filter(|_| values.len() > 1)?;
+    // Two passes, as the difference of two large sums would lose significant digits.
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some(squares / (values.len() - 1) as f64)
+}
 
 /// Rounds to six decimals, which is more than any loss, error, time or norm in a results file means.
 /// Values of at least 10⁹, infinities and NaN are returned unchanged.
@@ -29,6 +42,15 @@ pub fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mean_and_variance_are_as_by_hand() {
+        // ((−3)² + (−1)² + 4²) / 2 = 13
+        assert_eq!([mean(&[2.0, 4.0, 9.0]), variance(&[2.0, 4.0, 9.0])], [Some(5.0), Some(13.0)]);
+        assert_eq!([mean(&[7.0]), variance(&[7.0]), mean(&[])], [Some(7.0), None, None]);
+        // One pass over squares would give 0 here.
+        assert_eq!(variance(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]), Some(1.0));
+    }
 
     #[test]
     fn six_decimals_are_kept_and_large_values_are_unchanged() {

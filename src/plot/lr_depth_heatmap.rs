@@ -281,5 +281,5 @@ fn follows(curves: &SweepCurves, axis: &String, key: &str) -> bool {
 
 fn mean(runs: &[&RunCurve], metric: &str) -> Option<f64> {
     let values: Vec<f64> = runs.iter().filter_map(|run| run.final_metric(metric)).collect();
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    fathom_base::mean(&values)
 }

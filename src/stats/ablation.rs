@@ -13,6 +13,7 @@ use choose::Chooser;
 use compared::Compared;
 use fathom_base::choice;
 use fathom_base::key::short;
+use fathom_base::mean;
 use fathom_record::{Seed, is_same_value, natural_order};
 use keys::Keys;
 use pairs::Pairing;
@@ -148,10 +149,6 @@ impl AblationRow {
     pub fn difference(&self) -> Option<f64> {
         mean(&self.differences.iter().map(|(_, difference)| *difference).collect::<Vec<_>>())
     }
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 impl Ablation {

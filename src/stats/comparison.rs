@@ -2,6 +2,7 @@
 
 use super::Interval;
 use anyhow::Result;
+use fathom_base::mean;
 use fathom_record::{
     CurveRow, Made, Provenance, RunCurve, SweepDir, check_column, metric_columns, natural_order,
 };
@@ -177,9 +178,7 @@ impl Comparison {
             .iter()
             .filter_map(|key| Some((last(&self.a, key)?, last(&self.b, key)?)))
             .collect();
-        let mean = |values: Vec<f64>| {
-            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-        };
+        let mean = |values: Vec<f64>| mean(&values);
         let differences: Vec<f64> = pairs.iter().map(|(a, b)| b - a).collect();
         let interval = Interval::of(&differences, 0.95);
         let beyond_noise = if differences.is_empty() {

@@ -3,6 +3,7 @@
 use super::proportion::{Share, difference};
 use super::ranks::Ranks;
 use super::student::{Interval, quantile};
+use fathom_base::variance;
 use fathom_spec::{Effect, Pairing};
 
 /// An estimated effect.
@@ -112,13 +113,14 @@ fn mean(pairing: Pairing, weights: &[f64], seeds: &[&[f64]], is_log: bool) -> Es
     let n = seeds.len() as f64;
     let effect = |values: &&[f64]| weights.iter().zip(*values).map(|(w, x)| w * x).sum::<f64>();
     let sums: Vec<f64> = seeds.iter().map(effect).collect();
+    let spread = |values: &[f64]| variance(values).unwrap_or_default();
     let total = sums.iter().sum::<f64>() / n;
     let (error, df) = match pairing {
-        Pairing::Seed => ((variance(&sums) / n).sqrt(), n - 1.0),
+        Pairing::Seed => ((spread(&sums) / n).sqrt(), n - 1.0),
         Pairing::None => {
             let part = |(arm, weight): (usize, &f64)| {
                 let values: Vec<f64> = seeds.iter().map(|values| values[arm]).collect();
-                weight * weight * variance(&values) / n
+                weight * weight * spread(&values) / n
             };
             let parts: Vec<f64> = weights.iter().enumerate().map(part).collect();
             let sum: f64 = parts.iter().sum();
@@ -128,14 +130,6 @@ fn mean(pairing: Pairing, weights: &[f64], seeds: &[&[f64]], is_log: bool) -> Es
         }
     };
     Estimate::Mean { mean: total, error, df, is_log }
-}
-
-/// Variance with n − 1 in the denominator; 0 for one value.
-fn variance(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    if n > 1.0 { squares / (n - 1.0) } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Metrics of a whole net at one step, computed from the statistics of its layers.
 
+use fathom_base::mean;
 use fathom_record::LayerRow;
 use fathom_spec::{LayerMetric, Layers, OverLayers};
 use std::collections::BTreeMap;
@@ -48,9 +49,7 @@ impl Layerwise {
         let Layers::Over(over) = layers else { return values.next()?.metric(column) };
         let values: Vec<f64> = values.filter_map(|row| row.metric(column)).collect();
         match over {
-            OverLayers::Mean => {
-                (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-            }
+            OverLayers::Mean => mean(&values),
             OverLayers::Min => values.into_iter().reduce(f64::min),
             OverLayers::Max => values.into_iter().reduce(f64::max),
         }

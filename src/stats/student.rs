@@ -1,5 +1,6 @@
 //! Student's t distribution: intervals of a mean from few values.
 
+use fathom_base::{mean, variance};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// The quantile of Student's t distribution with `df` degrees of freedom at probability `p`.
@@ -23,13 +24,8 @@ impl Interval {
     /// The interval that covers the mean of the values' distribution with probability `confidence`, if
     /// the distribution is normal; `None` for fewer than two values. For equal values its width is 0.
     pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
-        let n = values.len() as f64;
-        if n < 2.0 {
-            return None;
-        }
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-        let error = (squares / (n - 1.0) / n).sqrt();
+        let (mean, n) = (mean(values)?, values.len() as f64);
+        let error = (variance(values)? / n).sqrt();
         // A quantile at few degrees of freedom may be infinite, and times zero it would be NaN.
         let half =
             if error == 0.0 { 0.0 } else { quantile(n - 1.0, 0.5 + confidence / 2.0) * error };

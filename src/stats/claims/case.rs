@@ -6,6 +6,7 @@ use super::{ArmSummary, Verdict};
 use crate::estimate::Estimate;
 use crate::evidence::{Evidence, Final, unknown_chance};
 use crate::verdict::{Look, Outcome, Region, Sample};
+use fathom_base::mean;
 use fathom_record::{Metric, Seed};
 use fathom_spec::{
     Arm, Claim, Contrast, Deciding, Direction, Effect, Limit, Pairing, Relation, TuneCandidate,
@@ -272,7 +273,7 @@ impl<'a> Case<'a> {
         let runs = complete.map(|(seed, _)| choice.runs[seed].clone()).collect();
         let finite: Vec<f64> =
             counted.clone().map(|run| run.value).filter(|value| value.is_finite()).collect();
-        let mean = (!finite.is_empty()).then(|| finite.iter().sum::<f64>() / finite.len() as f64);
+        let mean = mean(&finite);
         let count = |is: fn(Fate) -> bool| counted.clone().filter(|run| is(run.fate)).count();
         ArmSummary {
             label: label.clone(),
