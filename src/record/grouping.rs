@@ -60,6 +60,13 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
+/// Order of texts part by part, each in [`natural_order`], where `separator` stands between parts: depth 8 comes before
+/// depth 20. Texts with equal common parts are in alphabetical order.
+pub fn natural_order_of_parts(a: &str, b: &str, separator: char) -> Ordering {
+    let mut parts = a.split(separator).zip(b.split(separator)).map(|(a, b)| natural_order(a, b));
+    parts.find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b))
+}
+
 fn family_rank(text: &str) -> usize {
     let order = ["plain", "residual", "preact", "dense"];
     order.iter().position(|family| *family == text).unwrap_or(order.len())
@@ -102,6 +109,9 @@ mod tests {
         let mut values = ["residual", "44", "group", "plain", "8", "0.1", "arm"];
         values.sort_by(|a, b| natural_order(a, b));
         assert_eq!(values, ["0.1", "8", "44", "plain", "residual", "arm", "group"]);
+        let mut ids = ["plain-20-s0", "residual-8", "plain-8-s10", "plain-8-s2", "plain-8"];
+        ids.sort_by(|a, b| natural_order_of_parts(a, b, '-'));
+        assert_eq!(ids, ["plain-8", "plain-8-s10", "plain-8-s2", "plain-20-s0", "residual-8"]);
     }
 
     #[test]

@@ -52,7 +52,9 @@ pub use execution::{
     CudaUse, Layout, LayoutSeconds, Layouts, NetShape, ShapeLayout, SweepExecution,
 };
 pub use foreign::{ForeignRow, ForeignTable};
-pub use grouping::{RunGroup, UpdatesUntil, group, is_same_value, natural_order};
+pub use grouping::{
+    RunGroup, UpdatesUntil, group, is_same_value, natural_order, natural_order_of_parts,
+};
 pub use import::{Expression, Log, Mapping};
 pub use landscape::{CorrelationRow, SliceRow};
 pub use layers::{LAYER_COLUMNS, LESION_COST, LayerRow, LayerWriter, layer_metrics};

@@ -4,7 +4,8 @@ use super::Interval;
 use anyhow::Result;
 use fathom_base::mean;
 use fathom_record::{
-    CurveRow, Made, Provenance, RunCurve, SweepDir, check_column, metric_columns, natural_order,
+    CurveRow, Made, Provenance, RunCurve, SweepDir, check_column, metric_columns,
+    natural_order_of_parts,
 };
 use fathom_spec::{Changes, changes, fingerprint};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,13 +162,7 @@ impl Comparison {
         }
         let group = |(label, keys): (String, Vec<&String>)| self.group(label, &keys, metric);
         let mut groups: Vec<ComparedGroup> = groups.into_iter().map(group).collect();
-        groups.sort_by(|x, y| {
-            let pairs = x.label.split(' ').zip(y.label.split(' '));
-            pairs
-                .map(|(x, y)| natural_order(x, y))
-                .find(|order| order.is_ne())
-                .unwrap_or_else(|| x.label.cmp(&y.label))
-        });
+        groups.sort_by(|x, y| natural_order_of_parts(&x.label, &y.label, ' '));
         groups
     }
 

@@ -2,7 +2,9 @@
 
 use super::slurm::{Queue, QueuedTask, Slurm, SlurmError};
 use anyhow::{Context, Result};
-use fathom_record::{CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order};
+use fathom_record::{
+    CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order_of_parts,
+};
 use fathom_spec::Config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -112,12 +114,8 @@ fn task_status(task: TaskId, queue: Option<&Queue>) -> TaskStatus {
 fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Vec<RunStatus>> {
     let mut ids: BTreeSet<String> = directory.runs()?.iter().map(RunDir::id).collect();
     ids.extend(planned.keys().cloned());
-    // Depth 8 comes before depth 20.
     let mut ids: Vec<String> = ids.into_iter().collect();
-    ids.sort_by(|a, b| {
-        let mut parts = a.split('-').zip(b.split('-')).map(|(a, b)| natural_order(a, b));
-        parts.find(|order| order.is_ne()).unwrap_or_else(|| a.cmp(b))
-    });
+    ids.sort_by(|a, b| natural_order_of_parts(a, b, '-'));
     let mut statuses = Vec::new();
     for id in ids {
         let run = directory.run(&id);

@@ -3,7 +3,7 @@
 use super::keys::{Keys, rank};
 use fathom_base::key::short;
 use fathom_base::plain;
-use fathom_record::{Seed, natural_order, seed};
+use fathom_record::{Seed, natural_order, natural_order_of_parts, seed};
 use fathom_spec::{Config, TuneCandidate};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,11 +175,7 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
     for group in &mut groups {
         group.candidates.sort_by(|a, b| natural_order(&text(a), &text(b)));
     }
-    groups.sort_by(|a, b| {
-        let words = a.label.split(' ').zip(b.label.split(' '));
-        let differing = words.map(|(a, b)| natural_order(a, b)).find(|order| order.is_ne());
-        differing.unwrap_or_else(|| a.label.cmp(&b.label))
-    });
+    groups.sort_by(|a, b| natural_order_of_parts(&a.label, &b.label, ' '));
     groups
 }
 
