@@ -276,6 +276,28 @@ sweep = { "network.family" = ["residual", "lenet"] }
     }
 
     #[test]
+    fn a_key_is_tuned_by_what_runs_will_have() {
+        let tuned = |by: &str, more: &str| {
+            let text = TEXT.replace(
+                "\"network.family\" = [\"residual\", \"lenet\"]",
+                "\"training.lr\" = [0.1, 0.2]",
+            );
+            let text = text.replace("depth = 8 }", "depth = 8, family = \"residual\" }");
+            let text =
+                format!("{text}[tune]\nover = \"training.lr\"\nseeds = [7, 8]\nby = \"{by}\"\n");
+            let more: Vec<String> = more.split_whitespace().map(str::to_owned).collect();
+            Experiment::parse(Path::new("t.toml"), &text, &more)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        let why =
+            "t.toml:8: tune: by = \"validation_err_pct\": validation_err_pct needs data.validation";
+        assert_eq!(tuned("validation_err_pct", ""), Err(why.into()));
+        assert_eq!(tuned("validation_err_pct", "data.validation=10"), Ok(()));
+        assert_eq!(tuned("train_err_fresh_pct", ""), Ok(()));
+    }
+
+    #[test]
     fn claims_at_the_end_of_epochs_are_about_rows_that_there_will_be() {
         // 10,000 images are 156.25 updates.
         let text = TEXT.replace("iterations = 100", "iterations = 400, batch = 64");

@@ -25,7 +25,7 @@ fn a_new_experiment_can_be_planned_at_once_and_says_what_to_change() {
     let said = fail(folder.path(), 1, &["new", "my-own.1"]);
     assert!(said.contains("my-own.1.toml exists already, and is left as it is"), "{said}");
     let said = fail(folder.path(), 2, &["new", "a/b"]);
-    assert!(said.contains("has letters, digits, dots and dashes"), "{said}");
+    assert!(said.contains("has letters, digits, dots, dashes and underscores"), "{said}");
     succeed(folder.path(), &["new", "other", "--data", "cifar10", "--out", "c10.toml"]);
     succeed(folder.path(), &["new", "own_pictures", "--data", "images"]);
     let own = std::fs::read_to_string(folder.path().join("own_pictures.toml")).expect("written");

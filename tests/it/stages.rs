@@ -65,7 +65,7 @@ fn what_cannot_be_tuned_is_refused() {
         (
             "by = \"train_loss\"",
             "by = \"validation_loss\"",
-            "tune: by = \"validation_loss\": validation_loss needs data.validation",
+            "tune: validation_loss needs validation images: set data.validation",
         ),
         ("over = \"training.lr\"", "over = \"seed\"", "seed: claims are over all seeds"),
         (
