@@ -185,7 +185,7 @@ impl Ablation {
             .filter(|_| pairing.is_swept())
             .map(|key| Chooser::of(evidence, question, key, &pairing))
             .transpose()?;
-        let mut compared = Compared { evidence, metric, chooser, left_out: Vec::new() };
+        let mut compared = Compared::new(evidence, metric, chooser);
         let mut rows: Vec<AblationRow> =
             pairing.pairs.iter().flat_map(|pair| compared.rows(pair)).collect();
         let place = |row: &AblationRow| values.iter().position(|it| *it == row.other.value);
@@ -198,7 +198,7 @@ impl Ablation {
                 .then(place(a).cmp(&place(b)))
                 .then_with(|| rate_order(a, b))
         });
-        let Compared { chooser, left_out, .. } = compared;
+        let (left_out, chooser) = compared.end();
         let ids: BTreeSet<String> = pairing.ids();
         Ok(Self {
             chance: evidence.chance(&ids.iter().cloned().collect::<Vec<_>>(), metric),

@@ -9,7 +9,7 @@ use fathom_base::key::short;
 use fathom_base::plain;
 use fathom_record::Seed;
 use fathom_spec::TuneCandidate;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares pairs of configurations, and collects what could not be compared.
 pub(super) struct Compared<'a> {
@@ -18,9 +18,31 @@ pub(super) struct Compared<'a> {
     pub chooser: Option<Chooser<'a>>,
     /// What could not be compared, with the reason.
     pub left_out: Vec<String>,
+    /// Seeds that only one side has at equal values, with the pairs of which that holds.
+    pub one_sided: BTreeMap<String, Vec<String>>,
 }
 
-impl Compared<'_> {
+impl<'a> Compared<'a> {
+    /// Compares nothing yet.
+    pub fn new(evidence: &'a Evidence, metric: &'a str, chooser: Option<Chooser<'a>>) -> Self {
+        Self { evidence, metric, chooser, left_out: Vec::new(), one_sided: BTreeMap::new() }
+    }
+
+    /// All that was left out, and how best values were chosen. In experiments of two stages, most seeds have one value
+    /// of the tuned key alone, so seeds of one side are told once for all pairs.
+    pub fn end(mut self) -> (Vec<String>, Option<Chooser<'a>>) {
+        for (seeds, pairs) in self.one_sided {
+            self.left_out.push(match &pairs[..] {
+                [pair] => format!("{pair}: only one side has {seeds}"),
+                _ => format!(
+                    "{} comparisons at equal values: only one side has {seeds}",
+                    pairs.len()
+                ),
+            });
+        }
+        (self.left_out, self.chooser)
+    }
+
     /// The rows of a pair: at the best values, and at each equal value.
     pub fn rows(&mut self, pair: &Pair) -> Vec<AblationRow> {
         let mut rows = Vec::new();
@@ -64,7 +86,7 @@ impl Compared<'_> {
         let seeds: Vec<Seed> = seeds.copied().collect();
         let single = one_sided(sides);
         if at == At::Equal && !single.is_empty() {
-            self.left_out.push(format!("{}: only one side has {single}", pair.name()));
+            self.one_sided.entry(single).or_default().push(pair.name());
         }
         if seeds.is_empty() {
             if at == At::Best {

@@ -198,6 +198,22 @@ fn seeds_of_one_side_only_are_told() {
 }
 
 #[test]
+fn seeds_of_a_second_stage_are_told_once() {
+    let experiment =
+        Experiment::parse(Path::new("t.toml"), &format!("{TEXT}{RATES}"), &[]).unwrap();
+    let runs = experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config));
+    // Seed 100 has all rates, the others the best one of each side.
+    let is_kept = |config: &Config| {
+        let best = if config["network.norm"] == "batch" { 0.1 } else { 1.0 };
+        config["seed"] == 100 || config["training.lr"] == best
+    };
+    let kept = runs.filter(|(_, _, config)| is_kept(config));
+    let found = Ablation::of(&evidence(kept, &|_, _, _, _| Some(10.0), None), &over("norm"));
+    let told = "2 comparisons at equal values: only one side has seeds 0, 1, 2";
+    assert!(found.unwrap().left_out.contains(&told.to_owned()));
+}
+
+#[test]
 fn runs_without_the_key_are_counted() {
     let text = "[sweep]\n\"network.norm\" = [\"batch\", \"group\", \"none\"]\n\
                 \"network.norm_eps\" = [1e-5, 1e-3]\n";
