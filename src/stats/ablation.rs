@@ -32,10 +32,19 @@ pub struct Question {
     pub best: Option<String>,
     /// The seeds that choose the best value. If absent they are the `declared` ones of that key.
     pub tune_seeds: Option<BTreeSet<Seed>>,
-    /// The tuning seeds that claims of the experiment declare, by the full name of the tuned key.
-    pub declared: BTreeMap<String, BTreeSet<Seed>>,
+    /// How the experiment and its claims tune, by the full name of the tuned key.
+    pub declared: BTreeMap<String, DeclaredTuning>,
     /// The metric: a column of the curves, or a metric of the layers.
     pub metric: String,
+}
+
+/// How an experiment tunes a key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeclaredTuning {
+    /// The seeds that choose.
+    pub seeds: BTreeSet<Seed>,
+    /// The metric that chooses in an experiment of two stages, whose other seeds have the chosen values alone.
+    pub by: Option<String>,
 }
 
 /// The values of one key, compared in every remaining configuration that two values share.

@@ -20,7 +20,9 @@ mod summary;
 mod summary_csv;
 mod verdict;
 
-pub use ablation::{Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, Question};
+pub use ablation::{
+    Ablation, AblationRow, AblationSide, At, BestBy, ChosenBy, DeclaredTuning, Question,
+};
 pub use best::{at_edge, best};
 pub use best_runs::BestRuns;
 pub use claims::{ArmSummary, Verdict, check};

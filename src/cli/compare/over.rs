@@ -15,10 +15,10 @@ use fathom_base::key::short;
 use fathom_base::write_atomically;
 use fathom_plot::{AblationFigure, Against, Width, to_pdf};
 use fathom_record::{Seed, SweepDir};
-use fathom_spec::Claims;
-use fathom_stats::{Ablation, Evidence, Question};
+use fathom_spec::{Claims, Tune};
+use fathom_stats::{Ablation, DeclaredTuning, Evidence, Question};
 use fathom_sweep::check_integrity;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -150,13 +150,13 @@ fn draw(
     Ok(())
 }
 
-/// The seeds with which the directory's experiment or its claims tune, by the tuned key. An experiment file
-/// that cannot be read declares none.
-fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<Seed>> {
-    let mut seeds: BTreeMap<String, BTreeSet<Seed>> = BTreeMap::new();
+/// How the directory's experiment or its claims tune, by the tuned key. An experiment file that cannot be read declares
+/// nothing.
+fn declared(directory: &SweepDir) -> BTreeMap<String, DeclaredTuning> {
+    let mut declared: BTreeMap<String, DeclaredTuning> = BTreeMap::new();
     let file = directory.experiment();
     if !file.exists() {
-        return seeds;
+        return declared;
     }
     let read = || -> Result<Claims> {
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -164,12 +164,14 @@ fn declared(directory: &SweepDir) -> BTreeMap<String, BTreeSet<Seed>> {
     };
     match read() {
         Ok(claims) => {
-            let of_claims = claims.claims.into_iter().filter_map(|claim| claim.tune);
-            for tune in of_claims.chain(claims.tune) {
-                seeds.entry(tune.over).or_default().extend(tune.seeds);
+            for tune in claims.claims.into_iter().filter_map(|claim| claim.tune) {
+                declared.entry(tune.over).or_default().seeds.extend(tune.seeds);
+            }
+            if let Some(Tune { over, seeds, by }) = claims.tune {
+                declared.insert(over, DeclaredTuning { seeds, by: Some(by) });
             }
         }
         Err(error) => log(format!("note: no claim is taken to declare tuning seeds: {error:#}")),
     }
-    seeds
+    declared
 }

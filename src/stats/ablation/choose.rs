@@ -1,7 +1,7 @@
 //! The best value of a swept key, chosen for each side of a comparison by itself.
 
 use super::pairs::{Group, Pairing};
-use super::{BestBy, ChosenBy, Question};
+use super::{BestBy, ChosenBy, DeclaredTuning, Question};
 use crate::best::smallest;
 use crate::evidence::Evidence;
 use anyhow::{Result, ensure};
@@ -42,8 +42,15 @@ impl<'a> Chooser<'a> {
             );
             ensure!(asked.len() < all.len(), "--tune-seeds: no seed remains to be compared");
         }
-        let seeds = question.tune_seeds.as_ref().or_else(|| question.declared.get(key));
+        let declared = question.declared.get(key);
+        let seeds = question.tune_seeds.as_ref().or_else(|| declared.map(|tuning| &tuning.seeds));
         let seeds = seeds.cloned().unwrap_or_default();
+        if let (None, Some(DeclaredTuning { by: Some(by), .. })) = (&question.tune_seeds, declared)
+        {
+            let metric = by.clone();
+            let by = ChosenBy::OtherSeeds;
+            return Ok(Self { evidence, best: BestBy { key: key.to_owned(), metric, by, seeds } });
+        }
         let metric = &question.metric;
         let held_out = held_out(metric).filter(|column| evidence.has(column));
         let (by, metric) = match (seeds.is_empty(), held_out) {

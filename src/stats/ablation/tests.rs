@@ -245,8 +245,11 @@ fn the_best_rate_is_chosen_on_other_data_and_the_notes_say_which() {
     // Held-out images that favour a rate of 1.
     let held_out: &dyn Fn(f64, f64) -> f64 = &|error, rate| error - 20.0 * rate;
     let [with, without] = [Some(held_out), None].map(|held_out| sweep(RATES, error, held_out));
-    let seeds = [("training.lr".to_owned(), [100].into())].into();
-    let declared = Question { declared: seeds, ..over("norm") };
+    let declared = |by: Option<&str>| {
+        let tuning = DeclaredTuning { seeds: [100].into(), by: by.map(str::to_owned) };
+        Question { declared: [("training.lr".to_owned(), tuning)].into(), ..over("norm") }
+    };
+    let (of_stages, declared) = (declared(Some("train_err_pct")), declared(None));
     let (rate, n, by, metric, text) = chosen(&with, &declared);
     assert_eq!((rate.as_str(), n, by), ("0.01", 3, ChosenBy::OtherSeeds));
     assert_eq!(metric, "train_err_pct", "a training metric is chosen by itself");
@@ -256,6 +259,9 @@ fn the_best_rate_is_chosen_on_other_data_and_the_notes_say_which() {
     let (rate, _, by, metric, _) = chosen(&with, &test);
     assert_eq!((rate.as_str(), by), ("1.0", ChosenBy::OtherSeeds));
     assert_eq!(metric, "validation_err_pct", "test images choose nothing");
+    let test = Question { metric: "test_err_pct".into(), ..of_stages };
+    let (rate, _, _, metric, _) = chosen(&with, &test);
+    assert_eq!((rate.as_str(), metric.as_str()), ("0.01", "train_err_pct"), "as the stages chose");
     let (rate, n, by, _, text) = chosen(&with, &over("norm"));
     assert_eq!((rate.as_str(), n, by), ("1.0", 4, ChosenBy::HeldOut));
     assert!(text.contains("least validation_err_pct, on images held out of training"), "{text}");

@@ -29,7 +29,8 @@ fn every_integer_is_a_seed_and_pairs_runs() {
     // Seeds survive curves.csv.
     succeed(folder.path(), &["report", "mine"]);
     let best = ["compare", "mine", "--over", "depth", "--tune-seeds", "-7"];
-    succeed(folder.path(), &best);
+    let errors = fail(folder.path(), 2, &best);
+    assert!(errors.contains("--tune-seeds: no key is swept besides depth"), "{errors}");
 }
 
 #[test]
