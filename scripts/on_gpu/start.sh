@@ -71,12 +71,10 @@ if [ -n "${FATHOM_LIBTORCH:-}" ]; then
     else
         why="FATHOM_LIBTORCH names $FATHOM_LIBTORCH, which is libtorch ${version:-of an unknown version}"
     fi
+elif [ -n "${FATHOM_PYTHON:-}" ]; then
+    search "$FATHOM_PYTHON"
 else
-    if [ -n "${FATHOM_PYTHON:-}" ]; then
-        search "$FATHOM_PYTHON"
-    else
-        search python3 python
-    fi
+    search python3 python
 fi
 
 if [ -z "$lib" ]; then

@@ -193,7 +193,8 @@ impl Evaluate {
             || match self.every {
                 Every::Steps(every) => step.is_multiple_of(every),
                 Every::Epoch => {
-                    let epoch = |step: u64| step * training.batch as u64 / images.max(1);
+                    let epoch =
+                        |step: u64| step.saturating_mul(training.batch as u64) / images.max(1);
                     epoch(step) > epoch(step - 1)
                 }
             }

@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The keys that decide which images a run has, and their size.
-const SELECTS_DATA: [&str; 10] = [
+pub(super) const SELECTS_DATA: [&str; 10] = [
     "data.source",
     "data.path",
     "data.labels",

@@ -147,20 +147,20 @@ impl Subject<'_> {
         net: &Net,
         Correlation { pairs, points }: Correlation,
     ) -> Result<Vec<(f64, f64)>> {
-        {
-            let _guard = tch::no_grad_guard();
-            // A last batch of fewer images would count as much as the others.
-            let part = BATCH.min(self.images.len());
-            for (batches, part) in self.images.chunks_exact(part).enumerate() {
-                let _ = net.forward(&self.source.plain(part).0, Mode::Refresh { batches });
-            }
-        }
         ensure!(
             self.images.len() >= 2 * pairs,
             "{pairs} pairs need {} images, found {}",
             2 * pairs,
             self.images.len()
         );
+        {
+            let _guard = tch::no_grad_guard();
+            // A last batch of fewer images would count as much as the others.
+            let part = BATCH.min(self.images.len()).max(1);
+            for (batches, part) in self.images.chunks_exact(part).enumerate() {
+                let _ = net.forward(&self.source.plain(part).0, Mode::Refresh { batches });
+            }
+        }
         let mut sums = vec![0.0; points];
         for pair in self.images.as_chunks::<2>().0.iter().take(pairs) {
             let (ends, labels) = self.source.plain(pair);

@@ -87,7 +87,7 @@ impl Given {
         })
     }
 
-    /// The images to evaluate.
+    /// The data set, with all training images and the test images that `data.test` of an experiment would choose.
     fn request(&self, source: Source, part: Part) -> Request {
         Request {
             test: self.images.filter(|_| part == Part::Test).map(|images| images as usize),

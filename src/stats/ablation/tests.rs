@@ -40,9 +40,13 @@ type Error<'a> = &'a dyn Fn(&str, u64, f64, u64) -> Option<f64>;
 
 /// A sweep with these training errors; validation and test errors are given by it and the rate.
 fn sweep(text: &str, error: Error, validation: Option<&dyn Fn(f64, f64) -> f64>) -> Evidence {
+    evidence(planned(text), error, validation)
+}
+
+/// Ids, arms and configurations of the runs of a sweep.
+fn planned(text: &str) -> impl Iterator<Item = (String, Option<String>, Config)> {
     let experiment = Experiment::parse(Path::new("t.toml"), &format!("{TEXT}{text}"), &[]).unwrap();
-    let runs = experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config));
-    evidence(runs, error, validation)
+    experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config))
 }
 
 fn evidence(
@@ -177,9 +181,6 @@ name = "without"
 
 #[test]
 fn seeds_of_one_side_only_are_told() {
-    let experiment =
-        Experiment::parse(Path::new("t.toml"), &format!("{TEXT}{NORMS}"), &[]).unwrap();
-    let runs = experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config));
     let is_kept = |config: &Config| {
         let [depth, seed] = ["network.depth", "seed"].map(|key| config[key].as_u64().unwrap());
         match (config["network.norm"].as_str().unwrap(), depth) {
@@ -188,7 +189,7 @@ fn seeds_of_one_side_only_are_told() {
             _ => true,
         }
     };
-    let kept = runs.filter(|(_, _, config)| is_kept(config));
+    let kept = planned(NORMS).filter(|(_, _, config)| is_kept(config));
     let all = evidence(kept, &|_, _, _, _| Some(10.0), None);
     let found = Ablation::of(&all, &over("norm")).unwrap();
     assert_eq!((found.rows.len(), found.rows[0].planned), (1, 2));
@@ -199,15 +200,12 @@ fn seeds_of_one_side_only_are_told() {
 
 #[test]
 fn seeds_of_a_second_stage_are_told_once() {
-    let experiment =
-        Experiment::parse(Path::new("t.toml"), &format!("{TEXT}{RATES}"), &[]).unwrap();
-    let runs = experiment.runs.into_iter().map(|run| (run.id, run.arm, run.config));
     // Seed 100 has all rates, the others the best one of each side.
     let is_kept = |config: &Config| {
         let best = if config["network.norm"] == "batch" { 0.1 } else { 1.0 };
         config["seed"] == 100 || config["training.lr"] == best
     };
-    let kept = runs.filter(|(_, _, config)| is_kept(config));
+    let kept = planned(RATES).filter(|(_, _, config)| is_kept(config));
     let found = Ablation::of(&evidence(kept, &|_, _, _, _| Some(10.0), None), &over("norm"));
     let told = "2 comparisons at equal values: only one side has seeds 0, 1, 2";
     assert!(found.unwrap().left_out.contains(&told.to_owned()));

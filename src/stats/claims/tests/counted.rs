@@ -126,3 +126,10 @@ fn arms_may_have_data_of_their_own() {
     let found = only(text, |_, _, seed| Some(30.0 + seed as f64));
     assert_eq!((found.outcome, found.reason), (Outcome::Undecided, None));
 }
+
+#[test]
+fn what_selects_data_are_keys_of_the_program() {
+    for key in crate::evidence::SELECTS_DATA {
+        assert!(fathom_spec::KEYS.iter().any(|known| known.name == key), "{key}");
+    }
+}
