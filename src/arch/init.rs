@@ -50,6 +50,9 @@ pub enum Role {
     Bias,
     /// γ or β of a normalisation.
     Norm,
+    /// Factor of a Dirac kernel. It has no weight decay, whatever `training.decay` says, as in the
+    /// authors' program (1706.00388).
+    Factor,
 }
 
 impl Network {
@@ -145,11 +148,15 @@ impl Initializer {
     fn draw(&mut self, layer: &Layer, fans: Fans, place: Option<InBranch>) {
         for (name, shape) in layer.parameters() {
             let mut values = vec![0.0; shape.iter().product()];
-            let role = if name.ends_with(".weight") { Role::Weight } else { Role::Bias };
             let factor = DIRAC.iter().find(|(part, _)| name.ends_with(&format!(".{part}")));
-            if let (Layer::Conv { .. }, Some((_, initial))) = (layer, factor) {
-                values.fill(*initial);
-            }
+            let role = match factor {
+                Some((_, initial)) => {
+                    values.fill(*initial);
+                    Role::Factor
+                }
+                None if name.ends_with(".weight") => Role::Weight,
+                None => Role::Bias,
+            };
             if role == Role::Weight {
                 let stream = stream(self.seed, &name);
                 match self.init {

@@ -121,7 +121,8 @@ const SHAPE: [Key; 5] = [
 const KERNEL: [Key; 1] = [
     key("network.kernel", Kind::Choice(KernelName::WORDS), Default::Word(KernelName::Free.word()), ALWAYS,
         "kernels of the convolutions of blocks; free: every value is a parameter; dirac (1706.00388): a copy of the \
-         input plus a filter of norm 1, with a learned factor of each for every output, initially 1 and 0.1"),
+         input plus a filter of norm 1, with a learned factor of each for every output, initially 1 and 0.1; the \
+         factors have no weight decay"),
 ];
 
 const SHORTCUT: [Key; 3] = shortcut(ShortcutOption::A);

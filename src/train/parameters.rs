@@ -98,13 +98,16 @@ impl Parameters {
             one
         });
         let all: Vec<Parameter> = all.collect();
-        let decay_mask = (decay == Decay::Weights).then(|| {
+        let is_decayed = |parameter: &Initial| match parameter.role {
+            Role::Weight => true,
+            Role::Bias | Role::Norm => decay == Decay::All,
+            Role::Factor => false,
+        };
+        let decay_mask = (!initial.iter().all(is_decayed)).then(|| {
             let mask: Vec<f32> = order
                 .iter()
                 .map(|at| &initial[*at])
-                .flat_map(|p| {
-                    std::iter::repeat_n(f32::from(p.role == Role::Weight), p.values.len())
-                })
+                .flat_map(|p| std::iter::repeat_n(f32::from(is_decayed(p)), p.values.len()))
                 .collect();
             Tensor::from_slice(&mask).to_kind(place.kind).to_device(place.device)
         });

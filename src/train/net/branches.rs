@@ -105,3 +105,16 @@ fn a_dirac_kernel_copies_channels_and_adds_a_filter_of_norm_one() {
     assert!(distance(&norms, &(Tensor::ones_like(&norms) * 0.1)) < 1e-6, "{norms}");
     assert_eq!(kernel.size(), [8, 4, 3, 3]);
 }
+
+#[test]
+fn factors_of_dirac_kernels_have_no_weight_decay() {
+    let keys = [("network.family", json!("plain")), ("network.kernel", json!("dirac"))];
+    let (_, parameters, _) = build_with(&keys);
+    let mut decay = parameters.zeros();
+    parameters.add_decay_of_ones(&mut decay, 1.0);
+    for (name, values) in parameters.named_in(&decay) {
+        let is_factor = name.ends_with(".alpha") || name.ends_with(".beta");
+        let expected = Tensor::full_like(&values, if is_factor { 0.0 } else { 1.0 });
+        assert!(values.equal(&expected), "{name}");
+    }
+}
