@@ -186,14 +186,14 @@ impl File {
             }
         }
         file.check_names(&reader)?;
-        file.tune_claims()?;
         if !file.claims.iter().any(|claim| claim.is_primary) {
             file.claims.iter_mut().for_each(|claim| claim.is_primary = true);
         }
+        file.tune_claims()?;
         Ok(file)
     }
 
-    /// Tunes every claim as `[tune]` says.
+    /// Tunes every claim as `[tune]` says. Which claims are primary is known.
     fn tune_claims(&mut self) -> Result<(), SpecError> {
         let Some((tune, place)) = &self.tune else { return Ok(()) };
         if !self.deciding.looks.is_empty() {
@@ -212,6 +212,10 @@ impl File {
             let over = &tune.over;
             if claim.named_keys().contains(over.as_str()) {
                 return fail(format!("{over} is chosen by [tune], so a claim cannot select it"));
+            }
+            // An exploratory claim may be about another kind of metric: it has no verdict.
+            if claim.is_primary {
+                tune.check_kind(&claim.measure).or_else(fail)?;
             }
             claim.tune = Some(tune.clone());
         }
