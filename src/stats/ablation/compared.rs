@@ -120,6 +120,8 @@ impl<'a> Compared<'a> {
         let effects: Vec<f64> = differences.iter().map(|(_, effect)| *effect).collect();
         let edge = |side: usize| at == At::Best && pair.is_at_edge(side, sides[side]);
         let is_at_edge = [edge(0), edge(1)];
+        // The spread of values that are all assigned says nothing.
+        let is_measured = diverged.iter().any(|count| *count < effects.len());
         let [baseline, other] = [0, 1].map(|side| AblationSide {
             value: pair.sides()[side].value.clone(),
             chosen: sides[side].value.as_ref().map(plain),
@@ -132,7 +134,7 @@ impl<'a> Compared<'a> {
             at,
             baseline,
             other,
-            interval: Interval::of(&effects, CONFIDENCE),
+            interval: Interval::of(&effects, CONFIDENCE).filter(|_| is_measured),
             differences,
             planned: seeds.len(),
         })
