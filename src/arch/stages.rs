@@ -2,6 +2,9 @@
 
 use super::InvalidKey;
 
+/// Largest value of `network.depth`.
+pub(super) const MOST_LAYERS: usize = 100_000;
+
 /// Numbers of blocks per stage: those of `network.blocks`, or those that `of_depth` computes from
 /// `network.depth`.
 ///
@@ -42,6 +45,10 @@ pub(super) fn blocks_per_stage(
     }
     let below = period * n.max(1) + rest;
     let above = below + period;
-    let message = format!("{depth} is not {period}n+{rest}; the nearest are {below} and {above}");
+    let nearest = match above > MOST_LAYERS {
+        true => format!("the nearest is {below}"),
+        false => format!("the nearest are {below} and {above}"),
+    };
+    let message = format!("{depth} is not {period}n+{rest}; {nearest}");
     Err(InvalidKey::new("network.depth", message))
 }

@@ -15,10 +15,11 @@ use super::slurm;
 use super::stderr::log;
 use super::table::{Format, print};
 use super::text::plural;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
+use fathom_sweep::slurm::Slurm;
 use fathom_sweep::{
     Options, SecondStage, Worker, available_memory, begin_from, check_compatible, prepare_data,
     second_stage, until_decided, write_plan,
@@ -96,8 +97,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (mut worker, probe) = Worker::ready()?;
-    if !args.slurm.is_wanted() {
-        // Refused before anything is written.
+    // Refused before anything is written.
+    if args.slurm.is_wanted() {
+        Slurm.limits().map_err(|error| anyhow!("{error}: nothing was submitted"))?;
+    } else {
         devices(&args.machine.device, &probe)?;
     }
     directory.create()?;

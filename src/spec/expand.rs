@@ -102,9 +102,15 @@ impl Experiment {
     /// # Errors
     /// A [`SpecError`] with file and line for the first error in the file.
     pub fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| SpecError {
+        let bytes = std::fs::read(path).map_err(|error| SpecError {
             place: path.display().to_string(),
             message: format!("cannot be read: {error}"),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("byte {} of the file is not text in UTF-8", valid + 1);
+            SpecError { place: format!("{}:{line}", path.display()), message }
         })?;
         Ok(Self::parse(path, &text, sets)?)
     }
@@ -237,6 +243,8 @@ fn run(
     let place_of = |key: &str| place_of(key, given, place);
     let fault = |invalid: InvalidKey| located(&invalid, given, place);
     let settings = Settings::new(&config).map_err(fault)?;
+    fathom_data::check_counts(&settings.data)
+        .map_err(|fault| SpecError { place: place_of(fault.key), message: fault.to_string() })?;
     let (shape, classes) = fathom_data::describe(&settings.data).map_err(|error| SpecError {
         place: place_of("data.source"),
         message: format!("{error:#}"),

@@ -8,7 +8,7 @@ mod notes;
 mod pairs;
 
 use super::{Evidence, Interval};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use choose::Chooser;
 use compared::Compared;
 use fathom_base::choice;
@@ -131,7 +131,7 @@ pub struct AblationRow {
     /// Number of seeds that both sides plan.
     pub planned: usize,
     /// Interval of the mean difference at [`CONFIDENCE`](crate::CONFIDENCE), which is not adjusted for the number of
-    /// rows; absent for fewer than two seeds.
+    /// rows; absent for fewer than two seeds, and where all runs of both sides diverged.
     pub interval: Option<Interval>,
 }
 
@@ -173,7 +173,7 @@ impl Ablation {
     /// two runs differ in the key alone. The errors name the option of the command line.
     pub fn of(evidence: &Evidence, question: &Question) -> Result<Self> {
         let metric = &question.metric;
-        evidence.check_metric(metric).map_err(|error| error.context("--metric"))?;
+        evidence.check_metric(metric).map_err(|error| anyhow!("--metric {error:#}"))?;
         let keys = Keys::of(evidence, &question.over)?;
         let mut values = keys.values(&keys.over).to_vec();
         if let Some(baseline) = &question.baseline {
@@ -184,7 +184,11 @@ impl Ablation {
             };
             values[..=place].rotate_right(1);
         }
-        ensure!(evidence.has(metric), "--metric: no finished run has measured {metric}");
+        ensure!(
+            evidence.has(metric),
+            "no finished run has measured {metric}{}",
+            if evidence.have_diverged() { ": all diverged" } else { "" }
+        );
         let best = keys.best(question.best.as_deref())?;
         ensure!(
             best.is_some() || question.tune_seeds.is_none(),

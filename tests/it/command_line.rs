@@ -345,5 +345,5 @@ fn part_of_a_sweep_is_drawn_for_print_in_three_formats() {
     let svg = std::fs::read_to_string(svg).expect("drawn");
     assert!(svg.starts_with("<svg width=\"174mm\""), "{}", &svg[..100]);
     let said = fail(folder.path(), 2, &[&draw[..], &["--where", "depth=8"]].concat());
-    assert!(said.contains("--where is of figures of a results directory"), "{said}");
+    assert!(said.contains("--where: it chooses among the runs of a results directory"), "{said}");
 }

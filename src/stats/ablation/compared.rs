@@ -3,9 +3,9 @@
 use super::choose::Chooser;
 use super::pairs::Pair;
 use super::{AblationRow, AblationSide, At, Question};
-use crate::evidence::Evidence;
 use crate::CONFIDENCE;
 use crate::estimate::Estimate;
+use crate::evidence::Evidence;
 use fathom_base::key::short;
 use fathom_base::plain;
 use fathom_record::Seed;
@@ -130,6 +130,8 @@ impl<'a> Compared<'a> {
         let estimate = Estimate::of(Effect::Mean, self.pairing, &[1.0, -1.0], &values);
         let edge = |side: usize| at == At::Best && pair.is_at_edge(side, sides[side]);
         let is_at_edge = [edge(0), edge(1)];
+        // The spread of values that are all assigned says nothing.
+        let is_measured = diverged.iter().any(|count| *count < differences.len());
         let [baseline, other] = [0, 1].map(|side| AblationSide {
             value: pair.sides()[side].value.clone(),
             chosen: sides[side].value.as_ref().map(plain),
@@ -142,7 +144,9 @@ impl<'a> Compared<'a> {
             at,
             baseline,
             other,
-            interval: estimate.and_then(|it| it.interval((1.0 - CONFIDENCE) / 2.0)),
+            interval: estimate
+                .filter(|_| is_measured)
+                .and_then(|it| it.interval((1.0 - CONFIDENCE) / 2.0)),
             differences,
             planned: seeds.len(),
         })

@@ -62,7 +62,9 @@ impl Ablation {
     fn intervals(&self) -> String {
         let of = match self.pairing {
             Pairing::Seed => "of the mean difference within n seeds (Student's t)",
-            Pairing::None => "of the difference of the means over n seeds, without pairs (Welch's t)",
+            Pairing::None => {
+                "of the difference of the means over n seeds, without pairs (Welch's t)"
+            }
         };
         format!(
             "Intervals: {:.0}% each, {of}; they are not adjusted for their number ({}).",

@@ -330,11 +330,11 @@ fn wrong_questions_are_answered_with_the_right_ones() {
         (Question { best: Some("norm".into()), ..base() }, "--best norm: it is the compared key"),
         (
             Question { metric: "test_loss".into(), ..base() },
-            "--metric: no finished run has measured test_loss",
+            "no finished run has measured test_loss",
         ),
         (
             Question { metric: "test_los".into(), ..base() },
-            "--metric: test_los: valid are train_err_pct",
+            "--metric test_los: valid are train_err_pct",
         ),
         (seeds(&[7]), "--tune-seeds: no run has seed 7; there are 0, 1, 2, 100"),
         (seeds(&[0, 1, 2, 100]), "--tune-seeds: no seed remains to be compared"),
