@@ -164,8 +164,9 @@ fn claims(directory: &SweepDir) -> Option<Claims> {
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         Ok(Claims::parse(&file, &text)?)
     };
-    let unread =
-        |error| log(format!("note: tuning seeds and pairing are taken from no claim: {error:#}"));
+    let unread = |error: &anyhow::Error| {
+        log(format!("note: tuning seeds and pairing are taken from no claim: {error:#}"))
+    };
     read().inspect_err(unread).ok()
 }
 
