@@ -329,6 +329,19 @@ mod tests {
     }
 
     #[test]
+    fn more_images_than_a_known_set_has_are_refused_where_the_number_stands() {
+        let text = "name = \"t\"\n[data]\nsource = \"mnist\"\ntrain = 70000\n[network]\nfamily = \"plain\"\n\
+                    depth = 8\n[training]\niterations = 9\n";
+        let parse = |text: &str| Experiment::parse(Path::new("t.toml"), text, &[]);
+        let error = parse(text).unwrap_err().to_string();
+        assert_eq!(error, "t.toml:4: data.train = 70000: mnist has 60000 training images");
+        assert!(parse(&text.replace("70000", "60000")).is_ok());
+        let deep = parse(&text.replace("70000", "6000").replace("depth = 8", "depth = 100000"));
+        let error = deep.unwrap_err().to_string();
+        assert!(error.ends_with("100000 is not 6n+2; the nearest is 99998"), "{error}");
+    }
+
+    #[test]
     fn ids_are_readable_as_far_as_a_file_name_may_be_long() {
         let ids = |arm: &str, at: &str| -> Vec<String> {
             let text = format!(

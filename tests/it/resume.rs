@@ -1,7 +1,7 @@
 //! A run that is stopped or killed and then resumed ends with the bytes of an undisturbed one.
 
 use crate::session::{ARMS, NEVER, job, outcome, resumed, runs, session, start};
-use crate::support::{fail, outcomes, succeed, with_experiment};
+use crate::support::{fail, succeed, with_experiment};
 use fathom::protocol::{Event, HELD, Job, STOPPED};
 use fathom::record::{Layout, RunDir, State};
 use fathom::spec::{Config, Experiment};
@@ -386,19 +386,4 @@ fn a_net_that_grows_resumes_exactly_from_before_and_after() {
         error.contains("training.grow.at: 12 must be below training.iterations = 12"),
         "{error}"
     );
-}
-
-#[test]
-fn a_finished_run_without_its_manifest_is_named_and_made_again_once_its_folder_is_deleted() {
-    let folder = with_experiment("[sweep]\nseed = [0, 1]\n");
-    let run = ["run", "tiny.toml", "--device", "cpu"];
-    succeed(folder.path(), &run);
-    let results = folder.path().join("results/tiny");
-    let (one, before) = (crate::support::runs(&results).remove(0), outcomes(&results));
-    std::fs::remove_file(one.join("run.json")).expect("there");
-    let said = fail(folder.path(), 1, &run);
-    assert!(said.contains("run.json does not exist: delete the folder "), "{said}");
-    std::fs::remove_dir_all(&one).expect("there");
-    succeed(folder.path(), &run);
-    assert_eq!(outcomes(&results), before);
 }

@@ -166,6 +166,11 @@ fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
     let at_once = "Some runs were below it before their first update, and count with 1.";
     assert!(found.contains(at_once), "{found}");
     assert!(!words_at(89.0).contains(at_once));
+    let hollow = |below| {
+        let drawn = svg(&results, Figure::Threshold, &options(below)).unwrap();
+        drawn.matches("fill=\"#FFFFFF\"").count()
+    };
+    assert_eq!(hollow(1e-6) - hollow(100.0), 4, "all marks");
     let found = words_at(1e-6);
     assert!(
         found.contains(
