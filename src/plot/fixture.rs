@@ -38,7 +38,7 @@ pub(super) fn sweep() -> fathom_record::SweepCurves {
     sweep_of(3)
 }
 
-/// The same with another number of seeds.
+/// A sweep like [`sweep`] with this number of seeds.
 pub(super) fn sweep_of(seeds: i32) -> fathom_record::SweepCurves {
     let mut runs = Vec::new();
     for (family, depth, end) in [

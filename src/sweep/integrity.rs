@@ -16,7 +16,7 @@ pub fn check_integrity(directory: &SweepDir) -> Result<()> {
     directory.provenance()?.iter().try_for_each(|(id, run)| check_run(directory, id, run))
 }
 
-/// The same for one run.
+/// Checks one run, like [`check_integrity`].
 pub(super) fn check_run(directory: &SweepDir, id: &str, run: &Provenance) -> Result<()> {
     let family_name = run.config.get("network.family").and_then(|name| name.as_str());
     let ours = run.manifest.as_ref().is_some_and(|made| !made.revision.git.is_empty())
