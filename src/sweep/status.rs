@@ -85,6 +85,26 @@ pub struct RunStatus {
     pub task: Option<TaskStatus>,
 }
 
+impl RunStatus {
+    /// The status of a run of this experiment of which no row and no task is known.
+    pub fn without_rows(id: String, activity: Activity) -> Self {
+        Self {
+            id,
+            activity,
+            is_ours: true,
+            step: 0,
+            iterations: None,
+            train_err_pct: None,
+            test_err_pct: None,
+            steps_per_second: None,
+            seconds: 0.0,
+            left_seconds: None,
+            message: String::new(),
+            task: None,
+        }
+    }
+}
+
 /// The status of every run that was planned or has begun, in their natural order; and why Slurm could
 /// not be asked for their tasks, unless it is not installed: results are also read on machines outside
 /// of the cluster. Where `runs/` was not kept, the statuses are those in `curves.csv`.
@@ -133,7 +153,10 @@ fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<
         Some(run) => of_curve(run, iterations(planned.get(&id))),
         None => {
             let status = run_status(&id, directory, planned.get(&id));
-            status.unwrap_or_else(|error| of_damaged(id, &error))
+            status.unwrap_or_else(|error| RunStatus {
+                message: format!("{error:#}"),
+                ..RunStatus::without_rows(id, Activity::Damaged)
+            })
         }
     };
     Ok(ids.into_iter().map(status).collect())
@@ -148,36 +171,13 @@ fn iterations(config: Option<&Config>) -> Option<u64> {
 fn of_curve(run: &RunCurve, iterations: Option<u64>) -> RunStatus {
     let last = run.rows.last().cloned().unwrap_or_default();
     RunStatus {
-        id: run.id.clone(),
-        activity: Activity::Idle(run.state),
-        is_ours: true,
         step: last.step,
         iterations,
         train_err_pct: last.train_err_pct,
         test_err_pct: last.test_err_pct,
         steps_per_second: steps_per_second(&run.rows),
         seconds: last.seconds.unwrap_or_default(),
-        left_seconds: None,
-        message: String::new(),
-        task: None,
-    }
-}
-
-/// The status of a run with a file that cannot be used.
-fn of_damaged(id: String, error: &anyhow::Error) -> RunStatus {
-    RunStatus {
-        id,
-        activity: Activity::Damaged,
-        is_ours: true,
-        step: 0,
-        iterations: None,
-        train_err_pct: None,
-        test_err_pct: None,
-        steps_per_second: None,
-        seconds: 0.0,
-        left_seconds: None,
-        message: format!("{error:#}"),
-        task: None,
+        ..RunStatus::without_rows(run.id.clone(), Activity::Idle(run.state))
     }
 }
 

@@ -111,19 +111,8 @@ mod tests {
             Idle(State::Done),
             Running,
         ];
-        let run = |(index, activity): (usize, &Activity)| RunStatus {
-            id: format!("run-{index}"),
-            activity: *activity,
-            is_ours: true,
-            step: 0,
-            iterations: None,
-            train_err_pct: None,
-            test_err_pct: None,
-            steps_per_second: None,
-            seconds: 0.0,
-            left_seconds: None,
-            message: String::new(),
-            task: None,
+        let run = |(index, activity): (usize, &Activity)| {
+            RunStatus::without_rows(format!("run-{index}"), *activity)
         };
         let runs: Vec<RunStatus> = activities.iter().enumerate().map(run).collect();
         let lines = screen("results/x", &runs, 200, 40).unwrap();
