@@ -19,8 +19,8 @@ use std::process::ExitCode;
 /// List, download, import, verify and show data sets
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the data sets [default: $XDG_CACHE_HOME/fathom or ~/.cache/fathom]
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA", global = true)]
+    /// Folder of the data sets [default: $FATHOM_DATA, $XDG_CACHE_HOME/fathom or ~/.cache/fathom]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,

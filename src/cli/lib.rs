@@ -11,6 +11,7 @@ mod choice;
 mod compare;
 mod cuda;
 mod data;
+mod device;
 mod doctor;
 mod doubts;
 mod eval;

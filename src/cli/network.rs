@@ -121,6 +121,11 @@ impl clap::FromArgMatches for KeyFlags {
 }
 
 impl KeyFlags {
+    /// The first of the flags that are given, such as `--depth`.
+    pub fn first_given(&self) -> Option<String> {
+        self.0.keys().next().map(|key| format!("--{}", flag(key)))
+    }
+
     /// The same with a value for one more key, which is named by its flag or in full.
     ///
     /// # Errors

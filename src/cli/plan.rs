@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     measure: bool,
     /// Measure, and fail if the sweep would take longer
-    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    #[arg(long, value_name = "HOURS", value_parser = hours, allow_negative_numbers = true)]
     max_hours: Option<f64>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]

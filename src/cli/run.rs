@@ -7,8 +7,9 @@ mod submit;
 
 use super::Usage;
 use super::choice::choice;
+use super::device::Device;
 use super::experiment::Chosen;
-use super::options::{Machine, devices, hours};
+use super::options::{Machine, hours};
 use super::plan::{self, warn_of_memory};
 use super::progress::Decoding;
 use super::slurm;
@@ -42,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "INTERVAL")]
     checkpoint: Option<CheckpointInterval>,
     /// Time a few updates first, and refuse a sweep that would take longer
-    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    #[arg(long, value_name = "HOURS", value_parser = hours, allow_negative_numbers = true)]
     max_hours: Option<f64>,
     /// Add seeds until every claim is decided, at the numbers of seeds that the experiment fixes as
     /// `looks`; --max-hours then ends the sweep
@@ -98,7 +99,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (mut worker, probe) = Worker::ready()?;
     if !args.slurm.is_wanted() {
         // Refused before anything is written.
-        devices(&args.machine.device, &probe)?;
+        args.machine.device.all(&probe)?;
     }
     directory.create()?;
     let lock = hold(&directory)?;
@@ -143,7 +144,7 @@ impl Args {
     fn experiment(&self) -> Result<Experiment> {
         let mut experiment = self.chosen.load()?;
         // The memory of a GPU is not known here; its worker reports a lack of it.
-        if !self.machine.device.starts_with("cuda") {
+        if !matches!(self.machine.device, Device::Cuda(_)) {
             let available = self.machine.memory.or_else(available_memory);
             warn_of_memory(&experiment.runs, experiment.runs.iter().map(Run::memory), available);
         }

@@ -29,7 +29,8 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
         experiment.stages.as_ref().map(|stages| stages.tune.seeds.clone()).unwrap_or_default();
     let added_seeds = added_seeds(&runs, &before, &tuning, directory)?;
     let set_aside = experiment.set_aside.clone();
-    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds, set_aside };
+    let sets = experiment.sets.clone();
+    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds, set_aside, sets };
     directory.write_experiment(&experiment.text, &resolved)
 }
 

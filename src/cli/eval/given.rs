@@ -10,8 +10,10 @@ use fathom_protocol::Part;
 use fathom_record::Rename;
 use std::path::PathBuf;
 
-/// Weights, their network, and the images.
+/// Weights, their network, and the images. The keys of the network are not among them: clap leaves a group empty that
+/// has flattened arguments, so that it would not conflict with `--run`.
 #[derive(clap::Args)]
+#[command(next_help_heading = "With --weights")]
 #[group(id = "given", multiple = true, conflicts_with = "run")]
 pub struct Given {
     /// Weights: a safetensors file with torchvision's names
@@ -43,16 +45,19 @@ pub struct Given {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
     /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
+    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std", value_parser = finite, allow_negative_numbers = true)]
     mean: Vec<f64>,
     /// Standard deviation of each channel [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
+    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean", value_parser = finite, allow_negative_numbers = true)]
     std: Vec<f64>,
     /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
     #[arg(long, conflicts_with = "mean")]
     per_pixel_mean: bool,
-    #[command(flatten)]
-    keys: KeyFlags,
+}
+
+/// Parses a finite number.
+fn finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("expected a finite number")
 }
 
 impl Given {
@@ -60,14 +65,14 @@ impl Given {
     ///
     /// # Errors
     /// When flags are missing or contradict each other.
-    pub fn subject(&self, part: Part) -> Result<Subject> {
+    pub fn subject(&self, keys: &KeyFlags, part: Part) -> Result<Subject> {
         let (Some(weights), Some(network), Some(source)) =
             (&self.weights, &self.network, self.data)
         else {
             return Err(Usage("give --run, or --weights, --network and --data".into()).into());
         };
         ensure!(part != Part::Validation, Usage("--part validation: only with --run".into()));
-        let described = self.keys.describe(network)?;
+        let described = keys.describe(network)?;
         let data = self.request(source, part);
         ensure!(
             data.source != Source::Images || data.path.is_some(),
@@ -115,8 +120,8 @@ impl Given {
                 std.len()
             )));
         }
-        if std.iter().any(|std| *std <= 0.0) {
-            return Err(Usage("--std must be above zero".into()));
+        if let Some(std) = std.iter().find(|std| **std <= 0.0) {
+            return Err(Usage(format!("--std {std}: must be above zero")));
         }
         Ok(Standardise::Given { mean, std })
     }
