@@ -134,8 +134,8 @@ impl Subject {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Subject { weights, renames, network, data, images, standardise } = match &args.run {
         Some(run) => {
-            if let Some(flag) = args.keys.first_given() {
-                return Err(Usage(format!("{flag}: only with --weights")).into());
+            if let Some((flag, _)) = args.keys.given().next() {
+                return Err(Usage(format!("--{flag}: only with --weights")).into());
             }
             Subject::of_run(run, args.at, args.part)?
         }

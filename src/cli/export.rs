@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "table")]
     wide: bool,
     /// Column of the training curves for --wide [default: train_err_pct]
-    #[arg(long, requires = "wide")]
+    #[arg(long, requires = "wide", conflicts_with = "table")]
     metric: Option<String>,
     /// Write TensorBoard event files, one folder per run, with tags such as train/loss and test/error
     #[arg(long, value_name = "FOLDER")]

@@ -21,8 +21,8 @@ use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::{
-    Options, SecondStage, Worker, available_memory, begin_from, check_compatible, prepare_data,
-    second_stage, until_decided, write_plan,
+    Options, SecondStage, Worker, begin_from, check_compatible, prepare_data, second_stage,
+    until_decided, write_plan,
 };
 use setup::{discard_empty, hold};
 use std::path::PathBuf;
@@ -145,8 +145,8 @@ impl Args {
         let mut experiment = self.chosen.load()?;
         // The memory of a GPU is not known here; its worker reports a lack of it.
         if !matches!(self.machine.device, Device::Cuda(_)) {
-            let available = self.machine.memory.or_else(available_memory);
-            warn_of_memory(&experiment.runs, experiment.runs.iter().map(Run::memory), available);
+            let needs = experiment.runs.iter().map(Run::memory);
+            warn_of_memory(&experiment.runs, needs, self.machine.memory);
         }
         if self.smoke {
             experiment.name += "-smoke";

@@ -3,6 +3,7 @@
 use super::Subject;
 use crate::Usage;
 use crate::choice::choice;
+use crate::data::{only_for, share};
 use crate::network::KeyFlags;
 use anyhow::{Result, ensure};
 use fathom_data::{self as data, Labels, Request, Source, Standardise};
@@ -33,11 +34,11 @@ pub struct Given {
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// Share of each class that is held out as test images, as data.test_share of an experiment
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
     test_share: Option<f64>,
-    /// Labels of CIFAR-100
-    #[arg(long, value_parser = choice::<Labels>(), default_value_t = Labels::Fine)]
-    labels: Labels,
+    /// Labels of CIFAR-100 [default: fine]
+    #[arg(long, value_parser = choice::<Labels>())]
+    labels: Option<Labels>,
     /// Rows and columns to which images are resized [default: not resized]
     #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
@@ -73,6 +74,8 @@ impl Given {
         };
         ensure!(part != Part::Validation, Usage("--part validation: only with --run".into()));
         let described = keys.describe(network)?;
+        keys.check_effect(&described)?;
+        self.check_effect(source)?;
         let data = self.request(source, part);
         ensure!(
             data.source != Source::Images || data.path.is_some(),
@@ -92,6 +95,13 @@ impl Given {
         })
     }
 
+    /// Refuses options without an effect on this data set.
+    fn check_effect(&self, source: Source) -> Result<(), Usage> {
+        only_for("--path", self.path.is_some(), Source::Images, &[source])?;
+        only_for("--test-share", self.test_share.is_some(), Source::Images, &[source])?;
+        only_for("--labels", self.labels.is_some(), Source::Cifar100, &[source])
+    }
+
     /// The data set, with all training images and the test images that `data.test` of an experiment would choose.
     fn request(&self, source: Source, part: Part) -> Request {
         Request {
@@ -99,7 +109,7 @@ impl Given {
             size: self.size.map(usize::from),
             colour: true,
             test_share: self.test_share,
-            labels: self.labels,
+            labels: self.labels.unwrap_or(Labels::Fine),
             ..Request::all(source, self.path.clone())
         }
     }
