@@ -28,8 +28,8 @@ pub struct Args {
     /// Results directory to which the run is added
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Configuration of the run, such as network.depth=20 seed=1; a seed is required
-    #[arg(long = "set", value_name = "KEY=VALUE", num_args = 1.., required = true)]
+    /// Value of a key of the run's configuration, such as network.depth=20; a seed is required
+    #[arg(long = "set", value_name = "KEY=VALUE", required = true)]
     sets: Vec<String>,
     /// Number of updates [default: the column step]
     #[arg(long, value_name = "EXPRESSION", default_value = "step", hide_default_value = true)]
@@ -71,11 +71,11 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  fathom import metrics.csv --out results/mine --set family=plain depth=20 seed=1 \\
+  fathom import metrics.csv --out results/mine --set family=plain --set depth=20 --set seed=1 \\
     --test-error '100-100*val_acc' --train-error '100-100*train_acc'
-  fathom import training.log --out results/mine --set depth=20 seed=1 \\
+  fathom import training.log --out results/mine --set depth=20 --set seed=1 \\
     --step '391*(epoch+1)' --test-error '100*(1-val_accuracy)' --column lr=learning_rate
-  fathom import runs/a --out results/mine --set depth=20 seed=1 --test-error '100*(1-test/accuracy)'";
+  fathom import runs/a --out results/mine --set depth=20 --set seed=1 --test-error '100*(1-test/accuracy)'";
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let config = config(&args.sets)?;

@@ -168,3 +168,21 @@ fn figures(directory: &SweepDir) -> Vec<String> {
     };
     Figure::ALL.iter().filter_map(drawn).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_of_a_report_can_be_copied_and_gives_these_results() {
+        let of = |root: &str, sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            command(&SweepDir::new(root), "tiny", &sets)
+        };
+        assert_eq!(of("results/tiny", &[]), "fathom run results/tiny/experiment.toml");
+        assert_eq!(
+            of("w/my own", &["seed=[7]", "network.depth=8"]),
+            "fathom run 'w/my own/experiment.toml' --set 'seed=[7]' --set network.depth=8 --out 'w/my own'"
+        );
+    }
+}

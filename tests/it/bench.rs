@@ -105,17 +105,17 @@ mod measured {
         let text = succeed(folder.path(), &all.split_whitespace().collect::<Vec<_>>());
         let mut lines = text.lines();
         let header = lines.next().expect("a header");
-        let columns = "network,depth,batch,layout,precision,augment,device,threads,jobs,\
+        let columns = "network,depth,width,batch,layout,precision,augment,device,threads,jobs,\
                        images_per_s,step_ms,step_p10_ms,step_p90_ms,steps,data_ms,gflop_per_step,\
                        gflop_per_s,peak_gflop_per_s,share_of_peak_pct,roofline_gflop_per_s,\
                        share_of_roofline_pct,peak_f32_gflop_per_s,\
                        copy_gb_per_s,peak_memory_mb,startup_s,failure";
         assert_eq!(header, columns);
-        let begin = |line: &str| line.split(',').take(5).collect::<Vec<_>>().join(",");
+        let begin = |line: &str| line.split(',').take(6).collect::<Vec<_>>().join(",");
         let begins: Vec<String> = lines.map(begin).collect();
         let mut expected = Vec::new();
         for network in ["plain", "residual"] {
-            for point in ["8,4", "8,8", "14,4", "14,8"] {
+            for point in ["8,2,4", "8,2,8", "14,2,4", "14,2,8"] {
                 expected.push(format!("{network},{point},nchw,bf16"));
             }
         }

@@ -79,7 +79,7 @@ impl Row {
         let text = |name: &str, value: &str| (name.to_owned(), Value::from(value));
         let mut cells = vec![text("network", name)];
         let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        cells.extend(given.chain(point.of_network()).map(|(key, value)| {
+        cells.extend(point.of_network().chain(given).map(|(key, value)| {
             // A depth is a number, a kind of block is text.
             let number = serde_json::from_str(value).ok().filter(Value::is_number);
             (key.replace('-', "_"), number.unwrap_or_else(|| value.into()))
