@@ -1,4 +1,4 @@
-//! Text for people.
+//! Text for people, and words for a shell.
 
 use serde_json::Value;
 

@@ -207,7 +207,7 @@ mod tests {
             ("eval", "<--run <DIR>|--weights <FILE>>"),
             ("eval", "fathom eval [OPTIONS] --weights <FILE> --network <NETWORK> --data <DATA>"),
             ("eval --run r --data mnist", "'--run <DIR>' cannot be used with '--data <DATA>'"),
-            ("eval --run r --size 16", "cannot be used with"),
+            ("eval --run r --size 16", "'--run <DIR>' cannot be used with '--size <SIZE>'"),
             ("eval --run r --images 10", "cannot be used with"),
             ("eval --run r --mean 0.1 --std 0.1", "cannot be used with"),
             ("eval --run r --path x", "cannot be used with"),

@@ -144,4 +144,18 @@ mod tests {
         finish(&experiment);
         assert_eq!(plan("[0, 1, 2, 3, 4, 5]").1, BTreeSet::from([3, 4, 5]), "history stays");
     }
+
+    #[test]
+    fn the_values_of_set_are_recorded_for_the_command_of_a_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(&folder);
+        let recorded = |sets: &[String]| {
+            let experiment = Experiment::parse(Path::new("t.toml"), TEXT, sets).unwrap();
+            write_plan(&experiment, &directory).unwrap();
+            directory.resolved().unwrap().unwrap().sets
+        };
+        let sets = ["seed=[7]".to_owned()];
+        assert_eq!(recorded(&sets), sets);
+        assert_eq!(recorded(&[]), [""; 0]);
+    }
 }

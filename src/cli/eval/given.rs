@@ -11,48 +11,47 @@ use fathom_protocol::Part;
 use fathom_record::Rename;
 use std::path::PathBuf;
 
-/// Weights, their network, and the images. The keys of the network are not among them: clap leaves a group empty that
-/// has flattened arguments, so that it would not conflict with `--run`.
+/// Weights, their network, and the images. Each flag conflicts with `--run` by itself: a conflict of their group would
+/// name them all.
 #[derive(clap::Args)]
 #[command(next_help_heading = "With --weights")]
-#[group(id = "given", multiple = true, conflicts_with = "run")]
 pub struct Given {
     /// Weights: a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE", requires_all = ["network", "data"])]
     weights: Option<PathBuf>,
     /// Replaces the beginning of names of tensors, such as head=fc; may be given several times. `module.`,
     /// `_orig_mod.` and `model.` are removed, `linear` becomes `fc` and `shortcut` `downsample` without it
-    #[arg(long, value_name = "OLD=NEW", requires = "weights")]
+    #[arg(long, conflicts_with = "run", value_name = "OLD=NEW", requires = "weights")]
     rename: Vec<Rename>,
     /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
-    #[arg(long, requires = "weights")]
+    #[arg(long, conflicts_with = "run", requires = "weights")]
     network: Option<String>,
     /// Data set
-    #[arg(long, value_parser = choice::<Source>())]
+    #[arg(long, conflicts_with = "run", value_parser = choice::<Source>())]
     data: Option<Source>,
     /// Folder of the images, for the data set `images`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, conflicts_with = "run", value_name = "DIR")]
     path: Option<PathBuf>,
     /// Share of each class that is held out as test images, as data.test_share of an experiment
-    #[arg(long, value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "run", value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
     test_share: Option<f64>,
     /// Labels of CIFAR-100 [default: fine]
-    #[arg(long, value_parser = choice::<Labels>())]
+    #[arg(long, conflicts_with = "run", value_parser = choice::<Labels>())]
     labels: Option<Labels>,
     /// Rows and columns to which images are resized [default: not resized]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    #[arg(long, conflicts_with = "run", value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
     /// Number of images, a fixed class-balanced choice [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, conflicts_with = "run", value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
     /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std", value_parser = finite, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "run", value_delimiter = ',', value_name = "MEAN", requires = "std", value_parser = finite, allow_negative_numbers = true)]
     mean: Vec<f64>,
     /// Standard deviation of each channel [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean", value_parser = finite, allow_negative_numbers = true)]
+    #[arg(long, conflicts_with = "run", value_delimiter = ',', value_name = "STD", requires = "mean", value_parser = finite, allow_negative_numbers = true)]
     std: Vec<f64>,
     /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
-    #[arg(long, conflicts_with = "mean")]
+    #[arg(long, conflicts_with_all = ["run", "mean"])]
     per_pixel_mean: bool,
 }
 
