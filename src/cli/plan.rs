@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         "{name}: {} runs, {} multiply-adds in forward passes of training, about {}B of results",
         runs.len(),
         si(macs),
-        si(runs.iter().map(disk).sum()),
+        si(runs.iter().map(disk).fold(0, u64::saturating_add)),
     ));
     warn_of_early_ends(runs);
     Ok(ExitCode::SUCCESS)

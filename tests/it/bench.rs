@@ -187,9 +187,16 @@ fn a_setting_that_fails_is_a_row_and_the_others_go_on() {
 }
 
 #[test]
+fn what_a_worker_said_before_it_was_killed_is_told() {
+    let said = "memory allocation of 9 bytes failed";
+    let (_, told) = scripted(&format!("echo '{said}' >&2; kill -ABRT $$"), 3, "--layout nchw");
+    assert!(told.contains(&format!("the worker was killed by signal 6: {said}")), "{told}");
+}
+
+#[test]
 fn people_see_what_differs_and_what_does_not_once() {
     let (text, told) = scripted(DONE, 0, "");
-    let same = "network residual, batch 8, precision f32, augment none, device cpu, threads 1, \
+    let same = "network residual, depth 8, width 2, batch 8, precision f32, augment none, device cpu, threads 1, \
                 jobs 1\npeaks: matrix product 100.0 GFLOP/s (100.0 in f32), copy 20.00 GB/s\n\n";
     assert!(text.starts_with(same), "{text}");
     let row = |layout: &str| text.lines().find(|line| line.starts_with(layout)).expect("a row");
@@ -218,7 +225,7 @@ fn what_cannot_be_timed_is_refused_before_anything_is() {
         ("residual --depth 8 --batch 8 --over batch=8", "batch has a value already: 8"),
         ("plain --depth 8 --over growth=3", "plain has no --growth"),
         ("plain --depth 8 --seconds 0", "expected a number of seconds"),
-        ("plain --depth 8 --size 0", "must be above zero"),
+        ("plain --depth 8 --size 0", "0 is not in 1..=4096"),
         ("plain --depth 8 --profile no/profile.csv", "there is no folder no"),
         ("plain --depth 8 --profile .", "this is a folder"),
     ] {
