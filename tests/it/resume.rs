@@ -391,7 +391,7 @@ fn a_net_that_grows_resumes_exactly_from_before_and_after() {
     assert_eq!((code, grown(&told)), (Some(0), 0), "{told:?}");
     assert_eq!(outcome(&alone), outcome(&disturbed));
 
-    let late = [sets.as_slice(), &["training.grow.at=12".to_owned()]].concat();
+    let late: Vec<String> = sets.iter().map(|set| set.replace("grow.at=6", "grow.at=12")).collect();
     let error = Experiment::load(&file, &late).expect_err("too late").to_string();
     assert!(
         error.contains("training.grow.at: 12 must be below training.iterations = 12"),
