@@ -100,7 +100,8 @@ impl Audit {
                     part.macs += row.macs;
                 }
                 _ => parts.push(AuditPart {
-                    name: name.into(),
+                    // What comes before all layers with parameters is a part of its own.
+                    name: if name.is_empty() { row.name.clone() } else { name.into() },
                     output: row.output,
                     parameters: row.parameters,
                     macs: row.macs,
@@ -337,6 +338,18 @@ mod tests {
         let growth = |recompute| activations(52, recompute) / activations(28, recompute);
         assert!(growth(true) < 2.3, "{}", growth(true));
         assert!(growth(false) > 2.8, "{}", growth(false));
+    }
+
+    #[test]
+    fn every_part_has_a_name() {
+        for family in crate::families() {
+            let set = serde_json::json!({ "depth": 8 });
+            let keys = crate::keys::complete(family, set);
+            let Ok(network) = family.build(&keys, [3, 32, 32], 10) else { continue };
+            let names: Vec<String> =
+                network.audit().parts().into_iter().map(|part| part.name).collect();
+            assert!(names.iter().all(|name| !name.is_empty()), "{}: {names:?}", family.name());
+        }
     }
 
     #[test]

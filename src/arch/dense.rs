@@ -8,7 +8,7 @@
 
 use super::block::Weights;
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
-use super::stages::{blocks_per_stage, stages};
+use super::stages::{MOST_LAYERS, blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::choice;
 use fathom_base::key::{Default, Key, Kind, key};
@@ -35,7 +35,7 @@ choice! {
 
 #[rustfmt::skip]
 const SHAPE: [Key; 10] = [
-    key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
+    key("network.depth", Kind::Count(1, MOST_LAYERS as u64), Default::Absent, ALWAYS,
         "depth in layers with weights: 3n+4 such as 40 or 100, 6n+4 with network.bottleneck; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
         "number of dense layers in each block, instead of network.depth"),

@@ -8,6 +8,7 @@ use super::block::{
 };
 use super::branch::{BRANCH, BranchEnd, BranchKeys};
 use super::keys::{self, ALWAYS, InitName, NORMALISED, NormKeys, NormName, joined};
+use super::stages::MOST_LAYERS;
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::choice;
 use fathom_base::key::{Default, Key, Kind, key};
@@ -39,7 +40,7 @@ pub(super) static RESIDUAL_MLP: Mlp = Mlp {
 
 #[rustfmt::skip]
 const SHAPE: [Key; 2] = [
-    key("network.depth", Kind::Count(1, 100_000), Default::Required, ALWAYS,
+    key("network.depth", Kind::Count(1, MOST_LAYERS as u64), Default::Required, ALWAYS,
         "number of fully connected layers, including the output layer"),
     key("network.width", Kind::Count(1, 65_536), Default::Count(128), ALWAYS,
         "number of units in every layer except the output layer"),

@@ -14,7 +14,7 @@ use super::block::{
 };
 use super::branch::{BRANCH, BranchKeys};
 use super::keys::{self, ALWAYS, InitName, NormKeys, NormName, STEM, Stem, joined};
-use super::stages::{blocks_per_stage, stages};
+use super::stages::{MOST_LAYERS, blocks_per_stage, stages};
 use super::{Activation, Dims, Family, FamilyKeys, InvalidKey, Layer, Network};
 use fathom_base::choice;
 use fathom_base::key::{Condition, Default, Key, Kind, key};
@@ -103,7 +103,7 @@ const OPTION_A: &[Condition] = &[("network.shortcut", &[ShortcutOption::A.word()
 
 #[rustfmt::skip]
 const SHAPE: [Key; 5] = [
-    key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
+    key("network.depth", Kind::Count(1, MOST_LAYERS as u64), Default::Absent, ALWAYS,
         "depth in layers with weights: 6n+2 (basic) or 9n+2 (bottleneck) with the CIFAR stem, 18, 34, 50, 101 or 152 \
          with the ImageNet stem; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
@@ -161,7 +161,7 @@ static WITH_SHORTCUT: [Key; 19] = joined(&[
 
 #[rustfmt::skip]
 const WIDE_SHAPE: [Key; 5] = [
-    key("network.depth", Kind::Count(1, 100_000), Default::Absent, ALWAYS,
+    key("network.depth", Kind::Count(1, MOST_LAYERS as u64), Default::Absent, ALWAYS,
         "depth as the paper counts it, with three projections: 6n+4, such as 16, 22, 28 or 40; give this or network.blocks"),
     key("network.blocks", Kind::Counts, Default::Absent, ALWAYS,
         "number of blocks in each stage, instead of network.depth"),

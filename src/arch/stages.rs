@@ -48,6 +48,10 @@ pub(super) fn blocks_per_stage(
     }
     let below = period * n.max(1) + rest;
     let above = below + period;
-    let message = format!("{depth} is not {period}n+{rest}; the nearest are {below} and {above}");
+    let nearest = match above > MOST_LAYERS {
+        true => format!("the nearest is {below}"),
+        false => format!("the nearest are {below} and {above}"),
+    };
+    let message = format!("{depth} is not {period}n+{rest}; {nearest}");
     Err(InvalidKey::new("network.depth", message))
 }

@@ -23,8 +23,9 @@ pub fn write_after(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>
     let folder = folder.unwrap_or(Path::new("."));
     let context = || format!("cannot write {}", path.display());
     let write = || -> std::io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        let file = tempfile::Builder::new().suffix(".tmp").tempfile_in(folder);
+        let mut file = file.map_err(|error| without_path(&error))?;
+        file.as_file_mut().write_all(bytes)?;
         make_readable(&file)?;
         file.as_file().sync_all()?;
         Ok(file)
@@ -34,6 +35,13 @@ pub fn write_after(path: &Path, bytes: &[u8], check: impl FnOnce() -> Result<()>
     file.persist(path).map_err(|failure| failure.error).with_context(context)?;
     // The rename must survive a power failure as well.
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(context)
+}
+
+/// The error without the name of the temporary file, which nobody knows.
+fn without_path(error: &std::io::Error) -> std::io::Error {
+    let text = error.to_string();
+    let cause = text.split(" at path ").next().unwrap_or_default();
+    std::io::Error::new(error.kind(), cause)
 }
 
 /// Sets the permissions of a new file by the umask; temporary files are readable by their owner only.
@@ -75,6 +83,11 @@ mod tests {
         let missing = folder.path().join("absent/status.json");
         let message = write_atomically(&missing, b"x").unwrap_err().to_string();
         assert!(message.contains("absent/status.json"), "{message}");
+        let whole = format!("{:#}", write_atomically(&missing, b"x").unwrap_err());
+        assert!(
+            whole.ends_with("absent/status.json: No such file or directory (os error 2)"),
+            "{whole}"
+        );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

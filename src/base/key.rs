@@ -188,9 +188,11 @@ pub fn value_of(text: &str) -> Value {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
     let digits = text.trim_start_matches('+').replace('_', "");
     let number = || {
-        digits.parse::<u64>().map(Value::from).or_else(|_| digits.parse::<f64>().map(Value::from))
+        // JSON has no infinity, which 1e400 is.
+        let real = || digits.parse().ok().filter(|real: &f64| real.is_finite()).map(Value::from);
+        digits.parse::<u64>().ok().map(Value::from).or_else(real)
     };
-    if let (true, Ok(number)) = (is_number, number()) { number } else { text.into() }
+    if let (true, Some(number)) = (is_number, number()) { number } else { text.into() }
 }
 
 fn list(value: &Value, kind: Kind) -> Option<Value> {
@@ -319,8 +321,8 @@ mod tests {
         assert_eq!(value_of("[.1, 0.01]"), serde_json::json!([0.1, 0.01]));
         assert_eq!(value_of("[[1, 2], [3]]"), serde_json::json!([[1, 2], [3]]));
         assert_eq!(
-            [value_of("cosine"), value_of("1_a"), value_of("inf")],
-            ["cosine", "1_a", "inf"].map(Value::from)
+            [value_of("cosine"), value_of("1_a"), value_of("inf"), value_of("1e400")],
+            ["cosine", "1_a", "inf", "1e400"].map(Value::from)
         );
         assert_eq!(
             [epochs("2.5 epochs"), epochs("epoch"), epochs("NaN epochs")],

@@ -20,9 +20,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
-    directory.check_exists()?;
+    directory.check_has_results()?;
     let root = directory.root().display();
-    ensure!(directory.has_begun(), "{root} is no results directory");
     let was_running = stop_supervisor(&directory)?;
     let tasks = cancel_tasks(&directory)?;
     if tasks > 0 {

@@ -9,7 +9,7 @@ use super::table::{Format, print};
 use super::{REFUTED, UNDECIDED};
 use anyhow::{Context, Result};
 use fathom_record::SweepDir;
-use fathom_spec::{Claims, SpecError};
+use fathom_spec::Claims;
 use fathom_stats::{Evidence, Outcome, Verdict, check_evidence};
 use fathom_sweep::check_integrity;
 use std::collections::BTreeSet;
@@ -51,20 +51,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     let verdicts = check_evidence(&evidence, &claims)?;
     if verdicts.is_empty() {
-        let message = match set_aside.len() {
+        let why = match set_aside.len() {
             0 => "makes no claims: add a [[claim]] (docs/claims.md)",
             _ => "has no claim that can be checked: run it without --set to have the runs of all",
         };
-        let message = message.into();
-        return Err(SpecError { place: file.display().to_string(), message }.into());
+        log(format!("{}: {why}", file.display()));
     }
     // The directory records only the verdicts on its own claims.
     if args.experiment.is_none()
+        && !verdicts.is_empty()
         && let Err(error) = directory.write_claims(&verdicts)
     {
         log(format!("note: claims.json is not updated: {error:#}"));
     }
     match args.format {
+        Format::Table | Format::Markdown if verdicts.is_empty() => {}
         Format::Table | Format::Markdown => {
             print(&verdicts::table_for_people(&verdicts), args.format)?;
             verdicts.iter().for_each(verdicts::explain);

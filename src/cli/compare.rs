@@ -19,7 +19,7 @@ use std::process::ExitCode;
 ///
 /// Of two directories, runs are matched by their configuration. Exit codes: 0 if the curves of all runs
 /// that both have are equal except for the clock, 6 if some differ. With --over KEY, each value of the
-/// key is compared with the first one in every configuration that both have, paired by seed
+/// key is compared with the first one in every configuration that both have, over common seeds
 #[derive(clap::Args)]
 #[command(override_usage = USAGE, after_help = EXAMPLES)]
 pub struct Args {

@@ -9,7 +9,7 @@ use super::doubts;
 use super::stderr::log;
 use super::stdout;
 use super::{Usage, options};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use fathom_base::write_atomically;
 use fathom_plot::{self as plot, Figure, Metric, Options, Results, Width};
 use fathom_record::SweepDir;
@@ -98,21 +98,26 @@ fn share(text: &str) -> Result<f64, &'static str> {
 pub fn run(args: &Args) -> Result<ExitCode> {
     if args.dir.is_file() || !args.columns.is_empty() {
         if let Some(option) = args.shown.given() {
-            return Err(Usage(format!("{option} is of figures of a results directory")).into());
+            let table = args.dir.display();
+            let why = format!(
+                "{option}: it chooses among the runs of a results directory, and {table} is a table"
+            );
+            return Err(Usage(why).into());
         }
         return columns::draw(args);
     }
     let dir = SweepDir::new(&args.dir);
     check_integrity(&dir)?;
     let mut results = Results::load(&dir)?;
+    results.curves.check_evaluated(dir.root())?;
     doubts::note(&results.curves.runs);
     let asked = args.shown.choose(&mut results)?;
     check_figures(&args.figure, &asked, args.below)?;
     let group_by = args.group_by.as_ref().map(|key| plot::axis(&results.curves, key)).transpose();
     let group_by = group_by.map_err(|error| Usage(format!("--group-by: {error}")))?;
-    args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric: {error:#}")))?;
+    args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric {error:#}")))?;
     let out = args.out.clone().unwrap_or_else(|| dir.figures());
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    make_folder(&out)?;
     let options = figure_options(args, asked, group_by, &dir);
     let mut drawn = 0;
     for figure in Figure::ALL.iter().copied() {
@@ -138,6 +143,27 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes a file that may go elsewhere.
+///
+/// # Errors
+/// When it cannot be written, with what to do about it.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically(path, bytes).map_err(elsewhere)
+}
+
+/// Makes a folder that may be another one.
+///
+/// # Errors
+/// When it cannot be made, with what to do about it.
+pub fn make_folder(folder: &Path) -> Result<()> {
+    let made = std::fs::create_dir_all(folder);
+    made.with_context(|| format!("cannot create {}", folder.display())).map_err(elsewhere)
+}
+
+fn elsewhere(error: anyhow::Error) -> anyhow::Error {
+    anyhow!("{error:#}: free space, make it writable, or give another --out")
+}
+
 /// Draws a figure in all formats, and returns the files.
 fn draw(
     results: &Results,
@@ -154,7 +180,7 @@ fn draw(
             Format::Pdf => plot::to_pdf(&plot::svg(results, figure, options)?)?,
         };
         let path = out.join(format!("{}.{format}", figure.word()));
-        write_atomically(&path, &bytes)?;
+        write(&path, &bytes)?;
         paths.push(path);
     }
     Ok(paths)

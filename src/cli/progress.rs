@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Multiply-adds per unit of the total bar, so that its numbers stay far from overflowing.
-const UNIT: u64 = 1_000_000;
+const UNIT: u64 = 1 << 10;
 
 /// Progress of a sweep, as an observer of it.
 pub struct Progress {
@@ -29,6 +29,8 @@ pub struct Progress {
     finished: Mutex<usize>,
     /// Ids of runs that another process was reported to hold.
     waiting: Mutex<HashSet<String>>,
+    /// The remarks on runs that were logged in full.
+    remarks: Mutex<HashSet<String>>,
 }
 
 impl Progress {
@@ -38,7 +40,10 @@ impl Progress {
     /// When a status is damaged.
     pub fn new(runs: &[Run], before: &BTreeMap<State, usize>, dir: &SweepDir) -> Result<Self> {
         let done = before.iter().filter(|(state, _)| state.is_final()).map(|(_, n)| n).sum();
-        let left: u64 = unfinished(runs, dir)?.iter().map(|run| run.work() / UNIT).sum();
+        let left: u64 = unfinished(runs, dir)?
+            .iter()
+            .map(|run| per_step(run) * run.settings.training.iterations)
+            .sum();
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
         let total = match &bars {
             Some(bars) => bars.add(ProgressBar::new(left.max(1))),
@@ -53,6 +58,7 @@ impl Progress {
             count: runs.len(),
             finished: Mutex::new(done),
             waiting: Mutex::default(),
+            remarks: Mutex::default(),
         })
     }
 
@@ -67,6 +73,12 @@ impl Progress {
             Some(bars) => drop(bars.println(line)),
             None => log(line),
         }
+    }
+
+    /// A remark in full, or its first line if another run had the same one.
+    fn shortened<'a>(&self, text: &'a str) -> &'a str {
+        let is_new = self.remarks.lock().is_ok_and(|mut known| known.insert(text.to_owned()));
+        if is_new { text } else { text.lines().next().unwrap_or_default() }
     }
 
     /// Removes the bar of a run.
@@ -140,9 +152,13 @@ impl Drop for Decoding {
     }
 }
 
-/// Units of the total bar for one update of a run.
+/// Units of the total bar for one update of a run; at least one, so that the bar moves for the smallest net too.
 fn per_step(run: &Run) -> u64 {
-    run.work() / run.settings.training.iterations.max(1) / UNIT
+    units(run.work(), run.settings.training.iterations)
+}
+
+fn units(work: u64, iterations: u64) -> u64 {
+    (work / iterations.max(1)).div_ceil(UNIT).max(1)
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -184,7 +200,7 @@ impl Observer for Progress {
                 }
                 self.advance(run, *step);
             }
-            Event::Remark { text } => self.log(&format!("{}: {text}", run.id)),
+            Event::Remark { text } => self.log(&format!("{}: {}", run.id, self.shortened(text))),
             Event::Resumed { step } => {
                 self.log(&format!("{} resumes from step {step}", run.id));
                 self.advance(run, *step);
@@ -227,5 +243,16 @@ impl Observer for Progress {
 
     fn remark(&self, text: &str) {
         self.log(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_moves_with_each_update_of_the_smallest_net_too() {
+        assert_eq!((units(10 * UNIT, 10), units(500, 10), units(0, 0)), (1, 1, 1));
+        assert_eq!(units(u64::MAX, 1), 1 << 54);
     }
 }

@@ -7,7 +7,7 @@ mod splice;
 use super::Usage;
 use super::doubts;
 use super::experiment::text_of_key;
-use super::plot::{Asked, Shown};
+use super::plot::{Asked, Shown, write};
 use super::stderr::log;
 use super::stdout;
 use super::text::word;
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(root);
     let report = load(&directory, &args.shown)?;
     let page = args.out.clone().unwrap_or_else(|| root.join("report.html"));
-    write_atomically(&page, report::html(&report).as_bytes())?;
+    write(&page, report::html(&report).as_bytes())?;
     stdout::write_line(page.display())?;
     // The summaries are of all runs and their tables have no colours.
     if args.out.is_none() && args.shown.given().is_none() {

@@ -16,10 +16,11 @@ use super::slurm;
 use super::stderr::log;
 use super::table::{Format, print};
 use super::text::plural;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use fathom_protocol::CheckpointInterval;
 use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
+use fathom_sweep::slurm::Slurm;
 use fathom_sweep::{
     Options, SecondStage, Worker, begin_from, check_compatible, prepare_data, second_stage,
     until_decided, write_plan,
@@ -97,8 +98,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (mut worker, probe) = Worker::ready()?;
-    if !args.slurm.is_wanted() {
-        // Refused before anything is written.
+    // Refused before anything is written.
+    if args.slurm.is_wanted() {
+        Slurm.limits().map_err(|error| anyhow!("{error}: nothing was submitted"))?;
+    } else {
         args.machine.device.all(&probe)?;
     }
     directory.create()?;

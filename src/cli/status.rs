@@ -6,7 +6,8 @@ use super::choice::choice;
 use super::doubts;
 use super::stderr::log;
 use super::table::{self, Format, print};
-use anyhow::Result;
+use super::text::plural;
+use anyhow::{Result, bail};
 use fathom_record::{State, SweepDir, Table, seed};
 use fathom_spec::{Claims, Config};
 use fathom_stats as stats;
@@ -62,8 +63,9 @@ const COLUMNS: [&str; 11] = [
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let directory = SweepDir::new(&args.dir);
-    check_integrity(&directory)?;
+    directory.check_exists()?;
     if args.summary {
+        check_integrity(&directory)?;
         let curves = directory.load()?;
         doubts::note(&curves.runs);
         let summary = stats::table(&curves);
@@ -80,7 +82,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             let title = directory.root().display().to_string();
             watch::watch(Duration::from_secs(seconds.into()), &title, statuses)?;
         }
-        None => print(&runs_table(&statuses()?), args.format)?,
+        None => {
+            let runs = statuses()?;
+            print(&runs_table(&runs), args.format)?;
+            refuse_damaged(&runs)?;
+        }
     }
     if has_second_stage_ahead(&directory)? {
         log(
@@ -88,6 +94,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends with an error that names the first damaged run, as every other command does, once all runs are listed.
+fn refuse_damaged(runs: &[RunStatus]) -> Result<()> {
+    let mut damaged = runs.iter().filter(|run| run.activity == Activity::Damaged);
+    let Some(RunStatus { message, .. }) = damaged.next() else { return Ok(()) };
+    match damaged.count() {
+        0 => bail!("{message}"),
+        more => bail!("{message} (and {} more)", plural(more, "damaged run")),
+    }
 }
 
 /// Whether all runs so far are those of the first of two stages.
@@ -138,10 +154,14 @@ fn what_to_do(run: &RunStatus) -> &'static str {
     match (run.activity, &run.task) {
         // Slurm starts the run again by itself.
         (Activity::Running, _) | (Activity::Idle(_), Some(TaskStatus::Queued(..))) => "",
+        // The message says it.
+        (Activity::Damaged, _) => "",
         (Activity::Idle(State::Pending), _) if !run.is_ours => {
             "its program writes status.json when it ends"
         }
         (Activity::Idle(_), _) if !run.is_ours => "",
+        // A run that lost its process without a trace.
+        (Activity::Idle(State::Pending), _) if run.step > 0 => "fathom run resumes it",
         (Activity::Idle(state), _) => remedy(state),
     }
 }

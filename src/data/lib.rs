@@ -54,7 +54,7 @@ pub mod verify;
 
 pub use batch::{Augment, Crop, Standardise, Standardiser, balanced, fill_bytes};
 pub use content_hash::{FullDataset, HashedImages};
-pub use count::train_images;
+pub use count::{TooMany, check_counts, train_images};
 pub use dataset::{Dataset, Labels, Request, Source};
 pub use describe::{describe, stand_in};
 pub use images::{Images, Shape};

@@ -74,7 +74,14 @@ impl Axis {
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let all = (first..=last).flat_map(|d| steps.iter().map(move |s| s * 10f64.powi(d)));
         let inside = |tick: &f64| *tick >= low * (1.0 - 1e-9) && *tick <= high * (1.0 + 1e-9);
-        Self { low, high, log: true, ticks: all.filter(inside).collect(), labels: None }
+        let mut ticks: Vec<f64> = all.filter(inside).collect();
+        // From fewer the scale cannot be read.
+        if ticks.len() < 3 {
+            let step = nice_step((high - low) / 5.0);
+            let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
+            ticks = (first..=last).map(|tick| tick as f64 * step).filter(inside).collect();
+        }
+        Self { low, high, log: true, ticks, labels: None }
     }
 
     /// Axis with a tick at each value (depths) where labels do not touch, and room at both ends. `values`
@@ -199,6 +206,12 @@ mod tests {
         assert_eq!(axis.map(&0.0, (0, 100)), 0);
         assert_eq!(axis.map(&100.0, (0, 100)), 100);
         assert!(Axis::log(0.0, 0.0).high > 1.0);
+    }
+
+    #[test]
+    fn a_short_logarithmic_axis_has_ticks_to_read_it_by() {
+        assert_eq!(Axis::log(1.1, 4.5).ticks, [2.0, 3.0, 4.0]);
+        assert!(Axis::log(2.2, 2.4).ticks.len() >= 3);
     }
 
     #[test]

@@ -158,7 +158,12 @@ impl FromStr for Metric {
     }
 }
 
-/// How a final value changes with depth, where the seeds leave no doubt.
+/// Largest probability with which seeds may be separated by chance where a title states a trend.
+const BY_CHANCE: f64 = 0.05;
+
+/// How a final value changes with depth, where the seeds leave little doubt: those of the shallowest net are all on one
+/// side of those of the deepest, and there are so many that equal nets would give this in at most 5% of cases
+/// (permutation test of both sides: four against four, three against five, …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trend {
     /// The mean never falls from one depth to the next, and every seed of the deepest net is above
@@ -171,15 +176,21 @@ pub(super) enum Trend {
     HigherAtDeepest,
     /// The opposite of [`Trend::HigherAtDeepest`].
     LowerAtDeepest,
-    /// Seeds overlap, there is only one, or runs diverged or are missing.
+    /// Seeds overlap, there are too few, or runs diverged or are missing.
     Unclear,
+}
+
+/// The probability that so many seeds are all above, or all below, so many others of an equal net: 2 n! m! / (n + m)!.
+fn separated_by_chance(n: usize, m: usize) -> f64 {
+    (1..=n).fold(2.0, |probability, place| probability * place as f64 / (m + place) as f64)
 }
 
 /// The trend over depths; `finals` are sorted by depth.
 pub(super) fn trend(finals: &[&Finals]) -> Trend {
-    let sound = |f: &&Finals| f.values.len() >= 2 && f.diverged + f.unfinished == 0;
+    let sound = |f: &&Finals| f.diverged + f.unfinished == 0;
     let (Some(first), Some(last)) = (finals.first(), finals.last()) else { return Trend::Unclear };
-    if finals.len() < 2 || !sound(first) || !sound(last) {
+    let by_chance = separated_by_chance(first.values.len(), last.values.len());
+    if finals.len() < 2 || !sound(first) || !sound(last) || by_chance > BY_CHANCE {
         return Trend::Unclear;
     }
     let means: Option<Vec<f64>> =
@@ -238,9 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn a_trend_is_stated_only_where_the_seeds_leave_no_doubt() {
+    fn a_trend_is_stated_only_where_the_seeds_leave_little_doubt() {
         let of = |list: &[&[f64]]| {
-            let finals: Vec<Finals> = list.iter().map(|values| finals(values)).collect();
+            // Two seeds close to each of the values, so that there are four.
+            let four = |values: &[f64]| finals(&[values, values].concat());
+            let finals: Vec<Finals> = list.iter().map(|values| four(values)).collect();
             trend(&finals.iter().collect::<Vec<_>>())
         };
         assert_eq!(of(&[&[10.0, 11.0], &[20.0, 21.0], &[30.0, 31.0]]), Trend::Rises);
@@ -248,11 +261,23 @@ mod tests {
         assert_eq!(of(&[&[30.0, 31.0], &[10.0, 11.0]]), Trend::Falls);
         assert_eq!(of(&[&[30.0, 31.0], &[9.0, 9.0], &[10.0, 11.0]]), Trend::LowerAtDeepest);
         assert_eq!(of(&[&[10.0, 12.0], &[11.0, 13.0]]), Trend::Unclear, "seeds overlap");
-        assert_eq!(of(&[&[10.0], &[30.0]]), Trend::Unclear, "one seed proves nothing");
+        assert_eq!(of(&[&[10.0], &[30.0]]), Trend::Unclear, "two seeds prove nothing");
         assert_eq!(of(&[&[10.0, 11.0]]), Trend::Unclear);
         assert_eq!(of(&[]), Trend::Unclear);
-        let lost = Finals { values: vec![30.0, 31.0], diverged: 1, unfinished: 0 };
-        assert_eq!(trend(&[&finals(&[1.0, 2.0]), &lost]), Trend::Unclear, "one diverged");
+        let (low, high) = (finals(&[1.0, 2.0, 3.0, 4.0]), [30.0, 31.0, 32.0, 33.0, 34.0]);
+        let lost = Finals { diverged: 1, ..finals(&high) };
+        assert_eq!(trend(&[&low, &lost]), Trend::Unclear, "one diverged");
+        for (shallow, deep, expected) in [
+            (4, 4, Trend::Rises),
+            (3, 5, Trend::Rises),
+            (3, 4, Trend::Unclear),
+            (2, 5, Trend::Unclear),
+        ] {
+            let found = trend(&[&finals(&low.values[..shallow]), &finals(&high[..deep])]);
+            assert_eq!(found, expected, "{shallow} against {deep}");
+        }
+        assert!((separated_by_chance(2, 2) - 1.0 / 3.0).abs() < 1e-12);
+        assert!((separated_by_chance(4, 4) - 2.0 / 70.0).abs() < 1e-12);
     }
 
     #[test]

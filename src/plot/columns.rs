@@ -11,12 +11,13 @@ use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample, Sheet};
 use super::{Width, canvas, to_png, to_svg};
 use anyhow::{Result, bail, ensure};
-use fathom_base::capitalised;
 use fathom_record::ForeignTable;
 use rows::{Group, Piece};
 
 /// Points of a line up to which each has a mark.
 const MARKED: usize = 60;
+/// Largest size of a number that axes can show: sums and differences of several are numbers still.
+const MOST: f64 = 1e300;
 /// Lines that can be told apart.
 const MAX_GROUPS: usize = 60;
 
@@ -84,15 +85,22 @@ impl Columns {
             .map(|at| groups.iter().map(|group| self.pieces(group, at, &mut notes)).collect())
             .collect();
         let is_empty = |panel: &Vec<Vec<Piece>>| panel.iter().all(Vec::is_empty);
-        ensure!(
-            !pieces.iter().all(is_empty),
-            "no row has numbers to draw in {}",
-            self.names.join(", ")
-        );
+        if pieces.iter().all(is_empty) {
+            let why =
+                if notes.is_empty() { String::new() } else { format!(": {}", notes.join("; ")) };
+            bail!("no row has numbers to draw in {}{why}", self.names.join(", "));
+        }
         for (name, _) in ys.iter().zip(&pieces).filter(|(_, panel)| is_empty(panel)) {
             notes.push(format!("{name} has no number to draw"));
         }
         let all = || pieces.iter().flatten().flatten().flatten();
+        let is_huge = |point: &&(f64, f64)| point.0.abs() > MOST || point.1.abs() > MOST;
+        if let Some((x, y)) = all().find(is_huge) {
+            bail!(
+                "a row has {x:e} and {y:e} in {}: a figure shows numbers up to {MOST:e}",
+                self.names.join(", ")
+            );
+        }
         let x_axis = axis(all().map(|point| point.0), self.log_x);
         let is_marked = groups.iter().all(|group| group.rows.len() <= MARKED);
         let mark = |place: usize| is_marked.then(|| Mark::nth(place));
@@ -113,9 +121,9 @@ impl Columns {
                     .collect(),
             };
             Panel {
-                x: x_axis.clone().titled(x.replace('_', " ")),
+                x: x_axis.clone().titled(x),
                 y: axis(panel.iter().flatten().flatten().map(|point| point.1), self.log_y)
-                    .titled(name.replace('_', " ")),
+                    .titled(name),
                 lines: lines.map(line).collect(),
             }
         });
@@ -128,7 +136,7 @@ impl Columns {
             Some(_) => groups.iter().enumerate().map(entry).collect(),
             None => Vec::new(),
         };
-        let against = |y: &String| capitalised(&format!("{y} against {x}").replace('_', " "));
+        let against = |y: &String| format!("{y} against {x}");
         let titles: Vec<String> = ys.iter().map(against).collect();
         let sheet = Sheet { width: self.width, ..Sheet::default() };
         let page = Page::on(sheet, &titles, &[legend], &self.caption(&notes));
@@ -137,7 +145,7 @@ impl Columns {
     }
 
     fn caption(&self, notes: &[String]) -> String {
-        let notes = notes.iter().map(|note| format!("{}.", capitalised(note)));
+        let notes = notes.iter().map(|note| format!("{note}."));
         let smooth = (self.smooth > 1)
             .then(|| format!("Each point is the mean of {} rows that end with it.", self.smooth));
         let source = format!("Source: {}.", self.source);

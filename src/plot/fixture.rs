@@ -35,6 +35,11 @@ pub(super) fn run(
 /// A sweep of two families, two depths and three seeds. Error rises with depth for plain nets and
 /// falls for residual ones.
 pub(super) fn sweep() -> fathom_record::SweepCurves {
+    sweep_of(3)
+}
+
+/// The same with another number of seeds.
+pub(super) fn sweep_of(seeds: i32) -> fathom_record::SweepCurves {
     let mut runs = Vec::new();
     for (family, depth, end) in [
         ("plain", "8", 12.0),
@@ -42,10 +47,10 @@ pub(super) fn sweep() -> fathom_record::SweepCurves {
         ("residual", "8", 11.0),
         ("residual", "44", 7.0),
     ] {
-        for seed in 0..3 {
-            let last = end + seed as f64 * 0.5;
+        for seed in 0..seeds {
+            let last = end + f64::from(seed) * 0.5;
             let errors = [(0, 90.0), (100, last + 20.0), (200, last + 5.0), (300, last)];
-            runs.push(run(family, depth, seed, State::Done, &errors));
+            runs.push(run(family, depth, seed.into(), State::Done, &errors));
         }
     }
     fathom_record::SweepCurves { runs }

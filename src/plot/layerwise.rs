@@ -74,10 +74,13 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
     let all = nets.len();
     // By the last layer, since not every layer has every value.
     let last = |net: &Net| net.steps.values().flatten().map(|(layer, _)| *layer as u64).max();
-    nets.sort_by_key(|net| std::cmp::Reverse(last(net)));
+    let mut nets: Vec<(usize, Net)> = nets.into_iter().enumerate().collect();
+    nets.sort_by_key(|(_, net)| std::cmp::Reverse(last(net)));
     nets.truncate(MOST);
+    // In the order of configurations again, so that each has its colour in every figure.
+    nets.sort_by_key(|(place, _)| *place);
     let more = all - nets.len();
-    Ok((nets, more))
+    Ok((nets.into_iter().map(|(_, net)| net).collect(), more))
 }
 
 /// Caption sentence about the configurations that are left out.
@@ -160,14 +163,17 @@ pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigur
     let costs: Vec<f64> = by_block.iter().flatten().map(|(_, cost)| *cost).collect();
     let (lowest, highest) = ends(&costs).map_or((0.0, 1.0), |(low, high)| (low.min(0.0), high));
     let most = by_block.iter().flatten().map(|(layer, _)| *layer).fold(1.0, f64::max);
-    let marked = |(place, points): (usize, &Vec<(f64, f64)>)| Line {
-        mark: Some(Mark::nth(place)),
-        ..line(place, nets.len(), points)
+    let marked = |(place, points): (usize, &Vec<(f64, f64)>)| -> Vec<Line> {
+        let marked = |piece: &[(f64, f64)]| Line {
+            mark: Some(Mark::nth(place)),
+            ..line(place, nets.len(), piece)
+        };
+        neighbours(points).into_iter().map(marked).collect()
     };
     let panel = Panel {
         x: Axis::up_to(most).titled("last layer of the deleted block"),
         y: Axis::between(lowest, highest).titled("rise of the test error (points)"),
-        lines: by_block.iter().enumerate().map(marked).collect(),
+        lines: by_block.iter().enumerate().flat_map(marked).collect(),
     };
     let entry = |(place, net): (usize, &Net)| {
         Entry::line(colour(place, nets.len()), Some(Mark::nth(place)), net.label.as_str())
@@ -183,6 +189,14 @@ pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigur
     );
     let page = Page::on(options.sheet(), &["Cost of each block".to_owned()], &legend, &caption);
     Ok(LinesFigure { page, panels: vec![panel] })
+}
+
+/// The pieces of a line over blocks between the blocks that cannot be deleted, where its points are further apart than
+/// the layers of one block.
+fn neighbours(points: &[(f64, f64)]) -> Vec<&[(f64, f64)]> {
+    let apart = |a: &(f64, f64), b: &(f64, f64)| b.0 - a.0;
+    let block = points.windows(2).map(|pair| apart(&pair[0], &pair[1])).fold(f64::MAX, f64::min);
+    points.chunk_by(|a, b| apart(a, b) <= block).collect()
 }
 
 /// A column of `layers.csv` that is drawn by layer, over time.

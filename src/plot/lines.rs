@@ -94,7 +94,8 @@ fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
             }
         }
         if let Some(mark) = line.mark {
-            canvas.mark(mark, *place, line.colour, filled)?;
+            let is_bound = point.dots.is_empty() && !point.bounds.is_empty();
+            canvas.mark(mark, *place, line.colour, filled && !is_bound)?;
         }
     }
     Ok(())

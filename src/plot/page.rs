@@ -159,7 +159,8 @@ impl Page {
         for row in titles.chunks(columns) {
             page.row(row, inside / columns as f64, sheet.height());
         }
-        for row in legend {
+        // What is alone has no name, and needs none.
+        for row in legend.iter().filter(|row| row.iter().any(|entry| !entry.words.is_empty())) {
             page.legend_row(row);
         }
         page.height += 14.0;

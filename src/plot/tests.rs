@@ -5,7 +5,7 @@ mod drawing;
 mod keys;
 mod special;
 
-use super::fixture::{run, sweep};
+use super::fixture::{run, sweep, sweep_of};
 use super::*;
 use drawing::{Drawing, Position};
 use fathom_record::State;
@@ -30,12 +30,14 @@ fn depth_colours() -> [String; 2] {
 
 #[test]
 fn curves_name_every_depth_the_seeds_and_the_trend() {
-    let words = words(&sweep().into(), Figure::Curves, &options());
+    let few = words(&sweep().into(), Figure::Curves, &options());
+    assert!(few.contains("Plain: final training error by depth (8: 12.5%; 44: 40.5%)"), "{few}");
+    let words = words(&sweep_of(4).into(), Figure::Curves, &options());
     for part in [
-        "Plain: training error rises with depth (8: 12.5%; 44: 40.5%)",
-        "Residual: training error falls with depth (8: 11.5%; 44: 7.5%)",
+        "Plain: training error rises with depth (8: 12.8%; 44: 40.8%)",
+        "Residual: training error falls with depth (8: 11.8%; 44: 7.8%)",
         "depth: 8 44 training error test error",
-        "n = 3 seeds",
+        "n = 4 seeds",
         "train_err_pct",
         "results/x/curves.csv",
         "iteration",
@@ -154,19 +156,21 @@ fn a_diverged_run_leaves_a_cross_and_is_counted_in_both_figures() {
 
 #[test]
 fn depth_states_the_trend_of_each_family_and_shows_every_seed_at_its_depth() {
-    let drawing = Drawing::of(&sweep().into(), Figure::Depth, &options());
+    let few = words(&sweep().into(), Figure::Depth, &options());
+    assert!(!few.contains("rises with depth"), "three seeds are too few: {few}");
+    let drawing = Drawing::of(&sweep_of(4).into(), Figure::Depth, &options());
     let words = drawing.words();
     let title = "Training error: plain rises with depth, residual falls with depth";
     assert!(words.contains(title), "{words}");
     assert!(words.contains("Test error: plain rises"), "{words}");
-    assert_eq!(drawing.dots.len(), 2 * 12 + 2, "two panels of twelve runs, and the legend");
+    assert_eq!(drawing.dots.len(), 2 * 16 + 2, "two panels of sixteen runs, and the legend");
     let plain = hex(palette::of_category(0));
     let [[shallow, deep]] = drawing.curves(&plain)[..] else { panic!("one line of two means") };
     assert!(deep.1 < shallow.1, "the error of plain nets rises");
     for (x, y) in [*shallow, *deep] {
         let is_near = |dot: &&Position| (dot.0 - x).abs() < 50.0 && (dot.1 - y).abs() < 20.0;
         assert!(
-            drawing.dots.iter().filter(is_near).count() >= 3,
+            drawing.dots.iter().filter(is_near).count() >= 4,
             "the seeds are beside their mean"
         );
     }
@@ -174,7 +178,7 @@ fn depth_states_the_trend_of_each_family_and_shows_every_seed_at_its_depth() {
 
 #[test]
 fn arms_are_never_taken_for_seeds_of_one_another() {
-    let mut curves = sweep();
+    let mut curves = sweep_of(4);
     for run in &mut curves.runs {
         let depth = run.axes["depth"].clone();
         run.axes.insert("arm".into(), format!("{} {depth}", run.axes["family"]));
@@ -185,7 +189,7 @@ fn arms_are_never_taken_for_seeds_of_one_another() {
         run.axes.insert("depth".into(), "8".into());
     }
     let drawn = words(&curves.clone().into(), Figure::Depth, &options());
-    assert!(drawn.contains("n = 3 seeds"), "four arms of one depth: {drawn}");
+    assert!(drawn.contains("n = 4 seeds"), "four arms of one depth: {drawn}");
 }
 
 #[test]

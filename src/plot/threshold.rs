@@ -99,7 +99,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let lost: Vec<String> = lost.collect();
     if !lost.is_empty() {
         parts.push(format!(
-            "Hollow dots: not reached, and counted with the last update, which is too early: {}.",
+            "Hollow dots: not reached, and counted with the last update, which is too early (a hollow mark: by none): \
+             {}.",
             capitalised(&lost.join("; "))
         ));
     }

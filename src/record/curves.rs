@@ -119,6 +119,16 @@ impl SweepCurves {
         names
     }
 
+    /// Checks that any run has been evaluated; `root` is the directory of the runs.
+    ///
+    /// # Errors
+    /// When none has, as none has begun.
+    pub fn check_evaluated(&self, root: &Path) -> Result<()> {
+        let has_rows = self.runs.iter().any(|run| !run.rows.is_empty());
+        ensure!(has_rows, "{}: no run has begun and been evaluated yet", root.display());
+        Ok(())
+    }
+
     /// Names of the columns that are not fathom's own and that any run has.
     pub fn extra_columns(&self) -> BTreeSet<String> {
         let rows = self.runs.iter().flat_map(|run| &run.rows);

@@ -1,11 +1,12 @@
 //! `run.json`, written before training, and `status.json`, written when a run ends.
 
 use super::{CudaUse, Layout, SCHEMA, Seed, check_schema};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use fathom_base::choice;
 use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 /// Configuration of a run, and the circumstances under which it is trained.
@@ -261,11 +262,24 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8_lossy(&bytes);
-    let damaged = |error| anyhow!("{} is damaged: {}", path.display(), json_fault(&text, &error));
+    let damaged =
+        |error| Damaged(format!("{} is damaged: {}", path.display(), json_fault(&text, &error)));
     let version: Versioned = serde_json::from_str(&text).map_err(damaged)?;
     check_schema(version.schema).with_context(|| path.display().to_string())?;
-    serde_json::from_str(&text).map_err(damaged)
+    Ok(serde_json::from_str(&text).map_err(damaged)?)
 }
+
+/// A file that is no JSON, or lacks what it should have: with line, column and text.
+#[derive(Debug)]
+pub(super) struct Damaged(String);
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Damaged {}
 
 /// Words for numbers that are none, which some programs write into JSON.
 const NOT_JSON: [&str; 3] = ["NaN", "Infinity", "-Infinity"];

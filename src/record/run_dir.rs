@@ -1,11 +1,12 @@
 //! The files of a run.
 
-use super::manifest::{read_json, write_json};
+use super::manifest::{Damaged, read_json, write_json};
 use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
 use super::{
     CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, RunCurve, State, Status, seed,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// The directory of a run, `results/<name>/runs/<run id>`.
@@ -145,13 +146,20 @@ impl RunDir {
         self.root.join("run.json").exists()
     }
 
+    /// Whether the run has begun: it has a `run.json`, or lost it, as `status.json` says that the run has ended or is
+    /// damaged itself.
+    pub fn has_begun(&self) -> bool {
+        self.has_manifest() || self.status().map_or(true, |status| status.state.is_final())
+    }
+
     /// Reads `run.json`.
     ///
     /// # Errors
     /// When it is missing, damaged or of a later schema, or its seed is no integer.
     pub fn manifest(&self) -> Result<Manifest> {
         let path = self.root.join("run.json");
-        let manifest: Manifest = read_json(&path)?;
+        ensure!(path.exists(), "{} does not exist: {}", path.display(), self.remedy());
+        let manifest: Manifest = self.read(&path)?;
         ensure!(
             manifest.id == self.id(),
             "{} has the id {}, which is not the name of its folder",
@@ -194,7 +202,7 @@ impl RunDir {
     /// When it is damaged or of a later schema.
     pub fn status(&self) -> Result<Status> {
         let path = self.root.join("status.json");
-        if path.exists() { read_json(&path) } else { Ok(Status::new(State::Pending, 0, "")) }
+        if path.exists() { self.read(&path) } else { Ok(Status::new(State::Pending, 0, "")) }
     }
 
     /// Creates `curve.csv`; an existing one is replaced.
@@ -233,21 +241,61 @@ impl RunDir {
         if path.exists() { CurveReader::read(&path) } else { Ok(Vec::new()) }
     }
 
+    /// Like [`RunDir::curve`], of another program.
+    ///
+    /// # Errors
+    /// Those of [`CurveReader::read_of_classifier`].
+    pub fn curve_of_classifier(&self) -> Result<Vec<CurveRow>> {
+        let path = self.curve_path();
+        if path.exists() { CurveReader::read_of_classifier(&path) } else { Ok(Vec::new()) }
+    }
+
+    /// Reads a file of this run that is replaced as a whole when the run is made again.
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T> {
+        read_json(path).map_err(|error| match error.is::<Damaged>() {
+            true => anyhow!("{error:#}; {}", self.remedy()),
+            false => error,
+        })
+    }
+
+    /// What to do about a damaged file that nothing else replaces.
+    fn remedy(&self) -> String {
+        format!("delete the folder {} and make this run again", self.root.display())
+    }
+
+    /// Checks that a run which has ended has the files with which it ended.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, with what to do about it.
+    pub fn check_ended(&self) -> Result<()> {
+        if self.status()?.state.is_final() { self.load().map(drop) } else { Ok(()) }
+    }
+
+    /// Refuses a curve that does not end where the run did: an earlier row would be taken for the final one.
+    ///
+    /// # Errors
+    /// When a run that is done has another last row, with what to do about it.
+    pub fn check_last(&self, status: &Status, rows: &[CurveRow]) -> Result<()> {
+        let (path, done) = (self.curve_path(), status.step);
+        let fault = match rows.last() {
+            _ if status.state != State::Done => return Ok(()),
+            Some(last) if last.step == done => return Ok(()),
+            Some(last) => format!("ends at step {}", last.step),
+            None if !path.exists() => "does not exist".into(),
+            None => "has no whole row".into(),
+        };
+        bail!(
+            "{} {fault}, but status.json says done at step {done}: the file was cut, edited or lost; {}",
+            path.display(),
+            self.remedy()
+        )
+    }
+
     pub(super) fn load(&self) -> Result<RunCurve> {
         let (manifest, status) = (self.manifest()?, self.status()?);
         let is_ours = !manifest.revision.git.is_empty();
-        let rows = match self.curve_path() {
-            path if !is_ours && path.exists() => CurveReader::read_of_classifier(&path)?,
-            _ => self.curve()?,
-        };
-        let last = rows.last().map_or(0, |row| row.step);
-        // Otherwise an earlier row would be taken for the final one.
-        ensure!(
-            status.state != State::Done || last == status.step,
-            "{} ends at step {last}, but status.json says done at step {}: the file was cut or edited",
-            self.curve_path().display(),
-            status.step
-        );
+        let rows = if is_ours { self.curve()? } else { self.curve_of_classifier()? };
+        self.check_last(&status, &rows)?;
         Ok(RunCurve::new(&manifest, status.state, rows))
     }
 }

@@ -150,7 +150,21 @@ impl SweepDir {
         self.root.join("runs").is_dir()
     }
 
-    /// All runs that have begun, sorted by id.
+    /// Checks that the directory has results: a `runs` folder or `curves.csv`.
+    ///
+    /// # Errors
+    /// When it has neither, or does not exist.
+    pub fn check_has_results(&self) -> Result<()> {
+        self.check_exists()?;
+        let root = self.root.display();
+        ensure!(
+            self.has_begun() || self.curves().exists(),
+            "{root} has neither runs/ nor curves.csv"
+        );
+        Ok(())
+    }
+
+    /// All runs that have begun, sorted by id; those that have ended and lost their `run.json` are among them.
     ///
     /// # Errors
     /// When there is no `runs` folder.
@@ -162,7 +176,7 @@ impl SweepDir {
         let mut runs = Vec::new();
         for entry in entries {
             let run = RunDir::new(entry?.path());
-            if run.has_manifest() {
+            if run.has_begun() {
                 runs.push(run);
             }
         }
@@ -176,12 +190,7 @@ impl SweepDir {
     /// # Errors
     /// When neither exists, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
-        self.check_exists()?;
-        ensure!(
-            self.has_begun() || self.curves().exists(),
-            "{} has neither runs/ nor curves.csv",
-            self.root.display()
-        );
+        self.check_has_results()?;
         let mut runs = if self.has_begun() {
             self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
         } else {

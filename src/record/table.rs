@@ -128,10 +128,15 @@ impl Header {
     /// The header of a file of rows `R`; the first `skipped` columns are not of the rows.
     ///
     /// # Errors
-    /// When a name occurs twice.
+    /// When a name occurs twice, or columns are not separated by commas.
     pub(super) fn new<R: Row>(names: &StringRecord, skipped: usize) -> Result<Self> {
         let mut header =
             Self { known: R::COLUMNS, positions: vec![None; R::COLUMNS.len()], others: Vec::new() };
+        if names.len() == 1
+            && let Some(separator) = names[0].chars().find(|letter| ";\t".contains(*letter))
+        {
+            bail!("line 1: columns are separated by {separator:?}, expected commas");
+        }
         for (position, name) in names.iter().enumerate().skip(skipped) {
             match R::COLUMNS.iter().position(|known| *known == name) {
                 Some(place) if header.positions[place].is_none() => {

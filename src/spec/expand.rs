@@ -104,9 +104,15 @@ impl Experiment {
     /// # Errors
     /// A [`SpecError`] with file and line for the first error in the file.
     pub fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| SpecError {
+        let bytes = std::fs::read(path).map_err(|error| SpecError {
             place: path.display().to_string(),
             message: format!("cannot be read: {error}"),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("byte {} of the file is not text in UTF-8", valid + 1);
+            SpecError { place: format!("{}:{line}", path.display()), message }
         })?;
         Ok(Self::parse(path, &text, sets)?)
     }
@@ -245,6 +251,8 @@ fn run(
     let place_of = |key: &str| place_of(key, given, place);
     let fault = |invalid: InvalidKey| located(&invalid, given, place);
     let settings = Settings::new(&config).map_err(fault)?;
+    fathom_data::check_counts(&settings.data)
+        .map_err(|fault| SpecError { place: place_of(fault.key), message: fault.to_string() })?;
     let (shape, classes) = fathom_data::describe(&settings.data).map_err(|error| SpecError {
         place: place_of("data.source"),
         message: format!("{error:#}"),
@@ -348,6 +356,19 @@ mod tests {
         let said = refused(&["network.depth=8", "seed=1", "network.depth = 14"]);
         let expected = "--set network.depth = 14: network.depth is given twice; a list is swept over: network.depth=[…]";
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn more_images_than_a_known_set_has_are_refused_where_the_number_stands() {
+        let text = "name = \"t\"\n[data]\nsource = \"mnist\"\ntrain = 70000\n[network]\nfamily = \"plain\"\n\
+                    depth = 8\n[training]\niterations = 9\n";
+        let parse = |text: &str| Experiment::parse(Path::new("t.toml"), text, &[]);
+        let error = parse(text).unwrap_err().to_string();
+        assert_eq!(error, "t.toml:4: data.train = 70000: mnist has 60000 training images");
+        assert!(parse(&text.replace("70000", "60000")).is_ok());
+        let deep = parse(&text.replace("70000", "6000").replace("depth = 8", "depth = 100000"));
+        let error = deep.unwrap_err().to_string();
+        assert!(error.ends_with("100000 is not 6n+2; the nearest is 99998"), "{error}");
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod place;
+
 use super::SpecError;
 use super::claim::{Claim, Deciding, Tune, experiment_tune};
 use super::expand::file_safe;
 use super::keys::KEYS;
 use super::leaves::{
-    collect_leaves, json, keyword, number, numbers, one_of, subtable, tables, word,
+    collect_leaves, json, keyword, note, number, numbers, one_of, subtable, tables, word,
 };
 use super::names::{full_name, unknown_key};
 use fathom_arch::families;
-use fathom_base::key::Key;
+use fathom_base::key::{Key, Kind};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -106,11 +108,20 @@ pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
     if let Some(value) = definitions(name).find_map(|key| key.kind.normalise(value)) {
         return Ok(value);
     }
-    // Families may differ in their choices: the most are named.
-    let expected = definitions(name).map(|key| key.kind.to_string()).max_by_key(String::len);
-    match expected {
-        Some(kind) => Err(format!("{name} = {value}: expected {kind}")),
-        None => Err(unknown_key(name)),
+    // Families may differ in their ranges, and in their choices, of which the most are named.
+    let mut kinds: Vec<String> = definitions(name).map(|key| key.kind.to_string()).collect();
+    kinds.sort_by_key(|kind| (kind.len(), kind.clone()));
+    kinds.dedup();
+    let is_choice = definitions(name).any(|key| matches!(key.kind, Kind::Choice(_)));
+    match kinds.as_slice() {
+        [] => Err(unknown_key(name)),
+        [.., last] if is_choice || kinds.len() == 1 => {
+            Err(format!("{name} = {value}: expected {last}"))
+        }
+        _ => {
+            let kinds = kinds.join(", or ");
+            Err(format!("{name} = {value}: expected, depending on network.family, {kinds}"))
+        }
     }
 }
 
@@ -124,20 +135,24 @@ impl File {
     /// Reads the text of an experiment file; `path` is for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
         let reader = Reader { path, text };
-        let table = DeTable::parse(text).map_err(|error| SpecError {
-            place: reader.place(error.span().map_or(0, |span| span.start)),
-            message: error.message().to_owned(),
+        let table = DeTable::parse(text).map_err(|error| {
+            let span = error.span().unwrap_or_default();
+            let repeated = reader.repeated(error.message(), &span);
+            let message = repeated.unwrap_or_else(|| error.message().to_owned());
+            SpecError { place: reader.place(span.start), message }
         })?;
         let mut file = File::default();
         for (key, value) in table.get_ref() {
             let place = reader.place(key.span().start);
-            let fail = |message: String| SpecError { place: place.clone(), message };
-            match keyword(key.get_ref()).map_err(fail)? {
-                TopKey::Name => file.name = word(value).map_err(fail)?,
-                TopKey::Note => file.note = Some(word(value).map_err(fail)?),
+            let name = key.get_ref();
+            let of_file = |message: String| SpecError { place: place.clone(), message };
+            let fail = |message: String| of_file(format!("{name}: {message}"));
+            match keyword(name).map_err(of_file)? {
+                TopKey::Name => file.name = file_name(value).map_err(fail)?,
+                TopKey::Note => file.note = Some(note(value).map_err(fail)?),
                 TopKey::Sweep => reader.sweep(subtable(value).map_err(fail)?, &mut file)?,
                 TopKey::Arm => {
-                    for table in tables(value).map_err(fail)? {
+                    for table in tables(name, value).map_err(fail)? {
                         let arm = reader.arm(table, &place)?;
                         let in_ids = file_safe(&arm.0);
                         if let Some((known, _)) =
@@ -156,13 +171,12 @@ impl File {
                     }
                 }
                 TopKey::Claim => {
-                    for table in tables(value).map_err(fail)? {
+                    for table in tables(name, value).map_err(fail)? {
                         file.claims.push(Claim::read(&reader, table, &place)?);
                     }
                 }
                 TopKey::Tune => {
-                    let tune = experiment_tune(value);
-                    let tune = tune.map_err(|message| fail(format!("tune: {message}")))?;
+                    let tune = experiment_tune(value).map_err(fail)?;
                     file.tune = Some((tune, place));
                 }
                 TopKey::Level => file.deciding.level = level(value).map_err(fail)?,
@@ -172,7 +186,7 @@ impl File {
                     file.deciding.added_seeds = numbers(value).map_err(fail)?.into_iter().collect();
                 }
                 TopKey::Override => {
-                    for table in tables(value).map_err(fail)? {
+                    for table in tables(name, value).map_err(fail)? {
                         file.overrides.push(reader.override_(table)?);
                     }
                 }
@@ -181,19 +195,19 @@ impl File {
                 | TopKey::Training
                 | TopKey::Evaluate
                 | TopKey::Seed => {
-                    reader.flatten(key.get_ref(), value, &place, &mut file.base)?;
+                    reader.flatten(name, value, &place, &mut file.base)?;
                 }
             }
         }
         file.check_names(&reader)?;
-        file.tune_claims()?;
         if !file.claims.iter().any(|claim| claim.is_primary) {
             file.claims.iter_mut().for_each(|claim| claim.is_primary = true);
         }
+        file.tune_claims()?;
         Ok(file)
     }
 
-    /// Tunes every claim as `[tune]` says.
+    /// Tunes every claim as `[tune]` says. Which claims are primary is known.
     fn tune_claims(&mut self) -> Result<(), SpecError> {
         let Some((tune, place)) = &self.tune else { return Ok(()) };
         if !self.deciding.looks.is_empty() {
@@ -213,6 +227,10 @@ impl File {
             if claim.named_keys().contains(over.as_str()) {
                 return fail(format!("{over} is chosen by [tune], so a claim cannot select it"));
             }
+            // An exploratory claim may be about another kind of metric: it has no verdict.
+            if claim.is_primary {
+                tune.check_kind(&claim.measure).or_else(fail)?;
+            }
             claim.tune = Some(tune.clone());
         }
         Ok(())
@@ -221,13 +239,6 @@ impl File {
     fn check_names(&self, reader: &Reader) -> Result<(), SpecError> {
         if self.name.is_empty() {
             return Err(reader.fault("the experiment has no name: add name = \"...\""));
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !self.name.chars().all(plain) || self.name.starts_with('.') {
-            let name = &self.name;
-            return Err(reader.fault(&format!(
-                "name = \"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"
-            )));
         }
         let mut names = BTreeSet::new();
         for claim in &self.claims {
@@ -240,11 +251,23 @@ impl File {
     }
 }
 
+/// A name for files.
+fn file_name(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    let name = word(value)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match name.chars().all(plain) && !name.starts_with('.') {
+        true => Ok(name),
+        false => {
+            Err(format!("\"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"))
+        }
+    }
+}
+
 /// The probability of a wrong verdict.
 fn level(value: &Spanned<DeValue<'_>>) -> Result<f64, String> {
     let level = number(value)?;
     let valid = level > 0.0 && level < 0.5;
-    if valid { Ok(level) } else { Err(format!("level = {level}: expected above 0 and below 0.5")) }
+    if valid { Ok(level) } else { Err(format!("{level}: expected above 0 and below 0.5")) }
 }
 
 /// Numbers of seeds after which claims are tested, ascending.
@@ -254,28 +277,11 @@ fn looks(value: &Spanned<DeValue<'_>>) -> Result<Vec<usize>, String> {
     if ascends {
         Ok(looks)
     } else {
-        Err("looks: expected ascending numbers of seeds of at least 2, such as [3, 5, 8]".into())
+        Err("expected ascending numbers of seeds of at least 2, such as [3, 5, 8]".into())
     }
 }
 
 impl Reader<'_> {
-    /// `file:line` of a byte offset.
-    pub fn place(&self, offset: usize) -> String {
-        let line = self.text[..offset.min(self.text.len())].matches('\n').count() + 1;
-        format!("{}:{line}", self.path.display())
-    }
-
-    /// `file:line` of the first key of a table in an array of tables, all of which have the same `header`; the header
-    /// if there is no key.
-    pub fn place_in(&self, table: &DeTable<'_>, header: &str) -> String {
-        let first = table.iter().map(|(key, _)| key.span().start).min();
-        first.map_or_else(|| header.into(), |start| self.place(start))
-    }
-
-    fn fault(&self, message: &str) -> SpecError {
-        SpecError { place: self.path.display().to_string(), message: message.into() }
-    }
-
     /// Adds the values of a table by their dotted keys, each checked against its key.
     pub fn flatten(
         &self,

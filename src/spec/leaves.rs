@@ -64,19 +64,40 @@ pub(super) fn word(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
         .ok_or_else(|| "expected a string, such as \"name\"".into())
 }
 
+/// A text that figures and reports can show.
+pub(super) fn note(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    let text = word(value)?;
+    check_note(&text).map(|()| text)
+}
+
+/// Checks that a note has no control characters but line ends and tabs: SVG cannot have them.
+///
+/// # Errors
+/// When it has, with the first of them.
+pub fn check_note(text: &str) -> Result<(), String> {
+    let is_shown = |letter: &char| !letter.is_control() || "\n\r\t".contains(*letter);
+    match text.chars().find(|letter| !is_shown(letter)) {
+        Some(letter) => Err(format!(
+            "expected a text without control characters such as {}",
+            letter.escape_default()
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A table.
 pub(super) fn subtable<'a, 'b>(value: &'b Spanned<DeValue<'a>>) -> Result<&'b DeTable<'a>, String> {
     value.get_ref().as_table().ok_or_else(|| "expected a table".into())
 }
 
-/// An array of tables.
+/// An array of tables with the header `[[key]]`.
 pub(super) fn tables<'a, 'b>(
+    key: &str,
     value: &'b Spanned<DeValue<'a>>,
 ) -> Result<Vec<&'b DeTable<'a>>, String> {
-    let array = value
-        .get_ref()
-        .as_array()
-        .ok_or("expected tables under a header in double brackets, [[...]]")?;
+    let array = value.get_ref().as_array();
+    let array = array
+        .ok_or_else(|| format!("expected tables under the header [[{key}]], in double brackets"))?;
     array.iter().map(subtable).collect()
 }
 

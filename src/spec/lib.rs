@@ -48,6 +48,7 @@ pub use contrast::{Arm, Candidates, Contrast, TuneCandidate};
 pub use expand::{Experiment, Run};
 pub use key_rows::{KeyRow, key_rows, key_sections};
 pub use keys::KEYS;
+pub use leaves::check_note;
 pub use names::full_name;
 pub use published::{PUBLISHED_VALUES, PublishedValue};
 pub use resolve::{Config, completed, fingerprint};

@@ -8,15 +8,16 @@ mod notes;
 mod pairs;
 
 use super::{Evidence, Interval};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use choose::Chooser;
 use compared::Compared;
 use fathom_base::choice;
 use fathom_base::key::short;
 use fathom_base::mean;
 use fathom_record::{Seed, is_same_value, natural_order};
+use fathom_spec::Pairing;
 use keys::Keys;
-use pairs::Pairing;
+use pairs::Pairs;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +37,8 @@ pub struct Question {
     pub declared: BTreeMap<String, DeclaredTuning>,
     /// The metric: a column of the curves, or a metric of the layers.
     pub metric: String,
+    /// Whether intervals are of differences within seeds, or of two independent samples.
+    pub pairing: Pairing,
 }
 
 /// How an experiment tunes a key.
@@ -73,6 +76,8 @@ pub struct Ablation {
     pub remarks: Vec<String>,
     /// Chance level of the metric, if known: with it runs that diverged count.
     pub chance: Option<f64>,
+    /// Whether intervals are of differences within seeds, or of two independent samples.
+    pub pairing: Pairing,
 }
 
 /// How the best value of a key is chosen.
@@ -110,7 +115,7 @@ choice! {
     }
 }
 
-/// One comparison: a value of the key minus the baseline, paired by seed.
+/// One comparison: a value of the key minus the baseline, over the seeds that both have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AblationRow {
     /// Values of [`Ablation::axes`]; empty where neither side has the key.
@@ -126,7 +131,7 @@ pub struct AblationRow {
     /// Number of seeds that both sides plan.
     pub planned: usize,
     /// Interval of the mean difference at [`CONFIDENCE`](crate::CONFIDENCE), which is not adjusted for the number of
-    /// rows; absent for fewer than two seeds.
+    /// rows; absent for fewer than two seeds, and where all runs of both sides diverged.
     pub interval: Option<Interval>,
 }
 
@@ -168,7 +173,7 @@ impl Ablation {
     /// two runs differ in the key alone. The errors name the option of the command line.
     pub fn of(evidence: &Evidence, question: &Question) -> Result<Self> {
         let metric = &question.metric;
-        evidence.check_metric(metric).map_err(|error| error.context("--metric"))?;
+        evidence.check_metric(metric).map_err(|error| anyhow!("--metric {error:#}"))?;
         let keys = Keys::of(evidence, &question.over)?;
         let mut values = keys.values(&keys.over).to_vec();
         if let Some(baseline) = &question.baseline {
@@ -179,24 +184,28 @@ impl Ablation {
             };
             values[..=place].rotate_right(1);
         }
-        ensure!(evidence.has(metric), "--metric: no finished run has measured {metric}");
+        ensure!(
+            evidence.has(metric),
+            "no finished run has measured {metric}{}",
+            if evidence.have_diverged() { ": all diverged" } else { "" }
+        );
         let best = keys.best(question.best.as_deref())?;
         ensure!(
             best.is_some() || question.tune_seeds.is_none(),
             "--tune-seeds: no key is swept besides {} whose best value they could choose",
             short(&keys.over)
         );
-        let pairing = Pairing::of(&keys, &values, best);
-        if pairing.pairs.is_empty() {
-            bail!("--over {}: {}", short(&keys.over), pairing.obstacle)
+        let pairs = Pairs::of(&keys, &values, best);
+        if pairs.pairs.is_empty() {
+            bail!("--over {}: {}", short(&keys.over), pairs.obstacle)
         }
         let chooser = best
-            .filter(|_| pairing.is_swept())
-            .map(|key| Chooser::of(evidence, question, key, &pairing))
+            .filter(|_| pairs.is_swept())
+            .map(|key| Chooser::of(evidence, question, key, &pairs))
             .transpose()?;
-        let mut compared = Compared::new(evidence, metric, chooser);
+        let mut compared = Compared::new(evidence, question, chooser);
         let mut rows: Vec<AblationRow> =
-            pairing.pairs.iter().flat_map(|pair| compared.rows(pair)).collect();
+            pairs.pairs.iter().flat_map(|pair| compared.rows(pair)).collect();
         let place = |row: &AblationRow| values.iter().position(|it| *it == row.other.value);
         rows.sort_by(|a, b| {
             let axes = a.axes.iter().zip(&b.axes).map(|(a, b)| natural_order(a, b));
@@ -208,19 +217,20 @@ impl Ablation {
                 .then_with(|| rate_order(a, b))
         });
         let (left_out, chooser) = compared.end();
-        let ids: BTreeSet<String> = pairing.ids();
+        let ids: BTreeSet<String> = pairs.ids();
         Ok(Self {
             chance: evidence.chance(&ids.iter().cloned().collect::<Vec<_>>(), metric),
             remarks: evidence.mixed_execution(&ids),
             over: keys.over,
             metric: metric.clone(),
             values,
-            axes: pairing.axes,
+            axes: pairs.axes,
             best: chooser.map(Chooser::into_best),
             rows,
-            alone: pairing.alone,
+            alone: pairs.alone,
             left_out,
-            along: pairing.along,
+            along: pairs.along,
+            pairing: question.pairing,
         })
     }
 

@@ -75,8 +75,10 @@ type Fact = fn(&Made) -> String;
 impl Side {
     fn load(directory: &SweepDir) -> Result<Self> {
         let provenance = directory.provenance()?;
+        let curves = directory.load()?;
+        curves.check_evaluated(directory.root())?;
         let mut runs = BTreeMap::new();
-        for run in directory.load()?.runs {
+        for run in curves.runs {
             let provenance = provenance.get(&run.id).cloned().unwrap_or_default();
             // Without a configuration the id, which ends with its hash, serves instead. With one, keys
             // that later versions added do not count where they have their defaults.
@@ -108,7 +110,7 @@ impl Comparison {
     /// Reads both directories.
     ///
     /// # Errors
-    /// When one of them is damaged.
+    /// When one of them is damaged, or none of its runs has begun.
     pub fn load(a: &Path, b: &Path) -> Result<Self> {
         let [a, b] = [a, b].map(|root| Side::load(&SweepDir::new(root)));
         Ok(Self { a: a?, b: b? })

@@ -124,6 +124,12 @@ impl Evidence {
         self.runs.keys().any(|id| matches!(self.value(id, &Measure::last(metric)), Final::Value(_)))
     }
 
+    /// Whether there are runs that have ended, all by diverging.
+    pub(super) fn have_diverged(&self) -> bool {
+        let mut ended = self.runs.values().filter(|run| run.state.is_final()).peekable();
+        ended.peek().is_some() && ended.all(|run| run.state == State::Diverged)
+    }
+
     /// Checks that `metric` is a metric of the curves or of the layers, or an extra column.
     ///
     /// # Errors
@@ -172,7 +178,11 @@ impl Evidence {
                 let before = before.filter(|value| value.is_finite());
                 before.map_or_else(|| Final::Diverged(chance()), Final::Value)
             }
-            (State::Pending, _) => Final::Missing(format!("{id} has not begun")),
+            (State::Pending, _) if run.rows.is_empty() => {
+                Final::Missing(format!("{id} has not begun"))
+            }
+            // A run that trains now, or lost its process, has no status yet.
+            (State::Pending, _) => Final::Missing(format!("{id} has not ended")),
             (state, _) => Final::Missing(format!("{id} is {state}")),
         }
     }

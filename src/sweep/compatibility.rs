@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 
 /// Refuses a directory in which runs have begun that are not in `present`, the configurations of the
 /// experiment by run id: results of two experiments must not mix. A superset (more seeds, depths,
-/// arms) is allowed, and so are changes to runs that were planned and never begun.
+/// arms) is allowed, and so are changes to runs that were planned and never begun. A run that has ended and whose files
+/// are damaged is refused too: it would not be made again, and its results could not be read.
 ///
 /// # Errors
-/// When there are such runs, with the keys that changed.
+/// When there are such runs, with the keys that changed or the damaged file.
 pub fn check_compatible(present: &BTreeMap<String, Config>, directory: &SweepDir) -> Result<()> {
     // The file only helps to name the changes, and is about to be rewritten, so damage is ignored.
     let recorded = directory.resolved().ok().flatten().map(|file| file.runs).unwrap_or_default();
     let mut begun = BTreeMap::new();
     for run in directory.runs()? {
+        run.check_ended()?;
         let id = run.id();
         let config = match present.get(&id).or_else(|| recorded.get(&id)) {
             Some(config) => config.clone(),
@@ -40,27 +42,12 @@ pub fn check_compatible(present: &BTreeMap<String, Config>, directory: &SweepDir
 mod tests {
     use super::*;
     use crate::tests::{TEXT, directory, runs};
-    use fathom_record::{DataRecord, Execution, Manifest, Resolved, Revision, SCHEMA};
+    use fathom_record::{Resolved, SCHEMA};
     use fathom_spec::{Experiment, Run};
     use std::path::Path;
 
-    /// Writes `run.json` as a worker does when it begins.
     fn begin(directory: &SweepDir, run: &Run) {
-        let files = directory.run(&run.id);
-        files.create().unwrap();
-        let manifest = Manifest {
-            schema: SCHEMA,
-            id: run.id.clone(),
-            arm: run.arm.clone(),
-            axes: run.axes.clone(),
-            config: run.config.clone(),
-            execution: Execution::default(),
-            revision: Revision::default(),
-            data: DataRecord::default(),
-            parameters: 0,
-            macs: 0,
-        };
-        files.write_manifest(&manifest).unwrap();
+        crate::tests::begin(&directory.run(&run.id), &run.config);
     }
 
     fn configs(text: &str) -> BTreeMap<String, Config> {

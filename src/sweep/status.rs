@@ -1,9 +1,11 @@
 //! Status of every run of a results directory, for `fathom status`.
 
+use super::integrity::check_run;
 use super::slurm::{Queue, QueuedTask, Slurm, SlurmError};
 use anyhow::{Context, Result};
 use fathom_record::{
-    CurveRow, Holder, Lock, RunDir, State, SweepDir, TaskId, natural_order_of_parts,
+    CurveRow, Holder, Lock, Provenance, RunCurve, RunDir, State, SweepCurves, SweepDir, TaskId,
+    natural_order_of_parts,
 };
 use fathom_spec::Config;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,8 @@ pub enum Activity {
     Running,
     /// No process trains the run; its last state.
     Idle(State),
+    /// A file of the run is missing or damaged, so that nothing is known of it.
+    Damaged,
 }
 
 impl fmt::Display for Activity {
@@ -23,6 +27,7 @@ impl fmt::Display for Activity {
         match self {
             Activity::Running => f.pad("running"),
             Activity::Idle(state) => f.pad(state.word()),
+            Activity::Damaged => f.pad("damaged"),
         }
     }
 }
@@ -74,7 +79,7 @@ pub struct RunStatus {
     pub seconds: f64,
     /// Expected time to the end of a run that trains now, in seconds.
     pub left_seconds: Option<f64>,
-    /// The process that trains the run, or the message of its last status.
+    /// The process that trains the run, the message of its last status, or what is damaged.
     pub message: String,
     /// The Slurm task of the run, if it was submitted.
     pub task: Option<TaskStatus>,
@@ -82,10 +87,10 @@ pub struct RunStatus {
 
 /// The status of every run that was planned or has begun, in their natural order; and why Slurm could
 /// not be asked for their tasks, unless it is not installed: results are also read on machines outside
-/// of the cluster.
+/// of the cluster. Where `runs/` was not kept, the statuses are those in `curves.csv`.
 ///
 /// # Errors
-/// When a file of the directory is damaged.
+/// When the directory has no results, or a file that is not of a single run is damaged.
 pub fn run_statuses(directory: &SweepDir) -> Result<(Vec<RunStatus>, Option<SlurmError>)> {
     let planned = directory.resolved()?.map(|resolved| resolved.runs).unwrap_or_default();
     let tasks_of_runs = directory.tasks_of_runs()?;
@@ -112,29 +117,82 @@ fn task_status(task: TaskId, queue: Option<&Queue>) -> TaskStatus {
 
 /// The same without Slurm.
 fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<Vec<RunStatus>> {
-    let mut ids: BTreeSet<String> = directory.runs()?.iter().map(RunDir::id).collect();
+    directory.check_has_results()?;
+    let mut kept = BTreeMap::new();
+    let mut ids: BTreeSet<String> = if directory.has_begun() {
+        directory.runs()?.iter().map(RunDir::id).collect()
+    } else {
+        let runs = SweepCurves::read(&directory.curves())?.runs;
+        kept.extend(runs.into_iter().map(|run| (run.id.clone(), run)));
+        kept.keys().cloned().collect()
+    };
     ids.extend(planned.keys().cloned());
     let mut ids: Vec<String> = ids.into_iter().collect();
     ids.sort_by(|a, b| natural_order_of_parts(a, b, '-'));
-    let mut statuses = Vec::new();
-    for id in ids {
-        let run = directory.run(&id);
-        let (config, is_ours) = match planned.get(&id) {
-            Some(config) => (config.clone(), true),
-            None => {
-                let manifest = run.manifest()?;
-                (manifest.config, !manifest.revision.git.is_empty())
-            }
-        };
-        let iterations = config.get("training.iterations").and_then(|value| value.as_u64());
-        statuses.push(RunStatus { is_ours, ..run_status(id, &run, iterations)? });
-    }
-    Ok(statuses)
+    let status = |id: String| match kept.get(&id) {
+        Some(run) => of_curve(run, iterations(planned.get(&id))),
+        None => {
+            let status = run_status(&id, directory, planned.get(&id));
+            status.unwrap_or_else(|error| of_damaged(id, &error))
+        }
+    };
+    Ok(ids.into_iter().map(status).collect())
 }
 
-fn run_status(id: String, run: &RunDir, iterations: Option<u64>) -> Result<RunStatus> {
+/// The number of updates that a configuration plans.
+fn iterations(config: Option<&Config>) -> Option<u64> {
+    config?.get("training.iterations")?.as_u64()
+}
+
+/// The status of a run of which nothing but its curve was kept.
+fn of_curve(run: &RunCurve, iterations: Option<u64>) -> RunStatus {
+    let last = run.rows.last().cloned().unwrap_or_default();
+    RunStatus {
+        id: run.id.clone(),
+        activity: Activity::Idle(run.state),
+        is_ours: true,
+        step: last.step,
+        iterations,
+        train_err_pct: last.train_err_pct,
+        test_err_pct: last.test_err_pct,
+        steps_per_second: steps_per_second(&run.rows),
+        seconds: last.seconds.unwrap_or_default(),
+        left_seconds: None,
+        message: String::new(),
+        task: None,
+    }
+}
+
+/// The status of a run with a file that cannot be used.
+fn of_damaged(id: String, error: &anyhow::Error) -> RunStatus {
+    RunStatus {
+        id,
+        activity: Activity::Damaged,
+        is_ours: true,
+        step: 0,
+        iterations: None,
+        train_err_pct: None,
+        test_err_pct: None,
+        steps_per_second: None,
+        seconds: 0.0,
+        left_seconds: None,
+        message: format!("{error:#}"),
+        task: None,
+    }
+}
+
+fn run_status(id: &str, directory: &SweepDir, planned: Option<&Config>) -> Result<RunStatus> {
+    let run = directory.run(id);
+    let manifest = run.has_begun().then(|| run.manifest()).transpose()?;
+    if let Some(manifest) = &manifest {
+        check_run(directory, id, &Provenance::from(manifest.clone()))?;
+    }
+    let is_ours = planned.is_some()
+        || manifest.as_ref().is_none_or(|manifest| !manifest.revision.git.is_empty());
+    let iterations = iterations(planned.or(manifest.as_ref().map(|manifest| &manifest.config)));
     let status = run.status()?;
-    let curve = run.curve()?;
+    let curve = if is_ours { run.curve()? } else { run.curve_of_classifier()? };
+    run.check_last(&status, &curve)?;
     let last = curve.last().cloned().unwrap_or_default();
     let path = run.lock();
     let holder = Lock::peek(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -148,9 +206,9 @@ fn run_status(id: String, run: &RunDir, iterations: Option<u64>) -> Result<RunSt
     let step = if is_running { last.step } else { last.step.max(status.step) };
     let rate = steps_per_second(&curve);
     Ok(RunStatus {
-        id,
+        id: id.to_owned(),
         activity: if is_running { Activity::Running } else { Activity::Idle(status.state) },
-        is_ours: true,
+        is_ours,
         step,
         iterations,
         train_err_pct: last.train_err_pct,
@@ -182,7 +240,8 @@ fn steps_per_second(curve: &[CurveRow]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::directory;
+    use crate::check_compatible;
+    use crate::tests::{begin, directory};
     use fathom_record::{LockTiming, SCHEMA, Status};
 
     fn at(step: u64, seconds: f64) -> CurveRow {
@@ -213,6 +272,43 @@ mod tests {
         assert!(running.message.starts_with("fathom-train (pid "), "{}", running.message);
         drop(lock);
         assert_eq!(status().activity, Activity::Idle(State::Killed), "released");
+    }
+
+    #[test]
+    fn a_damaged_run_is_listed_beside_the_others_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(&folder);
+        let planned: BTreeMap<String, Config> =
+            ["cut", "empty", "lost", "waits"].map(|id| (id.to_owned(), Config::new())).into();
+        for id in ["cut", "empty", "lost"] {
+            let run = directory.run(id);
+            run.create().unwrap();
+            run.write_status(&Status::new(State::Done, 20, "")).unwrap();
+            let mut curve = run.curve_writer().unwrap();
+            curve.append(&at(10, 1.0)).unwrap();
+            begin(&run, &[("seed".to_owned(), 0.into())].into());
+        }
+        std::fs::write(directory.run("empty").root().join("status.json"), "").unwrap();
+        std::fs::remove_file(directory.run("lost").root().join("run.json")).unwrap();
+        let statuses = statuses(&directory, &planned).unwrap();
+        let activities = statuses.iter().map(|run| (run.id.as_str(), run.activity));
+        let expected = [
+            ("cut", Activity::Damaged),
+            ("empty", Activity::Damaged),
+            ("lost", Activity::Damaged),
+            ("waits", Activity::Idle(State::Pending)),
+        ];
+        assert!(activities.eq(expected), "{statuses:?}");
+        for (run, fault) in statuses.iter().zip([
+            "curve.csv ends at step 10, but status.json says done at step 20: ",
+            "status.json is damaged: ",
+            "run.json does not exist: ",
+        ]) {
+            assert!(run.message.contains(fault), "{}", run.message);
+            assert!(run.message.contains("delete the folder "), "{}", run.message);
+        }
+        let refused = check_compatible(&planned, &directory).unwrap_err().to_string();
+        assert!(refused.contains("curve.csv ends at step 10"), "{refused}");
     }
 
     #[test]

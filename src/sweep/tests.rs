@@ -5,8 +5,11 @@ mod stopping;
 
 use super::*;
 use anyhow::Result;
-use fathom_record::{Lock, LockTiming, RunDir, State, SweepDir};
-use fathom_spec::Experiment;
+use fathom_record::{
+    CurveRow, DataRecord, Execution, Lock, LockTiming, Manifest, Revision, RunDir, SCHEMA, State,
+    SweepDir,
+};
+use fathom_spec::{Config, Experiment};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Barrier;
@@ -20,13 +23,34 @@ impl<F: Fn(&Job, &Shutdown) -> Result<State, WorkerExit> + Sync> Executor for Fa
         on_event(Event::Progress { step: 1 });
         match (self.0)(job, shutdown) {
             Ok(state) => {
-                let status = Status::new(state, 1, "message");
-                RunDir::new(&job.directory).write_status(&status).unwrap();
+                let run = RunDir::new(&job.directory);
+                begin(&run, &job.config);
+                let row = CurveRow { schema: SCHEMA, step: 1, ..CurveRow::default() };
+                run.curve_writer().unwrap().append(&row).unwrap();
+                run.write_status(&Status::new(state, 1, "message")).unwrap();
                 WorkerExit::Reported
             }
             Err(ended) => ended,
         }
     }
+}
+
+/// Writes `run.json` as a worker does when it begins.
+pub(super) fn begin(run: &RunDir, config: &Config) {
+    run.create().unwrap();
+    let manifest = Manifest {
+        schema: SCHEMA,
+        id: run.id(),
+        arm: None,
+        axes: Vec::new(),
+        config: config.clone(),
+        execution: Execution::default(),
+        revision: Revision::default(),
+        data: DataRecord::default(),
+        parameters: 0,
+        macs: 0,
+    };
+    run.write_manifest(&manifest).unwrap();
 }
 
 /// Records the callbacks of a sweep as lines.

@@ -77,6 +77,17 @@ fn each_verdict_has_its_exit_code() {
     let said = fail(undecided.path(), 5, &["check", "quick"]);
     assert!(said.contains("4 of 5 seeds are complete (plain-44-s1-"), "{said}");
     assert!(said.contains("has not begun)"), "{said}");
+    // As runs are that train now, or were killed without a trace.
+    for run in runs_of(&undecided, "plain-44") {
+        std::fs::remove_file(run.join("status.json")).expect("there");
+    }
+    let said = fail(undecided.path(), 5, &["check", "quick"]);
+    assert!(said.contains("0 of 5 seeds are complete (plain-44-s0-"), "{said}");
+    assert!(said.contains("has not ended)") && !said.contains("means: ;"), "{said}");
+    let table = succeed(undecided.path(), &["status", "quick", "--format", "csv"]);
+    let rows = table.lines().filter(|row| row.starts_with("plain-44-s0"));
+    assert!(rows.clone().count() == 1, "{table}");
+    assert!(rows.clone().all(|row| row.contains("fathom run resumes it")), "{table}");
 }
 
 #[test]
@@ -174,7 +185,7 @@ fn a_claim_about_no_run_and_a_file_without_claims_are_told_so() {
     let said = fail(folder.path(), 2, &["check", "quick"]);
     assert!(said.contains("experiment.toml:"), "{said}");
     assert!(said.contains("no run has network.depth = 56; valid: 8, 20, 44"), "{said}");
-    let said = fail(published("").path(), 2, &["check", "quick"]);
+    let said = fail(published("").path(), 5, &["check", "quick"]);
     assert!(said.contains("makes no claims"), "{said}");
 }
 

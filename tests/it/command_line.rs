@@ -344,6 +344,10 @@ fn part_of_a_sweep_is_drawn_for_print_in_three_formats() {
     let svg = folder.path().join("figures/cpu-depth-images_per_s-by-depth.svg");
     let svg = std::fs::read_to_string(svg).expect("drawn");
     assert!(svg.starts_with("<svg width=\"174mm\""), "{}", &svg[..100]);
+    // What cannot be written there can go elsewhere.
+    let taken = [&draw[..4], &["--out", "figures/cpu-depth-images_per_s-by-depth.svg/x"]].concat();
+    let said = fail(folder.path(), 1, &taken);
+    assert!(said.contains("cannot create ") && said.contains("or give another --out"), "{said}");
     let said = fail(folder.path(), 2, &[&draw[..], &["--where", "depth=8"]].concat());
-    assert!(said.contains("--where is of figures of a results directory"), "{said}");
+    assert!(said.contains("--where: it chooses among the runs of a results directory"), "{said}");
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+mod damaged;
 mod old_results;
 mod values;
 mod writer;
@@ -125,11 +126,16 @@ fn spoiled(file: &str, change: impl Fn(String) -> String) -> Option<String> {
 #[test]
 fn bad_input_is_told_with_file_and_line_and_never_becomes_a_number() {
     type Change = fn(String) -> String;
-    let cases: [(&str, Change, &str); 8] = [
+    let cases: [(&str, Change, &str); 9] = [
         (
             "curve.csv",
             |t| t.replace("step,epoch", "steps,epoch"),
             "curve.csv: line 1: column `step` is missing",
+        ),
+        (
+            "curve.csv",
+            |t| t.replace(',', ";"),
+            "curve.csv: line 1: columns are separated by ';', expected commas",
         ),
         (
             "curve.csv",

@@ -308,4 +308,5 @@ fn without_slurm_a_machine_says_so() {
     let said = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.starts_with("error: scontrol is not installed here: --on slurm is for"), "{said}");
+    assert!(!folder.path().join("results").exists(), "nothing is left behind");
 }

@@ -65,6 +65,16 @@ fn what_cannot_be_tuned_is_refused() {
         (
             "by = \"train_loss\"",
             "by = \"validation_loss\"",
+            "claim \"deeper is no better\": tune: by = \"validation_loss\": expected train_err_pct or",
+        ),
+        (
+            "metric = \"train_loss\"",
+            "metric = \"test_loss\"",
+            "tune: by = \"train_loss\": expected validation_err_pct or validation_loss",
+        ),
+        (
+            "by = \"train_loss\"\n\n[[claim]]\nname = \"deeper is no better\"\nmetric = \"train_loss\"",
+            "by = \"validation_loss\"\n\n[[claim]]\nname = \"deeper is no better\"\nmetric = \"test_loss\"",
             "tune: validation_loss needs validation images: set data.validation",
         ),
         ("over = \"training.lr\"", "over = \"seed\"", "seed: claims are over all seeds"),

@@ -121,7 +121,10 @@ fn a_second_signal_kills() {
 #[test]
 fn a_worker_that_is_killed_is_started_again() {
     let folder = with_worker(
-        "[ -e once ] || { touch once; kill -KILL $$; }; end done; echo '{\"event\":\"ended\"}'",
+        "[ -e once ] || { touch once; kill -KILL $$; }\n\
+         echo '{\"schema\":1,\"id\":\"'${dir##*/}'\",\"axes\":[],\"config\":{\"seed\":0}}' >$dir/run.json\n\
+         printf 'step,train_err_pct\\n5,50\\n' >$dir/curve.csv\n\
+         end done; echo '{\"event\":\"ended\"}'",
     );
     let (code, errors) = end(start(folder.path(), &[]));
     assert_eq!(code, Some(0), "{errors}");

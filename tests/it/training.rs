@@ -1,6 +1,6 @@
 //! Whole runs with the worker.
 
-use crate::support::{fail, fathom, runs, succeed, with_experiment};
+use crate::support::{fail, fathom, outcomes, runs, succeed, with_experiment};
 use std::path::Path;
 
 /// A curve without its last column, the clock.
@@ -235,4 +235,19 @@ fn every_experiment_runs_with_smoke_without_the_real_data() {
     }
     of_folders.sort();
     assert_eq!(of_folders, ["cuda-check", "imagenet-plain-vs-residual"]);
+}
+
+#[test]
+fn a_finished_run_without_its_manifest_is_named_and_made_again_once_its_folder_is_deleted() {
+    let folder = with_experiment("[sweep]\nseed = [0, 1]\n");
+    let run = ["run", "tiny.toml", "--device", "cpu"];
+    succeed(folder.path(), &run);
+    let results = folder.path().join("results/tiny");
+    let (one, before) = (runs(&results).remove(0), outcomes(&results));
+    std::fs::remove_file(one.join("run.json")).expect("there");
+    let said = fail(folder.path(), 1, &run);
+    assert!(said.contains("run.json does not exist: delete the folder "), "{said}");
+    std::fs::remove_dir_all(&one).expect("there");
+    succeed(folder.path(), &run);
+    assert_eq!(outcomes(&results), before);
 }

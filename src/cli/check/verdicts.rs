@@ -102,11 +102,11 @@ pub fn explain(verdict: &Verdict) {
     let arms = verdict.arms.iter().filter_map(|arm| Some((arm, arm.mean?)));
     let means: Vec<String> =
         arms.map(|(arm, mean)| format!("{} {}", arm.label, short(mean))).collect();
-    log(format!(
-        "  means: {}; coverage of the intervals {:.4}",
-        means.join(", "),
-        verdict.confidence
-    ));
+    let coverage = format!("coverage of the intervals {:.4}", verdict.confidence);
+    log(match means.is_empty() {
+        true => format!("  {coverage}"),
+        false => format!("  means: {}; {coverage}", means.join(", ")),
+    });
     if let Some(reason) = &verdict.reason {
         log(format!("  undecided because {reason}"));
     } else if verdict.outcome == Outcome::Undecided {

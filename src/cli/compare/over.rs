@@ -72,7 +72,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     check_integrity(&directory)?;
     let evidence = Evidence::load(&directory)?;
     doubts::note(evidence.runs());
-    let declared = declared(&directory);
+    let claims = claims(&directory);
+    let declared = claims.as_ref().map(declared).unwrap_or_default();
+    let pairing = claims.map(|claims| claims.deciding.pairing).unwrap_or_default();
     let compare = |metric: &String| {
         let question = Question {
             over: flags.over.clone().unwrap_or_default(),
@@ -82,6 +84,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
                 .then(|| flags.tune_seeds.iter().copied().collect()),
             declared: declared.clone(),
             metric: metric.clone(),
+            pairing,
         };
         Ablation::of(&evidence, &question).map_err(|error| Usage(format!("{error:#}")))
     };
@@ -150,28 +153,31 @@ fn draw(
     Ok(())
 }
 
-/// How the directory's experiment or its claims tune, by the tuned key. An experiment file that cannot be read declares
-/// nothing.
-fn declared(directory: &SweepDir) -> BTreeMap<String, DeclaredTuning> {
-    let mut declared: BTreeMap<String, DeclaredTuning> = BTreeMap::new();
+/// The claims of the directory's experiment and how they are decided; none if there is no file, or none that can be
+/// read.
+fn claims(directory: &SweepDir) -> Option<Claims> {
     let file = directory.experiment();
     if !file.exists() {
-        return declared;
+        return None;
     }
     let read = || -> Result<Claims> {
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
         Ok(Claims::parse(&file, &text)?)
     };
-    match read() {
-        Ok(claims) => {
-            for tune in claims.claims.into_iter().filter_map(|claim| claim.tune) {
-                declared.entry(tune.over).or_default().seeds.extend(tune.seeds);
-            }
-            if let Some(Tune { over, seeds, by }) = claims.tune {
-                declared.insert(over, DeclaredTuning { seeds, by: Some(by) });
-            }
-        }
-        Err(error) => log(format!("note: no claim is taken to declare tuning seeds: {error:#}")),
+    let unread = |error: &anyhow::Error| {
+        log(format!("note: tuning seeds and pairing are taken from no claim: {error:#}"))
+    };
+    read().inspect_err(unread).ok()
+}
+
+/// How the experiment or its claims tune, by the tuned key.
+fn declared(claims: &Claims) -> BTreeMap<String, DeclaredTuning> {
+    let mut declared: BTreeMap<String, DeclaredTuning> = BTreeMap::new();
+    for tune in claims.claims.iter().filter_map(|claim| claim.tune.clone()) {
+        declared.entry(tune.over).or_default().seeds.extend(tune.seeds);
+    }
+    if let Some(Tune { over, seeds, by }) = claims.tune.clone() {
+        declared.insert(over, DeclaredTuning { seeds, by: Some(by) });
     }
     declared
 }

@@ -1,12 +1,11 @@
 //! `fathom plot TABLE --columns X,Y,…`: columns of a CSV table.
 
-use super::Args;
 use super::style::{Format, Scale};
+use super::{Args, make_folder, write};
 use crate::Usage;
 use crate::stderr::log;
 use crate::stdout;
 use anyhow::{Context, Result};
-use fathom_base::write_atomically;
 use fathom_plot::{Columns, to_pdf};
 use fathom_record::ForeignTable;
 use std::path::Path;
@@ -46,7 +45,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
     let out = args.out.as_deref().or(path.parent()).unwrap_or(Path::new("."));
     // The parent of a bare file name is empty.
     if !out.as_os_str().is_empty() {
-        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        make_folder(out)?;
     }
     let stem = path.file_stem().context("the table has no file name")?.to_string_lossy();
     for format in &args.format {
@@ -56,7 +55,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
             Format::Pdf => to_pdf(&figure.svg()?)?,
         };
         let file = out.join(format!("{stem}-{}.{format}", name(args)));
-        write_atomically(&file, &bytes)?;
+        write(&file, &bytes)?;
         stdout::write_line(file.display())?;
     }
     Ok(ExitCode::SUCCESS)

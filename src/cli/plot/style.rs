@@ -3,10 +3,11 @@
 use super::{Args, Asked};
 use crate::experiment::text_of_key;
 use crate::stderr::log;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use fathom_base::choice;
 use fathom_plot::Options;
 use fathom_record::SweepDir;
+use fathom_spec::check_note;
 use std::path::Path;
 
 choice! {
@@ -84,5 +85,9 @@ fn note_in(experiment: &Path) -> Result<Option<String>> {
     }
     let text = std::fs::read_to_string(experiment)
         .with_context(|| format!("in {}", experiment.display()))?;
-    text_of_key(experiment, &text, "note")
+    let note = text_of_key(experiment, &text, "note")?;
+    if let Some(note) = &note {
+        check_note(note).map_err(|why| anyhow!("{}: note: {why}", experiment.display()))?;
+    }
+    Ok(note)
 }

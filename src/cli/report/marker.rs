@@ -72,8 +72,12 @@ choice! {
 /// When the words are no marker, what they name does not exist, or results cannot be read.
 pub fn render(words: &[String], home: &Path) -> Result<String> {
     let marker = Marker::try_parse_from(words).map_err(|error| {
-        let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-        Usage(format!("{first} (valid markers: {MARKERS})"))
+        // The paragraph that says what is wrong; usage follows.
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let fault = lines.collect::<Vec<_>>().join(" ");
+        let fault = fault.trim_start_matches("error: ");
+        Usage(format!("{fault} (valid markers: {MARKERS})"))
     })?;
     match marker {
         Marker::Report { dir, table, metric, published } => {
@@ -250,6 +254,13 @@ mod tests {
         let has_purpose = |row: &str| row.split('|').nth(2).is_some_and(|cell| cell.len() > 10);
         assert!(table.lines().skip(2).all(has_purpose), "{table}");
         assert_eq!(table.lines().skip(2).count(), Cli::command().get_subcommands().count() - 1);
+    }
+
+    #[test]
+    fn what_a_marker_lacks_is_named() {
+        let text = rendered("report results/quick").unwrap_err().to_string();
+        let expected = "the following required arguments were not provided: --table <TABLE> (valid";
+        assert!(text.starts_with(expected), "{text}");
     }
 
     #[test]

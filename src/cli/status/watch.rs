@@ -46,6 +46,7 @@ fn has_ended(run: &RunStatus) -> bool {
     match run.activity {
         Activity::Running => false,
         Activity::Idle(state) => state.is_final(),
+        Activity::Damaged => true,
     }
 }
 
@@ -82,7 +83,8 @@ fn rank(activity: Activity) -> usize {
         Activity::Running => 0,
         Activity::Idle(State::Pending) => 2,
         Activity::Idle(State::Done | State::Diverged) => 3,
-        Activity::Idle(
+        Activity::Damaged
+        | Activity::Idle(
             State::Interrupted
             | State::OutOfMemory
             | State::BadData

@@ -20,7 +20,7 @@ fn a_line_for_each_group_of_the_rows_that_have_a_value() {
     assert_eq!(found, [[vec![(1.0, 0.5), (10.0, 5.0)]], [vec![(1.0, 0.2)]]]);
     assert_eq!(notes, Vec::<String>::new());
     let svg = columns.lay_out(&ForeignTable::parse(TABLE).unwrap()).unwrap().svg().unwrap();
-    for words in ["Seconds against n", "plot", "check", "Source: a.csv."] {
+    for words in ["seconds against n", "plot", "check", "Source: a.csv."] {
         assert!(svg.contains(words), "{words}");
     }
 }
@@ -73,5 +73,9 @@ fn what_cannot_be_drawn_is_named() {
     assert_eq!(columns.lay_out(&many).err().unwrap().to_string(), expected);
     let empty = ForeignTable::parse("n,seconds\n1,NaN\n").unwrap();
     let fault = self::columns(&["n", "seconds"]).lay_out(&empty).err().unwrap().to_string();
-    assert_eq!(fault, "no row has numbers to draw in n, seconds");
+    let why = "seconds is NaN or infinite in 1 row, first in line 2, which are gaps";
+    assert_eq!(fault, format!("no row has numbers to draw in n, seconds: {why}"));
+    let huge = ForeignTable::parse("n,seconds\n1,1e308\n2,-1e308\n").unwrap();
+    let fault = self::columns(&["n", "seconds"]).lay_out(&huge).err().unwrap().to_string();
+    assert_eq!(fault, "a row has 1e0 and 1e308 in n, seconds: a figure shows numbers up to 1e300");
 }

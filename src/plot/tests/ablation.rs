@@ -42,6 +42,7 @@ fn ablation(by: ChosenBy) -> Ablation {
         along: Default::default(),
         remarks: Vec::new(),
         chance: Some(90.0),
+        pairing: Default::default(),
     }
 }
 

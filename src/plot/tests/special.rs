@@ -2,7 +2,7 @@
 
 use super::super::fixture::{run, sweep};
 use super::super::*;
-use super::{options, words};
+use super::{Drawing, hex, options, words};
 use fathom_record::{Made, RunCurve, State};
 
 /// Two families, two depths, two rates with and without normalisation, of known size and with
@@ -124,6 +124,38 @@ fn every_special_figure_has_its_labels() {
 }
 
 #[test]
+fn seeds_that_were_measured_at_other_distances_are_left_out_and_counted() {
+    let mut results = rich();
+    let first = results.slices.keys().next().cloned().unwrap();
+    results.slices.get_mut(&first).unwrap().iter_mut().for_each(|row| row.alpha *= 0.6);
+    let found = words(&results, Figure::Slices, &options());
+    let left_out = "Left out, as measured at other distances: Plain, depth 44, 1 of 2.";
+    assert!(found.contains(left_out), "{found}");
+    assert!(found.contains("n = 1 to 2 seeds") && found.contains("logarithmic"), "{found}");
+    assert!(!words(&rich(), Figure::Slices, &options()).contains("Left out"));
+}
+
+#[test]
+fn configurations_are_in_their_order_and_a_line_ends_where_a_block_cannot_be_deleted() {
+    let mut results = rich();
+    for (id, rows) in &mut results.layers {
+        rows.iter_mut().filter(|row| row.layer % 2 == 0).for_each(|row| row.lesion_cost = None);
+        if id.starts_with("plain-8") {
+            rows[4].lesion_cost = None;
+        }
+    }
+    let drawing = Drawing::of(&results, Figure::Lesions, &options());
+    let order = ["Plain, depth 8", "Plain, depth 44", "Residual, depth 8", "Residual, depth 44"];
+    let found = drawing.words();
+    let places: Vec<Option<usize>> = order.iter().map(|label| found.find(label)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{found}");
+    let plain = hex(palette::of_category(0));
+    let lines = drawing.lines.iter().filter(|(colour, _)| *colour == plain);
+    // That of layers 1 and 3, and the sample in the legend; layer 7 alone has only its mark.
+    assert_eq!(lines.map(|(_, points)| points.len()).collect::<Vec<_>>(), [2, 2]);
+}
+
+#[test]
 fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
     let options = |below| Options { below: Some(below), ..options() };
     let results = sweep().into();
@@ -134,10 +166,16 @@ fn updates_to_a_bar_are_drawn_against_depth_and_runs_that_miss_it_are_named() {
     let at_once = "Some runs were below it before their first update, and count with 1.";
     assert!(found.contains(at_once), "{found}");
     assert!(!words_at(89.0).contains(at_once));
+    let hollow = |below| {
+        let drawn = svg(&results, Figure::Threshold, &options(below)).unwrap();
+        drawn.matches("fill=\"#FFFFFF\"").count()
+    };
+    assert_eq!(hollow(1e-6) - hollow(100.0), 4, "all marks");
     let found = words_at(1e-6);
     assert!(
         found.contains(
-            "Hollow dots: not reached, and counted with the last update, which is too early: Plain"
+            "Hollow dots: not reached, and counted with the last update, which is too early (a hollow mark: by none): \
+             Plain"
         ),
         "{found}"
     );

@@ -1,6 +1,6 @@
 //! The best value of a swept key, chosen for each side of a comparison by itself.
 
-use super::pairs::{Group, Pairing};
+use super::pairs::{Group, Pairs};
 use super::{BestBy, ChosenBy, DeclaredTuning, Question};
 use crate::best::smallest;
 use crate::evidence::Evidence;
@@ -26,9 +26,9 @@ impl<'a> Chooser<'a> {
         evidence: &'a Evidence,
         question: &Question,
         key: &str,
-        pairing: &Pairing,
+        pairs: &Pairs,
     ) -> Result<Self> {
-        let all = pairing.seeds();
+        let all = pairs.seeds();
         if let Some(asked) = &question.tune_seeds {
             let list = |seeds: &BTreeSet<Seed>| {
                 seeds.iter().map(Seed::to_string).collect::<Vec<_>>().join(", ")

@@ -2,19 +2,21 @@
 
 use super::choose::Chooser;
 use super::pairs::Pair;
-use super::{AblationRow, AblationSide, At};
+use super::{AblationRow, AblationSide, At, Question};
+use crate::CONFIDENCE;
+use crate::estimate::Estimate;
 use crate::evidence::Evidence;
-use crate::{CONFIDENCE, Interval};
 use fathom_base::key::short;
 use fathom_base::plain;
 use fathom_record::Seed;
-use fathom_spec::TuneCandidate;
+use fathom_spec::{Effect, Pairing, TuneCandidate};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares pairs of configurations, and collects what could not be compared.
 pub(super) struct Compared<'a> {
     pub evidence: &'a Evidence,
     pub metric: &'a str,
+    pub pairing: Pairing,
     pub chooser: Option<Chooser<'a>>,
     /// What could not be compared, with the reason.
     pub left_out: Vec<String>,
@@ -24,8 +26,13 @@ pub(super) struct Compared<'a> {
 
 impl<'a> Compared<'a> {
     /// Compares nothing yet.
-    pub fn new(evidence: &'a Evidence, metric: &'a str, chooser: Option<Chooser<'a>>) -> Self {
-        Self { evidence, metric, chooser, left_out: Vec::new(), one_sided: BTreeMap::new() }
+    pub fn new(
+        evidence: &'a Evidence,
+        question: &'a Question,
+        chooser: Option<Chooser<'a>>,
+    ) -> Self {
+        let (metric, pairing) = (question.metric.as_str(), question.pairing);
+        Self { evidence, metric, pairing, chooser, left_out: vec![], one_sided: BTreeMap::new() }
     }
 
     /// All that was left out, and how best values were chosen. In experiments of two stages, most seeds have one value
@@ -117,9 +124,14 @@ impl<'a> Compared<'a> {
                 diverged[side] += usize::from(has_diverged);
             }
         }
-        let effects: Vec<f64> = differences.iter().map(|(_, effect)| *effect).collect();
+        let values: Vec<[f64; 2]> =
+            finals[1].iter().zip(&finals[0]).map(|(other, baseline)| [*other, *baseline]).collect();
+        let values: Vec<&[f64]> = values.iter().map(|values| &values[..]).collect();
+        let estimate = Estimate::of(Effect::Mean, self.pairing, &[1.0, -1.0], &values);
         let edge = |side: usize| at == At::Best && pair.is_at_edge(side, sides[side]);
         let is_at_edge = [edge(0), edge(1)];
+        // The spread of values that are all assigned says nothing.
+        let is_measured = diverged.iter().any(|count| *count < differences.len());
         let [baseline, other] = [0, 1].map(|side| AblationSide {
             value: pair.sides()[side].value.clone(),
             chosen: sides[side].value.as_ref().map(plain),
@@ -132,7 +144,9 @@ impl<'a> Compared<'a> {
             at,
             baseline,
             other,
-            interval: Interval::of(&effects, CONFIDENCE),
+            interval: estimate
+                .filter(|_| is_measured)
+                .and_then(|it| it.interval((1.0 - CONFIDENCE) / 2.0)),
             differences,
             planned: seeds.len(),
         })

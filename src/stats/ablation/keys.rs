@@ -126,8 +126,12 @@ impl Keys {
         for config in self.configs.values() {
             arms.entry(config.get(ARM).map(plain).unwrap_or_default()).or_default().push(config);
         }
-        let same =
-            |runs: &[&Config], key: &str| runs.iter().all(|it| it.get(key) == runs[0].get(key));
+        // A key of residual networks alone, say, is not in the plain runs of an arm.
+        let same = |runs: &[&Config], key: &str| {
+            let mut values = runs.iter().filter_map(|config| config.get(key));
+            let first = values.next();
+            values.all(|value| Some(value) == first)
+        };
         let all: Vec<&Config> = self.configs.values().collect();
         let is_set = |key: &&String| {
             *key != ARM && !same(&all, key) && arms.values().all(|runs| same(runs, key))

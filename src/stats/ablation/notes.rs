@@ -5,6 +5,7 @@ use super::{Ablation, AblationRow, AblationSide, At, ChosenBy};
 use crate::CONFIDENCE;
 use fathom_base::key::short;
 use fathom_record::Seed;
+use fathom_spec::Pairing;
 
 /// Largest number of items that a sentence lists.
 const LISTED: usize = 8;
@@ -52,16 +53,21 @@ impl Ablation {
             None => format!("{equal} rows of {equal_runs} pairs of runs"),
         };
         format!(
-            "Difference: final {} with another {over} minus that with {over} {baseline}, paired by \
-             seed; {paired}.",
+            "Difference: final {} with another {over} minus that with {over} {baseline}, over the seeds that both \
+             have; {paired}.",
             self.metric
         )
     }
 
     fn intervals(&self) -> String {
+        let of = match self.pairing {
+            Pairing::Seed => "of the mean difference within n seeds (Student's t)",
+            Pairing::None => {
+                "of the difference of the means over n seeds, without pairs (Welch's t)"
+            }
+        };
         format!(
-            "Intervals: {:.0}% each, of the mean over n seeds (Student's t); they are not adjusted for \
-             their number ({}).",
+            "Intervals: {:.0}% each, {of}; they are not adjusted for their number ({}).",
             100.0 * CONFIDENCE,
             self.interval_count()
         )

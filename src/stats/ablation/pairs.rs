@@ -26,12 +26,12 @@ pub(super) struct Group {
 pub(super) struct Pair {
     baseline: Group,
     other: Group,
-    /// Values of [`Pairing::axes`].
+    /// Values of [`Pairs::axes`].
     pub axes: Vec<String>,
 }
 
 /// All pairs of a sweep.
-pub(super) struct Pairing {
+pub(super) struct Pairs {
     /// The pairs.
     pub pairs: Vec<Pair>,
     /// Short names of the keys in which pairs differ from one another.
@@ -76,7 +76,7 @@ impl Pair {
     }
 }
 
-impl Pairing {
+impl Pairs {
     /// Pairs the configurations of the first of the `values` with those of each other value. `best` is
     /// the full name of the swept key.
     pub fn of(keys: &Keys, values: &[String], best: Option<&str>) -> Self {

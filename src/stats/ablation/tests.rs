@@ -112,6 +112,12 @@ fn every_configuration_is_a_row_of_differences_paired_by_seed() {
     assert!((row.difference().unwrap() - 4.1).abs() < 1e-9);
     let half = row.interval.unwrap().half_width();
     assert!((half - 4.302_653 * 0.1 / 3f64.sqrt()).abs() < 1e-6, "{half}");
+    // Without pairs, the seeds' own ten points count on both sides: s² = 100 and 102.01, nearly four degrees of freedom.
+    let apart = Question { pairing: Pairing::None, ..over("norm") };
+    let apart = Ablation::of(&all, &apart).unwrap();
+    let half = apart.rows[0].interval.unwrap().half_width();
+    assert!((half - 2.7765 * (202.01f64 / 3.0).sqrt()).abs() < 0.01, "{half}");
+    assert!(said(&apart).contains("without pairs (Welch's t)"), "{}", said(&apart));
     let text = said(&found);
     assert!(text.contains("2 rows of 6 pairs of runs"), "{text}");
     assert!(text.contains("95% each") && text.contains("not adjusted for their number (2)"));
@@ -209,6 +215,17 @@ fn seeds_of_a_second_stage_are_told_once() {
     let found = Ablation::of(&evidence(kept, &|_, _, _, _| Some(10.0), None), &over("norm"));
     let told = "2 comparisons at equal values: only one side has seeds 0, 1, 2";
     assert!(found.unwrap().left_out.contains(&told.to_owned()));
+}
+
+#[test]
+fn arms_are_compared_where_a_key_that_they_set_is_absent() {
+    // Plain networks have no shortcut, so that the key is not in all runs of the arm that sets it.
+    let text = "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n[[arm]]\nname = \"base\"\n\
+                [[arm]]\nname = \"b\"\n\"network.shortcut\" = \"b\"\n";
+    let found = Ablation::of(&sweep(text, &|_, _, _, _| Some(10.0), None), &over("arm")).unwrap();
+    let families: Vec<&str> = found.rows.iter().map(|row| row.axes[0].as_str()).collect();
+    assert_eq!((families, found.alone), (vec!["plain", "residual"], vec![]));
+    assert!(found.along.contains("network.shortcut"), "{:?}", found.along);
 }
 
 #[test]
@@ -313,11 +330,11 @@ fn wrong_questions_are_answered_with_the_right_ones() {
         (Question { best: Some("norm".into()), ..base() }, "--best norm: it is the compared key"),
         (
             Question { metric: "test_loss".into(), ..base() },
-            "--metric: no finished run has measured test_loss",
+            "no finished run has measured test_loss",
         ),
         (
             Question { metric: "test_los".into(), ..base() },
-            "--metric: test_los: valid are train_err_pct",
+            "--metric test_los: valid are train_err_pct",
         ),
         (seeds(&[7]), "--tune-seeds: no run has seed 7; there are 0, 1, 2, 100"),
         (seeds(&[0, 1, 2, 100]), "--tune-seeds: no seed remains to be compared"),

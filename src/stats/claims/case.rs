@@ -130,7 +130,10 @@ impl<'a> Case<'a> {
             is_chosen,
         };
         let refused = evidence.mixed_data(&case.ids(&case.seeds));
-        case.reason = refused.or(case.reason.take()).or_else(|| case.unordered());
+        case.reason = refused
+            .or(case.reason.take())
+            .or_else(|| case.unordered())
+            .or_else(|| case.unmeasured());
         case
     }
 
@@ -148,6 +151,17 @@ impl<'a> Case<'a> {
             |run: &Counted| matches!(run.fate, Fate::Censored { updates } if updates < latest);
         let (_, id) = runs.find(|(run, _)| early(run))?;
         Some(format!("{id} ended before it got there and before others did: it may be later"))
+    }
+
+    /// The reason why the numbers of the runs are no evidence: all of them are assigned, none measured. A share is one
+    /// of runs, of which those that diverged are the measurement.
+    fn unmeasured(&self) -> Option<String> {
+        let is_share = matches!(self.claim.effect, Effect::Share { .. });
+        let mut runs = self.complete.iter().flat_map(|(_, arms)| arms).peekable();
+        let is_any = runs.peek().is_some();
+        let all_diverged = is_any && runs.all(|run| run.fate == Fate::Diverged);
+        (all_diverged && !is_share)
+            .then(|| "all of its runs diverged: their values are assigned, not measured".into())
     }
 
     /// Whether all seeds are complete, and there are any.

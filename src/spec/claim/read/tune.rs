@@ -31,9 +31,25 @@ impl TuneFields {
     /// When `by` is of another kind than the claim's metric, with the valid ones.
     pub(super) fn resolve(self, measure: &Measure) -> Result<Tune, String> {
         let Self { over, seeds, by } = self;
+        let default = match Metric::named(&measure.metric) {
+            Some(metric) if metric.measured_on == MeasuredOn::Train => metric.column,
+            Some(metric) if metric.unit == Unit::Nats => "validation_loss",
+            Some(_) | None => "validation_err_pct",
+        };
+        let tune = Tune { over, seeds, by: by.unwrap_or_else(|| default.to_owned()) };
+        tune.check_kind(measure).map(|()| tune)
+    }
+}
+
+impl Tune {
+    /// Checks that the metric that chooses is of the kind that a claim about `measure` needs. Training metrics of the
+    /// tuning seeds are no data of the verdict. Test images are the same for every seed, so only held-out images may
+    /// choose for a claim about these.
+    ///
+    /// # Errors
+    /// When it is of another kind, with the valid metrics.
+    pub fn check_kind(&self, measure: &Measure) -> Result<(), String> {
         let of = Metric::named(&measure.metric);
-        // Training metrics of the tuning seeds are no data of the verdict. Test images are the same
-        // for every seed, so only held-out images may choose for a claim about these.
         let (valid, why): (&[MeasuredOn], _) = match of.map(|metric| metric.measured_on) {
             Some(MeasuredOn::Train) => (
                 &[MeasuredOn::Train],
@@ -48,24 +64,17 @@ impl TuneFields {
                 (&[MeasuredOn::Validation, MeasuredOn::Train], "tuning must not use test images")
             }
         };
-        let default = match of {
-            Some(metric) if metric.measured_on == MeasuredOn::Train => metric.column,
-            Some(metric) if metric.unit == Unit::Nats => "validation_loss",
-            Some(_) | None => "validation_err_pct",
-        };
-        let by = by.unwrap_or_else(|| default.to_owned());
         let allowed = METRICS.iter().filter(|metric| valid.contains(&metric.measured_on));
         let allowed: Vec<&str> = allowed.map(|metric| metric.column).collect();
-        if allowed.contains(&by.as_str()) {
-            Ok(Tune { over, seeds, by })
-        } else {
-            Err(format!("tune: by = \"{by}\": expected {}: {why}", allowed.join(" or ")))
+        if allowed.contains(&self.by.as_str()) {
+            return Ok(());
         }
+        Err(format!("tune: by = \"{}\": expected {}: {why}", self.by, allowed.join(" or ")))
     }
 }
 
-/// The table `[tune]` of an experiment, for claims about any metric: `by` is a metric of the training or of the
-/// validation images of the tuning seeds, by default the training error.
+/// The table `[tune]` of an experiment: `by` is a metric of the training or of the validation images of the tuning
+/// seeds, by default the training error.
 ///
 /// # Errors
 /// When a key is unknown or missing, or `by` is a metric of the test images.

@@ -28,6 +28,20 @@ fn without_a_choice_there_is_no_effect() {
 }
 
 #[test]
+fn values_that_are_all_assigned_decide_nothing() {
+    let all = only(&format!("{DEPTHS}{DEEPER_IS_WORSE}"), |_, _, _| Some(f64::NAN));
+    assert_eq!((all.outcome, all.n), (Outcome::Undecided, 5));
+    assert_eq!(
+        all.reason.as_deref(),
+        Some("all of its runs diverged: their values are assigned, not measured")
+    );
+    let one = only(&format!("{DEPTHS}{DEEPER_IS_WORSE}"), |depth, _, seed| {
+        Some(if depth == 20 { f64::NAN } else { 10.0 + seed as f64 })
+    });
+    assert_eq!((one.outcome, one.reason), (Outcome::Supported, None));
+}
+
+#[test]
 fn arms_are_summarised_over_the_seeds_of_the_effect() {
     let verdict = only(&format!("{DEPTHS}{DEEPER_IS_WORSE}"), |depth, _, seed| {
         (seed != 0).then_some(depth as f64 + if seed == 4 { 30.0 } else { 0.0 })
