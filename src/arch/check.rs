@@ -26,12 +26,16 @@ pub(super) enum ShapeError {
 /// Largest side of images that is tried in the search for the smallest valid one.
 const LARGEST: usize = 4096;
 
+/// Largest [`costs`] of a net: no machine could train it, and sums over several such nets do not overflow.
+const LARGEST_COSTS: f64 = 1e15;
+
 impl Network {
     /// Checks that every layer can be applied to the output of the layer before it.
     ///
     /// # Errors
     /// Names the key that is wrong: images that are too small, with the smallest valid size; groups
-    /// that do not divide the channels, with the nearest number that does; shapes that do not match;
+    /// that do not divide the channels, with the nearest number that does; shapes that do not match; costs too large
+    /// to be counted;
     /// normalisations of single values, whatever the batch is.
     pub fn check(&self) -> Result<(), InvalidKey> {
         self.check_groups()?;
@@ -59,6 +63,14 @@ impl Network {
                 return Err(InvalidKey::new("network.family", message));
             }
         };
+        let costs = costs(&self.layers, self.input);
+        if costs > LARGEST_COSTS {
+            let message = format!(
+                "the values and multiply-adds of one image are about {costs:.0e}, and at most {LARGEST_COSTS:.0e} can \
+                 be counted: a shallower or narrower net, or smaller images need less"
+            );
+            return Err(InvalidKey::new("network.family", message));
+        }
         if found != [self.classes, 1, 1] {
             let message =
                 format!("the output has shape {found:?}, expected [{}, 1, 1]", self.classes);
@@ -107,6 +119,21 @@ impl Network {
     }
 }
 
+/// A bound on each sum of [`Network::audit`](super::Network::audit), as a float, which does not overflow.
+fn costs(layers: &[Layer], mut dims: Dims) -> f64 {
+    let product = |sides: &[usize]| sides.iter().map(|side| *side as f64).product::<f64>();
+    let mut total = 0.0;
+    for layer in layers {
+        let input = dims;
+        dims = layer.output(input).unwrap_or(input);
+        let parameters: f64 = layer.parameters().iter().map(|(_, shape)| product(shape)).sum();
+        let positions = product(&dims[1..]);
+        total += parameters * (1.0 + positions) + 8.0 * (product(&input) + product(&dims));
+        total += layer.inner().into_iter().map(|inner| costs(inner, input)).sum::<f64>();
+    }
+    total
+}
+
 fn normalisation_of_one_value(layers: &[Layer], mut dims: Dims, images: usize) -> Option<String> {
     for layer in layers {
         if let Layer::Norm { name, channels, norm, .. } = layer {
@@ -115,7 +142,7 @@ fn normalisation_of_one_value(layers: &[Layer], mut dims: Dims, images: usize) -
                 Norm::Group { groups, .. } => channels / groups,
                 Norm::Layer { .. } => *channels,
             };
-            if values * dims[1] * dims[2] == 1 {
+            if [values, dims[1], dims[2]] == [1, 1, 1] {
                 return Some(name.clone());
             }
         }
@@ -232,5 +259,38 @@ fn convolve(
     match (positions(rows), positions(columns)) {
         (Some(rows), Some(columns)) => Ok([channels, rows, columns]),
         _ => Err(ShapeError::TooSmall { layer: layer.into(), found: [rows, columns] }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::keys::complete;
+    use crate::{family, network};
+    use serde_json::{Value, json};
+
+    fn built(name: &str, set: Value, side: usize) -> Result<(), String> {
+        let mut keys = complete(family(name).unwrap(), set);
+        keys.insert("network.family".into(), name.into());
+        network(&keys, [3, side, side], 10).map(|_| ()).map_err(|invalid| invalid.message)
+    }
+
+    #[test]
+    fn a_net_whose_costs_cannot_be_counted_is_refused() {
+        let wide = json!({ "depth": 99_998, "width": 4096 });
+        let refused = built("plain", wide, 4096).unwrap_err();
+        let expected = "the values and multiply-adds of one image are about 3e20, and at most 1e15 can be counted: a \
+                        shallower or narrower net, or smaller images need less";
+        assert_eq!(refused, expected);
+        let long = json!({ "depth": 100_000, "growth": 4096 });
+        assert!(built("dense", long, 32).unwrap_err().contains("can be counted"));
+        built("plain", json!({ "depth": 20, "width": 64 }), 4096).unwrap();
+    }
+
+    #[test]
+    fn a_stage_has_no_more_blocks_than_a_net_has_layers() {
+        for blocks in [json!([0]), json!([100_001]), json!([u64::MAX, 1]), json!([])] {
+            let refused = built("residual", json!({ "blocks": blocks }), 32).unwrap_err();
+            assert_eq!(refused, "expected one to six numbers, each from 1 to 100000");
+        }
     }
 }

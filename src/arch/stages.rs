@@ -20,8 +20,11 @@ pub(super) fn stages(
     match (depth, blocks) {
         (Some(_), Some(_)) => invalid("give either depth or blocks, not both"),
         (Some(depth), None) => of_depth(depth),
-        (None, Some(blocks)) if !(1..=6).contains(&blocks.len()) || blocks.contains(&0) => {
-            invalid("expected one to six numbers, each at least 1")
+        (None, Some(blocks))
+            if !(1..=6).contains(&blocks.len())
+                || blocks.iter().any(|count| !(1..=MOST_LAYERS).contains(count)) =>
+        {
+            invalid("expected one to six numbers, each from 1 to 100000")
         }
         (None, Some(blocks)) => Ok(blocks.to_vec()),
         (None, None) => {

@@ -2,6 +2,7 @@
 //! experiment files, the flags of `inspect` and the ids of runs are derived from them.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A closed set of words of which the user chooses one, defined by [`choice!`](crate::choice).
@@ -255,6 +256,16 @@ pub const fn key(
     help: &'static str,
 ) -> Key {
     Key { name, kind, default, only_if, help }
+}
+
+impl Key {
+    /// The first of its conditions that does not hold among these values of keys.
+    pub fn unmet(&self, values: &BTreeMap<String, Value>) -> Option<Condition> {
+        let holds = |(name, words): &Condition| {
+            values.get(*name).and_then(Value::as_str).is_some_and(|word| words.contains(&word))
+        };
+        self.only_if.iter().find(|condition| !holds(condition)).copied()
+    }
 }
 
 /// A key without `network.` or `training.`: `depth` for `network.depth`.

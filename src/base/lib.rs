@@ -18,4 +18,4 @@ mod text;
 pub use atomic::{make_readable, write_after, write_atomically};
 pub use numbers::{decimals, fixed, mean, rounded, short, variance};
 pub use program::{Program, identify, program};
-pub use text::{capitalised, plain};
+pub use text::{capitalised, plain, quoted};

@@ -1,4 +1,4 @@
-//! Text for people.
+//! Text for people, and words for a shell.
 
 use serde_json::Value;
 
@@ -11,6 +11,16 @@ pub fn plain(value: &Value) -> String {
 pub fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A word quoted for the shell, and for a line of `#SBATCH`, where it has to be.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -28,5 +38,13 @@ mod tests {
     #[test]
     fn the_first_letter_becomes_a_capital() {
         assert_eq!(["", "test error", "éa"].map(capitalised), ["", "Test error", "Éa"]);
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("a'b"), r"'a'\''b'");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("$HOME"), "'$HOME'");
+        assert_eq!(quoted("training.lr=0.1"), "training.lr=0.1");
     }
 }

@@ -7,9 +7,10 @@ mod setting;
 
 use super::choice::{choice, choice_among};
 use super::cuda::CudaFlags;
+use super::device::{Device, one_device};
 use super::mps;
 use super::network::{ImageFlags, KeyFlags};
-use super::options::{check_layout, cores, default_threads, devices};
+use super::options::{check_layout, cores, default_threads};
 use super::stderr::log;
 use super::stdout;
 use super::table::Format;
@@ -45,8 +46,8 @@ pub struct Args {
     #[arg(long, value_name = "KEY=V1,V2,...")]
     over: Vec<Over>,
     /// Device: auto, cpu, cuda or cuda:0
-    #[arg(long, default_value = "auto")]
-    device: String,
+    #[arg(long, default_value_t = Device::Auto, value_parser = one_device)]
+    device: Device,
     /// Number of threads of one process [default: the cores divided by the jobs]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -63,7 +64,7 @@ pub struct Args {
     #[arg(long, default_value_t = AugmentName::None, value_parser = choice_among(AUGMENTS))]
     augment: AugmentName,
     /// Seconds for which updates of each setting are timed, at least three updates
-    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 3.0, value_parser = seconds, allow_negative_numbers = true)]
     seconds: f64,
     /// Profile ten or more further updates of each setting, and write the time of each operation and of each
     /// kernel of a GPU to a CSV file
@@ -86,7 +87,9 @@ const AUGMENTS: &[AugmentName] = &[AugmentName::None, AugmentName::Crop, Augment
 
 fn seconds(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && *number <= 86_400.0);
-    number.ok_or_else(|| "expected a number of seconds, such as 3 or 0.5".into())
+    number.ok_or_else(|| {
+        "expected a number of seconds above 0 and up to 86400, such as 3 or 0.5".into()
+    })
 }
 
 /// Refuses a file that could not be written when everything is measured.
@@ -148,10 +151,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 impl Args {
     /// Finds the device and measures the peak speed of the machine.
     fn machine(&self, worker: &Worker, probe: &Probe) -> Result<Machine> {
-        let devices = devices(&self.device, probe)?;
-        let [device] = devices.as_slice() else {
-            return Err(Usage(format!("--device {}: expected one device", self.device)).into());
-        };
+        let device = self.device.first(probe)?;
         ensure!(
             self.precision != Precision::Tf32 || device != "cpu",
             Usage("--precision tf32: not on the CPU; valid there are f32, bf16".into())
@@ -159,7 +159,7 @@ impl Args {
         if let Some(layout) = self.layout {
             check_layout(layout, device == "cpu", self.precision == Precision::F32)?;
         }
-        let cuda = self.cuda.of(device)?;
+        let cuda = self.cuda.of(&device)?;
         let jobs = usize::from(self.jobs);
         let threads = self.threads.map_or_else(|| default_threads(jobs), usize::from);
         log("measuring the machine");
@@ -173,6 +173,6 @@ impl Args {
             supervisor: std::process::id(),
         })?;
         let (precision, augment) = (self.precision, self.augment);
-        Ok(Machine { device: device.clone(), threads, jobs, precision, augment, cuda, peaks })
+        Ok(Machine { device, threads, jobs, precision, augment, cuda, peaks })
     }
 }

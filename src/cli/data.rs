@@ -5,12 +5,14 @@ mod list;
 mod show;
 mod verify;
 
+use super::Usage;
 use super::choice::{choice, choice_among};
 use super::stdout;
 use super::table::Format;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use fathom_data::catalogue::Set;
+use fathom_data::folder::SHARES;
 use fathom_data::locate::target_folder;
 use fathom_data::{Source, install};
 use std::path::PathBuf;
@@ -19,8 +21,8 @@ use std::process::ExitCode;
 /// List, download, import, verify and show data sets
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the data sets [default: $XDG_CACHE_HOME/fathom or ~/.cache/fathom]
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA", global = true)]
+    /// Folder of the data sets [default: $FATHOM_DATA, $XDG_CACHE_HOME/fathom or ~/.cache/fathom]
+    #[arg(long, value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
@@ -66,6 +68,27 @@ enum Action {
     Show(show::Args),
 }
 
+/// Refuses an option that has an effect on one data set alone, if that is not among the `chosen` ones.
+///
+/// # Errors
+/// Names the option and its data set.
+pub fn only_for(option: &str, is_given: bool, set: Source, chosen: &[Source]) -> Result<(), Usage> {
+    if is_given && !chosen.contains(&set) {
+        return Err(Usage(format!("{option}: only for the data set {set}")));
+    }
+    Ok(())
+}
+
+/// Parses a share of the images of each class, as `data.test_share` has it.
+///
+/// # Errors
+/// When it is outside of the valid range.
+pub fn share(text: &str) -> Result<f64, String> {
+    let (low, high) = SHARES;
+    let share = text.parse().ok().filter(|share| (low..=high).contains(share));
+    share.ok_or_else(|| format!("expected a number from {low} to {high}"))
+}
+
 /// The folder of the data set `images`.
 #[derive(clap::Args)]
 struct ImagesFlags {
@@ -73,8 +96,16 @@ struct ImagesFlags {
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// Share of each class that is held out as test images, as data.test_share of an experiment
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
     test_share: Option<f64>,
+}
+
+impl ImagesFlags {
+    /// Refuses these flags if `images` is not among the chosen data sets.
+    fn check_effect(&self, chosen: &[Source]) -> Result<(), Usage> {
+        only_for("--path", self.path.is_some(), Source::Images, chosen)?;
+        only_for("--test-share", self.test_share.is_some(), Source::Images, chosen)
+    }
 }
 
 /// The official files of a data set.

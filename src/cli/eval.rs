@@ -4,14 +4,17 @@ mod given;
 
 use super::Usage;
 use super::choice::choice;
+use super::device::{Device, one_device};
+use super::network::KeyFlags;
 use super::options::cores;
 use super::stderr::log;
 use super::table::{Format, print};
 use anyhow::{Context, Result, ensure};
+use clap::ArgGroup;
 use fathom_arch::{Network, shallower};
 use fathom_data::{self as data, Request, Standardise};
 use fathom_protocol::{EvalJob, NormStatistics, Part};
-use fathom_record::{Rename, RunDir, Table, Weights};
+use fathom_record::{Rename, RunDir, SweepDir, Table, Weights};
 use fathom_spec::{Keep, Settings};
 use fathom_sweep::Worker;
 use given::Given;
@@ -23,12 +26,12 @@ use std::process::ExitCode;
 /// Prints loss and error rates: of a run that fathom trained (--run), or of a file of weights (--weights), for
 /// which the network, the data set and its standardisation have to be given
 #[derive(clap::Args)]
+#[command(override_usage = USAGE)]
+#[command(group = ArgGroup::new("subject").required(true).args(["run", "weights"]))]
 pub struct Args {
     /// Folder of a finished run, which gives weights, network, data set and standardisation
-    #[arg(long, value_name = "DIR", required_unless_present = "weights")]
+    #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    #[command(flatten)]
-    given: Given,
     /// Which weights of the run
     #[arg(long, value_parser = choice::<Keep>(), default_value_t, conflicts_with = "weights")]
     at: Keep,
@@ -41,19 +44,27 @@ pub struct Args {
     /// Statistics by which batch normalisations normalise
     #[arg(long, value_parser = choice::<NormStatistics>(), default_value_t, requires_if("batch", "batch"))]
     statistics: NormStatistics,
-    /// Device: cpu, cuda or cuda:0
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Device: auto, cpu, cuda or cuda:0
+    #[arg(long, default_value_t = Device::Auto, value_parser = one_device)]
+    device: Device,
     /// Number of threads [default: the number of cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Folder of the data sets
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
+    /// Folder of the data sets, before $FATHOM_DATA
+    #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
     format: Format,
+    // Last, since its heading applies to all flags after it.
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    keys: KeyFlags,
 }
+
+const USAGE: &str = "fathom eval [OPTIONS] --run <DIR>\n       \
+                     fathom eval [OPTIONS] --weights <FILE> --network <NETWORK> --data <DATA>";
 
 /// Weights, and what is needed to evaluate them.
 struct Subject {
@@ -71,6 +82,13 @@ impl Subject {
     /// Weights of a run, on its own data.
     fn of_run(root: &Path, at: Keep, part: Part) -> Result<Self> {
         let run = RunDir::new(root);
+        if let (false, Ok(runs)) = (run.has_manifest(), SweepDir::new(root).runs()) {
+            let (shown, first) = (root.display(), runs.first().map_or("ID".into(), RunDir::id));
+            let message = format!(
+                "--run {shown}: this is a results directory; name one run, such as {shown}/runs/{first}"
+            );
+            return Err(Usage(message).into());
+        }
         let manifest = run.manifest()?;
         let fault = |error| anyhow::anyhow!("{}: {error}", root.join("run.json").display());
         let Settings { data, standardise, training, .. } =
@@ -115,13 +133,18 @@ impl Subject {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let Subject { weights, renames, network, data, images, standardise } = match &args.run {
-        Some(run) => Subject::of_run(run, args.at, args.part)?,
-        None => args.given.subject(args.part)?,
+        Some(run) => {
+            if let Some((flag, _)) = args.keys.given().next() {
+                return Err(Usage(format!("--{flag}: only with --weights")).into());
+            }
+            Subject::of_run(run, args.at, args.part)?
+        }
+        None => args.given.subject(&args.keys, args.part)?,
     };
     // Weights that do not fit are found before the worker starts.
     let read = Weights::read_renamed(&weights, &renames)?;
     read.fit(&network).with_context(|| weights.display().to_string())?;
-    let (worker, _) = Worker::ready()?;
+    let (worker, probe) = Worker::ready()?;
     let found = worker.eval(&EvalJob {
         build: fathom_base::program().build.into(),
         network,
@@ -134,7 +157,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         batch: args.batch.map(|images| images as usize),
         statistics: args.statistics,
         data_dir: args.data_dir.clone(),
-        device: args.device.clone(),
+        device: args.device.first(&probe)?,
         threads: args.threads.map_or_else(cores, usize::from),
     })?;
     let mut table = Table::new(["images", "loss", "top1_err_pct", "top5_err_pct"]);

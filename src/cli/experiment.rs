@@ -1,5 +1,6 @@
 //! Arguments that choose an experiment and its runs.
 
+use super::Usage;
 use super::stderr::log;
 use anyhow::{Context, Result, bail, ensure};
 use fathom_spec::{Experiment, SpecError};
@@ -26,7 +27,7 @@ impl Chosen {
     pub fn load(&self) -> Result<Experiment> {
         let mut experiment = Experiment::load(&self.experiment, &self.sets)?;
         if let Some(only) = &self.only {
-            let pattern = glob::Pattern::new(only).with_context(|| format!("--only {only}"))?;
+            let pattern = pattern(only)?;
             let all = experiment.runs.len();
             let first = experiment.runs.first().map(|run| run.id.clone()).unwrap_or_default();
             experiment.runs.retain(|run| pattern.matches(&run.id));
@@ -46,6 +47,14 @@ impl Chosen {
         }
         Ok(experiment)
     }
+}
+
+/// The pattern of `--only`.
+///
+/// # Errors
+/// When it is no pattern.
+pub fn pattern(only: &str) -> Result<glob::Pattern, Usage> {
+    glob::Pattern::new(only).map_err(|error| Usage(format!("--only {only}: {error}")))
 }
 
 /// The text of a top-level key of an experiment file, such as `note`; `None` if it is absent.

@@ -21,11 +21,11 @@ pub struct Args {
     /// Results directory
     dir: PathBuf,
     /// Write a CSV table with a row for each step and a column for each run to standard output
-    #[arg(long)]
+    #[arg(long, conflicts_with = "table")]
     wide: bool,
-    /// Column of the training curves for --wide
-    #[arg(long, default_value = "train_err_pct")]
-    metric: String,
+    /// Column of the training curves for --wide [default: train_err_pct]
+    #[arg(long, requires = "wide", conflicts_with = "table")]
+    metric: Option<String>,
     /// Write TensorBoard event files, one folder per run, with tags such as train/loss and test/error
     #[arg(long, value_name = "FOLDER")]
     tensorboard: Option<PathBuf>,
@@ -62,11 +62,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .copied()
             .filter(|name| !["schema", "step"].contains(name))
             .collect();
-        let found = curves.check_column(&args.metric, &known);
+        let metric = args.metric.as_deref().unwrap_or("train_err_pct");
+        let found = curves.check_column(metric, &known);
         found.map_err(|error| Usage(format!("--metric {error}")))?;
         let runs: Vec<&RunCurve> = curves.runs.iter().collect();
         let ordered = group(&runs, &curves.axes()).into_iter().flat_map(|same| same.runs);
-        print(&wide_table(&ordered.collect::<Vec<_>>(), &args.metric), Format::Csv)?;
+        print(&wide_table(&ordered.collect::<Vec<_>>(), metric), Format::Csv)?;
     }
     if let Some(format) = args.table {
         let summary = stats::table(&curves);

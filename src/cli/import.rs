@@ -4,7 +4,7 @@ use super::Usage;
 use super::doubts;
 use super::stderr::log;
 use super::stdout;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use fathom_base::key::value_of;
 use fathom_base::plain;
 use fathom_record::{
@@ -28,8 +28,8 @@ pub struct Args {
     /// Results directory to which the run is added
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Configuration of the run, such as network.depth=20 seed=1; a seed is required
-    #[arg(long = "set", value_name = "KEY=VALUE", num_args = 1.., required = true)]
+    /// Value of a key of the run's configuration, such as network.depth=20; a seed is required
+    #[arg(long = "set", value_name = "KEY=VALUE", required = true)]
     sets: Vec<String>,
     /// Number of updates [default: the column step]
     #[arg(long, value_name = "EXPRESSION", default_value = "step", hide_default_value = true)]
@@ -71,11 +71,11 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  fathom import metrics.csv --out results/mine --set family=plain depth=20 seed=1 \\
+  fathom import metrics.csv --out results/mine --set family=plain --set depth=20 --set seed=1 \\
     --test-error '100-100*val_acc' --train-error '100-100*train_acc'
-  fathom import training.log --out results/mine --set depth=20 seed=1 \\
+  fathom import training.log --out results/mine --set depth=20 --set seed=1 \\
     --step '391*(epoch+1)' --test-error '100*(1-val_accuracy)' --column lr=learning_rate
-  fathom import runs/a --out results/mine --set depth=20 seed=1 --test-error '100*(1-test/accuracy)'";
+  fathom import runs/a --out results/mine --set depth=20 --set seed=1 --test-error '100*(1-test/accuracy)'";
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let config = config(&args.sets)?;
@@ -84,9 +84,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for note in source.notes().iter().chain(&notes) {
         log(format!("note: {}: {note}", args.log.display()));
     }
-    let id = id(&config);
     let directory = SweepDir::new(&args.out);
-    let run = directory.run(&id);
+    ensure!(
+        directory.resolved()?.is_none(),
+        "--out {}: fathom trains the runs of this folder (resolved.json), and would refuse others there: give another \
+         folder",
+        args.out.display()
+    );
+    let run = folder(&directory, &config)?;
     ensure!(
         args.replace || !run.root().exists(),
         "{} is there already: give another seed or configuration, or --replace",
@@ -95,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let state = if args.unfinished { State::Pending } else { state(&rows) };
     let manifest = Manifest {
         schema: SCHEMA,
-        id,
+        id: run.id(),
         arm: None,
         axes: config.keys().cloned().collect(),
         config,
@@ -137,7 +142,11 @@ fn config(sets: &[String]) -> Result<Config, Usage> {
                 "--set {set}: expected KEY=VALUE, such as network.depth=20"
             )));
         };
-        let key = full_name(key).unwrap_or_else(|_| key.to_owned());
+        let key = full_name(key).unwrap_or_else(|unknown| {
+            // A key of one's own is valid, and a misspelt one would be taken for it.
+            log(format!("note: --set {set}: {unknown}; taken as a key of your own"));
+            key.to_owned()
+        });
         if config.insert(key.clone(), value_of(text)).is_some() {
             return Err(Usage(format!("--set {set}: {key} is given twice")));
         }
@@ -151,9 +160,23 @@ fn config(sets: &[String]) -> Result<Config, Usage> {
     }
 }
 
-/// The name of the run's folder: the values of its configuration.
-fn id(config: &Config) -> String {
-    let values = config.iter().filter(|(key, _)| *key != "seed").map(|(_, value)| plain(value));
+/// The folder of the run: the values of its configuration, with the names of keys where a run of another
+/// configuration has these values.
+fn folder(directory: &SweepDir, config: &Config) -> Result<RunDir> {
+    let value = |_: &str, value: String| value;
+    let named = |key: &str, value: String| format!("{key}_{value}");
+    let is_of_another = |run: &RunDir| run.manifest().is_ok_and(|there| there.config != *config);
+    let candidates = [id(config, value), id(config, named)].map(|id| directory.run(&id));
+    let free = candidates.into_iter().find(|run| !is_of_another(run));
+    free.with_context(|| {
+        format!("{}: runs of other configurations have this one's name", directory.root().display())
+    })
+}
+
+/// The name of a folder from the values of a configuration, each as `part` writes it.
+fn id(config: &Config, part: impl Fn(&str, String) -> String) -> String {
+    let others = config.iter().filter(|(key, _)| *key != "seed");
+    let values = others.map(|(key, value)| part(key, plain(value)));
     let seed = config.get("seed").map(plain).unwrap_or_default();
     let id = values.chain([format!("s{seed}")]).collect::<Vec<_>>().join("-");
     let is_safe = |letter: char| letter.is_alphanumeric() || "-+_.".contains(letter);

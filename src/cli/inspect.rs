@@ -29,7 +29,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let described = args.keys.describe(&args.network)?;
-    let (input, classes) = args.images.of(&described)?;
+    args.keys.check_effect(&described)?;
+    let (input, classes) = args.images.of(&described);
     let audit = described.build(input, classes)?.audit();
     if args.format == Format::Json {
         let text = serde_json::to_string_pretty(&audit)? + "\n";

@@ -2,12 +2,13 @@
 
 mod runs;
 
-use super::Usage;
 use super::choice::choice;
-use super::options::cores;
+use super::device::{Device, one_device};
+use super::options::{cores, positive};
 use super::stderr::log;
 use super::stdout;
-use anyhow::{Context, Result, anyhow, ensure};
+use super::text::word;
+use anyhow::{Context, Result, anyhow};
 use fathom_arch::network;
 use fathom_base::choice;
 use fathom_protocol::{Correlation, LandscapeJob, Slices};
@@ -30,29 +31,29 @@ pub struct Args {
     /// What to measure
     #[arg(long, value_parser = choice::<What>(), value_delimiter = ',', default_value = "slices,correlation")]
     what: Vec<What>,
-    /// Number of random directions of slices
+    /// Number of random directions of slices, at most 100
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     directions: u64,
-    /// Number of points of each slice, an odd number
-    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u64).range(3..=1001))]
+    /// Number of points of each slice, an odd number from 3 to 1001
+    #[arg(long, default_value_t = 31, value_parser = points)]
     points: u64,
     /// Extent of slices in both directions, relative to the norm of the filters
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = reach, allow_negative_numbers = true)]
     reach: f64,
-    /// Number of training images for the loss of slices and for the statistics of normalisation
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(64..))]
+    /// Number of training images for the loss of slices and for the statistics of normalisation, at least 64
+    #[arg(long, default_value_t = 1000, value_parser = images)]
     images: u64,
-    /// Number of pairs of images between which gradients are compared
+    /// Number of pairs of images between which gradients are compared, at most 1000
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pairs: u64,
-    /// Device: cpu, cuda or cuda:0
-    #[arg(long, default_value = "cpu")]
-    device: String,
+    /// Device: auto, cpu, cuda or cuda:0
+    #[arg(long, default_value_t = Device::Auto, value_parser = one_device)]
+    device: Device,
     /// Number of threads [default: the number of cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-    /// Folder of the data sets
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
+    /// Folder of the data sets, before $FATHOM_DATA
+    #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 }
 
@@ -69,18 +70,29 @@ choice! {
 /// Number of points on the line between two images.
 const LINE_POINTS: usize = 64;
 
+fn points(text: &str) -> Result<u64, &'static str> {
+    let number = text.parse().ok().filter(|n: &u64| (3..=1001).contains(n) && n % 2 == 1);
+    number.ok_or("expected an odd number from 3 to 1001")
+}
+
+fn reach(text: &str) -> Result<f64, &'static str> {
+    positive(text).ok_or("expected a number above 0")
+}
+
+/// Parses a number of images that is enough for the statistics of a batch.
+fn images(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|number| *number >= 64).ok_or("expected a number of at least 64")
+}
+
 pub fn run(args: &Args) -> Result<ExitCode> {
-    ensure!(
-        !args.points.is_multiple_of(2) && args.reach > 0.0 && args.reach.is_finite(),
-        Usage("--points is an odd number, and --reach must be above zero".into())
-    );
     let directory = SweepDir::new(&args.dir);
     check_integrity(&directory)?;
     let runs = runs::chosen(&directory, args.only.as_deref())?;
-    let (worker, _) = Worker::ready()?;
+    let (worker, probe) = Worker::ready()?;
+    let device = args.device.first(&probe)?;
     for (number, (run, manifest)) in (1..).zip(&runs) {
         log(format!("{number} of {}: {}", runs.len(), run.id()));
-        let measured = worker.landscape(&args.job(run, manifest)?).context(run.id())?;
+        let measured = worker.landscape(&args.job(run, manifest, &device)?).context(run.id())?;
         if args.what.contains(&What::Slices) {
             run.write_slices(&measured.slices)?;
             stdout::write_line(run.slices_path().display())?;
@@ -90,12 +102,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             stdout::write_line(run.correlations_path().display())?;
         }
     }
-    log(format!("figures: fathom plot {}", args.dir.display()));
+    log(format!("figures: fathom plot {}", word(&args.dir)));
     Ok(ExitCode::SUCCESS)
 }
 
 impl Args {
-    fn job(&self, run: &RunDir, manifest: &Manifest) -> Result<LandscapeJob> {
+    fn job(&self, run: &RunDir, manifest: &Manifest, device: &str) -> Result<LandscapeJob> {
         let wants = |what: What| self.what.contains(&what);
         let data = &manifest.data;
         let network = network(&manifest.config, data.shape, data.classes)
@@ -109,7 +121,7 @@ impl Args {
             weights: run.checkpoint(),
             data: data.sha256.clone(),
             data_dir: self.data_dir.clone(),
-            device: self.device.clone(),
+            device: device.into(),
             threads: self.threads.map_or_else(cores, usize::from),
             images: self.images as usize,
             slices: wants(What::Slices).then_some(Slices { directions, points, reach }),

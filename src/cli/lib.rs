@@ -11,6 +11,7 @@ mod choice;
 mod compare;
 mod cuda;
 mod data;
+mod device;
 mod doctor;
 mod doubts;
 mod eval;
@@ -197,6 +198,64 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(!help.contains("]("), "{help}");
             waiting.extend(command.get_subcommands().cloned());
+        }
+    }
+
+    #[test]
+    fn options_without_an_effect_are_refused_where_they_are_parsed() {
+        for (line, said) in [
+            ("eval", "<--run <DIR>|--weights <FILE>>"),
+            ("eval", "fathom eval [OPTIONS] --weights <FILE> --network <NETWORK> --data <DATA>"),
+            ("eval --run r --data mnist", "'--run <DIR>' cannot be used with '--data <DATA>'"),
+            ("eval --run r --size 16", "'--run <DIR>' cannot be used with '--size <SIZE>'"),
+            ("eval --run r --images 10", "cannot be used with"),
+            ("eval --run r --mean 0.1 --std 0.1", "cannot be used with"),
+            ("eval --run r --path x", "cannot be used with"),
+            ("eval --run r --labels fine", "cannot be used with"),
+            ("eval --run r --per-pixel-mean", "cannot be used with"),
+            ("eval --weights w --network mlp --data mnist --mean nan --std 1", "a finite number"),
+            ("report", "--splice <FILE>"),
+            ("report d --check", "cannot be used with"),
+            ("report --splice a.md --check", ""),
+            ("compare a b --plot", "cannot be used with"),
+            ("compare a b --baseline 8", "cannot be used with"),
+            ("compare a b --best lr", "cannot be used with"),
+            ("compare a b --width column", "cannot be used with"),
+            ("compare a b --tune-seeds 0", "cannot be used with"),
+            ("compare a b --out fig", "cannot be used with"),
+            ("compare a --over norm --baseline batch --plot --out fig", ""),
+            ("export d --wide --table csv", "cannot be used with"),
+            ("export d --table csv --metric lr", "cannot be used with"),
+            ("export d --tensorboard ev --metric lr", "--wide"),
+            ("plan f --device foo", "valid are auto, cpu, cuda, cuda:0, cuda:0,1"),
+            ("plan f --memory -1", "a number of gigabytes above 0"),
+            ("plan f --max-hours -1", "a number of hours above 0"),
+            ("eval --run r --device cuda:0,1", "expected one device: auto, cpu"),
+            ("landscape d --device gpu", "expected one device: auto, cpu"),
+            ("landscape d --reach -1", "'-1' for '--reach <REACH>': expected a number above 0"),
+            ("landscape d --reach nan", "expected a number above 0"),
+            (
+                "landscape d --points 4",
+                "'4' for '--points <POINTS>': expected an odd number from 3",
+            ),
+            ("landscape d --images 50", "expected a number of at least 64"),
+            ("bench mlp --seconds -1", "a number of seconds above 0"),
+            ("inspect mlp --size 4097", "4097 is not in 1..=4096"),
+            ("inspect mlp --classes 0", "0 is not in 1..=65536"),
+            ("inspect mlp --channels 18446744073709551615", "is not in 1..=4096"),
+            ("data show mnist --per-class 0", "0 is not in 1..=100"),
+            ("data show mnist --size 3", "3 is not in 8..=4096"),
+            ("data show images --path p --test-share 3", "expected a number from "),
+            ("status d --watch abc", "a whole number of seconds"),
+        ] {
+            let parsed = Cli::try_parse_from(["fathom"].into_iter().chain(line.split(' ')));
+            match parsed.err() {
+                Some(refused) if !said.is_empty() => {
+                    let refused = refused.to_string();
+                    assert!(refused.contains(said), "{line}: {refused}");
+                }
+                refused => assert_eq!(refused.is_none(), said.is_empty(), "{line}"),
+            }
         }
     }
 

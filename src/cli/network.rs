@@ -6,8 +6,9 @@ pub use described::Described;
 
 use super::Usage;
 use clap::{Arg, ArgMatches, Command};
-use fathom_arch::{Dims, families};
+use fathom_arch::{Dims, Family, families, family};
 use fathom_base::key::{Key, Kind, nearest};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Values for the keys of families, by key. There is one flag for each key of every family, such as
@@ -18,34 +19,24 @@ pub struct KeyFlags(BTreeMap<&'static str, String>);
 /// Flags for the images that a net is built for.
 #[derive(clap::Args)]
 pub struct ImageFlags {
-    /// Rows and columns of the images [default: those of the published net, else 32]
-    #[arg(long)]
-    size: Option<usize>,
-    /// Channels of the images [default: those of the published net, else 3]
-    #[arg(long)]
-    channels: Option<usize>,
-    /// Number of classes [default: that of the published net, else 10]
-    #[arg(long)]
-    classes: Option<usize>,
+    /// Rows and columns of the images, up to 4096 [default: those of the published net, else 32]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    size: Option<u64>,
+    /// Channels of the images, up to 4096 [default: those of the published net, else 3]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    channels: Option<u64>,
+    /// Number of classes, up to 65536 [default: that of the published net, else 10]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    classes: Option<u64>,
 }
 
 impl ImageFlags {
     /// Channels, rows and columns of the images, and the number of classes.
-    ///
-    /// # Errors
-    /// When one of them is zero.
-    pub fn of(&self, described: &Described) -> Result<(Dims, usize), Usage> {
+    pub fn of(&self, described: &Described) -> (Dims, usize) {
         let [channels, rows, columns] = described.input.unwrap_or([3, 32, 32]);
-        let input = [
-            self.channels.unwrap_or(channels),
-            self.size.unwrap_or(rows),
-            self.size.unwrap_or(columns),
-        ];
-        let classes = self.classes.or(described.classes).unwrap_or(10);
-        if classes == 0 || input.contains(&0) {
-            return Err(Usage("--size, --channels and --classes must be above zero".into()));
-        }
-        Ok((input, classes))
+        let or = |given: Option<u64>, default| given.map_or(default, |given| given as usize);
+        let input = [or(self.channels, channels), or(self.size, rows), or(self.size, columns)];
+        (input, or(self.classes, described.classes.unwrap_or(10)))
     }
 }
 
@@ -121,6 +112,31 @@ impl clap::FromArgMatches for KeyFlags {
 }
 
 impl KeyFlags {
+    /// The flags that are given, without their dashes, with their values.
+    pub fn given(&self) -> impl Iterator<Item = (String, &str)> {
+        self.0.iter().map(|(key, text)| (flag(key), text.as_str()))
+    }
+
+    /// Refuses a flag without an effect beside the others.
+    ///
+    /// # Errors
+    /// Names the flag, and the values under which it has an effect.
+    pub fn check_effect(&self, described: &Described) -> Result<(), Usage> {
+        let name = described.keys.get("network.family").and_then(Value::as_str);
+        let known = name.and_then(family).map_or(&[][..], Family::keys);
+        for key in known.iter().filter(|key| self.0.contains_key(key.name)) {
+            if let Some((other, words)) = key.unmet(&described.keys) {
+                return Err(Usage(format!(
+                    "--{}: only with --{} {}",
+                    flag(key.name),
+                    flag(other),
+                    words.join(" or ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The same with a value for one more key, which is named by its flag or in full.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
-//! Devices, jobs, threads and memory of a sweep: from the arguments, the machine, and the earlier
+//! Jobs, threads and memory of a sweep: from the arguments, the machine, and the earlier
 //! runs of the directory.
 
+use super::Usage;
 use super::choice::choice;
 use super::cuda::CudaFlags;
+use super::device::Device;
 use super::stderr::log;
-use super::{Usage, gpus};
 use anyhow::{Result, ensure};
-use fathom_gpu::ThisMachine;
 use fathom_protocol::Probe;
 use fathom_record::{Layout, Layouts, SweepDir, SweepExecution};
 use fathom_spec::Run;
@@ -18,8 +18,8 @@ use std::str::FromStr;
 #[derive(clap::Args)]
 pub struct Machine {
     /// Devices: auto, cpu, cuda, or a list such as cuda:0,1
-    #[arg(long, default_value = "auto")]
-    pub device: String,
+    #[arg(long, default_value_t = Device::Auto)]
+    pub device: Device,
     /// Number of concurrent runs on each device, or auto: one per core on the CPU; on a GPU as many as are fastest
     /// together, which is more than one only with MPS
     #[arg(long, default_value = "auto")]
@@ -32,10 +32,10 @@ pub struct Machine {
     #[arg(long, value_parser = choice::<Layout>())]
     pub layout: Option<Layout>,
     /// Gigabytes of memory that concurrent runs on the CPU may need together [default: what is free]
-    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    #[arg(long, value_name = "GB", value_parser = gigabytes, allow_negative_numbers = true)]
     pub memory: Option<u64>,
-    /// Folder of the data sets
-    #[arg(long, value_name = "DIR", env = "FATHOM_DATA")]
+    /// Folder of the data sets, before $FATHOM_DATA
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub cuda: CudaFlags,
@@ -68,7 +68,8 @@ impl FromStr for Jobs {
 
 /// Parses a number of gigabytes into bytes.
 fn gigabytes(text: &str) -> Result<u64, String> {
-    let number = positive(text).ok_or("expected a number of gigabytes, such as 6 or 0.5")?;
+    let number =
+        positive(text).ok_or("expected a number of gigabytes above 0, such as 6 or 0.5")?;
     Ok((number * 1e9) as u64)
 }
 
@@ -77,7 +78,7 @@ fn gigabytes(text: &str) -> Result<u64, String> {
 /// # Errors
 /// When it is no positive number.
 pub fn hours(text: &str) -> Result<f64, String> {
-    positive(text).ok_or_else(|| "expected a number of hours, such as 12 or 0.5".into())
+    positive(text).ok_or_else(|| "expected a number of hours above 0, such as 12 or 0.5".into())
 }
 
 /// Parses a finite number above zero.
@@ -98,8 +99,11 @@ pub fn options(
 ) -> Result<Options> {
     let stored = directory.map(SweepDir::execution).transpose()?.flatten();
     let devices = match &stored {
-        Some(stored) if args.device == "auto" => devices(&stored.device, probe)?,
-        Some(_) | None => devices(&args.device, probe)?,
+        Some(stored) if args.device == Device::Auto => {
+            let device: Device = stored.device.parse().map_err(Usage)?;
+            device.all(probe)?
+        }
+        Some(_) | None => args.device.all(probe)?,
     };
     let on_cpu = devices[0] == "cpu";
     // Small nets that train at the same time on one thread each do more work than one on all cores.
@@ -204,65 +208,9 @@ fn bind(
     Ok(())
 }
 
-/// The devices that the value of `--device` stands for, as the worker names them.
-///
-/// # Errors
-/// When the value is invalid or the machine lacks the device; for `auto` also when there are GPUs that
-/// CUDA cannot use.
-pub fn devices(requested: &str, probe: &Probe) -> Result<Vec<String>> {
-    if requested == "cpu" {
-        return Ok(vec!["cpu".into()]);
-    }
-    let usable = probe.cuda_devices;
-    if requested == "auto" {
-        return Ok(vec![gpus::auto(probe, &ThisMachine)?]);
-    }
-    let list = match requested.strip_prefix("cuda") {
-        Some("") => "0",
-        Some(rest) => rest.strip_prefix(':').unwrap_or("?"),
-        None => "?",
-    };
-    let indices: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
-    let indices = indices.map_err(|_| {
-        Usage(format!("--device {requested}: valid are auto, cpu, cuda, cuda:0, cuda:0,1"))
-    })?;
-    if let Err(why) = &probe.cuda_library {
-        anyhow::bail!("--device {requested}: {why}");
-    }
-    for (place, index) in indices.iter().enumerate() {
-        ensure!(
-            !indices[..place].contains(index),
-            Usage(format!(
-                "--device {requested}: {index} is listed twice; --jobs 2 trains two runs at the \
-                 same time on each GPU"
-            ))
-        );
-        ensure!(
-            (0..usable).contains(index),
-            "--device {requested}: libtorch sees {usable} CUDA devices; run fathom doctor for details"
-        );
-    }
-    Ok(indices.into_iter().map(|index| format!("cuda:{index}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn devices_are_listed_once_and_must_be_there() {
-        let probe = gpus::tests::probe(2);
-        let names = |requested| devices(requested, &probe);
-        assert_eq!(names("cpu").unwrap(), ["cpu"]);
-        assert_eq!(names("cuda").unwrap(), ["cuda:0"]);
-        assert_eq!(names("cuda:1,0").unwrap(), ["cuda:1", "cuda:0"]);
-        let twice = names("cuda:0,0").unwrap_err();
-        assert!(twice.is::<Usage>());
-        assert!(twice.to_string().starts_with("--device cuda:0,0: 0 is listed twice"), "{twice}");
-        let absent = names("cuda:2").unwrap_err().to_string();
-        assert!(absent.contains("libtorch sees 2 CUDA devices"), "{absent}");
-        assert!(names("gpu").unwrap_err().is::<Usage>());
-    }
 
     #[test]
     fn the_execution_of_earlier_runs_binds() {

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     measure: bool,
     /// Measure, and fail if the sweep would take longer
-    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    #[arg(long, value_name = "HOURS", value_parser = hours, allow_negative_numbers = true)]
     max_hours: Option<f64>,
     /// Format of the table
     #[arg(long, value_parser = choice::<Format>(), default_value_t)]
@@ -46,13 +46,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     print(&table(&experiment.runs), args.format)?;
     tell_stages(&experiment);
     suggest_bf16(runs);
-    warn_of_memory(runs, runs.iter().map(Run::memory), available_memory());
+    warn_of_memory(runs, runs.iter().map(Run::memory), args.machine.memory);
     let macs: u64 = runs.iter().map(Run::work).fold(0, u64::saturating_add);
     log(format!(
         "{name}: {} runs, {} multiply-adds in forward passes of training, about {}B of results",
         runs.len(),
         si(macs),
-        si(runs.iter().map(disk).sum()),
+        si(runs.iter().map(disk).fold(0, u64::saturating_add)),
     ));
     warn_of_early_ends(runs);
     Ok(ExitCode::SUCCESS)
@@ -107,7 +107,7 @@ fn measured(args: &Args, name: &str, runs: &[Run]) -> Result<ExitCode> {
         suggest_bf16(runs);
     }
     let needs = forecast.estimates.iter().map(|estimate| estimate.memory_bytes);
-    warn_of_memory(runs, needs, available_memory());
+    warn_of_memory(runs, needs, args.machine.memory);
     if let Some(hours) = args.max_hours {
         forecast.check_hours(hours)?;
     }
@@ -141,15 +141,16 @@ fn suggest_bf16(runs: &[Run]) {
     }
 }
 
-/// Warns of runs that need more memory than is `available`, in bytes, before anyone finds out by
+/// Warns of runs that need more memory than `--memory` allows or than is free, in bytes, before anyone finds out by
 /// running them.
-pub fn warn_of_memory(runs: &[Run], needs: impl IntoIterator<Item = u64>, available: Option<u64>) {
+pub fn warn_of_memory(runs: &[Run], needs: impl IntoIterator<Item = u64>, allowed: Option<u64>) {
+    let limit = if allowed.is_some() { "--memory allows" } else { "this machine has free" };
+    let available = allowed.or_else(available_memory);
     if let Some(OverMemory { count, largest, need, available }) =
         OverMemory::find(runs, needs, available)
     {
         log(format!(
-            "warning: {count} of {} runs need more memory than the {}B that this machine has free: \
-             {largest} needs about {}B. A smaller training.batch (which changes the statistics of \
+            "warning: {count} of {} runs need more memory than the {}B that {limit}: {largest} needs about {}B. A smaller training.batch (which changes the statistics of \
              BatchNorm), a narrower or shallower net, or smaller images need less",
             runs.len(),
             si(available),

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = at_least_one)]
     smooth: usize,
     /// Upper end of the vertical axis of the curves
-    #[arg(long, value_name = "VALUE", value_parser = positive)]
+    #[arg(long, value_name = "VALUE", value_parser = positive, allow_negative_numbers = true)]
     y_max: Option<f64>,
     /// Share of the error of random guessing below which a net trains, in `rate-depth` [default: 0.8]
     #[arg(long, value_name = "SHARE", value_parser = share)]

@@ -7,8 +7,9 @@ mod submit;
 
 use super::Usage;
 use super::choice::choice;
+use super::device::Device;
 use super::experiment::Chosen;
-use super::options::{Machine, devices, hours};
+use super::options::{Machine, hours};
 use super::plan::{self, warn_of_memory};
 use super::progress::Decoding;
 use super::slurm;
@@ -21,8 +22,8 @@ use fathom_record::{SweepDir, SweepExecution};
 use fathom_spec::{Experiment, Run};
 use fathom_sweep::slurm::Slurm;
 use fathom_sweep::{
-    Options, SecondStage, Worker, available_memory, begin_from, check_compatible, prepare_data,
-    second_stage, until_decided, write_plan,
+    Options, SecondStage, Worker, begin_from, check_compatible, prepare_data, second_stage,
+    until_decided, write_plan,
 };
 use setup::{discard_empty, hold};
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "INTERVAL")]
     checkpoint: Option<CheckpointInterval>,
     /// Time a few updates first, and refuse a sweep that would take longer
-    #[arg(long, value_name = "HOURS", value_parser = hours)]
+    #[arg(long, value_name = "HOURS", value_parser = hours, allow_negative_numbers = true)]
     max_hours: Option<f64>,
     /// Add seeds until every claim is decided, at the numbers of seeds that the experiment fixes as
     /// `looks`; --max-hours then ends the sweep
@@ -101,7 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.slurm.is_wanted() {
         Slurm.limits().map_err(|error| anyhow!("{error}: nothing was submitted"))?;
     } else {
-        devices(&args.machine.device, &probe)?;
+        args.machine.device.all(&probe)?;
     }
     directory.create()?;
     let lock = hold(&directory)?;
@@ -146,9 +147,9 @@ impl Args {
     fn experiment(&self) -> Result<Experiment> {
         let mut experiment = self.chosen.load()?;
         // The memory of a GPU is not known here; its worker reports a lack of it.
-        if !self.machine.device.starts_with("cuda") {
-            let available = self.machine.memory.or_else(available_memory);
-            warn_of_memory(&experiment.runs, experiment.runs.iter().map(Run::memory), available);
+        if !matches!(self.machine.device, Device::Cuda(_)) {
+            let needs = experiment.runs.iter().map(Run::memory);
+            warn_of_memory(&experiment.runs, needs, self.machine.memory);
         }
         if self.smoke {
             experiment.name += "-smoke";

@@ -2,6 +2,7 @@
 
 use super::Usage;
 use super::choice::choice;
+use super::device::Device;
 use super::options::{Machine, bound};
 use anyhow::{Result, bail};
 use fathom_base::choice;
@@ -144,16 +145,16 @@ impl Flags {
     fn on_gpu(&self, machine: &Machine, directory: &SweepDir) -> Result<bool> {
         let wants_gpu = |text: &String| text.contains("gpu");
         let earlier = directory.execution()?.map(|stored| stored.device);
-        match machine.device.as_str() {
-            "cpu" => Ok(false),
-            "cuda" => Ok(true),
-            "auto" => Ok(match earlier.as_deref() {
+        match &machine.device {
+            Device::Cpu => Ok(false),
+            Device::Cuda(indices) if indices.is_empty() => Ok(true),
+            Device::Auto => Ok(match earlier.as_deref() {
                 Some(device) => device == "cuda",
                 None => self.gres.iter().chain(&self.sbatch).any(wants_gpu),
             }),
-            other => {
+            listed @ Device::Cuda(_) => {
                 let message = "with --on slurm expected auto, cpu or cuda: Slurm chooses the GPU";
-                Err(Usage(format!("--device {other}: {message}")).into())
+                Err(Usage(format!("--device {listed}: {message}")).into())
             }
         }
     }

@@ -35,10 +35,16 @@ pub struct Args {
         value_name = "SECONDS",
         num_args = 0..=1,
         default_missing_value = "2",
-        value_parser = clap::value_parser!(u16).range(1..),
+        value_parser = seconds,
+        allow_negative_numbers = true,
         conflicts_with_all = ["summary", "format"]
     )]
     watch: Option<u16>,
+}
+
+fn seconds(text: &str) -> Result<u16, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("expected a whole number of seconds from 1 to 65535")
 }
 
 const COLUMNS: [&str; 11] = [

@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     checkpoint: Option<CheckpointInterval>,
     /// Folder of the data sets
-    #[arg(long, env = "FATHOM_DATA")]
+    #[arg(long)]
     pub(super) data_dir: Option<PathBuf>,
     /// Whether finished runs keep their state
     #[arg(long)]

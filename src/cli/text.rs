@@ -1,5 +1,7 @@
 //! Counts, durations and sizes as text.
 
+use std::path::Path;
+
 /// A count with its noun: `1 run`, `2 runs`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -30,6 +32,11 @@ pub fn si(value: u64) -> String {
         scaled /= 1000.0;
     }
     format!("{scaled:.3} E")
+}
+
+/// A path as a word of a command that can be copied.
+pub fn word(path: &Path) -> String {
+    fathom_base::quoted(&path.display().to_string())
 }
 
 /// A number of a claim, to four decimals.

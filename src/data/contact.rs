@@ -1,6 +1,7 @@
 //! Contact sheets: one row of images for every class, for inspection before training.
 
 use super::Images;
+use anyhow::{Result, ensure};
 use font8x8::UnicodeFonts;
 use image::{Rgb, RgbImage};
 
@@ -13,9 +14,15 @@ const INK: Rgb<u8> = Rgb([30, 30, 30]);
 /// Number of letters to which names are truncated.
 const LONGEST_NAME: usize = 24;
 
+/// Largest number of pixels of a sheet, which take 0.8 GB.
+const LARGEST: u64 = 1 << 28;
+
 /// Draws a row for each class: its name, then its images. Small images are enlarged by an integer factor
 /// without interpolation.
-pub fn sheet(classes: &[String], rows: &[Images]) -> RgbImage {
+///
+/// # Errors
+/// When the sheet would have more than [`LARGEST`] pixels.
+pub fn sheet(classes: &[String], rows: &[Images]) -> Result<RgbImage> {
     let largest = rows.iter().map(|row| row.shape.height.max(row.shape.width)).max().unwrap_or(1);
     let zoom = (56 / largest.max(1) as u32).max(1);
     let cell = |side: fn(&Images) -> usize| {
@@ -28,6 +35,12 @@ pub fn sheet(classes: &[String], rows: &[Images]) -> RgbImage {
     let columns = rows.iter().map(Images::len).max().unwrap_or(0) as u32;
     let row_height = height.max(LETTER * letters) + GAP;
     let size = (margin + columns * (width + GAP) + GAP, rows.len() as u32 * row_height + GAP);
+    ensure!(
+        u64::from(size.0) * u64::from(size.1) <= LARGEST,
+        "the sheet would have {}×{} pixels: show fewer images of each class, or smaller ones",
+        size.0,
+        size.1
+    );
     let mut sheet = RgbImage::from_pixel(size.0, size.1, PAPER);
     for (index, (name, row)) in classes.iter().zip(rows).enumerate() {
         let top = GAP + index as u32 * row_height;
@@ -37,7 +50,7 @@ pub fn sheet(classes: &[String], rows: &[Images]) -> RgbImage {
             draw(&mut sheet, row, at, (margin + at as u32 * (width + GAP), top), zoom);
         }
     }
-    sheet
+    Ok(sheet)
 }
 
 fn draw(sheet: &mut RgbImage, images: &Images, at: usize, corner: (u32, u32), zoom: u32) {
@@ -82,9 +95,17 @@ mod tests {
         let full = Images { shape, pixels, labels: vec![0] };
         let empty = Images { shape, pixels: Vec::new(), labels: Vec::new() };
         let names = ["a name that is far too long for a sheet".into(), "ö/β".into()];
-        let sheet = sheet(&names, &[full, empty]);
+        let sheet = sheet(&names, &[full, empty]).unwrap();
         let corner = sheet.width() - 2 * GAP - 1;
         assert_eq!(*sheet.get_pixel(corner, GAP), Rgb([0, 200, 9]));
         assert!(sheet.pixels().any(|pixel| *pixel == INK));
+    }
+
+    #[test]
+    fn a_sheet_without_an_end_is_refused() {
+        let shape = Shape { channels: 1, height: 56, width: 60_000 };
+        let row = Images { shape, pixels: Vec::new(), labels: vec![0; 100] };
+        let refused = sheet(&["one".into()], &[row]).unwrap_err().to_string();
+        assert!(refused.contains("show fewer images of each class"), "{refused}");
     }
 }

@@ -15,14 +15,18 @@ pub fn prefer(folder: &Path) {
     PREFERRED.get_or_init(|| folder.to_owned());
 }
 
+/// The folder that `FATHOM_DATA` names; an empty value stands for none.
+pub fn from_environment() -> Option<PathBuf> {
+    let folder = std::env::var_os("FATHOM_DATA").filter(|folder| !folder.is_empty());
+    folder.map(PathBuf::from)
+}
+
 /// The folders that are searched, in this order: `data_dir`, the one of [`prefer`], `FATHOM_DATA`, and the
 /// cache folder.
 pub fn search_folders(data_dir: Option<&Path>) -> Vec<PathBuf> {
-    let from_environment = std::env::var_os("FATHOM_DATA").filter(|f| !f.is_empty());
-    let from_environment = from_environment.map(PathBuf::from);
     let given = data_dir.map(Path::to_owned);
     let mut folders: Vec<PathBuf> = Vec::new();
-    let all = [given, PREFERRED.get().cloned(), from_environment, cache_folder()];
+    let all = [given, PREFERRED.get().cloned(), from_environment(), cache_folder()];
     for folder in all.into_iter().flatten() {
         if !folders.contains(&folder) {
             folders.push(folder);

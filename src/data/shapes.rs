@@ -12,7 +12,7 @@ mod scene;
 
 use super::content_hash::digest;
 use super::{Dataset, Images, Request, Shape, Split};
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use fathom_base::random::{Purpose, Stream};
 use rayon::prelude::*;
 use scene::Scene;
@@ -33,22 +33,30 @@ const SEED: u64 = 0x7368_6170_6573;
 ///
 /// Image `i` has class `i % 10` and depends only on `i`, `size`, `colour` and `split`, so a larger set starts
 /// with the smaller one.
-pub fn draw(count: usize, size: usize, colour: bool, split: u64) -> Images {
+///
+/// # Errors
+/// When memory does not suffice.
+pub fn draw(count: usize, size: usize, colour: bool, split: u64) -> anyhow::Result<Images> {
     let shape = Shape { channels: if colour { 3 } else { 1 }, height: size, width: size };
-    let mut pixels = vec![0; count * shape.len()];
+    let bytes = count.saturating_mul(shape.len());
+    let mut pixels = Vec::new();
+    let reserved = pixels.try_reserve_exact(bytes);
+    reserved
+        .with_context(|| format!("{count} shapes of {size}×{size} pixels take {bytes} bytes"))?;
+    pixels.resize(bytes, 0);
     pixels.par_chunks_mut(shape.len()).enumerate().for_each(|(index, image)| {
         let random = &mut Stream::new(SEED, Purpose::Shapes, split, index as u64);
         Scene::new(random, index % CLASSES.len(), colour).paint(random, size, image);
     });
     let labels = (0..count).map(|index| (index % CLASSES.len()) as u16).collect();
-    Images { shape, pixels, labels }
+    Ok(Images { shape, pixels, labels })
 }
 
 /// The data set of a request: by default 10,000 training and 2,000 test images of 16×16 pixels. Validation
 /// images are drawn, not taken from the training set.
 ///
 /// # Errors
-/// When the size is not in [`SIZES`].
+/// When the size is not in [`SIZES`], or memory does not suffice.
 pub fn load(request: &Request) -> anyhow::Result<Dataset> {
     let size = request.size.unwrap_or(16);
     ensure!(
@@ -57,9 +65,9 @@ pub fn load(request: &Request) -> anyhow::Result<Dataset> {
         SIZES.start(),
         SIZES.end()
     );
-    let train = draw(request.train.unwrap_or(DEFAULT_TRAIN), size, request.colour, 0);
-    let validation = draw(request.validation, size, request.colour, 1);
-    let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2);
+    let train = draw(request.train.unwrap_or(DEFAULT_TRAIN), size, request.colour, 0)?;
+    let validation = draw(request.validation, size, request.colour, 1)?;
+    let test = draw(request.test.unwrap_or(2_000), size, request.colour, 2)?;
     let sha256 = digest(&[&train, &validation, &test]);
     let classes = CLASSES.map(String::from).to_vec();
     let [train, validation, test] = [train, validation, test].map(Split::from);

@@ -254,7 +254,7 @@ fn check_error(record: &StringRecord, column: &str, value: Option<f64>) -> Resul
 /// Whether a column can have a value: an error is 0 … 100 %, or NaN.
 fn is_possible(column: &str, value: f64) -> bool {
     let valid = -ROUNDING_PCT..=100.0 + ROUNDING_PCT;
-    !is_error(column) || !value.is_finite() || valid.contains(&value)
+    !is_error(column) || value.is_nan() || valid.contains(&value)
 }
 
 /// Refuses a value that a column cannot have.

@@ -44,7 +44,7 @@ impl Log {
     /// their names.
     ///
     /// # Errors
-    /// When the log cannot be read, is damaged, or has no columns.
+    /// When the log cannot be read, is damaged, has no columns, or has the curves of several runs.
     pub fn read(path: &Path) -> Result<Self> {
         let files = if path.is_dir() { event_files(path)? } else { vec![path.to_owned()] };
         if path.is_dir() || begins_as_events(path)? {
@@ -64,6 +64,7 @@ impl Log {
             return Ok(Self { path: path.into(), columns, content: Content::Events(rows) });
         }
         let table = ForeignTable::read(path)?;
+        check_one_run(&table).with_context(|| path.display().to_string())?;
         Ok(Self {
             path: path.into(),
             columns: table.headers.clone(),
@@ -162,6 +163,22 @@ impl Log {
             }
         }
     }
+}
+
+/// Refuses a table of several runs, such as `curves.csv`: their curves would become one.
+fn check_one_run(table: &ForeignTable) -> Result<()> {
+    let Ok(column) = table.column("run_id") else { return Ok(()) };
+    let mut first: Option<String> = None;
+    table.for_each(|row| {
+        let (id, line) = (row.text(column), row.line);
+        let known = first.get_or_insert_with(|| id.to_owned());
+        ensure!(
+            known == id,
+            "line {line}: column run_id changes from {known} to {id}: this file has several runs, and an import makes \
+             one run of a file; plot, check, report and compare take a folder with fathom's curves.csv as it is"
+        );
+        Ok(())
+    })
 }
 
 /// The values of a column by step.
@@ -263,5 +280,15 @@ mod tests {
         let expected = "line 3: 200*acc: train_err_pct is 19000, expected per cent from 0 to 100";
         assert_eq!(fault(text, "2*step", "200*acc"), expected);
         assert_eq!(fault("step,acc\n1,\n", "step", "acc"), "acc has no value");
+        let expected = "line 2: acc/0: train_err_pct is inf, expected per cent from 0 to 100";
+        assert_eq!(fault("step,acc\n1,0.5\n", "step", "acc/0"), expected);
+        let two = fault("run_id,step,acc\na,1,0.5\nb,1,0.5\n", "step", "acc");
+        assert!(
+            two.starts_with(
+                "line 3: column run_id changes from a to b: this file has several runs"
+            ),
+            "{two}"
+        );
+        assert!(curve("run_id,step,acc\na,1,0.5\na,2,0.5\n", "step", &[("acc", "acc")]).is_ok());
     }
 }

@@ -239,6 +239,9 @@ pub struct Resolved {
     /// Names of claims of the experiment that values of `--set` left without runs.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub set_aside: BTreeSet<String>,
+    /// The values of `--set`, as they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sets: Vec<String>,
 }
 
 /// Writes a value as indented JSON with a newline at its end.

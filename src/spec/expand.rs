@@ -30,6 +30,8 @@ pub struct Experiment {
     pub note: Option<String>,
     /// Text of the file.
     pub text: String,
+    /// The values of `--set`, which replace some of the text.
+    pub sets: Vec<String>,
     /// Runs with the seeds of the file, in the order of seeds.
     pub runs: Vec<Run>,
     /// Configurations of all runs by id, including `later`, also after a caller has filtered `runs`.
@@ -121,7 +123,12 @@ impl Experiment {
     /// Those of [`Experiment::load`].
     pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Self, SpecError> {
         let mut file = File::parse(path, text)?;
-        for set in sets {
+        for (at, set) in sets.iter().enumerate() {
+            let is_twice = sets[..at].iter().any(|earlier| set_key(earlier) == set_key(set));
+            if let (true, Some(key)) = (is_twice, set_key(set)) {
+                let message = format!("{key} is given twice; a list is swept over: {key}=[…]");
+                return Err(SpecError { place: format!("--set {set}"), message });
+            }
             apply_set(&mut file, set)?;
         }
         let now = first_seeds(&mut file)?;
@@ -150,6 +157,7 @@ impl Experiment {
             name: file.name,
             note: file.note,
             text: text.into(),
+            sets: sets.to_vec(),
             runs,
             later,
             configs: candidates.configs,
@@ -288,6 +296,11 @@ pub(super) fn file_safe(text: &str) -> String {
     text.chars().map(safe).collect()
 }
 
+/// The key of a `--set KEY=VALUE`.
+fn set_key(set: &str) -> Option<&str> {
+    set.split_once('=').map(|(key, _)| key.trim())
+}
+
 /// Applies `--set KEY=VALUE`, which replaces the value, the swept values and those of arms and overrides. A list of
 /// values for a key that takes single values is swept over.
 fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
@@ -302,7 +315,11 @@ fn apply_set(file: &mut File, set: &str) -> Result<(), SpecError> {
         swept = Some(axis(name, &items).map_err(fail)?);
     } else {
         let value = kind.and_then(|kind| kind.parse(text)).unwrap_or_else(|| value_of(text));
-        single = Some(normalise(name, &value).map_err(fail)?);
+        let hint = |message: String| match text.contains(',') && kind.is_some() {
+            true => format!("{message}; for a sweep over these values: --set '{name}=[{text}]'"),
+            false => message,
+        };
+        single = Some(normalise(name, &value).map_err(|message| fail(hint(message)))?);
     }
     file.base.remove(name);
     file.sweep.remove(name);
@@ -326,6 +343,19 @@ mod tests {
             Experiment::parse(Path::new("t.toml"), text, &["training.momentum=1.5".to_owned()]);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("training.momentum = 1.5: expected a number"), "{error}");
+    }
+
+    #[test]
+    fn a_list_without_brackets_is_told_to_have_them_and_a_key_is_given_once() {
+        let refused = |sets: &[&str]| {
+            let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+            Experiment::parse(Path::new("t.toml"), "name = \"t\"\n", &sets).unwrap_err().to_string()
+        };
+        let said = refused(&["seed=0,1"]);
+        assert!(said.ends_with("for a sweep over these values: --set 'seed=[0,1]'"), "{said}");
+        let said = refused(&["network.depth=8", "seed=1", "network.depth = 14"]);
+        let expected = "--set network.depth = 14: network.depth is given twice; a list is swept over: network.depth=[…]";
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use fathom_data::{Labels, Source};
 use fathom_record::METRIC_COLUMNS;
 
 const ANY: u64 = u64::MAX >> 1;
+/// Largest number of images: more than any data set has, and few enough that their bytes can be counted.
+const MANY: u64 = 100_000_000;
 const POSITIVE: Kind = Kind::Number(0.0, f64::INFINITY);
 const FRACTION: Kind = Kind::Number(0.0, 1.0);
 /// Decay rates of averages, which are corrected by a division by 1 minus their powers.
@@ -53,12 +55,12 @@ pub static KEYS: &[Key] = &[
     key("data.source", Kind::Choice(Source::WORDS),
         Default::Required, ALWAYS,
         "data set: generated figures (shapes), an official data set, or a folder of image files (images)"),
-    key("data.train", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+    key("data.train", Kind::Count(1, MANY), Default::Absent, ALWAYS,
         "number of training images, a fixed class-balanced subset; when not set, all that are not held out \
          (shapes: 10000)"),
-    key("data.test", Kind::Count(1, ANY), Default::Absent, ALWAYS,
+    key("data.test", Kind::Count(1, MANY), Default::Absent, ALWAYS,
         "number of test images, a fixed class-balanced subset; when not set, all (shapes: 2000)"),
-    key("data.validation", Kind::Count(0, ANY), Default::Count(0), ALWAYS,
+    key("data.validation", Kind::Count(0, MANY), Default::Count(0), ALWAYS,
         "number of images held out of the training set for validation; 0 for none"),
     key("data.size", Kind::Count(8, 4096), Default::Absent, ALWAYS,
         "height and width in pixels to which images are resized; when not set, their own size (shapes: 16)"),
@@ -96,7 +98,7 @@ pub static KEYS: &[Key] = &[
     key("training.iterations", Kind::Updates(&[]), Default::Required, ALWAYS,
         "total number of optimiser updates; \"20 epochs\" stands for as many as process so many times the training images, \
          here and in all keys that are numbers of updates"),
-    key("training.batch", Kind::Count(1, ANY), Default::Count(128), ALWAYS,
+    key("training.batch", Kind::Count(1, MANY), Default::Count(128), ALWAYS,
         "batch size: number of images per update"),
     key("training.optimiser", Kind::Choice(OptimiserName::WORDS), Default::Word(OptimiserName::Sgd.word()), ALWAYS,
         "update rule: SGD with momentum, Adam (1412.6980), Adam with decoupled weight decay (1711.05101) or RMSprop, as \
@@ -145,7 +147,7 @@ pub static KEYS: &[Key] = &[
     key("training.grow.kind", Kind::Choice(GrowName::WORDS), Default::Word(GrowName::None.word()), ALWAYS,
         "whether the depth grows during training; identity: a plain net starts with training.grow.from layers and \
          gets identity layers up to network.depth after training.grow.at updates (1512.03385, section 1)"),
-    key("training.grow.from", Kind::Count(1, ANY), Default::Required, GROWN,
+    key("training.grow.from", Kind::Count(1, 100_000), Default::Required, GROWN,
         "depth of the net before it grows, in layers with weights"),
     key("training.grow.at", Kind::Updates(&[]), Default::Required, GROWN,
         "number of updates after which the net grows; below training.iterations"),
@@ -161,20 +163,20 @@ pub static KEYS: &[Key] = &[
     key("training.delta", Kind::Number(0.0, 1e6), Default::Required, SINGLE,
         "scale delta of the regression target x + delta*g(x), where x is the input image and g a fixed random \
          block"),
-    key("training.norm_batch", Kind::Count(2, ANY), Default::Absent, BATCH_NORM,
+    key("training.norm_batch", Kind::Count(2, MANY), Default::Absent, BATCH_NORM,
         "number of images per BatchNorm statistic, a divisor of training.batch (the papers: 64 of 128, one half on \
          each of two GPUs); when not set, the whole batch"),
 
     key("evaluate.every", Kind::Updates(&["epoch"]), Default::Word("epoch"), ALWAYS,
         "number of updates between evaluations; epoch: an evaluation at the first update after each pass over the \
          training images"),
-    key("evaluate.train_images", Kind::Count(1, ANY), Default::Count(10_000), ALWAYS,
+    key("evaluate.train_images", Kind::Count(1, MANY), Default::Count(10_000), ALWAYS,
         "number of training images for the training error of the curve, a fixed class-balanced subset; the last \
          evaluation uses all"),
     key("evaluate.layers", Kind::Flag, Default::Flag(false), ALWAYS,
         "whether statistics of each layer's responses and gradients are written to layers.csv, after 0, 1, 2, 5, \
          10, 20, 50, ... updates and the last one"),
-    key("evaluate.layer_images", Kind::Count(2, ANY), Default::Count(LAYER_IMAGES), ALWAYS,
+    key("evaluate.layer_images", Kind::Count(2, MANY), Default::Count(LAYER_IMAGES), ALWAYS,
         "number of training images for layers.csv, a fixed class-balanced subset that passes through the net as one \
          batch; the larger it is, the better it is as the reference of mean_gap and variance_gap, and the more \
          memory it takes; needs evaluate.layers = true"),

@@ -39,7 +39,9 @@ pub(super) fn resolve(given: &Values, file: &str) -> Result<ResolvedConfig, Spec
     }
     drop_idle(&mut config, family_name);
     for key in keys_of(family_name) {
-        if key.default == Default::Required && holds(key, &config) && !config.contains_key(key.name)
+        if key.default == Default::Required
+            && key.unmet(&config).is_none()
+            && !config.contains_key(key.name)
         {
             let wanted_by = key.only_if.iter().find_map(|(name, _)| given.get(*name));
             return Err(SpecError {
@@ -58,7 +60,7 @@ fn drop_idle(config: &mut Config, family_name: &str) {
     loop {
         let before = config.len();
         for key in keys_of(family_name) {
-            if !holds(key, config) {
+            if key.unmet(config).is_some() {
                 config.remove(key.name);
             }
         }
@@ -91,13 +93,6 @@ fn of_family(key: &Key, given: &Given, family: &str) -> Result<Value, SpecError>
             "{} = {}: expected {} with network.family = \"{family}\"",
             key.name, given.value, key.kind
         ),
-    })
-}
-
-/// Whether all conditions of a key hold.
-fn holds(key: &Key, config: &Config) -> bool {
-    key.only_if.iter().all(|(name, values)| {
-        config.get(*name).and_then(Value::as_str).is_some_and(|word| values.contains(&word))
     })
 }
 

@@ -16,12 +16,17 @@ pub struct Forecast {
 
 /// A sweep that would take longer than `--max-hours`.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("the sweep would take about {:.1} h, more than --max-hours {limit}", .hours)]
+#[error("the sweep would take about {}, more than --max-hours {limit}", time(*.hours))]
 pub struct TooLong {
     /// Expected hours.
     pub hours: f64,
     /// Most hours.
     pub limit: f64,
+}
+
+/// Hours with a unit in which they are not 0.0.
+fn time(hours: f64) -> String {
+    if hours < 0.1 { format!("{:.1} s", hours * 3600.0) } else { format!("{hours:.1} h") }
 }
 
 impl Forecast {
@@ -80,5 +85,7 @@ mod tests {
         forecast.check_hours(3.0).unwrap();
         let message = forecast.check_hours(2.5).unwrap_err().to_string();
         assert_eq!(message, "the sweep would take about 3.0 h, more than --max-hours 2.5");
+        let short = TooLong { hours: 0.01, limit: 0.000_001 }.to_string();
+        assert_eq!(short, "the sweep would take about 36.0 s, more than --max-hours 0.000001");
     }
 }

@@ -29,7 +29,8 @@ pub fn write_plan(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
         experiment.stages.as_ref().map(|stages| stages.tune.seeds.clone()).unwrap_or_default();
     let added_seeds = added_seeds(&runs, &before, &tuning, directory)?;
     let set_aside = experiment.set_aside.clone();
-    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds, set_aside };
+    let sets = experiment.sets.clone();
+    let resolved = Resolved { schema: SCHEMA, runs, arms, added_seeds, set_aside, sets };
     directory.write_experiment(&experiment.text, &resolved)
 }
 
@@ -142,5 +143,19 @@ mod tests {
         assert_eq!(added, BTreeSet::from([3, 4]));
         finish(&experiment);
         assert_eq!(plan("[0, 1, 2, 3, 4, 5]").1, BTreeSet::from([3, 4, 5]), "history stays");
+    }
+
+    #[test]
+    fn the_values_of_set_are_recorded_for_the_command_of_a_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = directory(&folder);
+        let recorded = |sets: &[String]| {
+            let experiment = Experiment::parse(Path::new("t.toml"), TEXT, sets).unwrap();
+            write_plan(&experiment, &directory).unwrap();
+            directory.resolved().unwrap().unwrap().sets
+        };
+        let sets = ["seed=[7]".to_owned()];
+        assert_eq!(recorded(&sets), sets);
+        assert_eq!(recorded(&[]), [""; 0]);
     }
 }

@@ -180,9 +180,12 @@ impl Worker {
         let output = child.wait_with_output()?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
-            match output.status.signal() {
-                Some(signal) => bail!("the worker was killed by signal {signal}"),
-                None => bail!("{}", last_message(&errors).unwrap_or("the worker gave no reason")),
+            match (output.status.signal(), last_message(&errors)) {
+                (Some(signal), Some(said)) => {
+                    bail!("the worker was killed by signal {signal}: {said}")
+                }
+                (Some(signal), None) => bail!("the worker was killed by signal {signal}"),
+                (None, said) => bail!("{}", said.unwrap_or("the worker gave no reason")),
             }
         }
         Ok(serde_json::from_slice(&output.stdout)?)

@@ -105,17 +105,17 @@ mod measured {
         let text = succeed(folder.path(), &all.split_whitespace().collect::<Vec<_>>());
         let mut lines = text.lines();
         let header = lines.next().expect("a header");
-        let columns = "network,depth,batch,layout,precision,augment,device,threads,jobs,\
+        let columns = "network,depth,width,batch,layout,precision,augment,device,threads,jobs,\
                        images_per_s,step_ms,step_p10_ms,step_p90_ms,steps,data_ms,gflop_per_step,\
                        gflop_per_s,peak_gflop_per_s,share_of_peak_pct,roofline_gflop_per_s,\
                        share_of_roofline_pct,peak_f32_gflop_per_s,\
                        copy_gb_per_s,peak_memory_mb,startup_s,failure";
         assert_eq!(header, columns);
-        let begin = |line: &str| line.split(',').take(5).collect::<Vec<_>>().join(",");
+        let begin = |line: &str| line.split(',').take(6).collect::<Vec<_>>().join(",");
         let begins: Vec<String> = lines.map(begin).collect();
         let mut expected = Vec::new();
         for network in ["plain", "residual"] {
-            for point in ["8,4", "8,8", "14,4", "14,8"] {
+            for point in ["8,2,4", "8,2,8", "14,2,4", "14,2,8"] {
                 expected.push(format!("{network},{point},nchw,bf16"));
             }
         }
@@ -187,9 +187,16 @@ fn a_setting_that_fails_is_a_row_and_the_others_go_on() {
 }
 
 #[test]
+fn what_a_worker_said_before_it_was_killed_is_told() {
+    let said = "memory allocation of 9 bytes failed";
+    let (_, told) = scripted(&format!("echo '{said}' >&2; kill -ABRT $$"), 3, "--layout nchw");
+    assert!(told.contains(&format!("the worker was killed by signal 6: {said}")), "{told}");
+}
+
+#[test]
 fn people_see_what_differs_and_what_does_not_once() {
     let (text, told) = scripted(DONE, 0, "");
-    let same = "network residual, batch 8, precision f32, augment none, device cpu, threads 1, \
+    let same = "network residual, depth 8, width 2, batch 8, precision f32, augment none, device cpu, threads 1, \
                 jobs 1\npeaks: matrix product 100.0 GFLOP/s (100.0 in f32), copy 20.00 GB/s\n\n";
     assert!(text.starts_with(same), "{text}");
     let row = |layout: &str| text.lines().find(|line| line.starts_with(layout)).expect("a row");
@@ -218,7 +225,7 @@ fn what_cannot_be_timed_is_refused_before_anything_is() {
         ("residual --depth 8 --batch 8 --over batch=8", "batch has a value already: 8"),
         ("plain --depth 8 --over growth=3", "plain has no --growth"),
         ("plain --depth 8 --seconds 0", "expected a number of seconds"),
-        ("plain --depth 8 --size 0", "must be above zero"),
+        ("plain --depth 8 --size 0", "0 is not in 1..=4096"),
         ("plain --depth 8 --profile no/profile.csv", "there is no folder no"),
         ("plain --depth 8 --profile .", "this is a folder"),
     ] {

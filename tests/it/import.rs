@@ -38,6 +38,7 @@ fn lightning_rows_of_one_step_are_joined() {
         "mine",
         "--set",
         "depth=20",
+        "--set",
         "seed=1",
         "--step",
         "step+1",
@@ -70,6 +71,7 @@ fn keras_and_event_files_are_read() {
             "mine",
             "--set",
             "depth=20",
+            "--set",
             "seed=1",
             "--step",
             "4*(epoch+1)",
@@ -92,6 +94,7 @@ fn keras_and_event_files_are_read() {
                 "mine",
                 "--set",
                 "depth=8",
+                "--set",
                 &format!("seed={seed}"),
                 "--test-error",
                 "100*(1-test/accuracy)",
@@ -129,7 +132,9 @@ fn from_logs_to_figure_and_verdict() {
                     "mine",
                     "--set",
                     &depth,
+                    "--set",
                     &format!("seed={seed}"),
+                    "--set",
                     "family=plain",
                     "--step",
                     "epoch",
@@ -165,7 +170,7 @@ fn what_cannot_be_imported_is_told_and_leaves_nothing() {
         assert!(!folder.path().join("mine").exists(), "{said}");
         said
     };
-    let set = ["--set", "depth=8", "seed=1"];
+    let set = ["--set", "depth=8", "--set", "seed=1"];
     let with = |more: &[&'static str]| [&set[..], more].concat();
     let said = import(2, &set);
     let expected = "no column is chosen; log.csv has step, val_acc; perhaps --test-error \
@@ -178,6 +183,8 @@ fn what_cannot_be_imported_is_told_and_leaves_nothing() {
     );
     let said = import(2, &["--set", "depth=8", "--test-error", "val_acc"]);
     assert!(said.contains("a seed is missing"), "{said}");
+    let said = import(2, &["--set", "depth=8", "seed=1", "--test-error", "100-val_acc"]);
+    assert!(said.contains("unexpected argument 'seed=1'"), "{said}");
     let said = import(2, &["--set", "seed=one", "--test-error", "val_acc"]);
     assert!(said.contains("--set seed=one: expected an integer"), "{said}");
     std::fs::write(folder.path().join("log.csv"), "epoch,val_acc\n0,10\n1,95\n").expect("writable");
@@ -194,4 +201,44 @@ fn what_cannot_be_imported_is_told_and_leaves_nothing() {
     let output = fathom(folder.path()).args(arguments.concat()).output().expect("starts");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("note: all values of test_err_pct are at most 1"), "{said}");
+}
+
+#[test]
+fn two_configurations_have_two_folders_and_a_misspelt_key_is_noted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("log.csv"), "step,val_acc\n0,10\n5,95\n").expect("writable");
+    let import = |key: &str| {
+        let arguments = format!(
+            "import log.csv --out mine --set {key}=20 --set seed=1 --test-error 100-val_acc"
+        );
+        let output = fathom(folder.path()).args(arguments.split(' ')).output().expect("starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (text(output.stdout), text(output.stderr))
+    };
+    let (run, said) = import("depth");
+    assert_eq!((run.as_str(), said.as_str()), ("mine/runs/20-s1\n", ""));
+    let (run, said) = import("dept");
+    assert_eq!(run, "mine/runs/dept_20-s1\n");
+    assert!(said.contains("did you mean network.depth?; taken as a key of your own"), "{said}");
+    let (run, said) = import("dept");
+    assert!(run.is_empty() && said.contains("mine/runs/dept_20-s1 is there already"), "{said}");
+}
+
+#[test]
+fn the_folder_of_a_sweep_and_the_curves_of_several_runs_are_not_imported() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("sweep")).expect("writable");
+    std::fs::write(at("sweep/resolved.json"), "{\"schema\": 1, \"runs\": {}}").expect("writable");
+    std::fs::write(at("log.csv"), "step,test_err_pct\n0,90\n").expect("writable");
+    let import = |log: &str, out: &str| {
+        fail(folder.path(), 1, &["import", log, "--out", out, "--set", "seed=1"])
+    };
+    let said = import("log.csv", "sweep");
+    assert!(said.contains("--out sweep: fathom trains the runs of this folder"), "{said}");
+    let curves = "run_id,step,test_err_pct\na,0,90\nb,0,90\n";
+    std::fs::write(at("curves.csv"), curves).expect("writable");
+    let said = import("curves.csv", "mine");
+    assert!(said.contains("curves.csv: line 3: column run_id changes from a to b"), "{said}");
+    assert!(!at("sweep/runs").exists() && !at("mine").exists());
 }

@@ -36,6 +36,10 @@ fn inspect_refuses_what_cannot_be_and_says_what_can() {
     };
     for (arguments, said) in [
         ("residul", "did you mean residual?"),
+        ("residual --depth 8 --stride-first", "--stride-first: only with --block bottleneck"),
+        ("residual --depth 8 --norm-groups 2", "--norm-groups: only with --norm group"),
+        ("residual --depth 8 --size 100000000", "100000000 is not in 1..=4096"),
+        ("plain --depth 99998 --width 4096 --size 4096", "at most 1e15 can be counted"),
         ("plain --depth 45", "--depth: 45 is not 6n+2; the nearest are 44 and 50"),
         ("plain --depth 8 --growth 12", "plain has no --growth; it has --depth"),
         ("resnet18 --size 16", "the smallest valid size is 17×17"),

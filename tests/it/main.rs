@@ -19,6 +19,7 @@ mod format;
 mod import;
 mod inspect;
 mod large;
+mod options;
 mod output;
 #[cfg(feature = "train")]
 mod recipes;

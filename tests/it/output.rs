@@ -46,7 +46,7 @@ mod trained {
         "report results/tiny --splice page.md --check",
         "compare results/tiny results/tiny",
         "compare results/tiny --over depth",
-        "import log.csv --train-error err --set seed=1 network.depth=8 --out {fresh}",
+        "import log.csv --train-error err --set seed=1 --set network.depth=8 --out {fresh}",
         "export results/tiny --wide",
         "export results/tiny --table markdown",
         "export results/tiny --tensorboard {fresh}",

@@ -166,7 +166,18 @@ fn the_weights_of_the_best_validation_step_are_kept_beside_the_last_ones_and_res
     let lowest = errors.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(errors.last().is_some_and(|last| *last > lowest), "a test of something: {errors:?}");
     for (at, expected) in [("best-validation", lowest), ("last", errors[errors.len() - 1])] {
-        let arguments = ["eval", "--part", "validation", "--format", "csv", "--at", at, "--run"];
+        let arguments = [
+            "eval",
+            "--device",
+            "cpu",
+            "--part",
+            "validation",
+            "--format",
+            "csv",
+            "--at",
+            at,
+            "--run",
+        ];
         let root = alone.directory.to_str().expect("text");
         let table = succeed(folder.path(), &[&arguments[..], &[root]].concat());
         let row = table.lines().nth(1).expect("a row");
@@ -380,7 +391,7 @@ fn a_net_that_grows_resumes_exactly_from_before_and_after() {
     assert_eq!((code, grown(&told)), (Some(0), 0), "{told:?}");
     assert_eq!(outcome(&alone), outcome(&disturbed));
 
-    let late = [sets.as_slice(), &["training.grow.at=12".to_owned()]].concat();
+    let late: Vec<String> = sets.iter().map(|set| set.replace("grow.at=6", "grow.at=12")).collect();
     let error = Experiment::load(&file, &late).expect_err("too late").to_string();
     assert!(
         error.contains("training.grow.at: 12 must be below training.iterations = 12"),

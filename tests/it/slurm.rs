@@ -21,11 +21,14 @@ seed = [0, 1]
 const SETS: [&str; 4] =
     ["training.iterations=1200", "evaluate.every=30", "data.size=16", "network.width=8"];
 
-/// A command line whose experiment is the sweep.
+/// A command line whose experiment is the sweep. A `--set` of `more` comes instead of one of [`SETS`].
 fn arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["run", "tiny.toml", "--device", "cpu", "--checkpoint", "5"];
     arguments.extend(["--threads", "1", "--layout", "nchw"]);
-    arguments.extend(SETS.iter().flat_map(|set| ["--set", *set]));
+    let key = |set: &str| set.split('=').next().map(str::to_owned);
+    let is_replaced = |set: &&&str| more.iter().any(|other| key(other) == key(set));
+    let sets = SETS.iter().filter(|set| !is_replaced(set));
+    arguments.extend(sets.flat_map(|set| ["--set", *set]));
     arguments.extend(more);
     arguments
 }

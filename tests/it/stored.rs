@@ -70,9 +70,8 @@ fn a_net_learns_from_parts_of_images_and_a_run_that_was_stopped_ends_with_the_sa
     let folder = with_experiment("");
     with_images(folder.path());
     // Paths count from where the worker starts, which here is not the folder.
-    let sets: Vec<String> = SETS.iter().map(|set| (*set).to_owned()).collect();
     let absolute = format!("data.path={}", folder.path().join("pets").display());
-    let sets = [sets, vec![absolute]].concat();
+    let sets = SETS.map(|set| set.replace("data.path=pets", &absolute));
     let run =
         Experiment::load(&folder.path().join("tiny.toml"), &sets).expect("fine").runs.remove(0);
     let whole = job(&run, &folder.path().join("whole"), 1);

@@ -95,7 +95,7 @@ fn the_weights_of_a_run_give_its_last_row_again() {
         let last: Vec<&str> = curve.lines().last().expect("a row").split(',').collect();
         let weights = run.join("checkpoint.safetensors");
         let all = format!(
-            "eval --weights {} --network {network} --data shapes --size 12 --images 50 \
+            "eval --device cpu --weights {} --network {network} --data shapes --size 12 --images 50 \
              --format csv --mean {{mean}} --std {{std}}",
             weights.display()
         );
@@ -123,7 +123,8 @@ fn the_weights_of_a_run_give_its_last_row_again() {
         assert!((found[2] - of("test_err_pct")).abs() < 2.1, "{found:?} {last:?}");
         assert!(found[3] <= found[2]);
 
-        let arguments = ["eval", "--format", "csv", "--run", run.to_str().expect("text")];
+        let arguments =
+            ["eval", "--device", "cpu", "--format", "csv", "--run", run.to_str().expect("text")];
         let table = succeed(folder.path(), &arguments);
         let row: Vec<&str> = table.lines().nth(1).expect("a row").split(',').collect();
         assert_eq!(row[1].parse::<f64>().expect("a number"), of("test_loss"), "{row:?} {last:?}");
@@ -162,7 +163,7 @@ fn the_weights_of_a_run_give_its_last_row_again() {
 
 /// Loss and error that `fathom eval` prints with these arguments.
 fn evaluated(folder: &Path, arguments: &str) -> Vec<f64> {
-    let arguments = format!("eval --format csv {arguments}");
+    let arguments = format!("eval --device cpu --format csv {arguments}");
     let table = succeed(folder, &arguments.split_whitespace().collect::<Vec<_>>());
     let row = table.lines().nth(1).expect("a row").split(',').skip(1);
     row.map(|value| value.parse().expect("a number")).collect()
@@ -213,7 +214,7 @@ fn loss_landscapes_of_trained_nets_are_measured_and_drawn() {
     succeed(folder.path(), &["run", "tiny.toml", "--device", "cpu", "--threads", "1"]);
     // All 200 training images, as in the last row of the curve.
     let look = ["look", "results/tiny", "--images", "200", "--points", "5", "--directions", "2"];
-    let look = [&look[..], &["--pairs", "3", "--threads", "1"]].concat();
+    let look = [&look[..], &["--pairs", "3", "--device", "cpu", "--threads", "1"]].concat();
     let printed = succeed(folder.path(), &look);
     assert_eq!(printed.lines().count(), 4, "{printed}");
     for run in runs(&folder.path().join("results/tiny")) {

@@ -75,10 +75,11 @@ impl Row {
 
     /// The conditions of the measurements, by column.
     fn conditions(&self, machine: &Machine) -> Vec<(String, Value)> {
-        let Setting { name, point, batch, layout, .. } = &self.setting;
+        let Setting { name, given, point, batch, layout, .. } = &self.setting;
         let text = |name: &str, value: &str| (name.to_owned(), Value::from(value));
         let mut cells = vec![text("network", name)];
-        cells.extend(point.of_network().map(|(key, value)| {
+        let given = given.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        cells.extend(point.of_network().chain(given).map(|(key, value)| {
             // A depth is a number, a kind of block is text.
             let number = serde_json::from_str(value).ok().filter(Value::is_number);
             (key.replace('-', "_"), number.unwrap_or_else(|| value.into()))

@@ -12,6 +12,8 @@ use fathom_spec::{Config, KEYS, Settings};
 pub struct Setting {
     /// Name of the net as the user gave it.
     pub name: String,
+    /// Flags of keys of the network, without their dashes, and their values.
+    pub given: Vec<(String, String)>,
     /// Values of `--over`.
     pub point: Point,
     /// The net.
@@ -47,7 +49,10 @@ impl Args {
     fn setting(&self, name: &str, point: &Point, layout: Layout) -> Result<Setting, Usage> {
         let (batch, keys) = point.apply(self.batch, &self.keys)?;
         let described = keys.describe(name)?;
-        let (input, classes) = self.images.of(&described)?;
+        if self.over.is_empty() {
+            keys.check_effect(&described)?;
+        }
+        let (input, classes) = self.images.of(&described);
         let network = described.build(input, classes)?;
         let defaults = KEYS.iter().filter_map(|key| Some((key.name.into(), key.default.value()?)));
         let mut config: Config = defaults.collect();
@@ -62,7 +67,8 @@ impl Args {
         ]);
         Settings::new(&config).map_err(|invalid| Usage(invalid.to_string()))?;
         let (name, point) = (name.to_owned(), point.clone());
-        Ok(Setting { name, point, network, config, batch, layout })
+        let given = self.keys.given().map(|(flag, text)| (flag, text.to_owned())).collect();
+        Ok(Setting { name, given, point, network, config, batch, layout })
     }
 }
 

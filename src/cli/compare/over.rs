@@ -29,10 +29,10 @@ pub struct Flags {
     #[arg(long, value_name = "KEY", conflicts_with = "b")]
     over: Option<String>,
     /// Value that the others are compared with [default: the smallest number, or the first word of the alphabet]
-    #[arg(long, value_name = "VALUE", requires = "over")]
+    #[arg(long, value_name = "VALUE", conflicts_with = "b")]
     baseline: Option<String>,
     /// Swept key of which each side is also compared at its own best value [default: lr, if swept]
-    #[arg(long, value_name = "KEY", requires = "over")]
+    #[arg(long, value_name = "KEY", conflicts_with = "b")]
     best: Option<String>,
     /// Seeds that choose the best value and are not compared there [default: those that the
     /// experiment tunes with]
@@ -41,7 +41,7 @@ pub struct Flags {
         value_name = "SEED,…",
         value_delimiter = ',',
         allow_negative_numbers = true,
-        requires = "over"
+        conflicts_with = "b"
     )]
     tune_seeds: Vec<Seed>,
     /// Draw the comparison into DIR/figures, in these formats
@@ -53,14 +53,14 @@ pub struct Flags {
         num_args = 0..,
         require_equals = true,
         default_missing_value = "svg,png",
-        requires = "over"
+        conflicts_with = "b"
     )]
     plot: Vec<FigureFormat>,
     /// Width of the figure on paper [default: for the screen]
-    #[arg(long, value_parser = choice::<Width>(), requires = "over")]
+    #[arg(long, value_parser = choice::<Width>(), conflicts_with = "b")]
     width: Option<Width>,
     /// Draw it into this folder
-    #[arg(long, value_name = "DIR", requires = "over")]
+    #[arg(long, value_name = "DIR", conflicts_with = "b")]
     out: Option<PathBuf>,
 }
 

@@ -24,6 +24,7 @@ pub fn verify_sets(
     data_dir: Option<&Path>,
     format: Format,
 ) -> Result<ExitCode> {
+    images.check_effect(names)?;
     let mut table = Table::new(["set", "file", "verdict", "detail"]);
     let mut all_right = true;
     let mut homes: Vec<Home> = Vec::new();

@@ -3,6 +3,7 @@
 use super::Subject;
 use crate::Usage;
 use crate::choice::choice;
+use crate::data::{only_for, share};
 use crate::network::KeyFlags;
 use anyhow::{Result, ensure};
 use fathom_data::{self as data, Labels, Request, Source, Standardise};
@@ -10,49 +11,53 @@ use fathom_protocol::Part;
 use fathom_record::Rename;
 use std::path::PathBuf;
 
-/// Weights, their network, and the images.
+/// Weights, their network, and the images. Each flag conflicts with `--run` by itself: a conflict of their group would
+/// name them all.
 #[derive(clap::Args)]
-#[group(id = "given", multiple = true, conflicts_with = "run")]
+#[command(next_help_heading = "With --weights")]
 pub struct Given {
     /// Weights: a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE", requires_all = ["network", "data"])]
     weights: Option<PathBuf>,
     /// Replaces the beginning of names of tensors, such as head=fc; may be given several times. `module.`,
     /// `_orig_mod.` and `model.` are removed, `linear` becomes `fc` and `shortcut` `downsample` without it
-    #[arg(long, value_name = "OLD=NEW", requires = "weights")]
+    #[arg(long, conflicts_with = "run", value_name = "OLD=NEW", requires = "weights")]
     rename: Vec<Rename>,
     /// Family (plain, residual, …) or published net (resnet50, densenet121, lenet, …)
-    #[arg(long, requires = "weights")]
+    #[arg(long, conflicts_with = "run", requires = "weights")]
     network: Option<String>,
     /// Data set
-    #[arg(long, value_parser = choice::<Source>())]
+    #[arg(long, conflicts_with = "run", value_parser = choice::<Source>())]
     data: Option<Source>,
     /// Folder of the images, for the data set `images`
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, conflicts_with = "run", value_name = "DIR")]
     path: Option<PathBuf>,
     /// Share of each class that is held out as test images, as data.test_share of an experiment
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, conflicts_with = "run", value_name = "SHARE", value_parser = share, allow_negative_numbers = true)]
     test_share: Option<f64>,
-    /// Labels of CIFAR-100
-    #[arg(long, value_parser = choice::<Labels>(), default_value_t = Labels::Fine)]
-    labels: Labels,
+    /// Labels of CIFAR-100 [default: fine]
+    #[arg(long, conflicts_with = "run", value_parser = choice::<Labels>())]
+    labels: Option<Labels>,
     /// Rows and columns to which images are resized [default: not resized]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(8..=4096))]
+    #[arg(long, conflicts_with = "run", value_parser = clap::value_parser!(u16).range(8..=4096))]
     size: Option<u16>,
     /// Number of images, a fixed class-balanced choice [default: all]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, conflicts_with = "run", value_parser = clap::value_parser!(u64).range(1..))]
     images: Option<u64>,
     /// Mean of each channel, for pixels in 0..1 [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "MEAN", requires = "std")]
+    #[arg(long, conflicts_with = "run", value_delimiter = ',', value_name = "MEAN", requires = "std", value_parser = finite, allow_negative_numbers = true)]
     mean: Vec<f64>,
     /// Standard deviation of each channel [default: that of the training images]
-    #[arg(long, value_delimiter = ',', value_name = "STD", requires = "mean")]
+    #[arg(long, conflicts_with = "run", value_delimiter = ',', value_name = "STD", requires = "mean", value_parser = finite, allow_negative_numbers = true)]
     std: Vec<f64>,
     /// Subtract the mean of every pixel over the training images, and do not divide, as 1512.03385
-    #[arg(long, conflicts_with = "mean")]
+    #[arg(long, conflicts_with_all = ["run", "mean"])]
     per_pixel_mean: bool,
-    #[command(flatten)]
-    keys: KeyFlags,
+}
+
+/// Parses a finite number.
+fn finite(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or("expected a finite number")
 }
 
 impl Given {
@@ -60,14 +65,16 @@ impl Given {
     ///
     /// # Errors
     /// When flags are missing or contradict each other.
-    pub fn subject(&self, part: Part) -> Result<Subject> {
+    pub fn subject(&self, keys: &KeyFlags, part: Part) -> Result<Subject> {
         let (Some(weights), Some(network), Some(source)) =
             (&self.weights, &self.network, self.data)
         else {
             return Err(Usage("give --run, or --weights, --network and --data".into()).into());
         };
         ensure!(part != Part::Validation, Usage("--part validation: only with --run".into()));
-        let described = self.keys.describe(network)?;
+        let described = keys.describe(network)?;
+        keys.check_effect(&described)?;
+        self.check_effect(source)?;
         let data = self.request(source, part);
         ensure!(
             data.source != Source::Images || data.path.is_some(),
@@ -87,6 +94,13 @@ impl Given {
         })
     }
 
+    /// Refuses options without an effect on this data set.
+    fn check_effect(&self, source: Source) -> Result<(), Usage> {
+        only_for("--path", self.path.is_some(), Source::Images, &[source])?;
+        only_for("--test-share", self.test_share.is_some(), Source::Images, &[source])?;
+        only_for("--labels", self.labels.is_some(), Source::Cifar100, &[source])
+    }
+
     /// The data set, with all training images and the test images that `data.test` of an experiment would choose.
     fn request(&self, source: Source, part: Part) -> Request {
         Request {
@@ -94,7 +108,7 @@ impl Given {
             size: self.size.map(usize::from),
             colour: true,
             test_share: self.test_share,
-            labels: self.labels,
+            labels: self.labels.unwrap_or(Labels::Fine),
             ..Request::all(source, self.path.clone())
         }
     }
@@ -115,8 +129,8 @@ impl Given {
                 std.len()
             )));
         }
-        if std.iter().any(|std| *std <= 0.0) {
-            return Err(Usage("--std must be above zero".into()));
+        if let Some(std) = std.iter().find(|std| **std <= 0.0) {
+            return Err(Usage(format!("--std {std}: must be above zero")));
         }
         Ok(Standardise::Given { mean, std })
     }

@@ -1,7 +1,9 @@
 //! The runs whose landscape can be measured.
 
+use crate::Usage;
+use crate::experiment::pattern;
 use crate::stderr::log;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fathom_record::{Manifest, RunDir, State, SweepDir};
 
 /// The runs that are done and have kept their weights, and whose id matches `only`.
@@ -9,13 +11,18 @@ use fathom_record::{Manifest, RunDir, State, SweepDir};
 /// # Errors
 /// When there are none.
 pub fn chosen(directory: &SweepDir, only: Option<&str>) -> Result<Vec<(RunDir, Manifest)>> {
-    let pattern = only.map(glob::Pattern::new).transpose().context("--only")?;
+    let runs = directory.runs()?;
+    let pattern = only.map(pattern).transpose()?;
+    let matches = |run: &RunDir| pattern.as_ref().is_none_or(|it| it.matches(&run.id()));
+    if let (Some(only), Some(first), false) = (only, runs.first(), runs.iter().any(matches)) {
+        let (all, id) = (runs.len(), first.id());
+        return Err(
+            Usage(format!("--only {only}: matches none of {all} runs, such as {id}")).into()
+        );
+    }
     let mut without = Vec::new();
     let mut chosen = Vec::new();
-    for run in directory.runs()? {
-        if pattern.as_ref().is_some_and(|pattern| !pattern.matches(&run.id())) {
-            continue;
-        }
+    for run in runs.into_iter().filter(matches) {
         if run.status()?.state != State::Done || !run.checkpoint().exists() {
             without.push(run.id());
             continue;

@@ -26,6 +26,9 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
     }
     let context = || path.display().to_string();
     let table = ForeignTable::read(path)?;
+    for name in args.columns.iter().chain(&args.group_by) {
+        table.column(name).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    }
     let columns = Columns {
         names: args.columns.clone(),
         group_by: args.group_by.clone(),

@@ -2,32 +2,39 @@
 
 use super::marker;
 use crate::stdout;
+use crate::text::word;
 use anyhow::{Context, Result, bail};
 use fathom_base::write_atomically;
 use fathom_report as report;
 use std::path::Path;
 
-/// Updates the tables of a Markdown file. With `only_check` the file is left alone.
+/// Updates the tables of a Markdown file, and returns whether it has markers. With `only_check` the file is left alone.
 ///
 /// # Errors
 /// When a marker is invalid, results are damaged, or a table is out of date and must not be changed.
-pub fn splice(file: &Path, only_check: bool) -> Result<()> {
+pub fn splice(file: &Path, only_check: bool) -> Result<bool> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let folder = file.parent().unwrap_or(Path::new(""));
-    let updated = report::splice::splice(&text, |words| marker::render(words, folder))
+    let mut has_markers = false;
+    let mut render = |words: &[String]| {
+        has_markers = true;
+        marker::render(words, folder)
+    };
+    let updated = report::splice::splice(&text, &mut render)
         .with_context(|| format!("in {}", file.display()))?;
     if updated == text {
-        return Ok(());
+        return Ok(has_markers);
     }
     if only_check {
         let line = report::splice::first_difference(&text, &updated);
         bail!(
-            "{0}:{line}: is out of date; update it with: fathom report --splice {0}",
-            file.display()
+            "{}:{line}: is out of date; update it with: fathom report --splice {}",
+            file.display(),
+            word(file)
         );
     }
     write_atomically(file, updated.as_bytes())?;
     stdout::write_line(file.display())?;
-    Ok(())
+    Ok(has_markers)
 }

@@ -3,6 +3,7 @@
 use crate::SOME_FAILED;
 use crate::stderr::log;
 use crate::table::{Format, print, summary};
+use crate::text::word;
 use anyhow::Result;
 use fathom_base::write_atomically;
 use fathom_protocol::STOPPED;
@@ -47,7 +48,7 @@ pub fn report(
     }
     let without = if is_done { second_stage(experiment, directory)?.without } else { Vec::new() };
     without.iter().for_each(log);
-    log(format!("figures: fathom plot {}", directory.root().display()));
+    log(format!("figures: fathom plot {}", word(directory.root())));
     Ok(match (is_done, shutdown.killed_by()) {
         (true, _) if without.is_empty() => ExitCode::SUCCESS,
         (true, _) => ExitCode::from(SOME_FAILED),
@@ -92,6 +93,6 @@ fn report_claims(experiment: &Experiment, directory: &SweepDir) -> Result<()> {
         log(format!("{outcome:>11}  {name}{}", effect.unwrap_or_default()));
     }
     directory.write_claims(&verdicts)?;
-    log(format!("claims: fathom check {}", directory.root().display()));
+    log(format!("claims: fathom check {}", word(directory.root())));
     Ok(())
 }

@@ -4,9 +4,10 @@ use super::report::report;
 use super::{Args, Prepared};
 use crate::stderr::log;
 use crate::stdout;
-use crate::text::plural;
+use crate::text::{plural, word};
 use crate::{slurm, task};
 use anyhow::Result;
+use fathom_data::locate::from_environment;
 use fathom_record::SweepDir;
 use fathom_spec::Experiment;
 use fathom_sweep::slurm::{Resources, Submission, SubmissionReport, SubmittedArray};
@@ -67,7 +68,7 @@ impl Prepared<'_> {
 }
 
 fn describe(found: &SubmissionReport, directory: &SweepDir) {
-    let root = directory.root().display();
+    let root = word(directory.root());
     let SubmissionReport { done, queued, submitted } = found;
     if *submitted == 0 {
         log(format!("{done} runs are done, {queued} wait or run: fathom status {root}"));
@@ -96,7 +97,11 @@ fn task_command<'a>(
     options: &'a Options,
 ) -> impl Fn(u32) -> Result<Vec<String>> + 'a {
     let jobs = options.jobs;
-    let data_dir = options.data_dir.as_deref();
+    // The tasks may start without the environment of this command.
+    let data_dir = options.data_dir.clone().or_else(from_environment);
     let (checkpoint, keep_state, sets) = (args.checkpoint, args.keep_state, &args.chosen.sets);
-    move |array| task::command(directory, array, jobs, checkpoint, keep_state, data_dir, sets)
+    move |array| {
+        let data_dir = data_dir.as_deref();
+        task::command(directory, array, jobs, checkpoint, keep_state, data_dir, sets)
+    }
 }

@@ -1,6 +1,18 @@
 use super::*;
 use crate::{Source, Standardise, Standardiser};
 
+fn draw(count: usize, size: usize, colour: bool, split: u64) -> Images {
+    super::draw(count, size, colour, split).unwrap()
+}
+
+#[test]
+fn images_for_which_there_is_no_memory_are_refused() {
+    for count in [usize::MAX, usize::MAX / 200] {
+        let refused = super::draw(count, 8, true, 0).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{count} shapes of 8×8 pixels take ")), "{refused}");
+    }
+}
+
 #[test]
 fn the_images_are_frozen() {
     // A change would change the meaning of every existing result on `shapes`.

@@ -1,6 +1,7 @@
 //! The batch script of an array job.
 
 use super::limit;
+use fathom_base::quoted;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -78,16 +79,6 @@ impl Script<'_> {
     }
 }
 
-/// A word quoted for the shell and for a line of `#SBATCH`.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,13 +120,5 @@ mod tests {
         assert_eq!(script.text(), expected);
         let short = Script { time: Some("2"), ..script };
         assert!(short.text().contains("--signal=B:USR1@30\n"), "a quarter of two minutes");
-    }
-
-    #[test]
-    fn words_are_quoted_for_the_shell() {
-        assert_eq!(quoted("a'b"), r"'a'\''b'");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("$HOME"), "'$HOME'");
-        assert_eq!(quoted("training.lr=0.1"), "training.lr=0.1");
     }
 }
