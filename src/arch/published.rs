@@ -145,15 +145,20 @@ mod tests {
 
     /// Parameters of wide nets as the common implementations have them, by name and number of classes.
     const WIDE: &[(&str, usize, u64)] = &[
+        ("wrn-16-8", 10, 10_961_370),
         ("wrn-16-10", 10, 17_116_634),
         ("wrn-28-10", 10, 36_479_194),
         ("wrn-28-10", 100, 36_536_884),
+        ("wrn-40-4", 10, 8_949_210),
         ("wrn-40-8", 10, 35_748_314),
     ];
 
-    /// Parameters, and multiply-adds in units as rounded where they were published.
+    /// Parameters, and multiply-adds in units as rounded where they were published; those of plain nets are
+    /// the residual ones' less the projections.
     #[rustfmt::skip]
     const ROUNDED: &[(&str, u64, f64, f64)] = &[
+        ("plain18", 11_515_688, 1.795, 1e9),
+        ("plain34", 21_623_848, 3.644, 1e9),
         ("resnet18", 11_689_512, 1.814, 1e9),
         ("resnet34", 21_797_672, 3.664, 1e9),
         ("resnet50", 25_557_032, 4.089, 1e9),
@@ -181,6 +186,8 @@ mod tests {
         for (place, published) in PUBLISHED.iter().enumerate() {
             assert!(audit(published.name).parameters > 0, "{}", published.name);
             assert!(PUBLISHED[..place].iter().all(|other| other.name != published.name));
+            let is_tested = WIDE.iter().any(|(name, ..)| *name == published.name);
+            assert_eq!(is_tested, published.family == "wide", "{}", published.name);
         }
     }
 

@@ -110,12 +110,15 @@ worker_jobs! {
 }
 
 /// Keeps memory that one update frees for the next one. By default glibc maps each large tensor
-/// again, and the kernel clears its pages: 14% of the time of an update of ResNet-20.
+/// again, and the kernel clears its pages: 14% of the time of an update of ResNet-20. Whoever would
+/// rather have less memory says so by glibc's own variable, which mallopt would overrule.
 fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt sets limits of the allocator; no other thread exists yet.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        if std::env::var_os("MALLOC_MMAP_THRESHOLD_").is_none() {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
+        }
         libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
         libc::mallopt(libc::M_TOP_PAD, 64 << 20);
     }

@@ -29,7 +29,7 @@ fn layers(job: &Job) -> String {
 fn runs_of_every_family_resume_exactly_after_being_stopped_and_killed() {
     let folder = with_experiment(ARMS);
     let runs = runs(folder.path());
-    assert_eq!(runs.len(), 8);
+    assert_eq!(runs.len(), 9);
     let layouts = [Layout::BatchLast, Layout::ChannelsLast].into_iter().cycle();
     for (run, layout) in runs.iter().zip(layouts) {
         let job = |part: &str| Job { layout, ..job(run, &folder.path().join(part), 1) };

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 /// As the number of rows after which a signal is sent: the run is left alone.
 pub const NEVER: usize = usize::MAX;
 
-/// Recipes with every kind of state that a run has: momentum, both moments of Adam, a warm-up that
+/// Recipes with every optimiser and every kind of state that a run has: momentum, moments, a warm-up that
 /// watches, dropout and stochastic depth, moving averages, crops.
 pub const ARMS: &str = r#"
 [[arm]]
@@ -52,6 +52,11 @@ name = "stochastic depth"
 "network.family" = "residual"
 "network.survival" = 0.5
 "training.optimiser" = "muon"
+[[arm]]
+name = "decoupled decay"
+"training.optimiser" = "adamw"
+"training.lr" = 0.01
+"training.weight_decay" = 0.1
 "#;
 
 pub fn runs(folder: &Path) -> Vec<Run> {

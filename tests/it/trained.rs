@@ -208,6 +208,77 @@ fn a_run_that_has_not_grown_is_evaluated_as_it_is() {
     assert_eq!(of(&grown), of(&short));
 }
 
+/// A file of weights with other values: what `value` gives for a tensor's name, its size along the second
+/// dimension, and the position of a value in it.
+fn changed(file: &[u8], value: impl Fn(&str, usize, usize) -> Option<f32>) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    let (length, rest) = bytes.split_at_mut(8);
+    let length = u64::from_le_bytes((&*length).try_into().expect("eight bytes")) as usize;
+    let (header, data) = rest.split_at_mut(length);
+    let header: serde_json::Value = serde_json::from_slice(header).expect("json");
+    for (name, tensor) in header.as_object().expect("tensors") {
+        let Some([from, to]) = tensor["data_offsets"].as_array().map(Vec::as_slice) else {
+            continue;
+        };
+        let [from, to, inputs] = [from, to, &tensor["shape"][1]].map(|it| it.as_u64().unwrap_or(1));
+        let values = data[from as usize..to as usize].chunks_exact_mut(4);
+        for (at, part) in values.enumerate() {
+            if let Some(value) = value(name, inputs as usize, at) {
+                part.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_lesion_costs_what_weights_that_undo_the_block_cost() {
+    let folder = with_experiment(
+        "[sweep]\n\"network.family\" = [\"plain\", \"residual\", \"preact\"]\n\"network.depth\" = [14]\n",
+    );
+    let run = "run tiny.toml --device cpu --set evaluate.layers=true --set evaluate.lesions=true --set data.test=200 \
+               --set network.width=4 --set training.iterations=40 --set evaluate.every=40";
+    succeed(folder.path(), &run.split_whitespace().collect::<Vec<_>>());
+    for path in runs(&folder.path().join("results/tiny")) {
+        let run = fathom::record::RunDir::new(&path);
+        let family = path.file_name().expect("an id").to_string_lossy();
+        let (family, _) = family.split_once('-').expect("an id begins with the family");
+        let whole = run.curve().expect("rows").pop().and_then(|row| row.test_err_pct);
+        let whole = whole.expect("an error");
+        let weights = std::fs::read(run.checkpoint()).expect("weights");
+        let rows = run.layers().expect("rows");
+        let costs: Vec<_> =
+            rows.iter().filter_map(|row| Some((&row.name, row.lesion_cost?))).collect();
+        assert!(costs.iter().any(|(_, cost)| *cost != 0.0), "a test of something: {costs:?}");
+        for (layer, cost) in costs {
+            let block = layer.strip_suffix("conv2").expect("the last layer of a block");
+            // A branch ends with zeros; a block without a shortcut copies its input, which is not negative.
+            let undone = |name: &str, inputs: usize, at: usize| {
+                let (layer, kind) = name.strip_prefix(block)?.split_once('.')?;
+                match (family, layer, kind) {
+                    ("residual", "bn2", "weight" | "bias") | ("preact", "conv2", "weight") => {
+                        Some(0.0)
+                    }
+                    ("plain", "conv1" | "conv2", "weight") => {
+                        let copies = at % 9 == 4 && at / 9 / inputs == at / 9 % inputs;
+                        Some(f32::from(u8::from(copies)))
+                    }
+                    ("plain", _, "running_mean" | "bias") => Some(0.0),
+                    ("plain", _, "running_var") => Some(1.0),
+                    ("plain", "bn1" | "bn2", "weight") => Some((1.0f32 + 1e-5).sqrt()),
+                    _ => None,
+                }
+            };
+            std::fs::write(run.checkpoint(), changed(&weights, undone)).expect("writable");
+            let found = evaluated(folder.path(), &format!("--run {}", path.display()))[1];
+            assert!(
+                (found - whole - cost).abs() < 1e-9,
+                "{family} {layer}: {found}, {whole} + {cost}"
+            );
+        }
+    }
+}
+
 #[test]
 fn loss_landscapes_of_trained_nets_are_measured_and_drawn() {
     let folder = with_experiment("[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n");

@@ -38,6 +38,12 @@ fn options_b_and_pre_activation_have_the_published_sizes() {
 }
 
 #[test]
+fn a_wide_net_of_widening_factor_one_is_a_pre_activation_net() {
+    let thin = with(&WIDE, json!({ "depth": 16, "width": 16 }), 32, 10);
+    assert_eq!(thin, with(&PREACT, json!({ "depth": 14, "shortcut": "b" }), 32, 10));
+}
+
+#[test]
 fn arms_share_their_initial_weights_by_name() {
     let (plain, residual) = (net(&PLAIN, 20).initial(3), net(&RESIDUAL, 20).initial(3));
     assert_eq!(plain, residual);
