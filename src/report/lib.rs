@@ -1,6 +1,7 @@
 //! Reports of a results directory: one HTML file that opens without a network, and a shorter one in
 //! Markdown. Both begin with the question of the experiment and the verdicts on its claims.
 
+mod cost;
 mod data;
 mod markdown;
 mod page;
@@ -8,6 +9,7 @@ mod sections;
 pub mod splice;
 mod view;
 
+pub use cost::cost;
 pub use markdown::{claims, experiments, finals, found, markdown, metrics, table};
 pub use page::html;
 

@@ -128,6 +128,21 @@ pub fn check(
     cases.iter().map(verdict).collect()
 }
 
+/// The outcomes of claims that are all primary, without what verdicts say besides.
+#[cfg(test)]
+pub(crate) fn outcomes(
+    claims: &[(Claim, Contrast)],
+    deciding: &Deciding,
+    evidence: &Evidence,
+) -> Vec<Outcome> {
+    let cases: Vec<Case> = claims
+        .iter()
+        .map(|(claim, contrast)| Case::new(claim, contrast, deciding, evidence))
+        .collect();
+    let looks = decide(&cases.iter().collect::<Vec<_>>(), deciding);
+    looks.into_iter().map(|look| look.map_or(Outcome::Undecided, |look| look.outcome)).collect()
+}
+
 /// The looks at claims that share the level; `None` where no look can be taken yet.
 fn decide(cases: &[&Case], deciding: &Deciding) -> Vec<Option<Look>> {
     if deciding.looks.is_empty() {

@@ -3,6 +3,8 @@
 use super::Layerwise;
 use anyhow::Result;
 use fathom_base::plain;
+#[cfg(test)]
+use fathom_record::CurveRow;
 use fathom_record::{
     LayerRow, Made, Metric, Provenance, RunCurve, Seed, State, SweepDir, check_column,
     metric_columns,
@@ -61,6 +63,21 @@ impl Evidence {
         provenance: BTreeMap<String, Provenance>,
     ) -> Self {
         Self { runs, provenance, ..Self::default() }
+    }
+
+    /// Gives a run another end, other rows and other statistics of layers.
+    #[cfg(test)]
+    pub(super) fn replace(
+        &mut self,
+        id: &str,
+        state: State,
+        rows: Vec<CurveRow>,
+        layers: Vec<LayerRow>,
+    ) {
+        if let Some(run) = self.runs.get_mut(id) {
+            (run.state, run.rows) = (state, rows);
+        }
+        self.layers.insert(id.into(), layers);
     }
 
     /// Reads a results directory.

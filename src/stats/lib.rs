@@ -4,6 +4,7 @@
 mod ablation;
 mod best;
 mod best_runs;
+mod censored;
 mod claims;
 mod claims_of_directory;
 mod comparison;

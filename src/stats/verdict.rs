@@ -1,5 +1,6 @@
 //! Verdicts: the interval of the effect against the effects for which a claim is true.
 
+use super::censored::Censored;
 use super::estimate::Estimate;
 use super::student::Interval;
 use fathom_base::choice;
@@ -55,19 +56,17 @@ pub struct Sample {
     pub n: usize,
     /// The estimated effect.
     pub estimate: Estimate,
-    /// Whether the true effect may be greater, however great: a value was not reached in time.
-    pub open_above: bool,
-    /// Whether the true effect may be less, however small.
-    pub open_below: bool,
+    /// What is known of the effects of which runs are censored: a value was not reached in time.
+    pub censored: Option<Censored>,
 }
 
 impl Sample {
     /// The interval with one-sided bounds at `level`; an end that is open is infinite.
     pub fn interval(&self, level: f64) -> Option<Interval> {
-        let Interval { low, high } = self.estimate.interval(level)?;
-        Some(Interval {
-            low: if self.open_below { f64::NEG_INFINITY } else { low },
-            high: if self.open_above { f64::INFINITY } else { high },
+        let interval = self.estimate.interval(level)?;
+        Some(match &self.censored {
+            None => interval,
+            Some(censored) => censored.widened(interval, self.n, level),
         })
     }
 

@@ -238,10 +238,16 @@ fn tables_of_a_text_are_updated_and_stale_ones_are_reported() {
     succeed(folder.path(), &["report", "--splice", "text.md"]);
     let renewed = std::fs::read_to_string(&file).expect("readable");
     assert!(renewed.contains("](mine) |") && renewed.contains("**supported**"), "{renewed}");
+    let cost = text.replace("final --metric train_err_pct", "cost");
+    std::fs::write(&file, cost).expect("writable");
+    succeed(folder.path(), &["report", "--splice", "text.md"]);
+    let renewed = std::fs::read_to_string(&file).expect("readable");
+    let header = "| parameters | multiply-adds | ms per update | peak memory (MB) | n |";
+    assert!(renewed.contains(header), "{renewed}");
     std::fs::write(&file, text.replace("--table final", "--table all")).expect("writable");
     let said = fail(folder.path(), 2, &check);
     assert!(
-        said.contains("line 2: ") && said.contains("report DIR --table final|claims"),
+        said.contains("line 2: ") && said.contains("report DIR --table final|claims|cost"),
         "{said}"
     );
 }

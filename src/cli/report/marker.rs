@@ -14,7 +14,7 @@ use fathom_stats::{SummaryTable, table_columns};
 use std::path::{Path, PathBuf};
 
 /// The words of all markers, for errors.
-const MARKERS: &str = "report DIR --table final|claims [--metric M,…] [--published], experiments DIR…, \
+const MARKERS: &str = "report DIR --table final|claims|cost [--metric M,…] [--published], experiments DIR…, \
                        findings FILE, csv FILE [--columns A,…], keys SECTION, metrics, commands";
 
 /// The words between `<!-- fathom:` and `-->`. Paths are relative to the folder of the text file.
@@ -63,6 +63,8 @@ choice! {
         Final,
         /// Verdicts on claims
         Claims,
+        /// Size, time and memory of each configuration
+        Cost,
     }
 }
 
@@ -104,8 +106,10 @@ fn results(
     metrics: &[String],
     is_published: bool,
 ) -> Result<String> {
-    let report = load(&SweepDir::new(dir), &Shown::default())?;
+    let directory = SweepDir::new(dir);
+    let report = load(&directory, &Shown::default())?;
     match table {
+        ReportTable::Cost => report::cost(&report.results, &directory),
         ReportTable::Claims => Ok(report::claims(&report.verdicts)),
         ReportTable::Final => {
             let known: Vec<&str> = table_columns().collect();

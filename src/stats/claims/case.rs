@@ -3,6 +3,7 @@
 use super::arms::Chosen;
 use super::statement::statement;
 use super::{ArmSummary, Verdict};
+use crate::censored::Censored;
 use crate::estimate::Estimate;
 use crate::evidence::{Evidence, Final, unknown_chance};
 use crate::verdict::{Look, Outcome, Region, Sample};
@@ -199,9 +200,11 @@ impl<'a> Case<'a> {
             let of = |(arm, weight): (usize, &f64)| (*weight > 0.0) == is_plus && is_censored(arm);
             weights.iter().enumerate().any(of)
         };
-        let (open_above, open_below) = (open(true), open(false));
+        let (above, below) = (open(true), open(false));
+        let effects = || seeds.iter().map(|(_, runs)| self.effect_of(runs)).collect();
+        let censored = (above || below).then(|| Censored::of(above, below, effects()));
         let estimate = Estimate::of(effect, self.pairing(), &weights, &values)?;
-        Some(Sample { n: seeds.len(), estimate, open_above, open_below })
+        Some(Sample { n: seeds.len(), estimate, censored })
     }
 
     pub fn pairing(&self) -> Pairing {

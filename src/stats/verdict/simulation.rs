@@ -1,6 +1,10 @@
 //! Rates of false verdicts and of true ones in simulated sweeps.
 
+mod layers;
+mod sweeps;
 mod tables;
+mod times;
+mod trends;
 
 use super::*;
 use crate::spending::spent;
@@ -53,7 +57,7 @@ fn pairs(normal: &mut Normal, n: usize, gap: f64, spread: f64, correlation: f64)
 fn sample_of(effect: Effect, pairing: Pairing, values: &[[f64; 2]]) -> Sample {
     let seeds: Vec<&[f64]> = values.iter().map(|pair| &pair[..]).collect();
     let estimate = Estimate::of(effect, pairing, &[1.0, -1.0], &seeds).unwrap();
-    Sample { n: values.len(), estimate, open_above: false, open_below: false }
+    Sample { n: values.len(), estimate, censored: None }
 }
 
 fn is(outcome: Outcome, claims: &[(Option<Sample>, Region)]) -> bool {
@@ -216,7 +220,7 @@ fn shares_of_seeds_keep_the_level() {
                 (0..n).map(|_| [f64::from(u8::from(uniform(normal) < true_share))]).collect();
             let seeds: Vec<&[f64]> = values.iter().map(|value| &value[..]).collect();
             let estimate = Estimate::of(effect, Pairing::Seed, &[1.0], &seeds).unwrap();
-            let sample = Sample { n, estimate, open_above: false, open_below: false };
+            let sample = Sample { n, estimate, censored: None };
             sample.outcome(&region, LEVEL) == Outcome::Supported
         })
     };
@@ -231,7 +235,7 @@ fn shares_of_seeds_keep_the_level() {
             let supports = |b| {
                 let [first, second] = [a, b].map(|count| crate::proportion::Share { count, of: n });
                 let estimate = Estimate::Difference(first, second);
-                let sample = Sample { n, estimate, open_above: false, open_below: false };
+                let sample = Sample { n, estimate, censored: None };
                 sample.outcome(&ABOVE_0, LEVEL) == Outcome::Supported
             };
             (0..=n).map(supports).collect()
@@ -286,25 +290,13 @@ fn ranks_keep_the_level_with_equal_arms_and_need_no_value_for_diverged_runs() {
         assert!(rate(n, 0.0, 1.0, [0.3, 0.3], LEVEL) <= bound(LEVEL));
         assert!(rate(n, 0.0, 1.0, [0.0, 0.0], LEVEL / 4.0) <= bound(LEVEL / 4.0));
     }
-    // Where only the spread differs, the order is not that of equal arms.
-    assert!(rate(5, 0.0, 5.0, [0.0, 0.0], LEVEL) <= bound(LEVEL));
+    // Where only the spread differs, orders are not as probable as those of equal arms.
+    for (n, stated) in [(3, 0.085), (5, 0.047), (6, 0.073), (8, 0.056)] {
+        let found = rate(n, 0.0, 5.0, [0.0, 0.0], LEVEL);
+        assert!(found <= bound(stated), "{n} seeds: {found}");
+    }
+    let found = rate(8, 0.0, 5.0, [0.0, 0.0], LEVEL / 4.0);
+    assert!(found <= bound(0.022), "{found}");
     assert!(rate(5, 2.5, 1.0, [0.0, 0.0], LEVEL) > 0.9);
     assert!(rate(5, 0.0, 1.0, [0.9, 0.0], LEVEL) > 0.8, "most runs of one arm diverge");
-}
-
-#[test]
-fn a_censored_time_supports_falsely_as_rarely_as_the_level_says() {
-    // Times of both arms are equally long on average; those beyond the last update count with it.
-    let found = share(SWEEPS, |normal| {
-        let mut values = pairs(normal, 5, 0.0, 1.0, 0.0);
-        let last = 0.5;
-        let is_late = |arm: usize| values.iter().any(|pair| pair[arm] > last);
-        let (open_above, open_below) = (is_late(0), is_late(1));
-        values.iter_mut().flatten().for_each(|time| *time = time.min(last));
-        let sample = sample_of(Effect::Factor, Pairing::None, &values);
-        let above_1 = Region { low: Some(1.0), high: None };
-        let sample = Sample { open_above, open_below, ..sample };
-        sample.outcome(&above_1, LEVEL) == Outcome::Supported
-    });
-    assert!(found <= bound(LEVEL), "{found}");
 }

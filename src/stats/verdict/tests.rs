@@ -9,7 +9,7 @@ const WITHIN_1: Region = Region { low: Some(-1.0), high: Some(1.0) };
 fn sample(values: &[f64]) -> Sample {
     let seeds: Vec<&[f64]> = values.iter().map(std::slice::from_ref).collect();
     let estimate = Estimate::of(Effect::Mean, Pairing::Seed, &[1.0], &seeds).unwrap();
-    Sample { n: values.len(), estimate, open_above: false, open_below: false }
+    Sample { n: values.len(), estimate, censored: None }
 }
 
 /// The evidence of three seeds with this mean, whose interval at 5% is 1.686 wide on either side.
@@ -56,13 +56,21 @@ fn one_seed_decides_nothing() {
 }
 
 #[test]
-fn an_open_end_supports_nothing_on_its_side() {
-    let open = Sample { open_above: true, ..around(20.0) };
+fn an_open_end_supports_nothing_on_its_side_and_the_other_needs_enough_seeds() {
+    let late = |values: &[f64]| Sample {
+        censored: Some(Censored::of(true, false, values.to_vec())),
+        ..sample(values)
+    };
+    let open = late(&[19.0, 20.0, 20.0, 20.0, 21.0]);
     assert_eq!(Look::at(open.clone(), &AT_LEAST_5, 0.05).outcome, Outcome::Supported);
     let at_most = Region { low: None, high: Some(50.0) };
     assert_eq!(Look::at(open.clone(), &at_most, 0.05).outcome, Outcome::Undecided);
     let at_least = Region { low: Some(50.0), high: None };
     assert_eq!(Look::at(open, &at_least, 0.05).outcome, Outcome::Undecided, "not refuted either");
+    // Three times are all shortened to the same one with a probability of up to 1/8.
+    let three = late(&[20.0; 3]);
+    assert_eq!(Look::at(three.clone(), &AT_LEAST_5, 0.05).outcome, Outcome::Undecided);
+    assert_eq!(seeds_needed(&three, &AT_LEAST_5, Levels::both(0.05)), Some(5));
 }
 
 #[test]
