@@ -36,7 +36,7 @@ fn a_live_log_with_gaps_is_drawn_and_each_call_has_a_figure_of_its_own() {
     assert!(err.contains("step is 0 or less in 2 rows, first in line 2"), "{err}");
     let [out, _] = plot(folder.path(), &["--columns", "step,train_loss"]);
     assert_eq!(out, "log-train_loss-by-step.svg\n");
-    let said = fail(folder.path(), 1, &["plot", "log.csv", "--columns", "step,loss"]);
+    let said = fail(folder.path(), 2, &["plot", "log.csv", "--columns", "step,loss"]);
     assert!(
         said.contains("log.csv: there is no column loss; there are step, train_loss,"),
         "{said}"

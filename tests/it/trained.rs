@@ -48,18 +48,15 @@ fn a_longer_run_begins_where_a_shorter_one_ends_and_equals_one_from_the_start() 
     }
 
     for (more, said) in [
-        ("--set training.lr=0.2", "differs in training.lr"),
+        ("20 --set training.lr=0.2", "differs in training.lr"),
         (
-            "--only step-* --set training.schedule.at=[4,8]",
+            "20 --only step-* --set training.schedule.at=[4,8]",
             "training.schedule.at differs below 10 updates",
         ),
-        ("--set training.iterations=10", "has 10 updates, which is not less"),
+        ("10", "has 10 updates, which is not less"),
     ] {
-        let errors = fail(
-            folder.path(),
-            1,
-            &run(&format!("{long}/other --begin-from results/short {more}")),
-        );
+        let begin = "--out results/other --begin-from results/short --set training.iterations";
+        let errors = fail(folder.path(), 1, &run(&format!("{begin}={more}")));
         assert!(errors.contains(said), "{errors}");
         assert!(!results("other").exists(), "nothing is left behind");
     }
@@ -315,7 +312,7 @@ fn loss_landscapes_of_trained_nets_are_measured_and_drawn() {
     succeed(folder.path(), &["plot", "results/tiny", "--figure", "correlation"]);
 
     let even = fail(folder.path(), 2, &["look", "results/tiny", "--points", "4"]);
-    assert!(even.contains("--points is an odd number"), "{even}");
+    assert!(even.contains("expected an odd number from 3 to 1001"), "{even}");
     for run in runs(&folder.path().join("results/tiny")) {
         std::fs::remove_file(run.join("checkpoint.safetensors")).expect("weights");
     }
