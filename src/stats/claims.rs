@@ -115,10 +115,7 @@ pub fn check(
     deciding: &Deciding,
     evidence: &Evidence,
 ) -> Vec<Verdict> {
-    let cases: Vec<Case> = claims
-        .iter()
-        .map(|(claim, contrast)| Case::new(claim, contrast, deciding, evidence))
-        .collect();
+    let cases = cases(claims, deciding, evidence);
     let primary: Vec<&Case> = cases.iter().filter(|case| case.claim.is_primary).collect();
     let mut looks = decide(&primary, deciding).into_iter();
     let verdict = |case: &Case| match case.claim.is_primary {
@@ -128,6 +125,17 @@ pub fn check(
     cases.iter().map(verdict).collect()
 }
 
+/// The claims with their evidence.
+fn cases<'a>(
+    claims: &'a [(Claim, Contrast)],
+    deciding: &'a Deciding,
+    evidence: &'a Evidence,
+) -> Vec<Case<'a>> {
+    let case =
+        |(claim, contrast): &'a (Claim, Contrast)| Case::new(claim, contrast, deciding, evidence);
+    claims.iter().map(case).collect()
+}
+
 /// The outcomes of claims that are all primary, without what verdicts say besides.
 #[cfg(test)]
 pub(crate) fn outcomes(
@@ -135,10 +143,7 @@ pub(crate) fn outcomes(
     deciding: &Deciding,
     evidence: &Evidence,
 ) -> Vec<Outcome> {
-    let cases: Vec<Case> = claims
-        .iter()
-        .map(|(claim, contrast)| Case::new(claim, contrast, deciding, evidence))
-        .collect();
+    let cases = cases(claims, deciding, evidence);
     let looks = decide(&cases.iter().collect::<Vec<_>>(), deciding);
     looks.into_iter().map(|look| look.map_or(Outcome::Undecided, |look| look.outcome)).collect()
 }

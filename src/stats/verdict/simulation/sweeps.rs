@@ -50,7 +50,7 @@ impl Run {
         Self { state: State::Done, rows: vec![row(0, 90.0), end], layers: Vec::new() }
     }
 
-    /// The same run, as one that diverged at its end.
+    /// Returns this run as one that diverged at its end.
     pub fn diverged(self) -> Self {
         Self { state: State::Diverged, ..self }
     }
