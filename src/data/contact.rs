@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 28;
 /// without interpolation.
 ///
 /// # Errors
-/// When the sheet would have more than [`LARGEST`] pixels.
+/// When the sheet would have more than 2²⁸ pixels.
 pub fn sheet(classes: &[String], rows: &[Images]) -> Result<RgbImage> {
     let largest = rows.iter().map(|row| row.shape.height.max(row.shape.width)).max().unwrap_or(1);
     let zoom = (56 / largest.max(1) as u32).max(1);
