@@ -251,3 +251,37 @@ fn send(event: Event) {
         let _ = writeln!(std::io::stdout().lock(), "{line}");
     }
 }
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::keep_memory;
+    use std::{env, process::Command};
+
+    /// A variable that the test sets for the processes it starts: how many allocations are to be mapped.
+    const INNER: &str = "FATHOM_TEST_ALLOCATION";
+
+    #[test]
+    fn glibcs_own_variable_decides_which_tensors_are_mapped() {
+        if let Some(expected) = env::var_os(INNER) {
+            keep_memory();
+            // SAFETY: mallinfo2 only reads the allocator's counters.
+            let mapped = || unsafe { libc::mallinfo2() }.hblks;
+            let before = mapped();
+            let tensor = std::hint::black_box(vec![1_u8; 8 << 20]);
+            assert_eq!((mapped() - before).to_string().as_str(), expected);
+            drop(tensor);
+            return;
+        }
+        for (threshold, expected) in [(None, "0"), (Some("1048576"), "1")] {
+            let mut inner = Command::new(env::current_exe().unwrap());
+            let name = "worker::tests::glibcs_own_variable_decides_which_tensors_are_mapped";
+            inner.args(["--exact", name]).env(INNER, expected).env_remove("MALLOC_MMAP_THRESHOLD_");
+            if let Some(bytes) = threshold {
+                inner.env("MALLOC_MMAP_THRESHOLD_", bytes);
+            }
+            let output = inner.output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && told.contains("1 passed"), "{threshold:?}: {told}");
+        }
+    }
+}
