@@ -180,13 +180,14 @@ pub(super) const fn activation(default: Activation) -> Key {
 pub(super) const fn init(default: InitName, has_branches: bool) -> [Key; 2] {
     let (kind, help) = if has_branches {
         (Kind::Choice(InitName::WORDS),
-            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; \
+            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015 (1502.01852), by number of outputs or inputs; \
             xavier: Glorot & Bengio 2010; delta-orthogonal (1806.05393): an orthogonal matrix at the middle of each \
             kernel; fixup (1901.09321), skipinit (2002.10444): only with network.norm = none")
     } else {
         (Kind::Choice(WITHOUT_SCALARS),
-            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015, by number of outputs or inputs; xavier: \
-            Glorot & Bengio 2010; delta-orthogonal (1806.05393): an orthogonal matrix at the middle of each kernel")
+            "initialisation of weights; he-fan-out, he-fan-in: He et al. 2015 (1502.01852), by number of outputs or inputs; \
+            xavier: Glorot & Bengio 2010; delta-orthogonal (1806.05393): an orthogonal matrix at the middle of each \
+            kernel")
     };
     [
         key("network.init", kind, Default::Word(default.word()), ALWAYS, help),
