@@ -143,10 +143,7 @@ impl CurveReader {
             for record in reader.records() {
                 let record = table::checked(record)?;
                 let row = columns.row(&record)?;
-                if let Some(last) = rows.last().filter(|last| row.step <= last.step) {
-                    let (line, step, before) = (table::line(&record), row.step, last.step);
-                    bail!("line {line}: steps do not ascend: {step} follows {before}");
-                }
+                check_ascends(&rows, &row, &record)?;
                 rows.push(row);
             }
             columns.finish()?;
@@ -154,6 +151,19 @@ impl CurveReader {
         };
         rows().with_context(|| path.display().to_string())
     }
+}
+
+/// Refuses a row of a curve whose step does not follow that of the rows before it.
+pub(super) fn check_ascends(
+    before: &[CurveRow],
+    row: &CurveRow,
+    record: &StringRecord,
+) -> Result<()> {
+    if let Some(last) = before.last().filter(|last| row.step <= last.step) {
+        let (line, step, before) = (table::line(record), row.step, last.step);
+        bail!("line {line}: steps do not ascend: {step} follows {before}");
+    }
+    Ok(())
 }
 
 /// The columns of a file with rows of curves, and the state of reading the extra ones.

@@ -4,7 +4,7 @@ use super::integrity::check_run;
 use super::slurm::{Queue, QueuedTask, Slurm, SlurmError};
 use anyhow::{Context, Result};
 use fathom_record::{
-    CurveRow, Holder, Lock, Provenance, RunCurve, RunDir, State, SweepCurves, SweepDir, TaskId,
+    CurveRow, Holder, Lock, Provenance, RunCurve, RunDir, State, SweepDir, TaskId,
     natural_order_of_parts,
 };
 use fathom_spec::Config;
@@ -142,7 +142,7 @@ fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<
     let mut ids: BTreeSet<String> = if directory.has_begun() {
         directory.runs()?.iter().map(RunDir::id).collect()
     } else {
-        let runs = SweepCurves::read(&directory.curves())?.runs;
+        let runs = directory.kept_curves(planned)?;
         kept.extend(runs.into_iter().map(|run| (run.id.clone(), run)));
         kept.keys().cloned().collect()
     };
