@@ -76,7 +76,7 @@ impl RunCurve {
 
     /// Adds an axis. Of keys that share a short name one has it, whatever their order: the key that is
     /// no longer than it, else the first by letter.
-    fn add(&mut self, key: &str, value: String) {
+    pub(super) fn add(&mut self, key: &str, value: String) {
         let name = short(key);
         let holder = self.keys.get(name).cloned().unwrap_or_else(|| name.to_owned());
         if let Some(other) = self.axes.get(name).filter(|_| holder != key).cloned() {

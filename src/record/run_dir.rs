@@ -7,6 +7,8 @@ use super::{
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The directory of a run, `results/<name>/runs/<run id>`.
@@ -291,11 +293,12 @@ impl RunDir {
         )
     }
 
-    pub(super) fn load(&self) -> Result<RunCurve> {
+    /// The curve of the run, and its configuration.
+    pub(super) fn load(&self) -> Result<(RunCurve, BTreeMap<String, Value>)> {
         let (manifest, status) = (self.manifest()?, self.status()?);
         let is_ours = !manifest.revision.git.is_empty();
         let rows = if is_ours { self.curve()? } else { self.curve_of_classifier()? };
         self.check_last(&status, &rows)?;
-        Ok(RunCurve::new(&manifest, status.state, rows))
+        Ok((RunCurve::new(&manifest, status.state, rows), manifest.config))
     }
 }

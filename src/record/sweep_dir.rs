@@ -1,5 +1,6 @@
 //! The layout of a results directory: one function for each file.
 
+use super::grouping::distinguish;
 use super::manifest::{read_json, write_json};
 use super::{Resolved, RunCurve, RunDir, Seed, State, SweepCurves};
 use anyhow::{Context, Result, bail, ensure};
@@ -194,7 +195,10 @@ impl SweepDir {
         self.check_has_results()?;
         let Resolved { runs: planned, arms, .. } = self.resolved()?.unwrap_or_default();
         let mut runs = if self.has_begun() {
-            self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
+            let loaded = self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?;
+            let (mut runs, configs): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+            distinguish(&mut runs, &configs);
+            runs
         } else {
             self.kept_curves(&planned)?
         };
