@@ -72,7 +72,9 @@ impl ForeignTable {
             self.notes.push("the last line is incomplete, as of a live log, and left out".into());
             self.text.truncate(end + 1);
         } else {
-            self.notes.push("the last line has no line end: if the file was cut, so is its last value".into());
+            self.notes.push(
+                "the last line has no line end: if the file was cut, so is its last value".into(),
+            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The files of a run.
 
 use super::manifest::{Damaged, read_json, write_json};
-use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
+use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, layers, table};
 use super::{
     CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, RunCurve, State, Status, seed,
 };
@@ -74,7 +74,7 @@ impl RunDir {
     /// When it is damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         let path = self.layers_path();
-        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+        if path.exists() { layers::read(&path) } else { Ok(Vec::new()) }
     }
 
     /// Slices of the loss landscape around the trained net.
