@@ -4,8 +4,10 @@ use super::metrics::{CurveRow, METRICS, is_error, metric_columns};
 use super::table::{self, Header, Row};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
+use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -104,6 +106,21 @@ impl CurveWriter {
         self.writer.serialize(row).with_context(context)?;
         self.writer.flush().with_context(context)
     }
+}
+
+/// Writes a whole `curve.csv`, with the columns that are not fathom's own, in one go.
+pub(super) fn write(path: &Path, rows: &[CurveRow]) -> Result<()> {
+    let extra: BTreeSet<&String> = rows.iter().flat_map(|row| row.extra.keys()).collect();
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(
+        CURVE_COLUMNS.iter().copied().chain(extra.iter().map(|name| name.as_str())),
+    )?;
+    for row in rows {
+        let others: Vec<Option<f64>> =
+            extra.iter().map(|name| row.extra.get(*name).copied()).collect();
+        writer.serialize((row, others))?;
+    }
+    write_atomically(path, &writer.into_inner().context("in memory")?)
 }
 
 /// Reads `curve.csv`.

@@ -1,7 +1,7 @@
 //! The files of a run.
 
 use super::manifest::{Damaged, read_json, write_json};
-use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, layers, table};
+use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, curve, layers, table};
 use super::{
     CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, RunCurve, State, Status, seed,
 };
@@ -213,6 +213,14 @@ impl RunDir {
     /// When the file cannot be written.
     pub fn curve_writer(&self) -> Result<CurveWriter> {
         CurveWriter::create(&self.curve_path())
+    }
+
+    /// Writes `curve.csv` as a whole; an existing one is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an existing one is then unchanged.
+    pub fn write_curve(&self, rows: &[CurveRow]) -> Result<()> {
+        curve::write(&self.curve_path(), rows)
     }
 
     /// Opens `curve.csv` to continue after the marked content.

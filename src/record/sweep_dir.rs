@@ -53,6 +53,13 @@ impl SweepDir {
         })
     }
 
+    /// Removes the directory and its `runs` folder, where nothing was written into them.
+    pub fn discard_empty(&self) {
+        // A folder with contents is not removed.
+        let removed = std::fs::remove_dir(self.root.join("runs"));
+        let _ = removed.and_then(|()| std::fs::remove_dir(&self.root));
+    }
+
     /// Checks that the directory exists.
     ///
     /// # Errors
