@@ -1,9 +1,9 @@
 //! The layout of a results directory: one function for each file.
 
 use super::grouping::distinguish;
-use super::manifest::{read_json, write_json};
+use super::manifest::{Damaged, read_json, write_json};
 use super::{Resolved, RunCurve, RunDir, Seed, State, SweepCurves};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use fathom_base::key::nearest;
 use fathom_base::write_atomically;
 use serde::Serialize;
@@ -127,7 +127,16 @@ impl SweepDir {
     /// When the file is damaged.
     pub fn resolved(&self) -> Result<Option<Resolved>> {
         let path = self.root.join("resolved.json");
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+        if !path.exists() {
+            return Ok(None);
+        }
+        read_json(&path).map(Some).map_err(|error| match error.is::<Damaged>() {
+            true => anyhow!(
+                "{error:#}; restore it, write it again with `fathom run`, or delete it: without it, runs that have not \
+                 begun and seeds that were added are not known"
+            ),
+            false => error,
+        })
     }
 
     /// Seeds that joined the experiment when claims could have been looked at.
