@@ -93,7 +93,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     );
     let run = folder(&directory, &config)?;
     ensure!(
-        args.replace || !run.root().exists(),
+        args.replace || !run.has_begun(),
         "{} is there already: give another seed or configuration, or --replace",
         run.root().display()
     );
@@ -113,7 +113,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let curve = RunCurve::new(&manifest, state, rows);
     doubts::note([&curve]);
     note_missing_ends(&curve);
-    write(&run, &manifest, &curve)?;
+    let was_there = run.root().exists();
+    write(&run, &manifest, &curve).inspect_err(|_| {
+        // What was written in part would pass for the run when the command is given again.
+        if !was_there {
+            let _ = std::fs::remove_dir_all(run.root());
+            directory.discard_empty();
+        }
+    })?;
     stdout::write_line(run.root().display())?;
     Ok(ExitCode::SUCCESS)
 }
@@ -121,11 +128,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Writes the files of a run.
 fn write(run: &RunDir, manifest: &Manifest, curve: &RunCurve) -> Result<()> {
     run.create()?;
-    // Without a status the run is pending: nobody takes the curve to be complete while it is written.
+    // Without a status the run is pending: nobody takes a curve for that of another manifest.
     run.clear_status()?;
+    run.write_curve(&curve.rows)?;
     run.write_manifest(manifest)?;
-    let mut writer = run.curve_writer()?;
-    curve.rows.iter().try_for_each(|row| writer.append(row))?;
     if curve.state == State::Pending {
         return Ok(());
     }

@@ -4,9 +4,9 @@ use super::Usage;
 use super::choice::choice;
 use super::stderr::log;
 use super::stdout;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
+use fathom_base::write_atomically;
 use fathom_data::Source;
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,13 +52,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let text = placeholders
         .iter()
         .fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value));
-    let mut created = match std::fs::File::create_new(&path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{file} exists already, and is left as it is")
-        }
-        result => result.with_context(|| format!("cannot write {file}"))?,
-    };
-    created.write_all(text.as_bytes()).with_context(|| format!("cannot write {file}"))?;
+    ensure!(path.symlink_metadata().is_err(), "{file} exists already, and is left as it is");
+    write_atomically(&path, text.as_bytes())?;
     stdout::write_line(&file)?;
     let changes: Vec<usize> = (1..)
         .zip(text.lines())

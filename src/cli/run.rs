@@ -25,8 +25,8 @@ use fathom_sweep::{
     Options, SecondStage, Worker, begin_from, check_compatible, prepare_data, second_stage,
     until_decided, write_plan,
 };
-use setup::{discard_empty, hold};
-use std::path::PathBuf;
+use setup::hold;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Train the runs of an experiment; the same command again resumes
@@ -84,6 +84,9 @@ struct Prepared<'a> {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.slurm.check(args.smoke, args.max_hours.is_some())?;
+    for (option, path) in [("--out", &args.out), ("--data-dir", &args.machine.data_dir)] {
+        check_text(option, path.as_deref())?;
+    }
     let experiment = args.experiment()?;
     let root = args.out.clone();
     let directory =
@@ -108,7 +111,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let lock = hold(&directory)?;
     if let Err(error) = args.check(&experiment, &directory) {
         drop(lock);
-        discard_empty(&directory);
+        directory.discard_empty();
         return Err(error);
     }
     let (options, _mps) = args.options(&mut worker, &probe, &experiment, &directory)?;
@@ -121,6 +124,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     })?;
     let prepared = Prepared { args, experiment, directory: &directory, options };
     if args.slurm.is_wanted() { prepared.submit() } else { prepared.train(&worker, &lock) }
+}
+
+/// Refuses a path that is no text: the processes that train are told it as JSON.
+fn check_text(option: &str, path: Option<&Path>) -> Result<(), Usage> {
+    match path.filter(|path| path.to_str().is_none()) {
+        Some(path) => {
+            Err(Usage(format!("{option} {}: expected a path in UTF-8", path.to_string_lossy())))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Args {

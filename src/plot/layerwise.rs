@@ -19,9 +19,10 @@ const MOST: usize = 6;
 /// A column of `layers.csv` for one configuration.
 struct Net {
     label: String,
-    seeds: usize,
     /// By step: layers, from 1 at the image, with the mean over seeds.
     steps: BTreeMap<u64, Vec<(f64, f64)>>,
+    /// By step: the numbers of seeds of these means, as a seed may lack rows or values.
+    seeds: BTreeMap<u64, Vec<usize>>,
 }
 
 /// Labels of the configurations whose runs have rows, with the rows of each seed.
@@ -59,6 +60,10 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
             }
         }
         let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        let seeds = steps
+            .iter()
+            .map(|(step, layers)| (*step, layers.values().map(Vec::len).collect()))
+            .collect();
         let steps: BTreeMap<u64, Vec<(f64, f64)>> = steps
             .into_iter()
             .map(|(step, layers)| {
@@ -67,7 +72,7 @@ fn nets(results: &Results, column: fn(&LayerRow) -> Option<f64>) -> Result<(Vec<
             })
             .collect();
         if !steps.is_empty() {
-            nets.push(Net { label, seeds: rows.len(), steps });
+            nets.push(Net { label, steps, seeds });
         }
     }
     ensure!(!nets.is_empty(), "no layers.csv of these runs has the values of the figure");
@@ -92,8 +97,15 @@ fn left_out(more: usize) -> String {
     }
 }
 
+/// The numbers of seeds of the means that are drawn: those of all steps.
 fn counts(nets: &[Net]) -> String {
-    seeds(extent(nets.iter().map(|net| net.seeds)))
+    seeds(extent(nets.iter().flat_map(|net| net.seeds.values()).flatten().copied()))
+}
+
+/// The numbers of seeds of the means at the last step of each configuration.
+fn last_counts(nets: &[Net]) -> String {
+    let last = |net: &'_ Net| net.seeds.last_key_value().map(|(_, counts)| counts.clone());
+    seeds(extent(nets.iter().filter_map(last).flatten()))
 }
 
 /// Lays out the standard deviations of responses at the last step, by layer and sorted by size.
@@ -140,7 +152,7 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
         "Standard deviation of each layer's output after normalisation, before the residual addition \
          and the activation, over a fixed batch of training images, at the last measured step \
          (response_sd); the classification layer is left out. Mean over n = {}.{} Source: {}.",
-        counts(&nets),
+        last_counts(&nets),
         left_out(more),
         options.layers_source()
     );
@@ -183,7 +195,7 @@ pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigur
         "Percentage points by which the test error rises when one block is deleted from the trained network, as in \
          1605.06431, section 4.1 (lesion_cost); blocks that change the shape cannot be deleted from networks without \
          shortcuts. Mean over n = {}.{} Source: {}.",
-        counts(&nets),
+        last_counts(&nets),
         left_out(more),
         options.layers_source()
     );

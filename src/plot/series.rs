@@ -14,10 +14,10 @@ pub(super) struct Point {
     pub(super) n: usize,
 }
 
-/// Steps and finite values of one run up to the first row whose loss is not finite. Each value is the
-/// mean of up to `smooth` values that end with it.
+/// Steps and finite values of one run, up to the first row whose loss is not finite unless the run is done: its final
+/// value counts, and so do those before it. Each value is the mean of up to `smooth` values that end with it.
 pub(super) fn finite(run: &RunCurve, metric: &str, smooth: usize) -> Vec<(u64, f64)> {
-    let rows = run.rows.iter().take_while(|row| is_sound(row));
+    let rows = run.rows.iter().take_while(|row| run.state == State::Done || is_sound(row));
     let raw: Vec<(u64, f64)> = rows
         .filter_map(|row| Some((row.step, row.metric(metric)?)))
         .filter(|(_, value)| value.is_finite())
@@ -110,6 +110,17 @@ mod tests {
         let mut gone = run("plain", "8", 0, State::Diverged, &[(0, 90.0), (50, 80.0), (100, 90.0)]);
         gone.rows[2].train_loss = Some(f64::NAN);
         assert_eq!(finite(&gone, "train_err_pct", 1), [(0, 90.0), (50, 80.0)]);
+    }
+
+    #[test]
+    fn the_curve_of_a_run_that_is_done_ends_with_its_final_value() {
+        let mut done = run("plain", "8", 0, State::Done, &[(0, 90.0), (50, 80.0), (100, 70.0)]);
+        done.rows.iter_mut().for_each(|row| row.train_loss = Some(1.0));
+        done.rows[1].train_loss = Some(f64::INFINITY);
+        let curve = finite(&done, "train_err_pct", 1);
+        assert_eq!(curve, [(0, 90.0), (50, 80.0), (100, 70.0)]);
+        assert_eq!(curve.last().map(|(_, value)| *value), done.final_metric("train_err_pct"));
+        assert_eq!(finite(&done, "train_loss", 1), [(0, 1.0), (100, 1.0)]);
     }
 
     #[test]

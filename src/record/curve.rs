@@ -4,8 +4,10 @@ use super::metrics::{CurveRow, METRICS, is_error, metric_columns};
 use super::table::{self, Header, Row};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
+use fathom_base::write_atomically;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -106,6 +108,21 @@ impl CurveWriter {
     }
 }
 
+/// Writes a whole `curve.csv`, with the columns that are not fathom's own, in one go.
+pub(super) fn write(path: &Path, rows: &[CurveRow]) -> Result<()> {
+    let extra: BTreeSet<&String> = rows.iter().flat_map(|row| row.extra.keys()).collect();
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    writer.write_record(
+        CURVE_COLUMNS.iter().copied().chain(extra.iter().map(|name| name.as_str())),
+    )?;
+    for row in rows {
+        let others: Vec<Option<f64>> =
+            extra.iter().map(|name| row.extra.get(*name).copied()).collect();
+        writer.serialize((row, others))?;
+    }
+    write_atomically(path, &writer.into_inner().context("in memory")?)
+}
+
 /// Reads `curve.csv`.
 pub struct CurveReader;
 
@@ -143,10 +160,7 @@ impl CurveReader {
             for record in reader.records() {
                 let record = table::checked(record)?;
                 let row = columns.row(&record)?;
-                if let Some(last) = rows.last().filter(|last| row.step <= last.step) {
-                    let (line, step, before) = (table::line(&record), row.step, last.step);
-                    bail!("line {line}: steps do not ascend: {step} follows {before}");
-                }
+                check_ascends(&rows, &row, &record)?;
                 rows.push(row);
             }
             columns.finish()?;
@@ -154,6 +168,19 @@ impl CurveReader {
         };
         rows().with_context(|| path.display().to_string())
     }
+}
+
+/// Refuses a row of a curve whose step does not follow that of the rows before it.
+pub(super) fn check_ascends(
+    before: &[CurveRow],
+    row: &CurveRow,
+    record: &StringRecord,
+) -> Result<()> {
+    if let Some(last) = before.last().filter(|last| row.step <= last.step) {
+        let (line, step, before) = (table::line(record), row.step, last.step);
+        bail!("line {line}: steps do not ascend: {step} follows {before}");
+    }
+    Ok(())
 }
 
 /// The columns of a file with rows of curves, and the state of reading the extra ones.

@@ -1,8 +1,8 @@
 //! `curves.csv`: every row of every run, joined with the keys that distinguish the runs.
 
-use super::curve::{CURVE_COLUMNS, CurveColumns, JOINED};
+use super::curve::{CURVE_COLUMNS, CurveColumns, JOINED, check_ascends};
 use super::seed::{self, Seed};
-use super::table::checked;
+use super::table::{self, checked};
 use super::{CurveRow, Manifest, State};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
@@ -76,7 +76,7 @@ impl RunCurve {
 
     /// Adds an axis. Of keys that share a short name one has it, whatever their order: the key that is
     /// no longer than it, else the first by letter.
-    fn add(&mut self, key: &str, value: String) {
+    pub(super) fn add(&mut self, key: &str, value: String) {
         let name = short(key);
         let holder = self.keys.get(name).cloned().unwrap_or_else(|| name.to_owned());
         if let Some(other) = self.axes.get(name).filter(|_| holder != key).cloned() {
@@ -176,15 +176,17 @@ impl SweepCurves {
     /// columns from `run_id` to `seed` are the axes; those after `state` are read as in `curve.csv`.
     ///
     /// # Errors
-    /// The errors of [`super::CurveReader::read`], and when one of the joined columns is missing.
+    /// The errors of [`super::CurveReader::read`], and when one of the joined columns is missing, the rows of a run
+    /// differ in them, or the last line has no line end: with file and line.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut reader = csv::Reader::from_path(path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = table::text(path)?;
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
         let mut runs = || -> Result<Vec<RunCurve>> {
             let header = reader.headers()?.clone();
             let joined = Joined::new(&header)?;
             let mut columns = CurveColumns::new(&header, joined.seed + 2)?;
             let mut runs: Vec<RunCurve> = Vec::new();
+            let mut firsts: Vec<StringRecord> = Vec::new();
             let mut places = BTreeMap::new();
             for record in reader.records() {
                 let record = checked(record)?;
@@ -194,12 +196,22 @@ impl SweepCurves {
                     None => {
                         places.insert(record[0].to_owned(), runs.len());
                         runs.push(joined.run(&record)?);
+                        firsts.push(record.clone());
                         runs.len() - 1
                     }
                 };
-                runs[place].rows.push(row);
+                joined.check_same_run(&firsts[place], &record)?;
+                let rows = &mut runs[place].rows;
+                check_ascends(rows, &row, &record)?;
+                rows.push(row);
             }
             columns.finish()?;
+            // The file is written in one go, so that nothing but a cut leaves its last number without an end.
+            ensure!(
+                text.ends_with(['\n', '\r']),
+                "line {}: the last line has no line end, as of a file that was cut",
+                text.lines().count()
+            );
             Ok(runs)
         };
         Ok(Self { runs: runs().with_context(|| path.display().to_string())? })
@@ -226,7 +238,7 @@ impl<'a> Joined<'a> {
 
     /// A run without rows, from its first record.
     fn run(&self, record: &StringRecord) -> Result<RunCurve> {
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = table::line(record);
         let (seed, state) = (&record[self.seed], &record[self.seed + 1]);
         let mut run = RunCurve {
             id: record[0].to_owned(),
@@ -246,6 +258,19 @@ impl<'a> Joined<'a> {
         }
         Ok(run)
     }
+
+    /// Refuses a record with another seed, state or key than the first one of its run.
+    fn check_same_run(&self, first: &StringRecord, record: &StringRecord) -> Result<()> {
+        let cells = self.header.iter().zip(first.iter().zip(record)).take(self.seed + 2);
+        let Some((name, (before, now))) = cells.into_iter().find(|(_, (a, b))| a != b) else {
+            return Ok(());
+        };
+        let (line, run) = (table::line(record), &record[0]);
+        bail!(
+            "line {line}: column `{name}` has the value `{now}`, but `{before}` in the first row of {run} (line {})",
+            table::line(first)
+        )
+    }
 }
 
 /// Checks that a column is one of `own` or of the `extra` ones.
@@ -263,116 +288,4 @@ pub fn check_column(column: &str, own: &[&str], extra: &BTreeSet<String>) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(id: &str, keys: &[(&str, &str)], seed: Seed) -> RunCurve {
-        let first =
-            CurveRow { schema: 1, lr: Some(0.1), train_err_pct: Some(90.0), ..CurveRow::default() };
-        let last = CurveRow { schema: 1, step: 50, ..CurveRow::default() };
-        let mut run = RunCurve {
-            id: id.into(),
-            axes: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            seed,
-            state: State::Diverged,
-            rows: vec![first, last],
-        };
-        keys.iter().for_each(|(key, value)| run.add(key, (*value).to_owned()));
-        run
-    }
-
-    /// What is read again after writing, and the file's text.
-    fn written(curves: &SweepCurves) -> (SweepCurves, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curves.csv");
-        curves.write(&path).unwrap();
-        (SweepCurves::read(&path).unwrap(), std::fs::read_to_string(&path).unwrap())
-    }
-
-    fn read(text: &str) -> Result<SweepCurves> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("curves.csv");
-        std::fs::write(&path, text).unwrap();
-        SweepCurves::read(&path)
-    }
-
-    #[test]
-    fn curves_survive_the_file_and_its_columns_have_one_name_each() {
-        let keys = |depth| {
-            [
-                ("arm", "a"),
-                ("network.family", "plain"),
-                ("network.depth", depth),
-                ("training.lr", "1"),
-            ]
-        };
-        let curves = SweepCurves { runs: vec![run("a", &keys("8"), 0), run("b", &keys("44"), 1)] };
-        assert_eq!(curves.axes(), ["arm", "family", "depth", "lr"]);
-        let (read_again, text) = written(&curves);
-        assert_eq!(read_again, curves);
-        let header =
-            "run_id,arm,network.family,network.depth,training.lr,seed,state,schema,step,epoch,lr,";
-        assert!(text.starts_with(header), "{text}");
-        let mut names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
-        let message = format!("{:#}", read(&text.replacen(",90.0,", ",ninety,", 1)).unwrap_err());
-        let expected = "curves.csv: line 2: column `train_err_pct` has the value `ninety`";
-        assert!(message.contains(expected), "{message}");
-    }
-
-    #[test]
-    fn keys_of_other_programs_do_not_hide_columns_or_each_other() {
-        let keys = [("lr", "0.5"), ("network.width", "4"), ("training.width", "8"), ("top5", "x")];
-        let mut one = run("a", &keys, 0);
-        one.rows[0].extra.insert("top5".into(), 7.5);
-        assert_eq!((one.axes["width"].as_str(), one.axes["training.width"].as_str()), ("4", "8"));
-        let all: [(&str, &str); 3] = [("training.a", "1"), ("network.a", "2"), ("a", "3")];
-        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
-            let run = run("a", &order.map(|place| all[place]), 0);
-            let axes = ["training.a", "network.a", "a"].map(|name| run.axes[name].as_str());
-            assert_eq!((axes, run.keys.len()), (["1", "2", "3"], 0));
-        }
-        let curves = SweepCurves { runs: vec![one] };
-        let (read_again, text) = written(&curves);
-        assert_eq!(read_again, curves);
-        let header = "run_id,config.lr,config.top5,training.width,network.width,seed,";
-        assert!(text.starts_with(header), "{text}");
-        assert_eq!(curves.extra_columns().into_iter().collect::<Vec<_>>(), ["top5"]);
-    }
-
-    #[test]
-    fn files_of_earlier_versions_are_read() {
-        let text = "run_id,family,depth,lr,seed,state,schema,step,epoch,lr,train_err_pct\n\
-                    a,plain,8,0.1,3,done,1,50,0.5,0.01,12.5\n";
-        let found = read(text).unwrap().runs.remove(0);
-        let axes = ["family", "depth", "lr"].map(|axis| found.axes[axis].as_str());
-        assert_eq!(axes, ["plain", "8", "0.1"]);
-        assert_eq!((found.seed, found.state, found.rows[0].lr), (3, State::Done, Some(0.01)));
-        for (from, to, expected) in [
-            ("run_id,", "id,", "line 1: column 1 should be `run_id`"),
-            (",seed,", ",seeds,", "line 1: column `seed` is missing"),
-            (",state,", ",ended,", "line 1: column 6 should be `state`"),
-            (",3,done", ",three,done", "line 2: column `seed` has the value `three`"),
-            (",done,", ",over,", "line 2: column `state` has the value `over`"),
-        ] {
-            let message = format!("{:#}", read(&text.replacen(from, to, 1)).unwrap_err());
-            assert!(message.contains(expected), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_planned_run_has_the_axes_of_the_others() {
-        let axes = ["arm", "depth", "lr"].map(str::to_owned).into();
-        let config =
-            [("network.depth", 44.into()), ("training.batch", 4.into()), ("seed", 2.into())];
-        let config = config.map(|(key, value): (&str, Value)| (key.to_owned(), value)).into();
-        let planned = RunCurve::planned("b", Some(&"wide".to_owned()), &axes, &config);
-        let axes: Vec<_> = planned.axes.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        assert_eq!(axes, [("arm", "wide"), ("depth", "44")]);
-        assert_eq!((planned.seed, planned.state), (2, State::Pending));
-    }
-}
+mod tests;

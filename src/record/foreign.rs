@@ -60,7 +60,8 @@ impl ForeignTable {
     }
 
     /// Drops a last line without its end that has fewer values than the header: a program is about to
-    /// write it.
+    /// write it. One with all values is kept, as many programs do not end the last line, and noted, as its last
+    /// value may be cut.
     fn drop_incomplete_line(&mut self) {
         let Some(end) = self.text.rfind('\n').filter(|end| end + 1 < self.text.len()) else {
             return;
@@ -70,6 +71,10 @@ impl ForeignTable {
         if values < self.headers.len() || last.ends_with(char::from(self.delimiter)) {
             self.notes.push("the last line is incomplete, as of a live log, and left out".into());
             self.text.truncate(end + 1);
+        } else {
+            self.notes.push(
+                "the last line has no line end: if the file was cut, so is its last value".into(),
+            );
         }
     }
 
@@ -177,11 +182,15 @@ mod tests {
             rows.iter_mut().for_each(|row| row.truncate(2));
             assert_eq!(rows, [[Some(1.0), Some(2.5)], [Some(3.0), None]], "{text:?}");
         }
-        let (rows, notes) = numbers("a,b\n1,nan\n2,-inf\n3,4").unwrap();
+        let (rows, notes) = numbers("a,b\n1,nan\n2,-inf\n3,4\n").unwrap();
         assert!(rows[0][1].unwrap().is_nan() && notes.is_empty());
         assert_eq!((rows[1][1], rows[2][1]), (Some(f64::NEG_INFINITY), Some(4.0)));
         let (_, notes) = numbers("a,b\n1,2\n3").unwrap();
         assert_eq!(notes, ["the last line is incomplete, as of a live log, and left out"]);
+        let (rows, notes) = numbers("a,b\n1,2\n3,0.").unwrap();
+        assert_eq!(rows[1], [Some(3.0), Some(0.0)]);
+        let expected = "the last line has no line end: if the file was cut, so is its last value";
+        assert_eq!(notes, [expected]);
     }
 
     #[test]

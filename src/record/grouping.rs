@@ -2,7 +2,10 @@
 //! family.
 
 use super::{RunCurve, State, SweepCurves};
+use fathom_base::plain;
+use serde_json::Value;
 use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The runs of one group with the values that they share.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +43,29 @@ pub fn group<'a>(runs: &[&'a RunCurve], axes: &[String]) -> Vec<RunGroup<'a>> {
         pairs.map(|(a, b)| natural_order(a, b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     });
     groups
+}
+
+/// Adds the keys to the axes in which runs with equal axes differ nevertheless, as those of two experiments in one
+/// directory do: runs of different configurations are then in different groups. A key that one of two configurations
+/// lacks does not count, since other versions of a program have other keys.
+pub(super) fn distinguish(runs: &mut [RunCurve], configs: &[BTreeMap<String, Value>]) {
+    let mut groups: BTreeMap<&BTreeMap<String, String>, BTreeMap<&str, &Value>> = BTreeMap::new();
+    let mut differing: BTreeSet<&str> = BTreeSet::new();
+    for (run, config) in runs.iter().zip(configs) {
+        let first = groups.entry(&run.axes).or_default();
+        for (key, value) in config.iter().filter(|(key, _)| *key != "seed") {
+            if !is_same_value(&plain(first.entry(key).or_insert(value)), &plain(value)) {
+                differing.insert(key);
+            }
+        }
+    }
+    for (run, config) in runs.iter_mut().zip(configs) {
+        for key in &differing {
+            if let Some(value) = config.get(*key) {
+                run.add(key, plain(value));
+            }
+        }
+    }
 }
 
 /// Whether two texts are one value of an axis: as text, or as numbers, so that `1` is `1.0`.
@@ -134,6 +160,42 @@ mod tests {
         assert_eq!(run.updates_until("validation_err_pct", 40.0), None);
         run.state = State::Diverged;
         assert_eq!(until(&run, 40.0), Some((20, true)));
+    }
+
+    #[test]
+    fn runs_with_equal_axes_and_other_configurations_share_no_group() {
+        let run = |seed| RunCurve {
+            id: format!("8-{seed}"),
+            axes: [("depth".to_owned(), "8".to_owned())].into(),
+            keys: Default::default(),
+            seed,
+            state: State::Done,
+            rows: Vec::new(),
+        };
+        let config = |seed: u64, keys: &[(&str, Value)]| {
+            let seed = [("seed".to_owned(), seed.into())].into_iter();
+            seed.chain(keys.iter().map(|(key, value)| ((*key).to_owned(), value.clone()))).collect()
+        };
+        let lr = |rate: f64| ("training.lr", Value::from(rate));
+        let mut runs = [run(0), run(1), run(2), run(3)];
+        let same = [
+            config(0, &[lr(0.1), ("network.width", 1.into())]),
+            config(1, &[lr(0.1), ("network.width", 1.0.into())]),
+            config(2, &[lr(0.1), ("evaluate.later", true.into())]),
+            config(3, &[lr(0.1)]),
+        ];
+        let before = runs.clone();
+        distinguish(&mut runs, &same);
+        assert_eq!(runs, before, "equal, but for keys that some do not have");
+        let mut configs = same;
+        configs[3] = config(3, &[lr(0.5)]);
+        distinguish(&mut runs, &configs);
+        let rates: Vec<&str> = runs.iter().map(|run| run.axes["lr"].as_str()).collect();
+        assert_eq!(rates, ["0.1", "0.1", "0.1", "0.5"]);
+        assert_eq!(runs[0].keys["lr"], "training.lr");
+        let curves = SweepCurves { runs: runs.into() };
+        let groups = curves.groups(&curves.axes());
+        assert_eq!(groups.iter().map(|group| group.runs.len()).collect::<Vec<_>>(), [3, 1]);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Log {
             let Some(step) = values[0] else { return Ok(()) };
             let step = whole(step).with_context(|| {
                 let text = &mapping.step.text;
-                format!("{place}: --step {text} is {step}, expected a whole number of at least 0")
+                format!("{place}: --step {text} is {step}, expected a whole number from 0 to {MOST_STEPS}")
             })?;
             for (at, (name, expression)) in mapping.columns.iter().enumerate() {
                 let Some(value) = values[at + 1] else { continue };
@@ -201,11 +201,15 @@ impl Series {
     }
 }
 
+/// The greatest step: up to it, a number of a log is one whole number and no other.
+const MOST_STEPS: u64 = (1 << 53) - 1;
+
 /// A step as a whole number; rounding of products such as `epoch*390.625` is allowed.
 fn whole(step: f64) -> Option<u64> {
     let rounded = step.round();
     let is_whole = step.is_finite() && step > -0.5 && (step - rounded).abs() <= 1e-6 * (1.0 + step);
-    is_whole.then_some(rounded as u64)
+    // A greater number becomes the greatest integer, which is no step either.
+    Some(rounded as u64).filter(|step| is_whole && *step <= MOST_STEPS)
 }
 
 fn begins_as_events(path: &Path) -> Result<bool> {
@@ -275,8 +279,15 @@ mod tests {
             format!("{found:#}").split_once("log.csv: ").expect("the file").1.to_owned()
         };
         let text = "step,acc\n1,0.5\n2.5,95\n";
-        let expected = "line 3: --step step is 2.5, expected a whole number of at least 0";
-        assert!(fault(text, "step", "acc").starts_with(expected));
+        let expected =
+            "line 3: --step step is 2.5, expected a whole number from 0 to 9007199254740991";
+        assert_eq!(fault(text, "step", "acc"), expected);
+        for (factor, is_step) in
+            [("1e30", false), ("9007199254740992", false), ("9007199254740991", true)]
+        {
+            let found = curve("step,acc\n1,0.5\n", &format!("{factor}*step"), &[("acc", "acc")]);
+            assert_eq!(found.is_ok(), is_step, "{factor}");
+        }
         let expected = "line 3: 200*acc: train_err_pct is 19000, expected per cent from 0 to 100";
         assert_eq!(fault(text, "2*step", "200*acc"), expected);
         assert_eq!(fault("step,acc\n1,\n", "step", "acc"), "acc has no value");

@@ -1,8 +1,8 @@
 //! `layers.csv`: statistics of each layer with weights at some steps of a run.
 
-use super::table::{Row, row};
+use super::table::{self, Row, row};
 use super::{CurveMark, CurveWriter};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::path::Path;
 
 row! {
@@ -92,6 +92,27 @@ pub fn layer_metrics() -> impl Iterator<Item = &'static str> {
 /// Names of the columns of [`LayerRow`], in the order in which they are written.
 pub const LAYER_COLUMNS: &[&str] = <LayerRow as Row>::COLUMNS;
 
+/// Reads `layers.csv`.
+///
+/// # Errors
+/// The errors of [`table::read`], and when a row repeats a layer or goes back, with what came before it.
+pub(super) fn read(path: &Path) -> Result<Vec<LayerRow>> {
+    let rows: Vec<LayerRow> = table::read(path)?;
+    for pair in rows.windows(2) {
+        let [before, row] = [&pair[0], &pair[1]].map(|row| (row.step, row.layer));
+        ensure!(
+            before < row,
+            "{}: steps and the layers of a step do not ascend: step {}, layer {} follows step {}, layer {}",
+            path.display(),
+            row.0,
+            row.1,
+            before.0,
+            before.1
+        );
+    }
+    Ok(rows)
+}
+
 /// Appends rows to a `layers.csv`.
 pub struct LayerWriter(CurveWriter);
 
@@ -133,8 +154,6 @@ impl LayerWriter {
 mod tests {
     use super::*;
     use crate::SCHEMA;
-    use crate::table::read;
-
     #[test]
     fn figures_have_six_digits_and_nan_and_infinity_stay() {
         let row = LayerRow {
@@ -183,7 +202,7 @@ mod tests {
         };
         let rows = vec![row(1, Some(0.5)), row(2, None)];
         LayerWriter::create(&path).unwrap().append(&rows).unwrap();
-        assert_eq!(read::<LayerRow>(&path).unwrap(), rows);
+        assert_eq!(read(&path).unwrap(), rows);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().next().unwrap(), LAYER_COLUMNS.join(","));
         assert_eq!(
@@ -192,6 +211,25 @@ mod tests {
              response_sd,cosine,dead_pct,gamma_min,gamma_max,beta_min,beta_max,mean_gap,variance_gap,\
              lesion_cost"
         );
+    }
+
+    #[test]
+    fn rows_that_are_doubled_or_out_of_order_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layers.csv");
+        let rows = "1,1,a\n1,2,b\n5,1,a\n5,2,b\n";
+        let with = |rows: &str| {
+            std::fs::write(&path, format!("step,layer,name\n{rows}")).unwrap();
+            read(&path)
+        };
+        assert_eq!(with(rows).unwrap().len(), 4);
+        for (rows, expected) in [
+            (format!("{rows}{rows}"), "step 1, layer 1 follows step 5, layer 2"),
+            (rows.replace("1,2,b\n", "1,2,b\n1,2,b\n"), "step 1, layer 2 follows step 1, layer 2"),
+        ] {
+            let message = with(&rows).unwrap_err().to_string();
+            assert!(message.ends_with(&format!("do not ascend: {expected}")), "{message}");
+        }
     }
 
     #[test]
@@ -207,7 +245,7 @@ mod tests {
             weight_norm: Some(0.5),
             ..LayerRow::default()
         };
-        assert_eq!(read::<LayerRow>(&path).unwrap(), [row]);
+        assert_eq!(read(&path).unwrap(), [row]);
         for (text, expected) in [
             ("name,step,weight_norm\nfc,10,1\n", "line 1: column `layer` is missing"),
             (
@@ -216,7 +254,7 @@ mod tests {
             ),
         ] {
             std::fs::write(&path, text).unwrap();
-            let message = format!("{:#}", read::<LayerRow>(&path).unwrap_err());
+            let message = format!("{:#}", read(&path).unwrap_err());
             assert!(message.ends_with(&format!("layers.csv: {expected}")), "{message}");
         }
     }

@@ -1,12 +1,14 @@
 //! The files of a run.
 
 use super::manifest::{Damaged, read_json, write_json};
-use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, table};
+use super::{CorrelationRow, LayerRow, LayerWriter, SliceRow, curve, layers, table};
 use super::{
     CurveMark, CurveReader, CurveRow, CurveWriter, Manifest, RunCurve, State, Status, seed,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The directory of a run, `results/<name>/runs/<run id>`.
@@ -72,7 +74,7 @@ impl RunDir {
     /// When it is damaged.
     pub fn layers(&self) -> Result<Vec<LayerRow>> {
         let path = self.layers_path();
-        if path.exists() { table::read(&path) } else { Ok(Vec::new()) }
+        if path.exists() { layers::read(&path) } else { Ok(Vec::new()) }
     }
 
     /// Slices of the loss landscape around the trained net.
@@ -213,6 +215,14 @@ impl RunDir {
         CurveWriter::create(&self.curve_path())
     }
 
+    /// Writes `curve.csv` as a whole; an existing one is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be written; an existing one is then unchanged.
+    pub fn write_curve(&self, rows: &[CurveRow]) -> Result<()> {
+        curve::write(&self.curve_path(), rows)
+    }
+
     /// Opens `curve.csv` to continue after the marked content.
     ///
     /// # Errors
@@ -291,11 +301,12 @@ impl RunDir {
         )
     }
 
-    pub(super) fn load(&self) -> Result<RunCurve> {
+    /// The curve of the run, and its configuration.
+    pub(super) fn load(&self) -> Result<(RunCurve, BTreeMap<String, Value>)> {
         let (manifest, status) = (self.manifest()?, self.status()?);
         let is_ours = !manifest.revision.git.is_empty();
         let rows = if is_ours { self.curve()? } else { self.curve_of_classifier()? };
         self.check_last(&status, &rows)?;
-        Ok(RunCurve::new(&manifest, status.state, rows))
+        Ok((RunCurve::new(&manifest, status.state, rows), manifest.config))
     }
 }

@@ -1,12 +1,14 @@
 //! The layout of a results directory: one function for each file.
 
-use super::manifest::{read_json, write_json};
-use super::{Resolved, RunCurve, RunDir, Seed, SweepCurves};
-use anyhow::{Context, Result, bail, ensure};
+use super::grouping::distinguish;
+use super::manifest::{Damaged, read_json, write_json};
+use super::{Resolved, RunCurve, RunDir, Seed, State, SweepCurves};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use fathom_base::key::nearest;
 use fathom_base::write_atomically;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +51,13 @@ impl SweepDir {
                  writable, or give another --out)"
             )
         })
+    }
+
+    /// Removes the directory and its `runs` folder, where nothing was written into them.
+    pub fn discard_empty(&self) {
+        // A folder with contents is not removed.
+        let removed = std::fs::remove_dir(self.root.join("runs"));
+        let _ = removed.and_then(|()| std::fs::remove_dir(&self.root));
     }
 
     /// Checks that the directory exists.
@@ -118,7 +127,16 @@ impl SweepDir {
     /// When the file is damaged.
     pub fn resolved(&self) -> Result<Option<Resolved>> {
         let path = self.root.join("resolved.json");
-        if path.exists() { read_json(&path).map(Some) } else { Ok(None) }
+        if !path.exists() {
+            return Ok(None);
+        }
+        read_json(&path).map(Some).map_err(|error| match error.is::<Damaged>() {
+            true => anyhow!(
+                "{error:#}; restore it, write it again with `fathom run`, or delete it: without it, runs that have not \
+                 begun and seeds that were added are not known"
+            ),
+            false => error,
+        })
     }
 
     /// Seeds that joined the experiment when claims could have been looked at.
@@ -191,20 +209,50 @@ impl SweepDir {
     /// When neither exists, or a file is damaged.
     pub fn load(&self) -> Result<SweepCurves> {
         self.check_has_results()?;
+        let Resolved { runs: planned, arms, .. } = self.resolved()?.unwrap_or_default();
         let mut runs = if self.has_begun() {
-            self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?
+            let loaded = self.runs()?.iter().map(RunDir::load).collect::<Result<Vec<_>>>()?;
+            let (mut runs, configs): (Vec<_>, Vec<_>) = loaded.into_iter().unzip();
+            distinguish(&mut runs, &configs);
+            runs
         } else {
-            SweepCurves::read(&self.curves())?.runs
+            self.kept_curves(&planned)?
         };
-        if let Some(Resolved { runs: planned, arms, .. }) = self.resolved()? {
-            let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
-            let axes: BTreeSet<String> =
-                runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
-            let missing = planned.iter().filter(|(id, _)| !begun.contains(*id));
-            runs.extend(
-                missing.map(|(id, config)| RunCurve::planned(id, arms.get(id), &axes, config)),
+        let begun: BTreeSet<String> = runs.iter().map(|run| run.id.clone()).collect();
+        let axes: BTreeSet<String> = runs.iter().flat_map(|run| run.axes.keys().cloned()).collect();
+        let missing = planned.iter().filter(|(id, _)| !begun.contains(*id));
+        runs.extend(missing.map(|(id, config)| RunCurve::planned(id, arms.get(id), &axes, config)));
+        Ok(SweepCurves { runs })
+    }
+
+    /// Reads the curves of `curves.csv`, for a directory whose `runs/` was not kept; `planned` are the configurations
+    /// of `resolved.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or lacks the last row of a run that made all steps: an earlier row would be taken
+    /// for the final one.
+    pub fn kept_curves(
+        &self,
+        planned: &BTreeMap<String, BTreeMap<String, Value>>,
+    ) -> Result<Vec<RunCurve>> {
+        let path = self.curves();
+        let runs = SweepCurves::read(&path)?.runs;
+        for run in runs.iter().filter(|run| run.state == State::Done) {
+            let Some(config) = planned.get(&run.id) else { continue };
+            // Such a run is done where it stopped, and nothing here says where that was.
+            if config.keys().any(|key| key.starts_with("training.stop_when.")) {
+                continue;
+            }
+            let all = config.get("training.iterations").and_then(Value::as_u64).unwrap_or(0);
+            let last = run.rows.last().map_or(0, |row| row.step);
+            ensure!(
+                last >= all,
+                "{}: the rows of {} end at step {last}, but it is done with training.iterations = {all} \
+                 (resolved.json): the file was cut or edited; restore it, or the folder runs/ of which it was made",
+                path.display(),
+                run.id
             );
         }
-        Ok(SweepCurves { runs })
+        Ok(runs)
     }
 }

@@ -4,7 +4,7 @@ use super::integrity::check_run;
 use super::slurm::{Queue, QueuedTask, Slurm, SlurmError};
 use anyhow::{Context, Result};
 use fathom_record::{
-    CurveRow, Holder, Lock, Provenance, RunCurve, RunDir, State, SweepCurves, SweepDir, TaskId,
+    CurveRow, Holder, Lock, Provenance, RunCurve, RunDir, State, SweepDir, TaskId,
     natural_order_of_parts,
 };
 use fathom_spec::Config;
@@ -142,7 +142,7 @@ fn statuses(directory: &SweepDir, planned: &BTreeMap<String, Config>) -> Result<
     let mut ids: BTreeSet<String> = if directory.has_begun() {
         directory.runs()?.iter().map(RunDir::id).collect()
     } else {
-        let runs = SweepCurves::read(&directory.curves())?.runs;
+        let runs = directory.kept_curves(planned)?;
         kept.extend(runs.into_iter().map(|run| (run.id.clone(), run)));
         kept.keys().cloned().collect()
     };
@@ -193,6 +193,7 @@ fn run_status(id: &str, directory: &SweepDir, planned: Option<&Config>) -> Resul
     let status = run.status()?;
     let curve = if is_ours { run.curve()? } else { run.curve_of_classifier()? };
     run.check_last(&status, &curve)?;
+    run.layers()?;
     let last = curve.last().cloned().unwrap_or_default();
     let path = run.lock();
     let holder = Lock::peek(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -278,23 +279,27 @@ mod tests {
     fn a_damaged_run_is_listed_beside_the_others_with_what_to_do() {
         let folder = tempfile::tempdir().unwrap();
         let directory = directory(&folder);
-        let planned: BTreeMap<String, Config> =
-            ["cut", "empty", "lost", "waits"].map(|id| (id.to_owned(), Config::new())).into();
-        for id in ["cut", "empty", "lost"] {
+        let planned: BTreeMap<String, Config> = ["cut", "empty", "layers", "lost", "waits"]
+            .map(|id| (id.to_owned(), Config::new()))
+            .into();
+        for id in ["cut", "empty", "layers", "lost"] {
             let run = directory.run(id);
             run.create().unwrap();
-            run.write_status(&Status::new(State::Done, 20, "")).unwrap();
+            let step = if id == "layers" { 10 } else { 20 };
+            run.write_status(&Status::new(State::Done, step, "")).unwrap();
             let mut curve = run.curve_writer().unwrap();
             curve.append(&at(10, 1.0)).unwrap();
             begin(&run, &[("seed".to_owned(), 0.into())].into());
         }
         std::fs::write(directory.run("empty").root().join("status.json"), "").unwrap();
         std::fs::remove_file(directory.run("lost").root().join("run.json")).unwrap();
+        std::fs::write(directory.run("layers").layers_path(), "step;layer\n1;1\n").unwrap();
         let statuses = statuses(&directory, &planned).unwrap();
         let activities = statuses.iter().map(|run| (run.id.as_str(), run.activity));
         let expected = [
             ("cut", Activity::Damaged),
             ("empty", Activity::Damaged),
+            ("layers", Activity::Damaged),
             ("lost", Activity::Damaged),
             ("waits", Activity::Idle(State::Pending)),
         ];
@@ -302,10 +307,12 @@ mod tests {
         for (run, fault) in statuses.iter().zip([
             "curve.csv ends at step 10, but status.json says done at step 20: ",
             "status.json is damaged: ",
+            "layers.csv: line 1: columns are separated by ';', expected commas",
             "run.json does not exist: ",
         ]) {
             assert!(run.message.contains(fault), "{}", run.message);
-            assert!(run.message.contains("delete the folder "), "{}", run.message);
+            let has_remedy = run.message.contains("delete the folder ");
+            assert_eq!(has_remedy, run.id != "layers", "{}", run.message);
         }
         let refused = check_compatible(&planned, &directory).unwrap_err().to_string();
         assert!(refused.contains("curve.csv ends at step 10"), "{refused}");

@@ -69,6 +69,65 @@ fn a_disk_that_fills_stops_the_sweep_with_its_cause_and_room_lets_it_go_on() {
 }
 
 #[test]
+fn a_disk_without_room_keeps_nothing_of_a_command_that_failed() {
+    if !can_mount() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = fathom(folder.path());
+    let program = program.get_program().to_string_lossy().into_owned();
+    std::fs::write(folder.path().join("log.csv"), "step,test_err_pct\n0,90\n9,80\n").expect("room");
+    // Of three pages the file of zeros takes all that the folders leave.
+    let script = format!(
+        "mkdir small; mount -t tmpfs -o size=12k tmpfs small
+         dd if=/dev/zero of=small/zeros bs=4k 2>/dev/null
+         try() {{
+           {program} new x1 --out small/x1.toml; echo $?
+           {program} import log.csv --out small/imp --set depth=8 --set seed=0; echo $?
+         }}
+         try >full 2>&1; ls -A small >left
+         rm small/zeros; mount -o remount,size=1m small
+         try >then 2>&1"
+    );
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "bash", "-c", &script])
+        .current_dir(folder.path())
+        .output()
+        .expect("unshare starts");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        read("full").matches("No space left on device").count(),
+        2,
+        "{}{told}",
+        read("full")
+    );
+    assert_eq!(read("left"), "zeros\n");
+    let codes: Vec<String> =
+        read("then").lines().filter(|line| line.len() == 1).map(str::to_owned).collect();
+    assert_eq!(codes, ["0", "0"], "{}", read("then"));
+}
+
+#[test]
+fn a_path_that_is_no_text_is_refused_before_anything_is_computed() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = with_experiment("");
+    let place = std::ffi::OsStr::from_bytes(b"b\xffyte");
+    for option in ["--out", "--data-dir"] {
+        let mut command = fathom(folder.path());
+        let output =
+            command.args(["run", "tiny.toml", option]).arg(place).output().expect("it starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(
+            errors.contains(&format!("{option} b\u{fffd}yte: expected a path in UTF-8")),
+            "{errors}"
+        );
+    }
+    assert!(!folder.path().join(place).exists());
+}
+
+#[test]
 fn data_that_vanished_is_named_and_the_sweep_goes_on_when_it_is_back() {
     let folder = with_experiment("");
     let images = folder.path().join("faces");

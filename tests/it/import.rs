@@ -242,3 +242,23 @@ fn the_folder_of_a_sweep_and_the_curves_of_several_runs_are_not_imported() {
     assert!(said.contains("curves.csv: line 3: column run_id changes from a to b"), "{said}");
     assert!(!at("sweep/runs").exists() && !at("mine").exists());
 }
+
+#[test]
+fn a_metric_of_ones_own_is_kept_and_a_folder_without_a_run_is_no_run() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("log.csv"), "step,acc,top5\n1,0.5,0.75\n2,0.75,0.9")
+        .expect("writable");
+    std::fs::create_dir_all(folder.path().join("mine/runs/8-s0")).expect("writable");
+    let output = fathom(folder.path())
+        .args(["import", "log.csv", "--out", "mine", "--set", "depth=8", "--set", "seed=0"])
+        .args(["--test-error", "100-100*acc", "--column", "top5=100*top5"])
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let note =
+        "note: log.csv: the last line has no line end: if the file was cut, so is its last value";
+    assert!(said.contains(note), "{said}");
+    let found = values(&curve(folder.path(), "8-s0"), &["step", "test_err_pct", "top5"]);
+    assert_eq!(found, [["1", "50.0", "75.0"], ["2", "25.0", "90.0"]]);
+}

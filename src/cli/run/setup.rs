@@ -29,13 +29,6 @@ pub(super) fn hold(directory: &SweepDir) -> Result<Lock> {
     Ok(acquired.lock)
 }
 
-/// Removes the folders of a results directory in which nothing was written.
-pub(super) fn discard_empty(directory: &SweepDir) {
-    // A folder with contents is not removed.
-    let removed = std::fs::remove_dir(directory.root().join("runs"));
-    let _ = removed.and_then(|()| std::fs::remove_dir(directory.root()));
-}
-
 impl Args {
     /// How the runs are run, and the daemon that they need for it. A sweep that would take more than
     /// `--max-hours` is refused.

@@ -136,6 +136,29 @@ fn seeds_that_were_measured_at_other_distances_are_left_out_and_counted() {
 }
 
 #[test]
+fn figures_of_layers_state_the_seeds_of_their_means() {
+    let mut results = rich();
+    let said = |results: &Results, figure| words(results, figure, &options());
+    assert!(said(&results, Figure::Gradients).contains("Mean over n = 2 seeds."));
+    // One seed lost its last layers, and one measured later than the others.
+    let first = results.layers.keys().next().unwrap().clone();
+    results.layers.get_mut(&first).unwrap().truncate(3);
+    for figure in [Figure::Gradients, Figure::Responses] {
+        let found = said(&results, figure);
+        assert!(found.contains("Mean over n = 1 to 2 seeds."), "{found}");
+    }
+    let mut results = rich();
+    for rows in results.layers.values_mut() {
+        let later: Vec<LayerRow> =
+            rows.iter().map(|row| LayerRow { step: 9, ..row.clone() }).collect();
+        rows.extend(later);
+    }
+    results.layers.get_mut(&first).unwrap().retain(|row| row.step == 9);
+    assert!(said(&results, Figure::Gradients).contains("Mean over n = 1 to 2 seeds."));
+    assert!(said(&results, Figure::Responses).contains("Mean over n = 2 seeds."));
+}
+
+#[test]
 fn configurations_are_in_their_order_and_a_line_ends_where_a_block_cannot_be_deleted() {
     let mut results = rich();
     for (id, rows) in &mut results.layers {

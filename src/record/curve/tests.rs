@@ -47,6 +47,18 @@ fn rows_survive_the_file_with_nan_inf_and_absent_values() {
 }
 
 #[test]
+fn a_curve_that_is_written_whole_has_its_extra_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("curve.csv");
+    let mut rows = [CurveRow { train_loss: None, ..row() }, CurveRow { step: 100, ..row() }];
+    rows[1].train_loss = Some(0.5);
+    rows[1].extra.insert("top5".into(), 7.5);
+    write(&path, &rows).unwrap();
+    assert_eq!(CurveReader::read(&path).unwrap(), rows);
+    assert!(std::fs::read_to_string(&path).unwrap().ends_with(",0.0,7.5\n"));
+}
+
+#[test]
 fn a_last_line_without_its_end_is_dropped() {
     let rows = read("step,train_err_pct\n0,90\n50,80\n100,7").unwrap();
     assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [0, 50]);

@@ -70,6 +70,45 @@ fn every_command_names_the_damaged_file_and_what_to_do_and_status_lists_the_othe
 }
 
 #[test]
+fn a_damaged_plan_is_told_with_what_to_do_and_deleting_it_helps() {
+    let (folder, _) = results();
+    let path = folder.path().join("small/resolved.json");
+    std::fs::write(&path, "").expect("writable");
+    for command in ["status", "check", "plot", "report"] {
+        let errors = fail(folder.path(), 1, &[command, "small"]);
+        assert!(errors.contains("resolved.json is damaged: "), "{command}: {errors}");
+        assert!(errors.contains("write it again with `fathom run`, or delete it"), "{errors}");
+    }
+    std::fs::remove_file(&path).expect("there");
+    succeed(folder.path(), &["status", "small"]);
+}
+
+#[test]
+fn runs_of_two_experiments_in_one_folder_are_not_averaged() {
+    let (folder, _) = results();
+    let other = folder.path().join("other");
+    copy_folder(&folder.path().join("small"), &other);
+    let whole = succeed(folder.path(), &["status", "small", "--summary", "--format", "csv"]);
+    // The same runs at another rate, under ids and a hash of another program.
+    for entry in std::fs::read_dir(other.join("runs")).expect("runs") {
+        let path = entry.expect("readable").path();
+        let id = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path.join("run.json")).expect("there");
+        let mut run: serde_json::Value = serde_json::from_str(&text).expect("sound");
+        run["id"] = format!("{id}-b").into();
+        run["config"]["training.lr"] = 0.25.into();
+        run["revision"] = serde_json::json!({});
+        std::fs::write(path.join("run.json"), run.to_string()).expect("writable");
+        std::fs::rename(&path, folder.path().join("small/runs").join(format!("{id}-b")))
+            .expect("movable");
+    }
+    let merged = succeed(folder.path(), &["status", "small", "--summary", "--format", "csv"]);
+    assert!(merged.lines().next().expect("a header").contains("lr"), "{merged}");
+    assert_eq!(merged.lines().count() - 1, 2 * (whole.lines().count() - 1), "{merged}");
+    succeed(folder.path(), &["plot", "small", "--where", "lr=0.25", "--figure", "curves"]);
+}
+
+#[test]
 fn a_table_of_curves_has_a_status_and_nothing_to_cancel() {
     let (folder, _) = results();
     succeed(folder.path(), &["report", "small"]);
