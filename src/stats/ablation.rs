@@ -177,9 +177,11 @@ impl Ablation {
         let keys = Keys::of(evidence, &question.over)?;
         let mut values = keys.values(&keys.over).to_vec();
         if let Some(baseline) = &question.baseline {
-            let place = values.iter().position(|value| is_same_value(value, baseline));
+            // Arms may be named 1 and 1.0, so that equal numbers count where no text is equal.
+            let equal = values.iter().position(|value| value == baseline);
+            let place = || values.iter().position(|value| is_same_value(value, baseline));
             let over = short(&keys.over);
-            let Some(place) = place else {
+            let Some(place) = equal.or_else(place) else {
                 bail!("--baseline: no run has {over} = {baseline}; valid: {}", values.join(", "))
             };
             values[..=place].rotate_right(1);

@@ -138,6 +138,13 @@ fn a_number_may_be_written_otherwise_than_in_the_results() {
     let last = base.values.last().unwrap();
     let question = Question { baseline: Some(format!("{last}0")), ..over("lr") };
     assert_eq!(Ablation::of(&all, &question).unwrap().values.first(), Some(last));
+    // Of two arms that are named by equal numbers, the one of this very text is meant.
+    let arms = "[[arm]]\nname = \"1\"\n[[arm]]\nname = \"1.0\"\n\"network.norm\" = \"none\"\n";
+    let all = sweep(arms, &|_, _, _, _| Some(10.0), None);
+    for baseline in ["1", "1.0"] {
+        let question = Question { baseline: Some(baseline.into()), ..over("arm") };
+        assert_eq!(Ablation::of(&all, &question).unwrap().values[0], baseline);
+    }
 }
 
 #[test]
