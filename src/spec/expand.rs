@@ -257,6 +257,7 @@ fn run(
         place: place_of("data.source"),
         message: format!("{error:#}"),
     })?;
+    settings.check_channels(shape.channels).map_err(fault)?;
     let input = [shape.channels, shape.height, shape.width];
     let network = network(&config, input, classes).map_err(fault)?;
     if let Some(grow) = settings.training.grow {
@@ -369,6 +370,46 @@ mod tests {
         let deep = parse(&text.replace("70000", "6000").replace("depth = 8", "depth = 100000"));
         let error = deep.unwrap_err().to_string();
         assert!(error.ends_with("100000 is not 6n+2; the nearest is 99998"), "{error}");
+    }
+
+    #[test]
+    fn a_given_standardisation_has_a_value_for_each_channel() {
+        let said = |colour: bool, mean: &str, std: &str| {
+            let text = format!(
+                "name = \"t\"\n[data]\nsource = \"shapes\"\ncolour = {colour}\nstandardise = \"given\"\n\
+                 mean = {mean}\nstd = {std}\n[network]\nfamily = \"plain\"\ndepth = 8\n[training]\niterations = 9\n"
+            );
+            let found = Experiment::parse(Path::new("t.toml"), &text, &[]);
+            found.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(true, "[0, 0, 0]", "[1, 1, 1]"), Ok(()));
+        assert_eq!(said(false, "[0]", "[1]"), Ok(()));
+        for (colour, mean, std, expected) in [
+            (
+                true,
+                "[0, 0]",
+                "[1, 1]",
+                "t.toml:6: data.mean: 2 values, but the images are of 3 channels: give 3",
+            ),
+            (true, "[]", "[]", "t.toml:6: data.mean: 0 values, but the images are of 3 channels"),
+            (
+                true,
+                "[0, 0, 0]",
+                "[1]",
+                "t.toml:7: data.std: 1 value, but the images are of 3 channels",
+            ),
+            (true, "[0, 0, 0, 0]", "[1, 1, 1, 1]", "t.toml:6: data.mean: 4 values, but"),
+            (
+                false,
+                "[0, 0, 0]",
+                "[1, 1, 1]",
+                "t.toml:6: data.mean: 3 values, but the images are grey: give one",
+            ),
+            (true, "[0, 0, 0]", "[1, 0, 1]", "t.toml:7: data.std: must be above zero"),
+        ] {
+            let found = said(colour, mean, std).unwrap_err();
+            assert!(found.starts_with(expected), "{found}");
+        }
     }
 
     #[test]
