@@ -136,7 +136,7 @@ impl<'a> Finder<'a> {
             return Err(format!(
                 "{} has {count} values of {over}: a trend needs at least three; compare two by \
                  higher and lower",
-                of.label()
+                in_words(&of.label())
             ));
         }
         let weights = slope(&values.iter().map(|(number, _)| *number).collect::<Vec<_>>());
@@ -283,6 +283,11 @@ fn slope(xs: &[f64]) -> Vec<f64> {
     xs.iter().map(|x| range * (x - mean) / squares).collect()
 }
 
+/// The label of a selector in an error.
+fn in_words(label: &str) -> &str {
+    if label.is_empty() { "an empty selector" } else { label }
+}
+
 /// The error for a selector that matches several configurations: the keys in which these differ.
 fn several(label: &str, groups: &[Group]) -> String {
     let keys: BTreeSet<&String> = groups.iter().flat_map(|group| group.config.keys()).collect();
@@ -290,6 +295,7 @@ fn several(label: &str, groups: &[Group]) -> String {
     let differs = |key: &&String| groups.iter().any(|g| value(g, key) != value(&groups[0], key));
     let differing: Vec<&str> = keys.into_iter().filter(differs).map(String::as_str).collect();
     let count = groups.len();
+    let label = in_words(label);
     format!("{label} matches {count} configurations, which differ in {}", differing.join(", "))
 }
 

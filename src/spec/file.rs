@@ -251,15 +251,17 @@ impl File {
     }
 }
 
-/// A name for files.
+/// A name for files. File systems have room for 255 bytes, also for what is added to this one while a file is written.
 fn file_name(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    const LONGEST: usize = 100;
     let name = word(value)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match name.chars().all(plain) && !name.starts_with('.') {
-        true => Ok(name),
-        false => {
-            Err(format!("\"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"))
-        }
+    if !name.chars().all(plain) || name.starts_with('.') {
+        Err(format!("\"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"))
+    } else if name.len() > LONGEST {
+        Err(format!("it has {} characters; expected at most {LONGEST}", name.len()))
+    } else {
+        Ok(name)
     }
 }
 

@@ -106,6 +106,8 @@ fn a_selector_of_no_or_several_configurations_is_refused_with_what_would_be_vali
         error.contains("plain matches 3 configurations, which differ in network.depth"),
         "{error}"
     );
+    let error = refused("of = {}\nat_most = 9");
+    assert!(error.contains("claim \"c\": an empty selector matches 6 configurations"), "{error}");
     let error = refused(&format!("higher = {{ family = \"plain\", depth = 8 }}\n{other}"));
     assert!(error.contains("compared with itself"), "{error}");
 }
