@@ -15,7 +15,7 @@ use crate::SpecError;
 use crate::file::Reader;
 use crate::leaves::{keyword, number, one_of, word};
 use bound::{Bound, bound};
-use effect::check_effect;
+use effect::{check_bars, check_effect};
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -120,6 +120,7 @@ impl ClaimFields {
     fn claim(mut self, name: String, place: String) -> Result<Claim, String> {
         let measure = self.measure()?;
         let effect = self.effect()?;
+        check_bars(&measure, effect)?;
         let (pairing, is_primary) = (self.pairing, self.primary);
         if let (Some(Pairing::Seed), Effect::Rank | Effect::Share { .. }) = (pairing, effect) {
             return Err("pairing = \"seed\" does not go with scale = \"rank\" or share_below, \

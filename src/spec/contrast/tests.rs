@@ -193,6 +193,14 @@ fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
             "1: expected a share below 1, as no number of seeds shows more",
         ),
         (
+            format!("{of}share_below = 80\nat_least = 0"),
+            "0: every share fulfils this; expected one between 0 and 1",
+        ),
+        (
+            format!("{of}share_below = 80\nat_most = 1"),
+            "1: every share fulfils this; expected one between 0 and 1",
+        ),
+        (
             format!("{of}share_below = 80\nat_most = 0"),
             "0: expected a share above 0, as no number of seeds shows less",
         ),
