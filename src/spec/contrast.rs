@@ -10,6 +10,7 @@ use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
 use super::epochs::has_value;
 use super::resolve::{Config, default_of};
+use fathom_base::key::nearest;
 use fathom_record::{Seed, seed};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -81,6 +82,7 @@ struct Group<'a> {
 
 impl<'a> Finder<'a> {
     fn find(&self) -> Result<Contrast, String> {
+        self.claim.named_keys().into_iter().try_for_each(|key| self.candidates.check_key(key))?;
         let (arms, configs): (Vec<Arm>, Vec<Config>) = match &self.claim.relation {
             Relation::Higher { higher, lower, .. } => self.two(higher, lower)?,
             Relation::NoWorse { of, than: other, .. } | Relation::Same { of, as_: other, .. } => {
@@ -169,7 +171,13 @@ impl<'a> Finder<'a> {
             (!valid.contains(&value)).then(|| match valid.as_slice() {
                 [] if key == "arm" => format!("there is no arm {value}: the runs have no arms"),
                 [] => format!("no run has {key}"),
-                _ => format!("no run has {key} = {value}; valid: {}", valid.join(", ")),
+                _ => {
+                    let words = valid.iter().map(String::as_str).filter(|it| it.starts_with('"'));
+                    let meant =
+                        nearest(&value, words).map(|meant| format!("; did you mean {meant}?"));
+                    let hint = meant.unwrap_or_default();
+                    format!("no run has {key} = {value}; valid: {}{hint}", valid.join(", "))
+                }
             })
         };
         let quoted = |name: &String| format!("\"{name}\"");

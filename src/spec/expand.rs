@@ -8,6 +8,7 @@ use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::{LESIONS, needs};
 use super::measurable::check_tunable;
+use super::names::Names;
 use super::resolve::{Config, ResolvedConfig, fingerprint, resolve};
 use super::seeds::first_seeds;
 use super::settings::Training;
@@ -122,7 +123,7 @@ impl Experiment {
     /// # Errors
     /// Those of [`Experiment::load`].
     pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Self, SpecError> {
-        let mut file = File::parse(path, text)?;
+        let mut file = File::parse(path, text, Names::Known)?;
         for (at, set) in sets.iter().enumerate() {
             let is_twice = sets[..at].iter().any(|earlier| set_key(earlier) == set_key(set));
             if let (true, Some(key)) = (is_twice, set_key(set)) {

@@ -156,7 +156,7 @@ impl ClaimFields {
             place: place.to_owned(),
             message: format!("{key}: {message}"),
         };
-        let key_name = || key_but_seed(value);
+        let key_name = || key_but_seed(value, reader.names);
         let selector = || selector(reader, value, place);
         match key {
             ClaimKey::Name => self.name = Some(word(value).map_err(fail)?),
@@ -192,8 +192,8 @@ impl ClaimFields {
             }
             ClaimKey::NoWorseThan => self.form.push((key, Form::NoWorseThan(selector()?))),
             ClaimKey::SameAs => self.form.push((key, Form::SameAs(selector()?))),
-            ClaimKey::Tune => self.tune = Some(tune(value).map_err(fail)?),
-            ClaimKey::AlsoDiffers => self.also_differs = keys(value).map_err(fail)?,
+            ClaimKey::Tune => self.tune = Some(tune(value, reader.names).map_err(fail)?),
+            ClaimKey::AlsoDiffers => self.also_differs = keys(value, reader.names).map_err(fail)?,
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
             "t.toml:2: updates_to: expected { metric = \"train_err_pct\", below = 20 }",
         ),
     ] {
-        let error = File::parse(Path::new("t.toml"), text).unwrap_err().to_string();
+        let error = File::parse(Path::new("t.toml"), text, Names::Known).unwrap_err().to_string();
         assert!(error.starts_with("t.toml:") && error.contains(expected), "{text}: {error}");
     }
 }
