@@ -9,7 +9,7 @@ pub use candidates::Candidates;
 use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
 use super::epochs::has_value;
-use super::resolve::{Config, default_of};
+use super::resolve::{Config, agree, default_of};
 use fathom_base::key::nearest;
 use fathom_record::{Seed, seed};
 use serde_json::Value;
@@ -110,6 +110,9 @@ impl<'a> Finder<'a> {
     fn arm(&self, selector: &Selector, weight: f64) -> Result<(Arm, Config), String> {
         let tuned = self.claim.tune.as_ref().map(|tune| tune.over.as_str());
         let mut groups = self.groups(selector, tuned)?;
+        if let Some(key) = tuned {
+            groups = joined(groups, key);
+        }
         let label = selector.label();
         if groups.len() > 1 {
             return Err(several(&label, &groups));
@@ -256,6 +259,28 @@ impl<'a> Finder<'a> {
             keys.join(", "),
         ))
     }
+}
+
+/// One group instead of several that differ only in keys that follow from the tuned one, as `norm_eps` does from `norm`:
+/// each value of the tuned key is in one group alone, and what two groups have is equal. Other groups stay as they are.
+fn joined<'a>(groups: Vec<Group<'a>>, tuned: &str) -> Vec<Group<'a>> {
+    let is_apart = |a: &Group, b: &Group| {
+        let mut runs =
+            a.runs.iter().flat_map(|(_, of_a)| b.runs.iter().map(move |(_, of_b)| (of_a, of_b)));
+        runs.all(|(of_a, of_b)| of_a.get(tuned) != of_b.get(tuned))
+    };
+    let rest = |at: usize| &groups[at + 1..];
+    let mut pairs =
+        groups.iter().enumerate().flat_map(|(at, a)| rest(at).iter().map(move |b| (a, b)));
+    if !pairs.all(|(a, b)| agree(&a.config, &b.config) && is_apart(a, b)) {
+        return groups;
+    }
+    let joined = groups.into_iter().reduce(|mut all, next| {
+        all.config.retain(|key, _| next.config.contains_key(key));
+        all.runs.extend(next.runs);
+        all
+    });
+    Vec::from_iter(joined)
 }
 
 /// The runs of an arm by their values of the tuned key, ascending.

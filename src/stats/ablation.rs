@@ -197,9 +197,15 @@ impl Ablation {
             "--tune-seeds: no key is swept besides {} whose best value they could choose",
             short(&keys.over)
         );
-        let pairs = Pairs::of(&keys, &values, best);
+        let pairs = Pairs::of(&keys, &values, best, question.best.is_some())?;
         if pairs.pairs.is_empty() {
             bail!("--over {}: {}", short(&keys.over), pairs.obstacle)
+        }
+        if let (Some(asked), false) = (&question.best, pairs.is_swept()) {
+            bail!(
+                "--best {asked}: no side of a comparison over {} has several values of it",
+                short(&keys.over)
+            )
         }
         let chooser = best
             .filter(|_| pairs.is_swept())

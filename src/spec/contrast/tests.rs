@@ -295,6 +295,25 @@ tune = { over = "training.lr", seeds = [0] }
 }
 
 #[test]
+fn a_tuned_key_that_others_follow_from_is_one_choice() {
+    // Without normalisation there is no norm_eps.
+    let text = "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\"network.norm\" = [\"batch\", \"none\"]\n\
+                seed = [0, 1, 2]\n[[claim]]\nname = \"c\"\nhigher = { family = \"plain\" }\n\
+                lower = { family = \"residual\" }\ntune = { over = \"norm\", seeds = [0] }\n";
+    let experiment = parse(text).unwrap();
+    for arm in &experiment.claims[0].1.arms {
+        let values: Vec<_> = arm.candidates.iter().map(|it| it.value.clone()).collect();
+        assert_eq!(values, ["batch", "none"].map(|norm| Some(Value::from(norm))));
+    }
+    let two = text.replace("seed = [", "\"network.norm_eps\" = [1e-5, 1e-3]\nseed = [");
+    let error = parse(&two).unwrap_err();
+    assert!(
+        error.contains("plain matches 3 configurations, which differ in network.norm_eps"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_key_is_tuned_by_a_metric_of_the_kind_of_the_claims() {
     for (metric, by) in [
         ("train_err_fresh_pct", "train_err_fresh_pct"),
