@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `network` | the types: [`Network`], [`Layer`], [`Norm`], [`Activation`], [`Shortcut`] |
 //! | `check`, `audit`, `state` | output shapes, costs per layer, names and shapes of all tensors |
+//! | `weight_layers` | the layers with weights, and the normalisation and activation that follow each |
 //! | `init` | initial weights, drawn from a seed and the name of each parameter |
 //! | `family` | the trait [`Family`]: keys of an experiment, and how they become a [`Network`] |
 //! | `keys`, `stages` | keys that several families share: normalisation, stem, depth or blocks |
@@ -36,6 +37,7 @@ mod residual;
 mod single;
 mod stages;
 mod state;
+mod weight_layers;
 
 pub use audit::{Audit, AuditPart, AuditRow, MachineSpeed};
 pub use family::{Family, FamilyKeys, InvalidKey};
@@ -47,3 +49,4 @@ pub use network::{Activation, DIRAC, Dims, Layer, Network, Norm, Shortcut};
 pub use published::{PUBLISHED, Published};
 pub use registry::{families, family, network, register};
 pub use state::{AVERAGES, COUNTER};
+pub use weight_layers::WeightLayer;

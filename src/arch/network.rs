@@ -292,14 +292,6 @@ impl Layer {
 }
 
 impl Network {
-    /// Names of the layers with weights in the order of application, those of a branch before those of its
-    /// projection. Statistics of layers count them from 1.
-    pub fn layers_with_weights(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.visit(&mut |layer| names.extend(layer.weights_name().map(str::to_owned)));
-        names
-    }
-
     /// Calls `visitor` on every layer, those of branches and projections included.
     pub(super) fn visit(&self, visitor: &mut impl FnMut(&Layer)) {
         visit(&self.layers, visitor);

@@ -28,7 +28,7 @@ pub struct Args {
     /// Results directory to which the run is added
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Value of a key of the run's configuration, such as network.depth=20; a seed is required
+    /// Value of a key of the run's configuration, such as network.depth=20, or arm=NAME; a seed is required
     #[arg(long = "set", value_name = "KEY=VALUE", required = true)]
     sets: Vec<String>,
     /// Number of updates [default: the column step]
@@ -78,7 +78,7 @@ Examples:
   fathom import runs/a --out results/mine --set depth=20 --set seed=1 --test-error '100*(1-test/accuracy)'";
 
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let config = config(&args.sets)?;
+    let (arm, config) = configuration(&args.sets)?;
     let source = Log::read(&args.log)?;
     let (rows, notes) = source.curve(&mapping(args, &source)?)?;
     for note in source.notes().iter().chain(&notes) {
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
          folder",
         args.out.display()
     );
-    let run = folder(&directory, &config)?;
+    let run = folder(&directory, arm.as_deref(), &config)?;
     ensure!(
         args.replace || !run.has_begun(),
         "{} is there already: give another seed or configuration, or --replace",
@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let manifest = Manifest {
         schema: SCHEMA,
         id: run.id(),
-        arm: None,
+        arm,
         axes: config.keys().cloned().collect(),
         config,
         execution: Default::default(),
@@ -139,15 +139,24 @@ fn write(run: &RunDir, manifest: &Manifest, curve: &RunCurve) -> Result<()> {
     run.write_status(&Status::new(curve.state, step, ""))
 }
 
-/// The configuration of `--set`, with keys of fathom by their full names.
-fn config(sets: &[String]) -> Result<Config, Usage> {
-    let mut config = Config::new();
+/// The arm and the configuration of `--set`, with keys of fathom by their full names.
+fn configuration(sets: &[String]) -> Result<(Option<String>, Config), Usage> {
+    let (mut arm, mut config) = (None, Config::new());
     for set in sets {
         let Some((key, text)) = set.split_once('=').filter(|(key, _)| !key.is_empty()) else {
             return Err(Usage(format!(
                 "--set {set}: expected KEY=VALUE, such as network.depth=20"
             )));
         };
+        if key == "arm" {
+            if text.trim().is_empty() || text.contains(char::is_control) {
+                return Err(Usage(format!("--set {set}: the name of an arm is a line of text")));
+            }
+            if arm.replace(text.to_owned()).is_some() {
+                return Err(Usage(format!("--set {set}: arm is given twice")));
+            }
+            continue;
+        }
         let key = full_name(key).unwrap_or_else(|unknown| {
             // A key of one's own is valid, and a misspelt one would be taken for it.
             log(format!("note: --set {set}: {unknown}; taken as a key of your own"));
@@ -158,7 +167,7 @@ fn config(sets: &[String]) -> Result<Config, Usage> {
         }
     }
     match seed(&config) {
-        Some(_) => Ok(config),
+        Some(_) => Ok((arm, config)),
         None => Err(Usage(match config.get("seed") {
             Some(value) => format!("--set seed={}: expected an integer", plain(value)),
             None => "--set: a seed is missing, such as seed=0: runs are paired by it".into(),
@@ -166,25 +175,30 @@ fn config(sets: &[String]) -> Result<Config, Usage> {
     }
 }
 
-/// The folder of the run: the values of its configuration, with the names of keys where a run of another
+/// The folder of the run: its arm and the values of its configuration, with the names of keys where a run of another
 /// configuration has these values.
-fn folder(directory: &SweepDir, config: &Config) -> Result<RunDir> {
+fn folder(directory: &SweepDir, arm: Option<&str>, config: &Config) -> Result<RunDir> {
     let value = |_: &str, value: String| value;
     let named = |key: &str, value: String| format!("{key}_{value}");
-    let is_of_another = |run: &RunDir| run.manifest().is_ok_and(|there| there.config != *config);
-    let candidates = [id(config, value), id(config, named)].map(|id| directory.run(&id));
+    let is_of_another = |run: &RunDir| {
+        run.manifest().is_ok_and(|there| there.config != *config || there.arm.as_deref() != arm)
+    };
+    let ids = [id(arm, config, value), id(arm, config, named)];
+    let candidates = ids.map(|id| directory.run(&id));
     let free = candidates.into_iter().find(|run| !is_of_another(run));
     free.with_context(|| {
         format!("{}: runs of other configurations have this one's name", directory.root().display())
     })
 }
 
-/// The name of a folder from the values of a configuration, each as `part` writes it.
-fn id(config: &Config, part: impl Fn(&str, String) -> String) -> String {
+/// The name of a folder from an arm and the values of a configuration, each as `part` writes it.
+fn id(arm: Option<&str>, config: &Config, part: impl Fn(&str, String) -> String) -> String {
+    let arm = arm.map(|arm| part("arm", arm.to_owned()));
     let others = config.iter().filter(|(key, _)| *key != "seed");
     let values = others.map(|(key, value)| part(key, plain(value)));
     let seed = config.get("seed").map(plain).unwrap_or_default();
-    let id = values.chain([format!("s{seed}")]).collect::<Vec<_>>().join("-");
+    let id =
+        arm.into_iter().chain(values).chain([format!("s{seed}")]).collect::<Vec<_>>().join("-");
     let is_safe = |letter: char| letter.is_alphanumeric() || "-+_.".contains(letter);
     id.chars().map(|letter| if is_safe(letter) { letter } else { '_' }).collect()
 }

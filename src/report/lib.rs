@@ -10,7 +10,7 @@ pub mod splice;
 mod view;
 
 pub use cost::cost;
-pub use markdown::{claims, experiments, finals, found, markdown, metrics, table};
+pub use markdown::{claims, experiments, finals, found, link, markdown, metrics, table};
 pub use page::html;
 
 use fathom_base::plain;

@@ -3,7 +3,7 @@
 use super::{Report, sections};
 use fathom_record::{METRICS, MeasuredOn, Unit};
 use fathom_stats::{Outcome, Summary, SummaryRow, SummaryTable, Verdict, table_columns};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Renders `summary.md`: question, verdicts, final values, and the figures with these paths.
 pub fn markdown(report: &Report, figures: &[String]) -> String {
@@ -68,13 +68,18 @@ pub fn experiments(reports: &[(PathBuf, Report)]) -> String {
             [Outcome::Supported, Outcome::Refuted, Outcome::Undecided, Outcome::Exploratory];
         let found: Vec<String> = outcomes.into_iter().filter_map(said).collect();
         vec![
-            format!("[{}]({})", report.name, dir.display()),
+            link(&report.name, dir),
             report.question.clone().unwrap_or_default(),
             found.join(" · "),
         ]
     };
     let rows: Vec<Vec<String>> = reports.iter().map(row).collect();
     table(&["experiment", "question", "claims"], &rows)
+}
+
+/// A link to a path; Markdown's links have no blanks.
+pub fn link(name: &str, path: &Path) -> String {
+    format!("[{name}]({})", path.display().to_string().replace(' ', "%20"))
 }
 
 /// Table of the final values over seeds: mean ± standard deviation of those of `metrics` that any run

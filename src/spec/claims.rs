@@ -4,6 +4,7 @@ use super::claim::{Claim, Deciding, Tune};
 use super::contrast::{Candidates, Contrast};
 use super::file::File;
 use super::measurable::check_measurable;
+use super::names::Names;
 use super::resolve::Config;
 use super::{Run, SpecError};
 use fathom_record::{MeasuredOn, Metric, Seed, seed};
@@ -24,12 +25,13 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Reads the claims from the text of an experiment file; `path` is for errors.
+    /// Reads the claims from the text of an experiment file; `path` is for errors. They may name keys and values that
+    /// only runs of other programs have; [`Contrast::of`] checks that the runs have them.
     ///
     /// # Errors
     /// A [`SpecError`] with file and line for the first error in the text.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
-        let file = File::parse(path, text)?;
+        let file = File::parse(path, text, Names::OfResults)?;
         let arm_keys = arm_keys(&file);
         let tune = file.tune.map(|(tune, _)| tune);
         Ok(Self { claims: file.claims, deciding: file.deciding, tune, arm_keys })

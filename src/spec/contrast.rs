@@ -9,7 +9,8 @@ pub use candidates::Candidates;
 use super::SpecError;
 use super::claim::{Claim, Relation, Selector};
 use super::epochs::has_value;
-use super::resolve::{Config, default_of};
+use super::resolve::{Config, agree, default_of};
+use fathom_base::key::nearest;
 use fathom_record::{Seed, seed};
 use serde_json::Value;
 use std::cmp::Ordering;
@@ -81,6 +82,7 @@ struct Group<'a> {
 
 impl<'a> Finder<'a> {
     fn find(&self) -> Result<Contrast, String> {
+        self.claim.named_keys().into_iter().try_for_each(|key| self.candidates.check_key(key))?;
         let (arms, configs): (Vec<Arm>, Vec<Config>) = match &self.claim.relation {
             Relation::Higher { higher, lower, .. } => self.two(higher, lower)?,
             Relation::NoWorse { of, than: other, .. } | Relation::Same { of, as_: other, .. } => {
@@ -108,6 +110,9 @@ impl<'a> Finder<'a> {
     fn arm(&self, selector: &Selector, weight: f64) -> Result<(Arm, Config), String> {
         let tuned = self.claim.tune.as_ref().map(|tune| tune.over.as_str());
         let mut groups = self.groups(selector, tuned)?;
+        if let Some(key) = tuned {
+            groups = joined(groups, key);
+        }
         let label = selector.label();
         if groups.len() > 1 {
             return Err(several(&label, &groups));
@@ -136,7 +141,7 @@ impl<'a> Finder<'a> {
             return Err(format!(
                 "{} has {count} values of {over}: a trend needs at least three; compare two by \
                  higher and lower",
-                of.label()
+                in_words(&of.label())
             ));
         }
         let weights = slope(&values.iter().map(|(number, _)| *number).collect::<Vec<_>>());
@@ -169,7 +174,13 @@ impl<'a> Finder<'a> {
             (!valid.contains(&value)).then(|| match valid.as_slice() {
                 [] if key == "arm" => format!("there is no arm {value}: the runs have no arms"),
                 [] => format!("no run has {key}"),
-                _ => format!("no run has {key} = {value}; valid: {}", valid.join(", ")),
+                _ => {
+                    let words = valid.iter().map(String::as_str).filter(|it| it.starts_with('"'));
+                    let meant =
+                        nearest(&value, words).map(|meant| format!("; did you mean {meant}?"));
+                    let hint = meant.unwrap_or_default();
+                    format!("no run has {key} = {value}; valid: {}{hint}", valid.join(", "))
+                }
             })
         };
         let quoted = |name: &String| format!("\"{name}\"");
@@ -250,6 +261,28 @@ impl<'a> Finder<'a> {
     }
 }
 
+/// One group instead of several that differ only in keys that follow from the tuned one, as `norm_eps` does from `norm`:
+/// each value of the tuned key is in one group alone, and what two groups have is equal. Other groups stay as they are.
+fn joined<'a>(groups: Vec<Group<'a>>, tuned: &str) -> Vec<Group<'a>> {
+    let is_apart = |a: &Group, b: &Group| {
+        let mut runs =
+            a.runs.iter().flat_map(|(_, of_a)| b.runs.iter().map(move |(_, of_b)| (of_a, of_b)));
+        runs.all(|(of_a, of_b)| of_a.get(tuned) != of_b.get(tuned))
+    };
+    let rest = |at: usize| &groups[at + 1..];
+    let mut pairs =
+        groups.iter().enumerate().flat_map(|(at, a)| rest(at).iter().map(move |b| (a, b)));
+    if !pairs.all(|(a, b)| agree(&a.config, &b.config) && is_apart(a, b)) {
+        return groups;
+    }
+    let joined = groups.into_iter().reduce(|mut all, next| {
+        all.config.retain(|key, _| next.config.contains_key(key));
+        all.runs.extend(next.runs);
+        all
+    });
+    Vec::from_iter(joined)
+}
+
 /// The runs of an arm by their values of the tuned key, ascending.
 pub(super) fn tune_candidates(
     runs: &[(&String, &Config)],
@@ -283,6 +316,11 @@ fn slope(xs: &[f64]) -> Vec<f64> {
     xs.iter().map(|x| range * (x - mean) / squares).collect()
 }
 
+/// The label of a selector in an error.
+fn in_words(label: &str) -> &str {
+    if label.is_empty() { "an empty selector" } else { label }
+}
+
 /// The error for a selector that matches several configurations: the keys in which these differ.
 fn several(label: &str, groups: &[Group]) -> String {
     let keys: BTreeSet<&String> = groups.iter().flat_map(|group| group.config.keys()).collect();
@@ -290,6 +328,7 @@ fn several(label: &str, groups: &[Group]) -> String {
     let differs = |key: &&String| groups.iter().any(|g| value(g, key) != value(&groups[0], key));
     let differing: Vec<&str> = keys.into_iter().filter(differs).map(String::as_str).collect();
     let count = groups.len();
+    let label = in_words(label);
     format!("{label} matches {count} configurations, which differ in {}", differing.join(", "))
 }
 

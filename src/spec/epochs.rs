@@ -42,14 +42,16 @@ pub(super) fn epochs_in_updates(config: &mut Config) -> Result<(), InvalidKey> {
     Ok(())
 }
 
-/// Whether a configuration has this value of a key. A value in epochs is that of as many updates.
+/// Whether a configuration has this value of a key. A value in epochs is that of as many updates, and 1 is 1.0, which
+/// other programs may write either way.
 pub(super) fn has_value(config: &Config, key: &str, value: &Value) -> bool {
     let Some(own) = config.get(key) else { return false };
     let in_updates = || {
         let epochs = epochs(value.as_str()?)?;
         Some(updates(epochs, train_images(config).ok()?, config))
     };
-    own == value || own.is_number() && in_updates().as_ref() == Some(own)
+    let is_equal = || own.as_f64().is_some_and(|own| value.as_f64() == Some(own));
+    own == value || is_equal() || own.is_number() && in_updates().as_ref() == Some(own)
 }
 
 /// The number of batches that process `images` training images `epochs` times, rounded.

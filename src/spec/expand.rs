@@ -8,6 +8,7 @@ use super::epochs::epochs_in_updates;
 use super::file::{File, Given, Values, axis, definitions, normalise};
 use super::key_rows::{LESIONS, needs};
 use super::measurable::check_tunable;
+use super::names::Names;
 use super::resolve::{Config, ResolvedConfig, fingerprint, resolve};
 use super::seeds::first_seeds;
 use super::settings::Training;
@@ -122,7 +123,7 @@ impl Experiment {
     /// # Errors
     /// Those of [`Experiment::load`].
     pub fn parse(path: &Path, text: &str, sets: &[String]) -> Result<Self, SpecError> {
-        let mut file = File::parse(path, text)?;
+        let mut file = File::parse(path, text, Names::Known)?;
         for (at, set) in sets.iter().enumerate() {
             let is_twice = sets[..at].iter().any(|earlier| set_key(earlier) == set_key(set));
             if let (true, Some(key)) = (is_twice, set_key(set)) {
@@ -257,6 +258,7 @@ fn run(
         place: place_of("data.source"),
         message: format!("{error:#}"),
     })?;
+    settings.check_channels(shape.channels).map_err(fault)?;
     let input = [shape.channels, shape.height, shape.width];
     let network = network(&config, input, classes).map_err(fault)?;
     if let Some(grow) = settings.training.grow {
@@ -369,6 +371,46 @@ mod tests {
         let deep = parse(&text.replace("70000", "6000").replace("depth = 8", "depth = 100000"));
         let error = deep.unwrap_err().to_string();
         assert!(error.ends_with("100000 is not 6n+2; the nearest is 99998"), "{error}");
+    }
+
+    #[test]
+    fn a_given_standardisation_has_a_value_for_each_channel() {
+        let said = |colour: bool, mean: &str, std: &str| {
+            let text = format!(
+                "name = \"t\"\n[data]\nsource = \"shapes\"\ncolour = {colour}\nstandardise = \"given\"\n\
+                 mean = {mean}\nstd = {std}\n[network]\nfamily = \"plain\"\ndepth = 8\n[training]\niterations = 9\n"
+            );
+            let found = Experiment::parse(Path::new("t.toml"), &text, &[]);
+            found.map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(said(true, "[0, 0, 0]", "[1, 1, 1]"), Ok(()));
+        assert_eq!(said(false, "[0]", "[1]"), Ok(()));
+        for (colour, mean, std, expected) in [
+            (
+                true,
+                "[0, 0]",
+                "[1, 1]",
+                "t.toml:6: data.mean: 2 values, but the images are of 3 channels: give 3",
+            ),
+            (true, "[]", "[]", "t.toml:6: data.mean: 0 values, but the images are of 3 channels"),
+            (
+                true,
+                "[0, 0, 0]",
+                "[1]",
+                "t.toml:7: data.std: 1 value, but the images are of 3 channels",
+            ),
+            (true, "[0, 0, 0, 0]", "[1, 1, 1, 1]", "t.toml:6: data.mean: 4 values, but"),
+            (
+                false,
+                "[0, 0, 0]",
+                "[1, 1, 1]",
+                "t.toml:6: data.mean: 3 values, but the images are grey: give one",
+            ),
+            (true, "[0, 0, 0]", "[1, 0, 1]", "t.toml:7: data.std: must be above zero"),
+        ] {
+            let found = said(colour, mean, std).unwrap_err();
+            assert!(found.starts_with(expected), "{found}");
+        }
     }
 
     #[test]

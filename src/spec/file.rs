@@ -11,7 +11,7 @@ use super::keys::KEYS;
 use super::leaves::{
     collect_leaves, json, keyword, note, number, numbers, one_of, subtable, tables, word,
 };
-use super::names::{full_name, unknown_key};
+use super::names::{Names, full_name, unknown_key};
 use fathom_arch::families;
 use fathom_base::key::{Key, Kind};
 use serde_json::Value;
@@ -129,12 +129,14 @@ pub(super) fn normalise(name: &str, value: &Value) -> Result<Value, String> {
 pub(super) struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    /// What claims may name.
+    pub names: Names,
 }
 
 impl File {
-    /// Reads the text of an experiment file; `path` is for errors.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
-        let reader = Reader { path, text };
+    /// Reads the text of an experiment file, whose claims may use `names`; `path` is for errors.
+    pub fn parse(path: &Path, text: &str, names: Names) -> Result<Self, SpecError> {
+        let reader = Reader { path, text, names };
         let table = DeTable::parse(text).map_err(|error| {
             let span = error.span().unwrap_or_default();
             let repeated = reader.repeated(error.message(), &span);
@@ -176,7 +178,7 @@ impl File {
                     }
                 }
                 TopKey::Tune => {
-                    let tune = experiment_tune(value).map_err(fail)?;
+                    let tune = experiment_tune(value, names).map_err(fail)?;
                     file.tune = Some((tune, place));
                 }
                 TopKey::Level => file.deciding.level = level(value).map_err(fail)?,
@@ -251,15 +253,17 @@ impl File {
     }
 }
 
-/// A name for files.
+/// A name for files. File systems have room for 255 bytes, also for what is added to this one while a file is written.
 fn file_name(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
+    const LONGEST: usize = 100;
     let name = word(value)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match name.chars().all(plain) && !name.starts_with('.') {
-        true => Ok(name),
-        false => {
-            Err(format!("\"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"))
-        }
+    if !name.chars().all(plain) || name.starts_with('.') {
+        Err(format!("\"{name}\": expected letters, digits, '-', '_' and '.', not '.' first"))
+    } else if name.len() > LONGEST {
+        Err(format!("it has {} characters; expected at most {LONGEST}", name.len()))
+    } else {
+        Ok(name)
     }
 }
 

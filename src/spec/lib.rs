@@ -51,7 +51,7 @@ pub use keys::KEYS;
 pub use leaves::check_note;
 pub use names::full_name;
 pub use published::{PUBLISHED_VALUES, PublishedValue};
-pub use resolve::{Config, completed, fingerprint};
+pub use resolve::{Config, agree, completed, fingerprint};
 pub use settings::{
     Evaluate, Every, Grow, Optimiser, Precision, Schedule, Settings, Training, Warmup,
 };

@@ -1,7 +1,8 @@
 //! Names of keys as users write them: short ones, and what is meant by one that does not exist.
 
-use super::file::{all_names, definitions};
+use super::file::{all_names, definitions, normalise};
 use fathom_base::key::nearest;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Names that other programs use for a key, without their section, and what is to be written here.
@@ -41,6 +42,34 @@ const FLAGS: [(&[&str], &str); 3] = [
     (&["workers", "num_workers", "threads"], "--threads"),
     (&["output", "out", "out_dir", "output_dir", "save_dir", "log_dir"], "--out DIR"),
 ];
+
+/// The keys and values that claims may name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names {
+    /// Those of runs that fathom trains.
+    Known,
+    /// Any, since other programs' results have keys and values of their own. Whether the results have them is checked
+    /// where the runs of claims are found.
+    OfResults,
+}
+
+impl Names {
+    /// The full name of a key; a name that no key has stays as it is where it may be that of another program's.
+    pub fn key(self, name: &str) -> Result<String, String> {
+        match (self, full_name(name)) {
+            (Self::OfResults, Err(_)) => Ok(name.to_owned()),
+            (Self::Known | Self::OfResults, found) => found,
+        }
+    }
+
+    /// The value in canonical form; one that is not valid for the key stays as it is where runs may have it.
+    pub fn value(self, name: &str, value: Value) -> Result<Value, String> {
+        match (self, normalise(name, &value)) {
+            (Self::OfResults, Err(_)) => Ok(value),
+            (Self::Known | Self::OfResults, found) => found,
+        }
+    }
+}
 
 /// The full name of a key: `depth` is short for `network.depth` if no other key ends in `.depth`, and `lr` for
 /// `training.lr`, since `training.warmup.lr` is a key of a table further in.

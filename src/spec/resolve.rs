@@ -84,6 +84,12 @@ pub fn completed(config: &Config) -> Config {
     complete
 }
 
+/// Whether two configurations are equal in every key that both have. A key that only one of them has is without effect in
+/// the other.
+pub fn agree(a: &Config, b: &Config) -> bool {
+    a.iter().all(|(key, value)| b.get(key).is_none_or(|other| other == value))
+}
+
 /// The value in canonical form for this key of the family; another family may define the key of the
 /// same name differently.
 fn of_family(key: &Key, given: &Given, family: &str) -> Result<Value, SpecError> {

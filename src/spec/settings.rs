@@ -322,6 +322,24 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses a standardisation that does not have one value for each channel of the images.
+    pub(super) fn check_channels(&self, channels: usize) -> Result<(), InvalidKey> {
+        let Standardise::Given { mean, std } = &self.standardise else { return Ok(()) };
+        let given = [("data.mean", mean.len()), ("data.std", std.len())];
+        match given.into_iter().find(|(_, count)| *count != channels) {
+            None => Ok(()),
+            Some((key, count)) => {
+                let are = match channels {
+                    1 => "grey: give one value".to_owned(),
+                    _ => format!("of {channels} channels: give {channels} values"),
+                };
+                let values = if count == 1 { "value" } else { "values" };
+                let message = format!("{count} {values}, but the images are {are}");
+                Err(InvalidKey::new(key, message))
+            }
+        }
+    }
+
     fn check_evaluate(&self) -> Result<(), InvalidKey> {
         let Evaluate { layers, layer_images, lesions, keep, .. } = self.evaluate;
         let idle = [
@@ -362,14 +380,10 @@ impl Settings {
             }
             (Some(_), Some(_)) | (None, _) => {}
         }
-        if let Standardise::Given { mean, std } = &self.standardise {
-            if mean.len() != std.len() {
-                let message = format!("has {} values, data.mean has {}", std.len(), mean.len());
-                return Err(InvalidKey::new("data.std", message));
-            }
-            if std.iter().any(|std| *std <= 0.0) {
-                return Err(InvalidKey::new("data.std", "must be above zero for every channel"));
-            }
+        if let Standardise::Given { std, .. } = &self.standardise
+            && std.iter().any(|std| *std <= 0.0)
+        {
+            return Err(InvalidKey::new("data.std", "must be above zero for every channel"));
         }
         Ok(())
     }

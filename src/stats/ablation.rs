@@ -177,9 +177,11 @@ impl Ablation {
         let keys = Keys::of(evidence, &question.over)?;
         let mut values = keys.values(&keys.over).to_vec();
         if let Some(baseline) = &question.baseline {
-            let place = values.iter().position(|value| is_same_value(value, baseline));
+            // Arms may be named 1 and 1.0, so that equal numbers count where no text is equal.
+            let equal = values.iter().position(|value| value == baseline);
+            let place = || values.iter().position(|value| is_same_value(value, baseline));
             let over = short(&keys.over);
-            let Some(place) = place else {
+            let Some(place) = equal.or_else(place) else {
                 bail!("--baseline: no run has {over} = {baseline}; valid: {}", values.join(", "))
             };
             values[..=place].rotate_right(1);
@@ -195,9 +197,15 @@ impl Ablation {
             "--tune-seeds: no key is swept besides {} whose best value they could choose",
             short(&keys.over)
         );
-        let pairs = Pairs::of(&keys, &values, best);
+        let pairs = Pairs::of(&keys, &values, best, question.best.is_some())?;
         if pairs.pairs.is_empty() {
             bail!("--over {}: {}", short(&keys.over), pairs.obstacle)
+        }
+        if let (Some(asked), false) = (&question.best, pairs.is_swept()) {
+            bail!(
+                "--best {asked}: no side of a comparison over {} has several values of it",
+                short(&keys.over)
+            )
         }
         let chooser = best
             .filter(|_| pairs.is_swept())

@@ -262,3 +262,48 @@ fn a_metric_of_ones_own_is_kept_and_a_folder_without_a_run_is_no_run() {
     let found = values(&curve(folder.path(), "8-s0"), &["step", "test_err_pct", "top5"]);
     assert_eq!(found, [["1", "50.0", "75.0"], ["2", "25.0", "90.0"]]);
 }
+
+#[test]
+fn claims_select_families_keys_and_arms_of_other_programs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path();
+    for (family, mykey, arm, error) in [("vgg", "3", "big", 10), ("alex", "4", "small", 40)] {
+        for seed in 0..3 {
+            let log = format!("step,err\n0,90\n5,{}\n", error + seed);
+            std::fs::write(root.join("log.csv"), log).expect("writable");
+            let arguments = format!(
+                "import log.csv --out mine --set family={family} --set mykey={mykey} --set arm={arm} --set seed={seed} \
+                 --test-error err"
+            );
+            let run = succeed(root, &arguments.split_whitespace().collect::<Vec<_>>());
+            assert_eq!(run, format!("mine/runs/{arm}-{mykey}-{family}-s{seed}\n"));
+        }
+    }
+    let claims = |higher: &str, lower: &str| {
+        let text = format!(
+            "name = \"mine\"\n[[claim]]\nname = \"c\"\nmetric = \"test_err_pct\"\nhigher = {{ {higher} }}\n\
+             lower = {{ {lower} }}\nby_at_least = 20\nalso_differs = [\"mykey\", \"network.family\"]\n"
+        );
+        std::fs::write(root.join("mine/experiment.toml"), text).expect("writable");
+    };
+    for (higher, lower) in [
+        ("family = \"alex\"", "family = \"vgg\""),
+        ("mykey = 4", "mykey = 3"),
+        ("arm = \"small\"", "arm = \"big\""),
+    ] {
+        claims(higher, lower);
+        let said = succeed(root, &["check", "mine"]);
+        assert!(said.contains("supported"), "{said}");
+    }
+    succeed(root, &["report", "mine"]);
+    let said = succeed(root, &["compare", "mine", "--over", "arm", "--metric", "test_err_pct"]);
+    assert!(said.contains("small"), "{said}");
+    claims("mykye = 4", "mykey = 3");
+    let said = fail(root, 2, &["check", "mine"]);
+    assert!(
+        said.contains("experiment.toml:3: claim \"c\": unknown key mykye; did you mean mykey?"),
+        "{said}"
+    );
+    let said = fail(root, 2, &["plan", "mine/experiment.toml"]);
+    assert!(said.contains("unknown key mykye"), "{said}");
+}

@@ -85,7 +85,7 @@ pub fn render(file: &Path, home: &Path) -> Result<String> {
         rows.push(vec![
             paper.clone(),
             says.clone(),
-            format!("[{name}]({}): {claim}", results.display()),
+            format!("{}: {claim}", report::link(&name, results)),
             format!("**{}**{earlier}", verdict.outcome),
             verdict.statement.clone(),
             report::found(verdict),

@@ -15,7 +15,7 @@ use crate::SpecError;
 use crate::file::Reader;
 use crate::leaves::{keyword, number, one_of, word};
 use bound::{Bound, bound};
-use effect::check_effect;
+use effect::{check_bars, check_effect};
 use std::collections::BTreeSet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -120,6 +120,7 @@ impl ClaimFields {
     fn claim(mut self, name: String, place: String) -> Result<Claim, String> {
         let measure = self.measure()?;
         let effect = self.effect()?;
+        check_bars(&measure, effect)?;
         let (pairing, is_primary) = (self.pairing, self.primary);
         if let (Some(Pairing::Seed), Effect::Rank | Effect::Share { .. }) = (pairing, effect) {
             return Err("pairing = \"seed\" does not go with scale = \"rank\" or share_below, \
@@ -155,7 +156,7 @@ impl ClaimFields {
             place: place.to_owned(),
             message: format!("{key}: {message}"),
         };
-        let key_name = || key_but_seed(value);
+        let key_name = || key_but_seed(value, reader.names);
         let selector = || selector(reader, value, place);
         match key {
             ClaimKey::Name => self.name = Some(word(value).map_err(fail)?),
@@ -191,8 +192,8 @@ impl ClaimFields {
             }
             ClaimKey::NoWorseThan => self.form.push((key, Form::NoWorseThan(selector()?))),
             ClaimKey::SameAs => self.form.push((key, Form::SameAs(selector()?))),
-            ClaimKey::Tune => self.tune = Some(tune(value).map_err(fail)?),
-            ClaimKey::AlsoDiffers => self.also_differs = keys(value).map_err(fail)?,
+            ClaimKey::Tune => self.tune = Some(tune(value, reader.names).map_err(fail)?),
+            ClaimKey::AlsoDiffers => self.also_differs = keys(value, reader.names).map_err(fail)?,
         }
         Ok(())
     }

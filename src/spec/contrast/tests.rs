@@ -106,6 +106,8 @@ fn a_selector_of_no_or_several_configurations_is_refused_with_what_would_be_vali
         error.contains("plain matches 3 configurations, which differ in network.depth"),
         "{error}"
     );
+    let error = refused("of = {}\nat_most = 9");
+    assert!(error.contains("claim \"c\": an empty selector matches 6 configurations"), "{error}");
     let error = refused(&format!("higher = {{ family = \"plain\", depth = 8 }}\n{other}"));
     assert!(error.contains("compared with itself"), "{error}");
 }
@@ -189,6 +191,14 @@ fn every_wrong_word_of_a_claim_is_refused_with_what_would_be_valid() {
         (
             format!("{of}share_below = 80\nat_least = 1"),
             "1: expected a share below 1, as no number of seeds shows more",
+        ),
+        (
+            format!("{of}share_below = 80\nat_least = 0"),
+            "0: every share fulfils this; expected one between 0 and 1",
+        ),
+        (
+            format!("{of}share_below = 80\nat_most = 1"),
+            "1: every share fulfils this; expected one between 0 and 1",
         ),
         (
             format!("{of}share_below = 80\nat_most = 0"),
@@ -282,6 +292,25 @@ tune = { over = "training.lr", seeds = [0] }
     let values: Vec<_> =
         experiment.claims[0].1.arms[1].candidates.iter().map(|c| c.value.clone()).collect();
     assert_eq!(values, [0.01, 0.05, 0.1].map(|rate| Some(Value::from(rate))));
+}
+
+#[test]
+fn a_tuned_key_that_others_follow_from_is_one_choice() {
+    // Without normalisation there is no norm_eps.
+    let text = "[sweep]\n\"network.family\" = [\"plain\", \"residual\"]\n\"network.norm\" = [\"batch\", \"none\"]\n\
+                seed = [0, 1, 2]\n[[claim]]\nname = \"c\"\nhigher = { family = \"plain\" }\n\
+                lower = { family = \"residual\" }\ntune = { over = \"norm\", seeds = [0] }\n";
+    let experiment = parse(text).unwrap();
+    for arm in &experiment.claims[0].1.arms {
+        let values: Vec<_> = arm.candidates.iter().map(|it| it.value.clone()).collect();
+        assert_eq!(values, ["batch", "none"].map(|norm| Some(Value::from(norm))));
+    }
+    let two = text.replace("seed = [", "\"network.norm_eps\" = [1e-5, 1e-3]\nseed = [");
+    let error = parse(&two).unwrap_err();
+    assert!(
+        error.contains("plain matches 3 configurations, which differ in network.norm_eps"),
+        "{error}"
+    );
 }
 
 #[test]

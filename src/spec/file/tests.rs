@@ -8,6 +8,10 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
             "t.toml:2: unknown key netwrok; did you mean network? (valid: ",
         ),
         ("name = \"a/b\"", "t.toml:1: name: \"a/b\": expected letters, digits, '-', '_' and '.'"),
+        (
+            &format!("name = \"{}\"", "x".repeat(101)),
+            "t.toml:1: name: it has 101 characters; expected at most 100",
+        ),
         ("note = \"x\"", "t.toml: the experiment has no name: add name = "),
         ("name = 1", "t.toml:1: name: expected a string"),
         ("note = \"a\\u001bb\"", "t.toml:1: note: expected a text without control characters"),
@@ -87,7 +91,7 @@ fn every_error_names_the_line_the_key_and_what_would_be_valid() {
             "t.toml:2: updates_to: expected { metric = \"train_err_pct\", below = 20 }",
         ),
     ] {
-        let error = File::parse(Path::new("t.toml"), text).unwrap_err().to_string();
+        let error = File::parse(Path::new("t.toml"), text, Names::Known).unwrap_err().to_string();
         assert!(error.starts_with("t.toml:") && error.contains(expected), "{text}: {error}");
     }
 }

@@ -1,10 +1,11 @@
 //! Pairs of configurations that differ in the compared key alone.
 
 use super::keys::{Keys, rank};
+use anyhow::{Result, bail};
 use fathom_base::key::short;
 use fathom_base::plain;
 use fathom_record::{Seed, natural_order, natural_order_of_parts, seed};
-use fathom_spec::{Config, TuneCandidate};
+use fathom_spec::{Config, TuneCandidate, agree};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +49,7 @@ impl Group {
     /// Whether a configuration is equal to this one in every key that both have. A key that only one of
     /// them has is without effect in the other, which follows from the compared key.
     fn corresponds(&self, other: &Self) -> bool {
-        self.config.iter().all(|(key, value)| other.config.get(key).is_none_or(|it| it == value))
+        agree(&self.config, &other.config)
     }
 
     fn has(&self, value: &Option<Value>) -> bool {
@@ -78,9 +79,18 @@ impl Pair {
 
 impl Pairs {
     /// Pairs the configurations of the first of the `values` with those of each other value. `best` is
-    /// the full name of the swept key.
-    pub fn of(keys: &Keys, values: &[String], best: Option<&str>) -> Self {
-        let groups = groups(keys, best);
+    /// the full name of the swept key, and `is_asked` says that the user named it.
+    ///
+    /// # Errors
+    /// When keys that follow from the swept one have several values at one of its values.
+    pub fn of(keys: &Keys, values: &[String], best: Option<&str>, is_asked: bool) -> Result<Self> {
+        let mut groups = groups(keys, best, &BTreeSet::new())?;
+        if is_asked {
+            let dependent = dependent(&groups);
+            if !dependent.is_empty() {
+                groups = self::groups(keys, best, &dependent)?;
+            }
+        }
         let with =
             |value: &str| groups.iter().filter(|group| group.value == value).collect::<Vec<_>>();
         let mut pairs = Vec::new();
@@ -119,7 +129,7 @@ impl Pairs {
             true => obstacle(&groups, &values[0]),
             false => String::new(),
         };
-        Self { pairs, axes, alone, along, obstacle }
+        Ok(Self { pairs, axes, alone, along, obstacle })
     }
 
     /// Whether any side has several values of the swept key.
@@ -143,14 +153,41 @@ impl Pairs {
     }
 }
 
-/// All groups, in the order of their labels.
-fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
+/// Keys that follow from the swept one, as `norm_eps` does from `norm`: only one of two groups has them that are equal
+/// otherwise, and have no value of the swept key in common.
+fn dependent(groups: &[Group]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, a) in groups.iter().enumerate() {
+        let is_other = |b: &&Group| {
+            a.value == b.value
+                && a.corresponds(b)
+                && !a.candidates.iter().any(|it| b.has(&it.value))
+        };
+        for b in groups[at + 1..].iter().filter(is_other) {
+            let keys = a.config.keys().chain(b.config.keys());
+            let is_in_one =
+                |key: &&String| !(a.config.contains_key(*key) && b.config.contains_key(*key));
+            found.extend(keys.filter(is_in_one).cloned());
+        }
+    }
+    found
+}
+
+/// All groups, in the order of their labels; runs of a group may differ in the `dependent` keys.
+///
+/// # Errors
+/// When runs of one group, seed and value of the swept key differ in a dependent key.
+fn groups(keys: &Keys, best: Option<&str>, dependent: &BTreeSet<String>) -> Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for (id, whole) in &keys.configs {
         let Some(value) = whole.get(&keys.over).map(plain) else { continue };
         let mut config = whole.clone();
         let is_apart = |key: &str| {
-            key == "seed" || key == keys.over || best == Some(key) || keys.of_arms.contains(key)
+            key == "seed"
+                || key == keys.over
+                || best == Some(key)
+                || keys.of_arms.contains(key)
+                || dependent.contains(key)
         };
         config.retain(|key, _| !is_apart(key));
         let known = groups.iter().position(|it| it.value == value && it.config == config);
@@ -161,10 +198,22 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
         });
         let rate = best.and_then(|key| whole.get(key)).cloned();
         let seed = seed(whole).unwrap_or_default();
-        let candidates = &mut groups[place].candidates;
+        let Group { candidates, label, .. } = &mut groups[place];
         match candidates.iter_mut().find(|candidate| candidate.value == rate) {
             Some(candidate) => {
-                candidate.runs.insert(seed, id.clone());
+                let earlier = candidate.runs.insert(seed, id.clone());
+                let earlier = earlier.and_then(|earlier| keys.configs.get(&earlier));
+                let differs = |key: &&String| {
+                    earlier.is_some_and(|earlier| earlier.get(*key) != whole.get(*key))
+                };
+                if let (Some(key), Some(best)) = (dependent.iter().find(differs), best) {
+                    let (best, key) = (short(best), short(key));
+                    let rate = rate.as_ref().map(plain).unwrap_or_default();
+                    bail!(
+                        "--best {best}: at {best} {rate} the runs of {label} also differ in {key}, which not all \
+                         values of {best} have"
+                    );
+                }
             }
             None => {
                 candidates.push(TuneCandidate { value: rate, runs: [(seed, id.clone())].into() })
@@ -176,7 +225,7 @@ fn groups(keys: &Keys, best: Option<&str>) -> Vec<Group> {
         group.candidates.sort_by(|a, b| natural_order(&text(a), &text(b)));
     }
     groups.sort_by(|a, b| natural_order_of_parts(&a.label, &b.label, ' '));
-    groups
+    Ok(groups)
 }
 
 /// A configuration by the keys in which runs differ, such as `plain 44 norm none`.

@@ -4,6 +4,8 @@ use fathom_record::{CurveRow, Made, Provenance, RunCurve, Seed, State};
 use fathom_spec::{Config, Experiment};
 use std::path::Path;
 
+mod values;
+
 const TEXT: &str = r#"
 name = "t"
 [data]
@@ -129,15 +131,6 @@ fn every_configuration_is_a_row_of_differences_paired_by_seed() {
     let turned = Ablation::of(&all, &other).unwrap();
     assert_eq!(turned.values, ["none", "batch"]);
     assert!((turned.rows[0].difference().unwrap() + 4.1).abs() < 1e-9);
-}
-
-#[test]
-fn a_number_may_be_written_otherwise_than_in_the_results() {
-    let all = sweep(RATES, &|norm, _, rate, seed| Some(by_rate(norm, rate, seed)), None);
-    let base = Ablation::of(&all, &over("lr")).unwrap();
-    let last = base.values.last().unwrap();
-    let question = Question { baseline: Some(format!("{last}0")), ..over("lr") };
-    assert_eq!(Ablation::of(&all, &question).unwrap().values.first(), Some(last));
 }
 
 #[test]

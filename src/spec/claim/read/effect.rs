@@ -1,6 +1,7 @@
 //! Which forms and numbers of claims have a meaning for an effect.
 
-use crate::claim::{Effect, Limit, Relation};
+use crate::claim::{Effect, Limit, Measure, Relation, When};
+use fathom_record::Metric;
 
 /// Refuses forms and numbers that have no meaning for an effect.
 pub(super) fn check_effect(effect: Effect, relation: &Relation) -> Result<(), String> {
@@ -48,6 +49,29 @@ pub(super) fn check_effect(effect: Effect, relation: &Relation) -> Result<(), St
         Effect::Share { .. } if is_at_most && number <= 0.0 => {
             Err(format!("{number}: expected a share above 0, as no number of seeds shows less"))
         }
+        Effect::Share { .. }
+            if is_bound && (is_at_least && number <= 0.0 || is_at_most && number >= 1.0) =>
+        {
+            Err(format!("{number}: every share fulfils this; expected one between 0 and 1"))
+        }
         Effect::Share { .. } => Ok(()),
+    }
+}
+
+/// Refuses bars of 0 or below for errors, losses and numbers of updates, which are never below 0.
+pub(super) fn check_bars(measure: &Measure, effect: Effect) -> Result<(), String> {
+    let Measure { metric, when, .. } = measure;
+    let is_positive = Metric::named(metric).is_some();
+    match (when, effect) {
+        (When::FirstBelow(bar), _) if is_positive && *bar <= 0.0 => Err(format!(
+            "updates_to: below = {bar}: expected a number above 0, as {metric} is never below 0"
+        )),
+        (When::FirstBelow(_), Effect::Share { below }) if below <= 0.0 => {
+            Err(format!("share_below = {below}: expected a number of updates above 0"))
+        }
+        (_, Effect::Share { below }) if is_positive && below <= 0.0 => Err(format!(
+            "share_below = {below}: expected a number above 0, as {metric} is never below 0"
+        )),
+        _ => Ok(()),
     }
 }

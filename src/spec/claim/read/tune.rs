@@ -2,7 +2,7 @@
 
 use crate::claim::{Measure, Tune};
 use crate::leaves::{keyword, numbers, word};
-use crate::names::full_name;
+use crate::names::Names;
 use fathom_record::{METRICS, MeasuredOn, Metric, Seed, Unit};
 use std::collections::BTreeSet;
 use toml::Spanned;
@@ -78,8 +78,8 @@ impl Tune {
 ///
 /// # Errors
 /// When a key is unknown or missing, or `by` is a metric of the test images.
-pub fn experiment_tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
-    let TuneFields { over, seeds, by } = tune(value)?;
+pub fn experiment_tune(value: &Spanned<DeValue<'_>>, names: Names) -> Result<Tune, String> {
+    let TuneFields { over, seeds, by } = tune(value, names)?;
     let by = by.unwrap_or_else(|| "train_err_pct".into());
     let valid = METRICS.iter().filter(|metric| metric.measured_on != MeasuredOn::Test);
     let valid: Vec<&str> = valid.map(|metric| metric.column).collect();
@@ -90,21 +90,21 @@ pub fn experiment_tune(value: &Spanned<DeValue<'_>>) -> Result<Tune, String> {
 }
 
 /// The full name of a key other than the seed.
-pub(super) fn key_but_seed(value: &Spanned<DeValue<'_>>) -> Result<String, String> {
-    match full_name(&word(value)?)? {
+pub(super) fn key_but_seed(value: &Spanned<DeValue<'_>>, names: Names) -> Result<String, String> {
+    match names.key(&word(value)?)? {
         key if key == "seed" => Err("seed: claims are over all seeds; name another key".into()),
         key => Ok(key),
     }
 }
 
 /// `{ over = "training.lr", seeds = [100, 101] }`.
-pub(super) fn tune(value: &Spanned<DeValue<'_>>) -> Result<TuneFields, String> {
+pub(super) fn tune(value: &Spanned<DeValue<'_>>, names: Names) -> Result<TuneFields, String> {
     let form = "expected over = \"training.lr\" and seeds = [100, 101]";
     let table = value.get_ref().as_table().ok_or(form)?;
     let (mut over, mut seeds, mut by) = (None, BTreeSet::new(), None);
     for (key, value) in table {
         match keyword(key.get_ref())? {
-            TuneKey::Over => over = Some(key_but_seed(value)?),
+            TuneKey::Over => over = Some(key_but_seed(value, names)?),
             TuneKey::Seeds => seeds = numbers(value)?.into_iter().collect(),
             TuneKey::By => by = Some(word(value)?),
         }

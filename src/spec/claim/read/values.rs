@@ -2,9 +2,10 @@
 
 use crate::SpecError;
 use crate::claim::{Layers, Selector, When};
-use crate::file::{Reader, Values};
-use crate::leaves::{json, keyword, number, word};
-use crate::names::full_name;
+use crate::file::Reader;
+use crate::leaves::{collect_leaves, json, keyword, number, word};
+use crate::names::Names;
+use crate::resolve::Config;
 use fathom_base::key::epochs;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -39,28 +40,34 @@ pub(super) fn selector(
     let table = value.get_ref().as_table().ok_or_else(|| {
         fail("expected a table of keys, such as { family = \"plain\", depth = 44 }".into())
     })?;
-    let mut values = Values::new();
+    let mut keys = Config::new();
     let mut arm = None;
     for (key, value) in table {
         if key.get_ref() == "arm" {
             arm = Some(word(value).map_err(fail)?);
             continue;
         }
-        let full = full_name(key.get_ref()).map_err(fail)?;
+        let full = reader.names.key(key.get_ref()).map_err(fail)?;
         if full == "seed" {
             return Err(fail("seed: a claim is about all seeds; leave seed out".into()));
         }
-        reader.flatten(&full, value, place, &mut values)?;
+        let mut leaves = Vec::new();
+        collect_leaves(&full, value, place.to_owned(), &mut leaves);
+        for (name, value, _) in leaves {
+            let value = json(value).and_then(|value| reader.names.value(&name, value));
+            if keys.insert(name.clone(), value.map_err(fail)?).is_some() {
+                return Err(fail(format!("{name} is given twice")));
+            }
+        }
     }
-    let keys = values.into_iter().map(|(key, given)| (key, given.value)).collect();
     Ok(Selector { arm, keys })
 }
 
 /// A list of keys, by their full names.
-pub(super) fn keys(value: &Spanned<DeValue<'_>>) -> Result<BTreeSet<String>, String> {
+pub(super) fn keys(value: &Spanned<DeValue<'_>>, names: Names) -> Result<BTreeSet<String>, String> {
     let expected = "expected a list of keys, such as [\"training.lr\"]";
     let Value::Array(items) = json(value)? else { return Err(expected.into()) };
-    items.iter().map(|item| full_name(item.as_str().ok_or(expected)?)).collect()
+    items.iter().map(|item| names.key(item.as_str().ok_or(expected)?)).collect()
 }
 
 /// True or false.

@@ -36,12 +36,6 @@ fn apart(found: &Tensor, expected: &Tensor) -> f64 {
     distance(found, expected) / expected.abs().max().double_value(&[]).max(1e-30)
 }
 
-/// Weights of convolutions and fully connected layers, in the order of the parameters.
-fn layers_with_weights(network: &Network) -> Vec<String> {
-    let weights = network.parameters().into_iter().filter(|(_, shape)| shape.len() > 1);
-    weights.map(|(name, _)| name.trim_end_matches(".weight").to_owned()).collect()
-}
-
 #[test]
 fn taps_change_neither_logits_nor_running_averages() {
     for set in nets() {
@@ -63,11 +57,17 @@ fn taps_change_neither_logits_nor_running_averages() {
         let predicted = net.forward(&batch, Mode::Predict);
         let difference = apart(&tapped.logits, &predicted);
         assert!(difference < 1e-9, "at prediction: {difference} with {set:?}");
-        let mut names: Vec<String> = tapped.layers.iter().map(|tap| tap.name.clone()).collect();
-        let mut expected = layers_with_weights(&network);
-        names.sort();
-        expected.sort();
-        assert_eq!(names, expected, "{set:?}");
+        // The experiment file is checked by what the description of the network says of its layers.
+        let described = network.weight_layers();
+        assert_eq!(tapped.layers.len(), described.len(), "{set:?}");
+        for (tap, layer) in tapped.layers.iter().zip(described) {
+            let is_rectified = layer.activation == Some(Activation::Relu);
+            assert_eq!((&tap.name, tap.is_rectified), (&layer.name, is_rectified), "{set:?}");
+            assert_eq!(tap.norm.is_some(), layer.norm.is_some(), "{} of {set:?}", tap.name);
+            let has_moving = tap.norm.as_ref().is_some_and(|norm| norm.batch.is_some());
+            let expected = layer.norm.is_some_and(|norm| norm.has_moving_averages());
+            assert_eq!(has_moving, expected, "{} of {set:?}", tap.name);
+        }
     }
 }
 
