@@ -158,6 +158,9 @@ impl FromStr for Metric {
     }
 }
 
+/// Caption sentence about bars that are cut at the end of the axis.
+pub(super) const CUT: &str = "A bar without a foot goes on beyond the axis.";
+
 /// Largest probability with which seeds may be separated by chance where a title states a trend.
 const BY_CHANCE: f64 = 0.05;
 

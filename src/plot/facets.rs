@@ -4,7 +4,7 @@ use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
 use super::captions::{losses, seeds};
 use super::depth::crosses;
-use super::lines::{Line, LinesFigure, Panel, Point};
+use super::lines::{Line, LinesFigure, Panel, Point, cut};
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, with_asked};
 use super::series::Finals;
@@ -92,6 +92,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         metric.sentences(),
         seeds(extent(all().map(|at| at.finals[0].values.len()).filter(|n| *n > 0))),
     )];
+    parts.extend(cut(&panels).map(str::to_owned));
     let groups: Vec<(String, Finals)> =
         all().map(|at| (at.name.clone(), at.finals[0].clone())).collect();
     parts.extend(losses(&groups, crosses(chance)));

@@ -3,6 +3,7 @@
 use super::Picture;
 use super::axis::TitledAxis;
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
+use super::captions::CUT;
 use super::chart::Frame;
 use super::page::Page;
 use anyhow::Result;
@@ -53,6 +54,15 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
 }
 
+/// Caption sentence about intervals that go on beyond the panels.
+pub(super) fn cut(panels: &[Panel]) -> Option<&'static str> {
+    let is_cut = |panel: &Panel| {
+        let intervals = panel.lines.iter().flat_map(|line| &line.points).flat_map(|it| it.interval);
+        intervals.into_iter().any(|interval| panel.y.axis.cuts(interval).contains(&true))
+    };
+    panels.iter().any(is_cut).then_some(CUT)
+}
+
 /// A laid-out figure of lines.
 pub(super) struct LinesFigure {
     pub(super) page: Page,
@@ -84,8 +94,7 @@ fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
     let filled = line.stroke == Stroke::Bold;
     for (point, place) in line.points.iter().zip(&places) {
         if let Some(interval) = point.interval {
-            let ends = [interval.low, interval.high].map(|y| frame.place_inside(point.x, y));
-            canvas.bar(ends, line.colour)?;
+            canvas.bar(frame.bar(point.x, interval), line.colour)?;
         }
         for (values, filled) in [(&point.dots, filled), (&point.bounds, false)] {
             for value in values {

@@ -4,7 +4,7 @@
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
 use super::captions::seeds;
-use super::lines::{Line, LinesFigure, Panel, Point};
+use super::lines::{Line, LinesFigure, Panel, Point, cut};
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::{Metric, Options, Results, palette};
@@ -86,6 +86,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         metric.test,
         seeds(extent(nets().map(|net| net.values.len()))),
     )];
+    parts.extend(cut(&panels).map(str::to_owned));
     parts.extend(all_runs(&shared));
     parts.push(format!("Sources: {}, run.json.", options.source));
     let legend = legend(&series);
