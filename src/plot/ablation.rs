@@ -4,7 +4,7 @@ mod lines;
 
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{INK, Mark, Stroke};
-use super::lines::{Line, LinesFigure, Panel, cut};
+use super::lines::{Line, LinesFigure, Panel, remarks};
 use super::page::{Entry, Page, Sample, Sheet};
 use super::panels::label;
 use super::{Metric, Width, canvas, palette, to_png, to_svg};
@@ -115,7 +115,7 @@ impl AblationFigure<'_> {
             }));
             titles.extend(facets.iter().map(|facet| self.difference_title(&facet.title)));
         }
-        let caption = self.caption(&metric, cut(&panels));
+        let caption = self.caption(&metric, &remarks(&panels));
         let sheet = Sheet { note: self.note, width: self.width, ..Sheet::default() };
         let page = Page::on(sheet, &titles, &self.legend(), &caption);
         Ok(LinesFigure { page, panels })
@@ -237,18 +237,20 @@ impl AblationFigure<'_> {
         vec![values, others]
     }
 
-    fn caption(&self, metric: &Metric, cut: Option<&str>) -> String {
+    fn caption(&self, metric: &Metric, remarks: &[String]) -> String {
         let notes = match self.against {
             Against::Depth => self.ablation.notes(),
             Against::Swept => self.ablation.notes_at_equal(),
         };
-        let marks = format!(
+        let mut parts = vec![format!(
             "{} Marks: means over seeds; bars: {:.0}% intervals.",
             metric.sentence(),
             100.0 * CONFIDENCE
-        );
-        let marks = [marks.as_str()].into_iter().chain(cut).collect::<Vec<_>>().join(" ");
-        format!("{marks} {} Source: {}.", notes.join(" "), self.source)
+        )];
+        parts.extend_from_slice(remarks);
+        parts.extend(notes);
+        parts.push(format!("Source: {}.", self.source));
+        parts.join(" ")
     }
 }
 

@@ -183,12 +183,6 @@ impl<DB: Backend> Canvas<DB> {
         self.draw(&Text::new(text.replace('\u{a0}', " "), place, style))
     }
 
-    /// Writes one line of text in another colour, placed as by [`Canvas::text`].
-    pub(super) fn text_in(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
-        let style = (FONT, size * self.scale).into_font().color(&ink);
-        self.draw(&Text::new(text.to_owned(), place, style.pos(Pos::new(HPos::Left, VPos::Center))))
-    }
-
     /// Writes one line of text that is centred at `place`.
     pub(super) fn centred(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
         let style = (FONT, size * self.scale).into_font().color(&ink);

@@ -3,7 +3,7 @@
 
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
-use super::captions::{CUT, Trend, losses, seeds, trend};
+use super::captions::{CUT, Trend, losses, seeds, trend, zeros_at};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, with_asked};
@@ -300,9 +300,11 @@ fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
         let entry = |s: &Series| Entry::line(s.colour, Some(s.mark), s.label.as_str());
         rows.push(series.iter().map(entry).collect());
     }
-    let mut styles = metric.legend();
+    let at = || series.iter().flat_map(|s| &s.depths);
+    let is_drawn = |panel: usize| at().any(|at| !at.finals[panel].values.is_empty());
+    let mut styles = metric.legend(is_drawn);
     styles.push(Entry::new(Sample::Dot, "one seed"));
-    if series.iter().flat_map(|s| &s.depths).any(|at| at.finals[0].diverged > 0) {
+    if at().any(|at| at.finals[0].diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }
     rows.push(styles);
@@ -332,10 +334,10 @@ fn caption(series: &[Series], y: &Axis, chance: Option<f64>, metric: &Metric) ->
     if intervals.any(|interval| y.cuts(interval).contains(&true)) {
         parts.push(CUT.to_owned());
     }
-    parts.extend(losses(&groups, crosses(chance)));
+    parts.extend(losses(&groups, metric.train, crosses(chance)));
     let is_below = |at: &AtDepth| at.finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
     if y.is_log() && all().any(|(_, at)| is_below(at)) {
-        parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
+        parts.push(zeros_at(y));
     }
     parts
 }

@@ -2,11 +2,13 @@
 
 use super::canvas::{Canvas, FONT_FILE};
 use super::{Backend, Picture, rounding};
+use ab_glyph::{Font, FontRef};
 use anyhow::{Context, Result, anyhow};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder};
 use plotters::prelude::*;
+use std::collections::BTreeSet;
 use svg2pdf::usvg;
 
 /// Units of an SVG in an inch, as CSS defines them.
@@ -67,6 +69,17 @@ pub fn to_pdf(svg: &str) -> Result<Vec<u8>> {
     let page = svg2pdf::PageOptions { dpi: DOTS_PER_INCH };
     let pdf = svg2pdf::to_pdf(&tree, svg2pdf::ConversionOptions::default(), page);
     Ok(in_order(&pdf.map_err(|error| anyhow!("cannot convert the SVG: {error}"))?))
+}
+
+/// Letters of an SVG of this crate that the embedded font lacks.
+///
+/// # Errors
+/// When the embedded font cannot be read, which means a damaged build.
+pub fn lacking_letters(svg: &str) -> Result<BTreeSet<char>> {
+    let font = FontRef::try_from_slice(FONT_FILE).context("the embedded font is damaged")?;
+    // What is no text is ASCII, which the font has.
+    let letters = svg.chars().filter(|letter| !letter.is_ascii());
+    Ok(letters.filter(|letter| font.glyph_id(*letter).0 == 0).collect())
 }
 
 /// Sorts the entries of each dictionary of resources, such as `/gs0 7 0 R`, which svg2pdf writes one a line and in an
