@@ -44,8 +44,8 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width)) * size / 100.0
 }
 
-/// Breaks text into lines that are no wider than `width`: at spaces, and within words that are wider. A
-/// no-break space does not break.
+/// Breaks text into lines that are no wider than `width`: at spaces, and where a word is wider, at its no-break spaces
+/// and within it.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let words = text.split([' ', '\n', '\t']).filter(|word| !word.is_empty());
@@ -65,6 +65,10 @@ pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
 fn broken(word: &str, size: f64, width: f64) -> Vec<String> {
     if text_width(word, size) <= width {
         return vec![word.to_owned()];
+    }
+    if word.contains('\u{a0}') {
+        let words = word.split('\u{a0}').filter(|word| !word.is_empty());
+        return words.flat_map(|word| broken(word, size, width)).collect();
     }
     let mut parts: Vec<String> = Vec::new();
     for letter in word.chars() {
@@ -291,6 +295,8 @@ mod tests {
         assert_eq!(lines, ["one two", "three", "four"]);
         let width = text_width("(8:\u{a0}6%)", 20.0);
         assert_eq!(wrap("a (8:\u{a0}6%)", 20.0, width), ["a", "(8:\u{a0}6%)"]);
+        let lines = wrap("(8:\u{a0}6%,\u{a0}one\u{a0}lost)", 20.0, text_width("(8: 6%,", 20.0));
+        assert_eq!(lines, ["(8: 6%,", "one", "lost)"]);
         let width = text_width("nowhere", 20.0);
         assert_eq!(wrap("a nowheretobreak b", 20.0, width), ["a", "nowhere", "tobreak", "b"]);
         assert_eq!(wrap("ab", 20.0, 1.0), ["a", "b"]);

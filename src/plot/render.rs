@@ -117,3 +117,14 @@ fn draw_on<DB: Backend>(
     canvas.area.present()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_the_font_lacks_are_found() {
+        let lacking = lacking_letters("<text>\nÜnï ∂ 中文中 ± 10 × 10\n</text>").unwrap();
+        assert_eq!(lacking, ['中', '文'].into());
+    }
+}
