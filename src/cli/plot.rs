@@ -11,7 +11,7 @@ use super::stdout;
 use super::{Usage, options};
 use anyhow::{Context, Result, anyhow, bail};
 use fathom_base::write_atomically;
-use fathom_plot::{self as plot, Figure, Metric, Options, Results, Width};
+use fathom_plot::{self as plot, Figure, Metric, Optional, Options, Results, Width};
 use fathom_record::SweepDir;
 use fathom_sweep::check_integrity;
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     results.curves.check_evaluated(dir.root())?;
     doubts::note(&results.curves.runs);
     let asked = args.shown.choose(&mut results)?;
-    check_figures(&args.figure, &asked, args.below)?;
+    check_figures(args, &asked)?;
     let group_by = args.group_by.as_ref().map(|key| plot::axis(&results.curves, key)).transpose();
     let group_by = group_by.map_err(|error| Usage(format!("--group-by: {error}")))?;
     args.metric.check(&results.curves).map_err(|error| Usage(format!("--metric {error:#}")))?;
@@ -174,11 +174,8 @@ fn draw(
 ) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for format in &args.format {
-        let bytes = match format {
-            Format::Svg => plot::svg(results, figure, options)?.into_bytes(),
-            Format::Png => plot::png(results, figure, options)?,
-            Format::Pdf => plot::to_pdf(&plot::svg(results, figure, options)?)?,
-        };
+        let svg = plot::svg(results, figure, options)?;
+        let bytes = format.encode(svg, || plot::png(results, figure, options))?;
         let path = out.join(format!("{}.{format}", figure.word()));
         write(&path, &bytes)?;
         paths.push(path);
@@ -187,28 +184,30 @@ fn draw(
 }
 
 /// Refuses an option that would silently have no effect on a requested figure.
-fn check_figures(figures: &[Figure], asked: &Asked, below: Option<f64>) -> Result<(), Usage> {
-    let check = |option: &str, has: fn(Figure) -> bool| {
-        let words = |figures: &[Figure]| -> Vec<&str> {
-            figures.iter().filter(|it| has(**it)).map(|it| it.word()).collect()
-        };
-        match figures.iter().find(|figure| !has(**figure)) {
-            Some(figure) => Err(Usage(format!(
+fn check_figures(args: &Args, asked: &Asked) -> Result<(), Usage> {
+    // The bar of one figure is often given where others are drawn too.
+    let has_bar = args.figure.contains(&Figure::Threshold);
+    let given = [
+        (asked.colour.is_some(), "--colour", Optional::Colour),
+        (asked.facet.is_some(), "--facet", Optional::Facet),
+        (args.group_by.is_some(), "--group-by", Optional::GroupBy),
+        (args.x == Scale::Log, "--x log", Optional::LogX),
+        (args.y == Scale::Log, "--y log", Optional::LogY),
+        (args.smooth > 1, "--smooth", Optional::Smooth),
+        (args.y_max.is_some(), "--y-max", Optional::YMax),
+        (args.trains_below.is_some(), "--trains-below", Optional::TrainsBelow),
+        (args.below.is_some() && !has_bar, "--below", Optional::Below),
+    ];
+    for (_, option, optional) in given.into_iter().filter(|(is_given, ..)| *is_given) {
+        let figures = optional.figures();
+        if let Some(figure) = args.figure.iter().find(|figure| !figures.contains(figure)) {
+            let words: Vec<&str> = figures.iter().map(|figure| figure.word()).collect();
+            return Err(Usage(format!(
                 "{option}: it has no effect on `{}`, but on {}",
                 figure.word(),
-                words(Figure::ALL).join(", ")
-            ))),
-            None => Ok(()),
+                words.join(", ")
+            )));
         }
-    };
-    if asked.colour.is_some() {
-        check("--colour", Figure::has_colours)?;
-    }
-    if asked.facet.is_some() {
-        check("--facet", Figure::has_facets)?;
-    }
-    if below.is_some() && !figures.contains(&Figure::Threshold) {
-        check("--below", |figure| figure == Figure::Threshold)?;
     }
     Ok(())
 }

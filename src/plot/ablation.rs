@@ -4,7 +4,7 @@ mod lines;
 
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{INK, Mark, Stroke};
-use super::lines::{Line, LinesFigure, Panel};
+use super::lines::{Line, LinesFigure, Panel, remarks};
 use super::page::{Entry, Page, Sample, Sheet};
 use super::panels::label;
 use super::{Metric, Width, canvas, palette, to_png, to_svg};
@@ -81,7 +81,7 @@ impl AblationFigure<'_> {
             (value as f64 - middle) * APART.min(0.2 / values.len() as f64)
         };
         let means: Vec<Vec<Line>> =
-            facets.iter().map(|facet| self.means(facet, &x, &offset, metric.most())).collect();
+            facets.iter().map(|facet| self.means(facet, &x, &offset)).collect();
         let high =
             heights(&means).map_or(1.0, |(_, high)| high).max(self.ablation.chance.unwrap_or(0.0));
         let y = Axis::from_zero(high.min(metric.most())).titled(metric.axis);
@@ -98,24 +98,24 @@ impl AblationFigure<'_> {
         };
         let mut titles: Vec<String> = facets.iter().map(title).collect();
         if self.against == Against::Depth {
-            let lines: Vec<Vec<Line>> = facets
-                .iter()
-                .map(|facet| self.differences(facet, &x, &offset, metric.most()))
-                .collect();
+            let lines: Vec<Vec<Line>> =
+                facets.iter().map(|facet| self.differences(facet, &x, &offset)).collect();
             let (low, high) = heights(&lines).unwrap_or((0.0, 1.0));
-            let y =
-                Axis::between(low.min(0.0), high.max(0.0)).titled(match Unit::of(metric.train) {
-                    Some(Unit::PerCent) => "difference (points)",
-                    Some(Unit::Nats) => "difference (nats)",
-                    None => "difference",
-                });
+            // No difference is larger than the metric can be.
+            let axis =
+                Axis::between(low.clamp(-metric.most(), 0.0), high.clamp(0.0, metric.most()));
+            let y = axis.titled(match Unit::of(metric.train) {
+                Some(Unit::PerCent) => "difference (points)",
+                Some(Unit::Nats) => "difference (nats)",
+                None => "difference",
+            });
             panels.extend(lines.into_iter().map(|mut lines| {
                 lines.push(level(&x, 0.0));
                 Panel { x: x.clone(), y: y.clone(), lines }
             }));
             titles.extend(facets.iter().map(|facet| self.difference_title(&facet.title)));
         }
-        let caption = self.caption(&metric);
+        let caption = self.caption(&metric, &remarks(&panels));
         let sheet = Sheet { note: self.note, width: self.width, ..Sheet::default() };
         let page = Page::on(sheet, &titles, &self.legend(), &caption);
         Ok(LinesFigure { page, panels })
@@ -237,17 +237,20 @@ impl AblationFigure<'_> {
         vec![values, others]
     }
 
-    fn caption(&self, metric: &Metric) -> String {
+    fn caption(&self, metric: &Metric, remarks: &[String]) -> String {
         let notes = match self.against {
             Against::Depth => self.ablation.notes(),
             Against::Swept => self.ablation.notes_at_equal(),
         };
-        let marks = format!(
+        let mut parts = vec![format!(
             "{} Marks: means over seeds; bars: {:.0}% intervals.",
             metric.sentence(),
             100.0 * CONFIDENCE
-        );
-        format!("{marks} {} Source: {}.", notes.join(" "), self.source)
+        )];
+        parts.extend_from_slice(remarks);
+        parts.extend(notes);
+        parts.push(format!("Source: {}.", self.source));
+        parts.join(" ")
     }
 }
 

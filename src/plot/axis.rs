@@ -1,6 +1,7 @@
 //! Linear and logarithmic axes: ends, ticks and tick labels.
 
 use super::rounding::{pixel, short_number};
+use fathom_stats::Interval;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::Range;
 
@@ -13,6 +14,8 @@ pub(super) struct Axis {
     ticks: Vec<f64>,
     /// Numbers shown at the ticks 0, 1, 2, …; the values of the ticks if absent.
     labels: Option<Vec<f64>>,
+    /// Ticks without a label.
+    silent: Vec<f64>,
 }
 
 /// An axis with the title that stands beside it.
@@ -29,7 +32,7 @@ impl Axis {
         let step = nice_step(high / 5.0);
         let count = (high / step - 1e-9).ceil().max(1.0);
         let ticks = (0..=count as usize).map(|tick| tick as f64 * step).collect();
-        Self { low: 0.0, high: count * step, log: false, ticks, labels: None }
+        Self { low: 0.0, high: count * step, log: false, ticks, labels: None, silent: Vec::new() }
     }
 
     /// Linear axis from 0 to exactly `high`, for iterations, which end where training ends.
@@ -48,7 +51,14 @@ impl Axis {
         let step = nice_step((high - low) / 5.0);
         let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
         let ticks = (first as i64..=last as i64).map(|tick| tick as f64 * step).collect();
-        Self { low: first * step, high: last * step, log: false, ticks, labels: None }
+        Self {
+            low: first * step,
+            high: last * step,
+            log: false,
+            ticks,
+            labels: None,
+            silent: Vec::new(),
+        }
     }
 
     /// Axis of the positions 0, 1, 2, …, each with a tick that is labelled with its value, and half a
@@ -56,13 +66,33 @@ impl Axis {
     pub(super) fn categories(values: &[f64]) -> Self {
         let ticks = (0..values.len()).map(|place| place as f64).collect();
         let high = values.len() as f64 - 0.5;
-        Self { low: -0.5, high, log: false, ticks, labels: Some(values.to_vec()) }
+        Self {
+            low: -0.5,
+            high,
+            log: false,
+            ticks,
+            labels: Some(values.to_vec()),
+            silent: Vec::new(),
+        }
     }
 
     /// Removes the ticks and their labels.
     pub(super) fn without_labels(mut self) -> Self {
         self.ticks.clear();
         self
+    }
+
+    /// The axis with the labels that `keeps` accepts by place, from 0 to 1, and text. All ticks remain.
+    pub(super) fn with_labels(mut self, mut keeps: impl FnMut(f64, &str) -> bool) -> Self {
+        let ticks = self.ticks.iter().zip(self.labels());
+        let silent = ticks.filter(|(_, (share, label))| !keeps(*share, label));
+        self.silent = silent.map(|(tick, _)| *tick).collect();
+        self
+    }
+
+    /// The place of each tick, from 0 to 1, and its label.
+    pub(super) fn labels(&self) -> Vec<(f64, String)> {
+        self.ticks.iter().map(|tick| (self.share(*tick), self.format_ext(tick))).collect()
     }
 
     /// Logarithmic axis from `low` to `high`, which must be positive; other ends are replaced.
@@ -81,7 +111,7 @@ impl Axis {
             let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
             ticks = (first..=last).map(|tick| tick as f64 * step).filter(inside).collect();
         }
-        Self { low, high, log: true, ticks, labels: None }
+        Self { low, high, log: true, ticks, labels: None, silent: Vec::new() }
     }
 
     /// Axis with a tick at each value (depths) where labels do not touch, and room at both ends. `values`
@@ -90,10 +120,24 @@ impl Axis {
         let (low, high) = ends(values).unwrap_or((0.0, 1.0));
         let mut axis = if log && low > 0.0 {
             let room = (high / low).powf(0.12).max(1.1);
-            Self { low: low / room, high: high * room, log, ticks: Vec::new(), labels: None }
+            Self {
+                low: low / room,
+                high: high * room,
+                log,
+                ticks: Vec::new(),
+                labels: None,
+                silent: Vec::new(),
+            }
         } else {
             let room = ((high - low) * 0.12).max(1.0);
-            Self { low: low - room, high: high + room, log: false, ticks: Vec::new(), labels: None }
+            Self {
+                low: low - room,
+                high: high + room,
+                log: false,
+                ticks: Vec::new(),
+                labels: None,
+                silent: Vec::new(),
+            }
         };
         for &value in values {
             // Labels closer than this would touch.
@@ -123,6 +167,11 @@ impl Axis {
     /// Whether the axis is logarithmic.
     pub(super) fn is_log(&self) -> bool {
         self.log
+    }
+
+    /// Whether an interval goes on beyond the lower and beyond the upper end.
+    pub(super) fn cuts(&self, interval: Interval) -> [bool; 2] {
+        [interval.low < self.low, interval.high > self.high]
     }
 
     /// The value that is this share of the axis to the right of another.
@@ -163,6 +212,9 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, value: &f64) -> String {
+        if self.silent.contains(value) {
+            return String::new();
+        }
         let of_place = |labels: &Vec<f64>| labels.get(value.round().max(0.0) as usize).copied();
         short_number(self.labels.as_ref().and_then(of_place).unwrap_or(*value))
     }

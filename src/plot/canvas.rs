@@ -44,20 +44,50 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     font.box_size(text).map_or(0.0, |(width, _)| f64::from(width)) * size / 100.0
 }
 
-/// Breaks text at spaces into lines that are no wider than `width`, except for single words. A no-break
-/// space does not break.
+/// Breaks text into lines that are no wider than `width`: at spaces, and where a word is wider, at its no-break spaces
+/// and within it.
 pub(super) fn wrap(text: &str, size: f64, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split([' ', '\n', '\t']).filter(|word| !word.is_empty()) {
+    let words = text.split([' ', '\n', '\t']).filter(|word| !word.is_empty());
+    for word in words.flat_map(|word| broken(word, size, width)) {
         match lines.last_mut() {
             Some(line) if text_width(&format!("{line} {word}"), size) <= width => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// The parts of a word that are no wider than `width`, or one letter each.
+fn broken(word: &str, size: f64, width: f64) -> Vec<String> {
+    if text_width(word, size) <= width {
+        return vec![word.to_owned()];
+    }
+    if word.contains('\u{a0}') {
+        let words = word.split('\u{a0}').filter(|word| !word.is_empty());
+        return words.flat_map(|word| broken(word, size, width)).collect();
+    }
+    let mut parts: Vec<String> = Vec::new();
+    for letter in word.chars() {
+        match parts.last_mut() {
+            Some(part) if text_width(&format!("{part}{letter}"), size) <= width => {
+                part.push(letter);
+            }
+            _ => parts.push(letter.to_string()),
+        }
+    }
+    parts
+}
+
+/// An end of the bar of an interval.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct BarEnd {
+    pub(super) place: Pixel,
+    /// Whether the interval ends here; without a foot, it goes on beyond the panel.
+    pub(super) has_foot: bool,
 }
 
 /// Style of a line: bold for test metrics, dashed and thin for training metrics.
@@ -157,12 +187,6 @@ impl<DB: Backend> Canvas<DB> {
         self.draw(&Text::new(text.replace('\u{a0}', " "), place, style))
     }
 
-    /// Writes one line of text in another colour, placed as by [`Canvas::text`].
-    pub(super) fn text_in(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
-        let style = (FONT, size * self.scale).into_font().color(&ink);
-        self.draw(&Text::new(text.to_owned(), place, style.pos(Pos::new(HPos::Left, VPos::Center))))
-    }
-
     /// Writes one line of text that is centred at `place`.
     pub(super) fn centred(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
         let style = (FONT, size * self.scale).into_font().color(&ink);
@@ -198,11 +222,11 @@ impl<DB: Backend> Canvas<DB> {
         if outline.len() < 3 { Ok(()) } else { self.draw(&Polygon::new(outline, colour.mix(0.14))) }
     }
 
-    /// Draws the vertical bar of an interval, with a short horizontal line at both ends.
-    pub(super) fn bar(&self, ends: [Pixel; 2], colour: RGBColor) -> Result<()> {
+    /// Draws the vertical bar of an interval, with a foot, a short horizontal line, at the ends that have one.
+    pub(super) fn bar(&self, ends: [BarEnd; 2], colour: RGBColor) -> Result<()> {
         let style = colour.stroke_width(self.width(1.8));
-        self.draw(&PathElement::new(ends.to_vec(), style))?;
-        for (x, y) in ends {
+        self.draw(&PathElement::new(ends.map(|end| end.place).to_vec(), style))?;
+        for (x, y) in ends.into_iter().filter(|end| end.has_foot).map(|end| end.place) {
             let foot = vec![(x - self.px(6.0), y), (x + self.px(6.0), y)];
             self.draw(&PathElement::new(foot, style))?;
         }
@@ -269,7 +293,13 @@ mod tests {
         assert!(text_width("iteration", 20.0) > 60.0);
         let lines = wrap("one two three four", 20.0, text_width("one two", 20.0));
         assert_eq!(lines, ["one two", "three", "four"]);
-        assert_eq!(wrap("a (8:\u{a0}6%)", 20.0, 1.0), ["a", "(8:\u{a0}6%)"]);
+        let width = text_width("(8:\u{a0}6%)", 20.0);
+        assert_eq!(wrap("a (8:\u{a0}6%)", 20.0, width), ["a", "(8:\u{a0}6%)"]);
+        let lines = wrap("(8:\u{a0}6%,\u{a0}one\u{a0}lost)", 20.0, text_width("(8: 6%,", 20.0));
+        assert_eq!(lines, ["(8: 6%,", "one", "lost)"]);
+        let width = text_width("nowhere", 20.0);
+        assert_eq!(wrap("a nowheretobreak b", 20.0, width), ["a", "nowhere", "tobreak", "b"]);
+        assert_eq!(wrap("ab", 20.0, 1.0), ["a", "b"]);
         assert!(wrap("", 20.0, 10.0).is_empty());
     }
 }

@@ -1,7 +1,9 @@
 //! Words of figures: metrics by name, trends over depth, numbers of seeds and of lost runs.
 
+use super::axis::Axis;
 use super::canvas::{INK, Stroke};
 use super::page::{Entry, Sample};
+use super::rounding::short_number;
 use super::series::Finals;
 use anyhow::Result;
 use fathom_base::capitalised;
@@ -90,11 +92,12 @@ impl Metric {
         }
     }
 
-    /// Entries of the legend for [`Metric::lines`].
-    pub(super) fn legend(&self) -> Vec<Entry> {
+    /// Entries of the legend for those of [`Metric::lines`] that are drawn, by their place there.
+    pub(super) fn legend(&self, is_drawn: impl Fn(usize) -> bool) -> Vec<Entry> {
         let words = [self.train_words, self.test_words];
         let entry = |((_, stroke), words)| Entry::new(Sample::Line(INK, None, stroke), words);
-        self.lines().into_iter().zip(words).map(entry).collect()
+        let entries = self.lines().into_iter().zip(words).map(entry).enumerate();
+        entries.filter(|(place, _)| is_drawn(*place)).map(|(_, entry)| entry).collect()
     }
 
     /// "training error and test error", or the name of the only column.
@@ -158,6 +161,14 @@ impl FromStr for Metric {
     }
 }
 
+/// Caption sentence about bars that are cut at the end of the axis.
+pub(super) const CUT: &str = "A bar without a foot goes on beyond the axis.";
+
+/// Caption sentence about zeros on a logarithmic axis.
+pub(super) fn zeros_at(axis: &Axis) -> String {
+    format!("Zeros are drawn at {}.", short_number(axis.low()))
+}
+
 /// Largest probability with which seeds may be separated by chance where a title states a trend.
 const BY_CHANCE: f64 = 0.05;
 
@@ -187,14 +198,14 @@ fn separated_by_chance(n: usize, m: usize) -> f64 {
 
 /// The trend over depths; `finals` are sorted by depth.
 pub(super) fn trend(finals: &[&Finals]) -> Trend {
-    let sound = |f: &&Finals| f.diverged + f.unfinished == 0;
+    let sound = |f: &&Finals| f.lost() == 0;
     let (Some(first), Some(last)) = (finals.first(), finals.last()) else { return Trend::Unclear };
     let by_chance = separated_by_chance(first.values.len(), last.values.len());
     if finals.len() < 2 || !sound(first) || !sound(last) || by_chance > BY_CHANCE {
         return Trend::Unclear;
     }
     let means: Option<Vec<f64>> =
-        finals.iter().map(|f| f.mean().filter(|_| f.diverged + f.unfinished == 0)).collect();
+        finals.iter().map(|f| f.mean().filter(|_| f.lost() == 0)).collect();
     let steady = |holds: fn(f64, f64) -> bool| {
         means.as_ref().is_some_and(|means| means.windows(2).all(|pair| holds(pair[0], pair[1])))
     };
@@ -209,14 +220,17 @@ pub(super) fn trend(finals: &[&Finals]) -> Trend {
 }
 
 /// The lost runs of each group, such as "Diverged: plain 44, 1 of 3 (<consequence>). Unfinished: residual
-/// 44, 2 of 3.", or nothing.
-pub(super) fn losses(groups: &[(String, Finals)], consequence: &str) -> Option<String> {
+/// 44, 2 of 3. Without <column>: plain 8, 3 of 3.", or nothing.
+pub(super) fn losses(
+    groups: &[(String, Finals)],
+    column: &str,
+    consequence: &str,
+) -> Option<String> {
     let list = |count: fn(&Finals) -> usize| {
         let some = groups.iter().filter(|(_, finals)| count(finals) > 0);
         let one = |(name, f): &(String, Finals)| {
-            let all = f.values.len() + f.diverged + f.unfinished;
             let name = if name.is_empty() { String::new() } else { format!("{name}, ") };
-            format!("{name}{} of {all}", count(f))
+            format!("{name}{} of {}", count(f), f.all())
         };
         some.map(one).collect::<Vec<_>>().join("; ")
     };
@@ -227,6 +241,10 @@ pub(super) fn losses(groups: &[(String, Finals)], consequence: &str) -> Option<S
     }
     if !unfinished.is_empty() {
         parts.push(format!("Unfinished: {unfinished}."));
+    }
+    let without = list(|f| f.without);
+    if !without.is_empty() {
+        parts.push(format!("Without {column}: {without}."));
     }
     (!parts.is_empty()).then(|| parts.join(" "))
 }

@@ -1,15 +1,27 @@
 //! Frame of a panel: grid, axes and labels, and the pixels of values.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, Canvas, GRID, INK, Pixel};
+use super::canvas::{Backend, BarEnd, Canvas, GRID, INK, Pixel, text_width};
 use super::page::Rect;
 use super::rounding::pixel;
 use anyhow::Result;
+use fathom_stats::Interval;
 use plotters::prelude::*;
 use std::ops::Range;
 
 /// Size of tick labels and of axis titles.
 const LABEL: f64 = 25.0;
+/// Room for the title of the vertical axis, with gaps and ticks.
+const Y_TITLE: f64 = 42.0;
+/// Room for title and labels of the vertical axis, where no label is long.
+pub(super) const LEFT: f64 = 100.0;
+/// Room on the right of the plotting area.
+pub(super) const RIGHT: f64 = 30.0;
+/// Room above and below the plotting area.
+pub(super) const TOP: f64 = 16.0;
+pub(super) const BOTTOM: f64 = 70.0;
+/// Least distance between two labels beside each other.
+const GAP: f64 = 8.0;
 
 /// Plotting area of a panel, with its axes.
 pub(super) struct Frame {
@@ -32,12 +44,15 @@ impl Frame {
             origin,
             (canvas.px(rect.width).unsigned_abs(), canvas.px(rect.height).unsigned_abs()),
         );
+        let widths = y.axis.labels().into_iter().map(|(_, label)| text_width(&label, LABEL));
+        let left = (widths.fold(0.0, f64::max) + Y_TITLE).max(LEFT);
+        let labelled = without_touching(&x.axis, rect.width - left - RIGHT);
         let mut chart = ChartBuilder::on(&area)
-            .margin_top(canvas.px(16.0))
-            .margin_right(canvas.px(30.0))
-            .x_label_area_size(canvas.px(70.0))
-            .y_label_area_size(canvas.px(100.0))
-            .build_cartesian_2d(x.axis.clone(), y.axis.clone())?;
+            .margin_top(canvas.px(TOP))
+            .margin_right(canvas.px(RIGHT))
+            .x_label_area_size(canvas.px(BOTTOM))
+            .y_label_area_size(canvas.px(left))
+            .build_cartesian_2d(labelled, y.axis.clone())?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -59,6 +74,16 @@ impl Frame {
         let column = f64::from(self.columns.start) + along(&self.columns, self.x.share(x));
         let row = f64::from(self.rows.end) - along(&self.rows, self.y.share(y));
         (pixel(column), pixel(row))
+    }
+
+    /// The ends of the bar of an interval, which has no foot where it leaves the panel.
+    pub(super) fn bar(&self, x: f64, interval: Interval) -> [BarEnd; 2] {
+        let (least, most) = (self.y.low(), self.y.high());
+        let [below, above] = self.y.cuts(interval);
+        [(interval.low, below), (interval.high, above)].map(|(end, is_cut)| BarEnd {
+            place: self.place(x, end.clamp(least, most)),
+            has_foot: !is_cut,
+        })
     }
 
     /// Pixel of a point, moved down to the upper end of the axis if it is above.
@@ -115,9 +140,49 @@ impl Frame {
     }
 }
 
+/// The horizontal axis of this length without the labels that would touch the one before. Their ticks remain.
+fn without_touching(axis: &Axis, length: f64) -> Axis {
+    let mut end = f64::NEG_INFINITY;
+    axis.clone().with_labels(|share, label| {
+        let (middle, half) = (share * length, text_width(label, LABEL) / 2.0);
+        let is_free = middle - half >= end + GAP;
+        if is_free {
+            end = middle + half;
+        }
+        is_free
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::canvas::load_font;
     use super::*;
+
+    #[test]
+    fn labels_that_would_touch_are_left_out_and_their_ticks_remain() {
+        load_font().unwrap();
+        let rates = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0];
+        let axis = Axis::at_values(&rates, true);
+        let shown = |length: f64| -> Vec<String> {
+            let labels = without_touching(&axis, length).labels().into_iter();
+            labels.map(|(_, label)| label).collect()
+        };
+        assert!(shown(2000.0).iter().all(|label| !label.is_empty()));
+        let few = shown(600.0);
+        assert_eq!(few[..5], ["0.0001", "", "0.001", "", "0.01"]);
+        assert_eq!((few.len(), few[8].as_str()), (9, "1"));
+    }
+
+    #[test]
+    fn a_bar_ends_at_the_panel_and_has_no_foot_there() {
+        let axis = Axis::from_zero(100.0);
+        let frame = Frame { x: axis.clone(), y: axis, columns: 0..100, rows: 100..200 };
+        let bar = |low: f64, high: f64| frame.bar(50.0, Interval { low, high });
+        let end = |row: i32, has_foot: bool| BarEnd { place: (50, row), has_foot };
+        assert_eq!(bar(20.0, 90.0), [end(180, true), end(110, true)]);
+        assert_eq!(bar(-300.0, 140.0), [end(200, false), end(100, false)]);
+        assert_eq!(bar(0.0, 100.0), [end(200, true), end(100, true)]);
+    }
 
     #[test]
     fn lines_are_cut_where_they_leave_the_frame() {

@@ -3,7 +3,7 @@
 
 use super::axis::{Axis, TitledAxis};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
-use super::captions::{self, Trend, seeds, trend};
+use super::captions::{self, Trend, seeds, trend, zeros_at};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::panels::{Curve, Panel, Panels, all_runs};
@@ -222,7 +222,11 @@ fn legend(panels: &Panels, lines: &[Vec<Line>], metric: &Metric) -> Vec<Vec<Entr
         };
         rows.push([heading].into_iter().chain(panels.keys.iter().enumerate().map(entry)).collect());
     }
-    let mut styles = metric.legend();
+    let columns = metric.lines();
+    let mut styles = metric.legend(|place| {
+        let mut drawn = lines.iter().flatten().filter(|line| !line.points.is_empty());
+        drawn.any(|line| line.stroke == columns[place].1)
+    });
     if panels.seeds().1 > 1 {
         styles.push(Entry::new(Sample::Band, "smallest to largest seed"));
     }
@@ -243,7 +247,8 @@ fn losses(panels: &Panels, metric: &Metric) -> Option<String> {
         let finals = |runs: &[&RunCurve]| Finals::of(runs, metric.train);
         panel.curves.iter().map(move |curve| (name(panel, curve.key), finals(&curve.runs)))
     });
-    captions::losses(&curves.collect::<Vec<_>>(), "after they stop, means are over the other runs")
+    let consequence = "after they stop, means are over the other runs";
+    captions::losses(&curves.collect::<Vec<_>>(), metric.train, consequence)
 }
 
 /// Whether some of the runs that are done ended at another step than others.
@@ -284,7 +289,7 @@ fn axis_remarks(points: &[&Point], x: &Axis, y: &Axis) -> Vec<String> {
         parts.push("Step 0 is drawn at the left end.".to_owned());
     }
     if y.is_log() && points.iter().any(|point| point.min < y.low()) {
-        parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
+        parts.push(zeros_at(y));
     }
     parts
 }

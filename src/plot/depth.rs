@@ -3,11 +3,11 @@
 
 use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
-use super::captions::{Trend, losses, seeds, trend};
+use super::captions::{CUT, Trend, losses, seeds, trend, zeros_at};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, with_asked};
-use super::rounding::short_number;
+use super::rounding::{pixel, short_number};
 use super::series::Finals;
 use super::{Metric, Options, Picture, Results, palette};
 use anyhow::{Result, bail, ensure};
@@ -46,6 +46,8 @@ pub(super) struct DepthFigure {
     y: TitledAxis,
     /// Chance level of the metric, if known.
     chance: Option<f64>,
+    /// All depths, shallowest first.
+    depths: Vec<f64>,
     series: Vec<Series>,
 }
 
@@ -80,7 +82,8 @@ impl DepthFigure {
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
         let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
-        Ok(Self { page, strokes, x: x.titled("depth"), y: y.titled(metric.axis), chance, series })
+        let (x, y) = (x.titled("depth"), y.titled(metric.axis));
+        Ok(Self { page, strokes, x, y, chance, depths, series })
     }
 }
 
@@ -95,13 +98,46 @@ impl Picture for DepthFigure {
             for place in 0..self.series.len() {
                 self.draw_series(canvas, &frame, panel, place)?;
             }
+            self.draw_crosses(canvas, &frame, panel)?;
         }
         Ok(())
     }
 }
 
 impl DepthFigure {
-    /// Draws the line of means with its marks, a dot for every seed, and crosses for runs that diverged.
+    /// Draws a cross for every run that diverged. Those of one depth are beside each other, and closer where they would
+    /// come nearer to the next depth than to their own, or leave the panel.
+    fn draw_crosses<DB: Backend>(
+        &self,
+        canvas: &Canvas<DB>,
+        frame: &Frame,
+        panel: usize,
+    ) -> Result<()> {
+        let top = self.chance.unwrap_or(self.y.axis.high());
+        let column = |depth: f64| frame.place(depth, top).0;
+        let edges = [self.x.axis.low(), self.x.axis.high()].map(column);
+        for &depth in &self.depths {
+            let of_series = |series: &Series| {
+                let at = series.depths.iter().find(|at| at.depth == depth);
+                vec![series.colour; at.map_or(0, |at| at.finals[panel].diverged)]
+            };
+            let crosses: Vec<RGBColor> = self.series.iter().flat_map(of_series).collect();
+            let (x, y) = frame.place(depth, top);
+            let others = self.depths.iter().filter(|other| **other != depth);
+            let between = others.map(|other| (column(*other) - x).abs() / 2);
+            let room = between.chain(edges.map(|edge| (edge - x).abs())).min().unwrap_or(0);
+            let middle = (crosses.len() as f64 - 1.0) / 2.0;
+            let apart = (f64::from(room - canvas.px(CROSSES / 2.0)).max(0.0) / middle.max(0.5))
+                .min(CROSSES * canvas.scale);
+            for (number, colour) in crosses.into_iter().enumerate() {
+                let x = x + pixel((number as f64 - middle) * apart);
+                canvas.mark(Mark::Cross, (x, y), colour, true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws the line of means with its marks, and a dot for every seed.
     fn draw_series<DB: Backend>(
         &self,
         canvas: &Canvas<DB>,
@@ -124,21 +160,13 @@ impl DepthFigure {
         for AtDepth { depth, finals } in depths {
             let finals = &finals[panel];
             if let Some(interval) = Interval::of(&finals.values, 0.95) {
-                let ends = [interval.low, interval.high];
-                canvas.bar(ends.map(|y| frame.place_inside(*depth, y)), colour)?;
+                canvas.bar(frame.bar(*depth, interval), colour)?;
             }
             let spread = JITTER.min(30.0 / finals.values.len().max(1) as f64);
             for (number, &value) in finals.values.iter().enumerate() {
                 let (x, y) = frame.place(*depth, value);
                 let offset = side * (16.0 + number as f64 * spread);
                 canvas.dot((x + canvas.px(offset), y), colour, filled)?;
-            }
-            let (x, top) = frame.place(*depth, self.chance.unwrap_or(self.y.axis.high()));
-            for number in 0..finals.diverged {
-                let apart = number as f64 - (finals.diverged as f64 - 1.0) / 2.0;
-                let shift = (place as f64 - (self.series.len() as f64 - 1.0) / 2.0) * 11.0;
-                let x = x + canvas.px(apart * CROSSES + shift);
-                canvas.mark(Mark::Cross, (x, top), colour, true)?;
             }
         }
         for place in line {
@@ -214,16 +242,17 @@ fn looks(axes: &[String], groups: &[RunGroup], colour: Option<&String>) -> Vec<(
     groups.iter().map(&mut look).collect()
 }
 
-/// Whether every arm has one depth and the other axes identify the arm. Then a series may leave the
-/// arm out: with it, no series would have two points, and without it, runs of different arms are never
-/// taken for seeds of the same configuration.
+/// Whether nets differ in depth, every arm has one depth and the other axes identify the arm. Then a series may leave
+/// the arm out: with it, no series would have two points, and without it, runs of different arms are never taken for
+/// seeds of the same configuration.
 fn arms_are_depths(curves: &SweepCurves, varying: &[String]) -> bool {
     let (arm, depth) = (["arm".to_owned()], ["depth".to_owned()]);
     let others: Vec<String> = varying.iter().filter(|axis| **axis != arm[0]).cloned().collect();
     let single = |groups: Vec<RunGroup>, axis: &[String]| {
         groups.iter().all(|same| group(&same.runs, axis).len() == 1)
     };
-    single(curves.groups(&arm), &depth) && single(curves.groups(&others), &arm)
+    let has_depths = varying.contains(&depth[0]);
+    has_depths && single(curves.groups(&arm), &depth) && single(curves.groups(&others), &arm)
 }
 
 /// Axis from zero (or the smallest value, if logarithmic), with room above for the crosses of runs that
@@ -271,9 +300,11 @@ fn legend(series: &[Series], metric: &Metric) -> Vec<Vec<Entry>> {
         let entry = |s: &Series| Entry::line(s.colour, Some(s.mark), s.label.as_str());
         rows.push(series.iter().map(entry).collect());
     }
-    let mut styles = metric.legend();
+    let at = || series.iter().flat_map(|s| &s.depths);
+    let is_drawn = |panel: usize| at().any(|at| !at.finals[panel].values.is_empty());
+    let mut styles = metric.legend(is_drawn);
     styles.push(Entry::new(Sample::Dot, "one seed"));
-    if series.iter().flat_map(|s| &s.depths).any(|at| at.finals[0].diverged > 0) {
+    if at().any(|at| at.finals[0].diverged > 0) {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));
     }
     rows.push(styles);
@@ -298,10 +329,15 @@ fn caption(series: &[Series], y: &Axis, chance: Option<f64>, metric: &Metric) ->
     let groups: Vec<(String, Finals)> =
         all().map(|(s, at)| (name(s, at.depth), at.finals[0].clone())).collect();
     let mut parts = vec![lines, metrics];
-    parts.extend(losses(&groups, crosses(chance)));
+    let finals = all().flat_map(|(_, at)| &at.finals);
+    let mut intervals = finals.filter_map(|finals| Interval::of(&finals.values, 0.95));
+    if intervals.any(|interval| y.cuts(interval).contains(&true)) {
+        parts.push(CUT.to_owned());
+    }
+    parts.extend(losses(&groups, metric.train, crosses(chance)));
     let is_below = |at: &AtDepth| at.finals.iter().flat_map(|f| &f.values).any(|v| *v < y.low());
     if y.is_log() && all().any(|(_, at)| is_below(at)) {
-        parts.push(format!("Zeros are drawn at {}.", short_number(y.low())));
+        parts.push(zeros_at(y));
     }
     parts
 }

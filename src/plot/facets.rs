@@ -1,10 +1,10 @@
 //! Final metrics against depth, with one panel for each value of another key, such as `norm`.
 
-use super::axis::{Axis, ends};
+use super::axis::Axis;
 use super::canvas::{Mark, Stroke};
 use super::captions::{losses, seeds};
 use super::depth::crosses;
-use super::lines::{Line, LinesFigure, Panel, Point};
+use super::lines::{Line, LinesFigure, Panel, Point, remarks, y_axis};
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, with_asked};
 use super::series::Finals;
@@ -92,12 +92,15 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         metric.sentences(),
         seeds(extent(all().map(|at| at.finals[0].values.len()).filter(|n| *n > 0))),
     )];
+    parts.extend(remarks(&panels));
     let groups: Vec<(String, Finals)> =
         all().map(|at| (at.name.clone(), at.finals[0].clone())).collect();
-    parts.extend(losses(&groups, crosses(chance)));
+    parts.extend(losses(&groups, metric.train, crosses(chance)));
     parts.extend(all_runs(&axes.shared));
     parts.push(format!("Source: {}.", options.source));
-    let legend = legend(&names, all().any(|at| at.finals[0].diverged > 0), metric);
+    let is_drawn = |line: usize| all().any(|at| !at.finals[line].values.is_empty());
+    let has_crosses = all().any(|at| at.finals[0].diverged > 0);
+    let legend = legend(&names, has_crosses, metric.legend(is_drawn));
     let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
     Ok(LinesFigure { page, panels })
 }
@@ -160,10 +163,8 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
     let mut depths: Vec<f64> = points().map(|point| point.x).collect();
     depths.sort_by(f64::total_cmp);
     depths.dedup();
-    let heights: Vec<f64> = points().flat_map(Point::heights).collect();
-    let high = ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most());
     let x = Axis::at_values(&depths, options.log_x).titled("depth");
-    let y = Axis::from_zero(high).titled(metric.axis);
+    let y = y_axis(points(), metric, options.log_y).titled(metric.axis);
     lines.into_iter().map(|lines| Panel { x: x.clone(), y: y.clone(), lines }).collect()
 }
 
@@ -190,7 +191,11 @@ fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
     lines
 }
 
-fn legend(names: &[(String, RGBColor)], has_crosses: bool, metric: &Metric) -> Vec<Vec<Entry>> {
+fn legend(
+    names: &[(String, RGBColor)],
+    has_crosses: bool,
+    mut styles: Vec<Entry>,
+) -> Vec<Vec<Entry>> {
     let mut rows: Vec<Vec<Entry>> = Vec::new();
     if names.len() > 1 {
         let entry = |(index, (name, colour)): (usize, &(String, RGBColor))| {
@@ -198,7 +203,6 @@ fn legend(names: &[(String, RGBColor)], has_crosses: bool, metric: &Metric) -> V
         };
         rows.push(names.iter().enumerate().map(entry).collect());
     }
-    let mut styles = metric.legend();
     styles.push(Entry::new(Sample::Dot, "one seed"));
     if has_crosses {
         styles.push(Entry::new(Sample::Cross, "diverged: no final value"));

@@ -39,7 +39,7 @@ pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
 pub use columns::{Columns, TableFigure};
 pub use print::Width;
-pub use render::to_pdf;
+pub use render::{lacking_letters, to_pdf};
 pub use selection::{Selection, axis, varying_axis};
 
 use anyhow::Result;
@@ -94,53 +94,51 @@ choice! {
     }
 }
 
-/// What a kind of figure suits.
-#[derive(Default)]
-struct Suits {
-    /// Every sweep.
-    general: bool,
-    /// Colours that distinguish a key.
-    colours: bool,
-    /// Panels that distinguish a key.
-    facets: bool,
+/// An option that only some figures show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optional {
+    /// Colours that distinguish a key of the user's choice.
+    Colour,
+    /// Panels that distinguish a key of the user's choice.
+    Facet,
+    /// [`Options::group_by`].
+    GroupBy,
+    /// A logarithmic axis of iterations or depths.
+    LogX,
+    /// A logarithmic axis of the metric.
+    LogY,
+    /// Trailing means.
+    Smooth,
+    /// An upper end of the vertical axis.
+    YMax,
+    /// [`Options::trains_below`].
+    TrainsBelow,
+    /// [`Options::below`].
+    Below,
+}
+
+impl Optional {
+    /// The figures that show the option.
+    pub fn figures(self) -> &'static [Figure] {
+        match self {
+            Optional::Colour => &[Figure::Curves, Figure::Depth, Figure::Panels],
+            Optional::Facet | Optional::GroupBy => {
+                &[Figure::Curves, Figure::Panels, Figure::RateDepth]
+            }
+            Optional::LogX => &[Figure::Curves, Figure::Depth, Figure::Panels, Figure::Threshold],
+            Optional::LogY => &[Figure::Curves, Figure::Depth, Figure::Panels, Figure::Size],
+            Optional::Smooth | Optional::YMax => &[Figure::Curves],
+            Optional::TrainsBelow => &[Figure::RateDepth],
+            Optional::Below => &[Figure::Threshold],
+        }
+    }
 }
 
 impl Figure {
-    fn suits(self) -> Suits {
-        let none = Suits::default();
-        match self {
-            Figure::Curves => Suits { general: true, colours: true, facets: true },
-            Figure::Depth => Suits { general: true, colours: true, ..none },
-            Figure::Panels => Suits { colours: true, facets: true, ..none },
-            Figure::RateDepth => Suits { facets: true, ..none },
-            Figure::Size
-            | Figure::Responses
-            | Figure::Gradients
-            | Figure::ScaledGradients
-            | Figure::Changes
-            | Figure::Cosines
-            | Figure::Lesions
-            | Figure::Threshold
-            | Figure::Slices
-            | Figure::Correlation
-            | Figure::Speed => none,
-        }
-    }
-
     /// Whether the figure suits every sweep. The other figures are drawn without a request only if the
     /// sweep has the data that they show.
     pub fn is_general(self) -> bool {
-        self.suits().general
-    }
-
-    /// Whether colours can distinguish a key of the user's choice.
-    pub fn has_colours(self) -> bool {
-        self.suits().colours
-    }
-
-    /// Whether panels can distinguish a key of the user's choice.
-    pub fn has_facets(self) -> bool {
-        self.suits().facets
+        [Figure::Curves, Figure::Depth].contains(&self)
     }
 }
 
@@ -219,9 +217,9 @@ pub struct Options {
     /// Key that colours distinguish in [`Figure::Curves`] and panels in [`Figure::Panels`]; key in the
     /// place of depth in [`Figure::RateDepth`].
     pub group_by: Option<String>,
-    /// Key that colours distinguish in figures that [have colours](Figure::has_colours).
+    /// Key that colours distinguish in the figures of [`Optional::Colour`].
     pub colour: Option<String>,
-    /// Key that panels distinguish before all others in figures that [have facets](Figure::has_facets).
+    /// Key that panels distinguish before all others in the figures of [`Optional::Facet`].
     pub facet: Option<String>,
     /// Width on paper; without it, a figure is for the screen.
     pub width: Option<Width>,

@@ -1,10 +1,11 @@
 //! Figures of lines, marks and dots in one or more panels with axes of their own.
 
-use super::Picture;
-use super::axis::TitledAxis;
+use super::axis::{Axis, TitledAxis, ends};
 use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
+use super::captions::{CUT, zeros_at};
 use super::chart::Frame;
 use super::page::Page;
+use super::{Metric, Picture};
 use anyhow::Result;
 use fathom_stats::Interval;
 use plotters::prelude::*;
@@ -53,6 +54,46 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
 }
 
+impl Panel {
+    fn points(&self) -> impl Iterator<Item = &Point> {
+        self.lines.iter().flat_map(|line| &line.points)
+    }
+}
+
+/// Vertical axis of final values: from zero, or over the positive values if logarithmic.
+pub(super) fn y_axis<'a>(
+    points: impl IntoIterator<Item = &'a Point>,
+    metric: &Metric,
+    log: bool,
+) -> Axis {
+    let points: Vec<&Point> = points.into_iter().collect();
+    let values = points.iter().flat_map(|point| point.dots.iter().chain([&point.y])).copied();
+    let positive: Vec<f64> = values.filter(|value| *value > 0.0).collect();
+    match ends(&positive) {
+        Some((low, high)) if log => Axis::log(low * 0.8, high * 1.25),
+        _ => {
+            let heights: Vec<f64> = points.iter().flat_map(|point| point.heights()).collect();
+            Axis::from_zero(ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most()))
+        }
+    }
+}
+
+/// Caption sentences about intervals and values that the axes do not show where they are.
+pub(super) fn remarks(panels: &[Panel]) -> Vec<String> {
+    let is_cut = |panel: &Panel| {
+        let mut intervals = panel.points().filter_map(|point| point.interval);
+        intervals.any(|interval| panel.y.axis.cuts(interval).contains(&true))
+    };
+    let is_below = |panel: &&Panel| {
+        let low = panel.y.axis.low();
+        panel.y.axis.is_log() && panel.points().any(|it| it.dots.iter().any(|dot| *dot < low))
+    };
+    let mut remarks = Vec::new();
+    remarks.extend(panels.iter().any(is_cut).then(|| CUT.to_owned()));
+    remarks.extend(panels.iter().find(is_below).map(|panel| zeros_at(&panel.y.axis)));
+    remarks
+}
+
 /// A laid-out figure of lines.
 pub(super) struct LinesFigure {
     pub(super) page: Page,
@@ -84,8 +125,7 @@ fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
     let filled = line.stroke == Stroke::Bold;
     for (point, place) in line.points.iter().zip(&places) {
         if let Some(interval) = point.interval {
-            let ends = [interval.low, interval.high].map(|y| frame.place_inside(point.x, y));
-            canvas.bar(ends, line.colour)?;
+            canvas.bar(frame.bar(point.x, interval), line.colour)?;
         }
         for (values, filled) in [(&point.dots, filled), (&point.bounds, false)] {
             for value in values {

@@ -113,8 +113,14 @@ impl Sheet<'_> {
         }
     }
 
+    /// Width of one of this number of panels.
+    pub(super) fn panel_width(&self, panels: usize) -> f64 {
+        let (width, columns) = self.columns(panels);
+        (width - 2.0 * MARGIN) / columns as f64
+    }
+
     /// Height of panels.
-    fn height(&self) -> f64 {
+    pub(super) fn height(&self) -> f64 {
         let usual = if self.width.is_some() { PAPER_PANEL_HEIGHT } else { PANEL_HEIGHT };
         self.panel_height.unwrap_or(usual)
     }
@@ -157,7 +163,7 @@ impl Page {
             page.height += 12.0;
         }
         for row in titles.chunks(columns) {
-            page.row(row, inside / columns as f64, sheet.height());
+            page.row(row, sheet.panel_width(titles.len()), sheet.height());
         }
         // What is alone has no name, and needs none.
         for row in legend.iter().filter(|row| row.iter().any(|entry| !entry.words.is_empty())) {

@@ -2,11 +2,13 @@
 
 use super::canvas::{Canvas, FONT_FILE};
 use super::{Backend, Picture, rounding};
+use ab_glyph::{Font, FontRef};
 use anyhow::{Context, Result, anyhow};
 use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
 use image::imageops::{FilterType, resize};
 use image::{ExtendedColorType, ImageEncoder};
 use plotters::prelude::*;
+use std::collections::BTreeSet;
 use svg2pdf::usvg;
 
 /// Units of an SVG in an inch, as CSS defines them.
@@ -69,6 +71,17 @@ pub fn to_pdf(svg: &str) -> Result<Vec<u8>> {
     Ok(in_order(&pdf.map_err(|error| anyhow!("cannot convert the SVG: {error}"))?))
 }
 
+/// Letters of an SVG of this crate that the embedded font lacks.
+///
+/// # Errors
+/// When the embedded font cannot be read, which means a damaged build.
+pub fn lacking_letters(svg: &str) -> Result<BTreeSet<char>> {
+    let font = FontRef::try_from_slice(FONT_FILE).context("the embedded font is damaged")?;
+    // What is no text is ASCII, which the font has.
+    let letters = svg.chars().filter(|letter| !letter.is_ascii());
+    Ok(letters.filter(|letter| font.glyph_id(*letter).0 == 0).collect())
+}
+
 /// Sorts the entries of each dictionary of resources, such as `/gs0 7 0 R`, which svg2pdf writes one a line and in an
 /// order that differs each time. Nothing changes its place in the file otherwise.
 fn in_order(pdf: &[u8]) -> Vec<u8> {
@@ -103,4 +116,15 @@ fn draw_on<DB: Backend>(
     picture.draw_panels(&canvas)?;
     canvas.area.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_the_font_lacks_are_found() {
+        let lacking = lacking_letters("<text>\nÜnï ∂ 中文中 ± 10 × 10\n</text>").unwrap();
+        assert_eq!(lacking, ['中', '文'].into());
+    }
 }

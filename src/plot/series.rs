@@ -61,24 +61,40 @@ pub(super) struct Finals {
     pub(super) values: Vec<f64>,
     /// Number of runs that diverged.
     pub(super) diverged: usize,
-    /// Number of runs that stopped early, have not finished yet, or lack the metric.
+    /// Number of runs that stopped early or have not finished yet.
     pub(super) unfinished: usize,
+    /// Number of runs that made all steps and have no finite value of the metric in their last row.
+    pub(super) without: usize,
 }
 
 impl Finals {
     pub(super) fn of(runs: &[&RunCurve], metric: &str) -> Self {
         let values: Vec<f64> = runs.iter().filter_map(|run| run.final_metric(metric)).collect();
         let diverged = runs.iter().filter(|run| run.state == State::Diverged).count();
-        let unfinished = runs.len() - values.len() - diverged;
-        Self { values, diverged, unfinished }
+        let unfinished = runs.iter().filter(|run| !run.state.is_final()).count();
+        let without = runs.len() - values.len() - diverged - unfinished;
+        Self { values, diverged, unfinished, without }
+    }
+
+    /// Number of runs that have no final value.
+    pub(super) fn lost(&self) -> usize {
+        self.diverged + self.unfinished + self.without
+    }
+
+    /// Number of all runs.
+    pub(super) fn all(&self) -> usize {
+        self.values.len() + self.lost()
     }
 
     /// "1 of 3 diverged", "2 of 3 unfinished", or nothing.
     pub(super) fn losses(&self) -> Vec<String> {
-        let all = self.values.len() + self.diverged + self.unfinished;
-        let counts = [(self.diverged, "diverged"), (self.unfinished, "unfinished")];
+        let counts = [
+            (self.diverged, "diverged"),
+            (self.unfinished, "unfinished"),
+            (self.without, "without a value"),
+        ];
         let some = counts.into_iter().filter(|(count, _)| *count > 0);
-        some.map(|(count, how)| format!("{count} of {all} {how}")).collect()
+        some.map(|(count, how)| format!("{count} of {} {how}", self.all())).collect()
     }
 
     /// Mean of the final values; `None` when there are none.
@@ -130,14 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn diverged_and_unfinished_runs_are_counted_apart() {
+    fn diverged_and_unfinished_runs_and_those_without_the_metric_are_counted_apart() {
+        let mut foreign = run("plain", "8", 3, State::Done, &[(100, 30.0)]);
+        foreign.rows[0].train_err_pct = None;
         let runs = [
+            foreign,
             run("plain", "8", 0, State::Done, &[(100, 30.0)]),
             run("plain", "8", 1, State::Diverged, &[(100, 50.0)]),
             run("plain", "8", 2, State::Interrupted, &[(50, 60.0)]),
         ];
         let finals = Finals::of(&runs.iter().collect::<Vec<_>>(), "train_err_pct");
-        assert_eq!(finals, Finals { values: vec![30.0], diverged: 1, unfinished: 1 });
-        assert_eq!(finals.losses(), ["1 of 3 diverged", "1 of 3 unfinished"]);
+        assert_eq!(finals, Finals { values: vec![30.0], diverged: 1, unfinished: 1, without: 1 });
+        let losses = ["1 of 4 diverged", "1 of 4 unfinished", "1 of 4 without a value"];
+        assert_eq!(finals.losses(), losses);
     }
 }

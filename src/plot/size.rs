@@ -4,7 +4,7 @@
 use super::axis::{Axis, ends};
 use super::canvas::{Mark, Stroke};
 use super::captions::seeds;
-use super::lines::{Line, LinesFigure, Panel, Point};
+use super::lines::{Line, LinesFigure, Panel, Point, remarks, y_axis};
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::{Metric, Options, Results, palette};
@@ -63,10 +63,8 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let (smallest, largest) = ends(&nets().map(|net| net.sizes[0]).collect::<Vec<_>>())
         .ok_or_else(|| anyhow::anyhow!("no net has a finite size"))?;
     ensure!(smallest < largest, "all nets have {smallest} parameters");
-    let heights: Vec<f64> =
-        nets().flat_map(|net| net.point(0).heights().collect::<Vec<_>>()).collect();
-    let high = ends(&heights).map_or(1.0, |(_, high)| high).min(metric.most());
-    let y = Axis::from_zero(high).titled(metric.axis);
+    let points: Vec<Point> = nets().map(|net| net.point(0)).collect();
+    let y = y_axis(&points, metric, options.log_y).titled(metric.axis);
     let panels = [0, 1].map(|size| {
         let line = |(index, series): (usize, &Series)| Line {
             colour: palette::of_category(index),
@@ -86,6 +84,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         metric.test,
         seeds(extent(nets().map(|net| net.values.len()))),
     )];
+    parts.extend(remarks(&panels));
     parts.extend(all_runs(&shared));
     parts.push(format!("Sources: {}, run.json.", options.source));
     let legend = legend(&series);

@@ -1,11 +1,12 @@
-//! Training speed in images per second, including evaluations.
+//! Training speed in images per second, including evaluations: a pale bar for each configuration, on which its name and
+//! speed begin.
 
 use super::Picture;
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, Canvas};
+use super::canvas::{Backend, Canvas, wrap};
 use super::captions::seeds;
-use super::chart::Frame;
-use super::page::Page;
+use super::chart::{BOTTOM, Frame, LEFT, RIGHT, TOP};
+use super::page::{Page, Sheet};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
 use super::{Options, Results, palette};
 use anyhow::{Result, ensure};
@@ -15,9 +16,19 @@ use plotters::prelude::*;
 /// Largest number of bars that a figure has room for.
 const MOST: usize = 40;
 
+/// Size of the text on bars.
+const TEXT: f64 = 22.0;
+/// Height of a line of it.
+const LINE: f64 = 1.3 * TEXT;
+/// Distance of it from the axis and from the right end of the panel.
+const INDENT: f64 = 10.0;
+/// Distance between two bars that are as high as their text.
+const GAP: f64 = 6.0;
+
 /// The bar of one configuration.
 struct Bar {
-    label: String,
+    /// Name and speed.
+    lines: Vec<String>,
     /// Median over the seeds.
     images_per_second: f64,
 }
@@ -40,11 +51,15 @@ impl SpeedFigure {
         let (varying, shared) = split_axes(curves);
         let axes = without_implied(curves, varying);
         let (mut bars, mut counts) = (Vec::new(), Vec::new());
+        let room = options.sheet().panel_width(1) - LEFT - RIGHT - 2.0 * INDENT;
         for same in curves.groups(&axes) {
             let speeds: Vec<f64> = same.runs.iter().filter_map(|run| speed(results, run)).collect();
             if let Some(images_per_second) = fathom_stats::median(&speeds) {
                 counts.push(speeds.len());
-                bars.push(Bar { label: label(&axes, &same.values), images_per_second });
+                let name = label(&axes, &same.values);
+                let separator = if name.is_empty() { "" } else { ": " };
+                let text = format!("{name}{separator}{images_per_second:.0}");
+                bars.push(Bar { lines: wrap(&text, TEXT, room), images_per_second });
             }
         }
         ensure!(!bars.is_empty(), "no run has two rows and a batch size in its configuration");
@@ -62,10 +77,13 @@ impl SpeedFigure {
         parts.extend(all_runs(&shared));
         parts.push(format!("Sources: {}, run.json.", options.source));
         let titles = ["Training speed, including evaluations".to_owned()];
-        let page = Page::on(options.sheet(), &titles, &[], &parts.join(" "));
+        let most = bars.iter().map(|bar| bar.lines.len()).max().unwrap_or(1);
+        let height = TOP + BOTTOM + bars.len() as f64 * (most as f64 * LINE + GAP);
+        let sheet = options.sheet();
+        let sheet = Sheet { panel_height: Some(height.max(sheet.height())), ..sheet };
+        let page = Page::on(sheet, &titles, &[], &parts.join(" "));
         let fastest = bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
-        // Room for the text of short bars, which follows them.
-        let x = Axis::from_zero(fastest * 1.15).titled("images per second");
+        let x = Axis::from_zero(fastest).titled("images per second");
         let rows: Vec<f64> = (0..bars.len()).map(|row| row as f64).collect();
         let y = Axis::categories(&rows).without_labels().titled("");
         Ok(Self { page, x, y, bars })
@@ -110,21 +128,18 @@ impl Picture for SpeedFigure {
 
     fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
         let frame = Frame::draw(canvas, self.page.panels[0], &self.x, &self.y)?;
-        let fastest = self.bars.iter().map(|bar| bar.images_per_second).fold(0.0, f64::max);
-        let height = 0.8 / self.bars.len() as f64;
         for (place, bar) in self.bars.iter().enumerate() {
             // The first bar is at the top.
             let row = (self.bars.len() - 1 - place) as f64;
             let corners =
-                [frame.place(0.0, row + 0.4), frame.place(bar.images_per_second, row - 0.4)];
-            canvas.rectangle(corners, palette::of_category(1))?;
-            let size = (height * 500.0).clamp(12.0, 24.0);
-            let text = format!("{}: {:.0}", bar.label, bar.images_per_second);
-            // Text is inside the bar if there is room, or else to its right.
-            let inside = bar.images_per_second > 0.45 * fastest;
-            let (at, ink) = if inside { (0.0, WHITE) } else { (bar.images_per_second, BLACK) };
-            let (left, middle) = frame.place(at, row);
-            canvas.text_in(&text, size, (left + canvas.px(10.0), middle), ink)?;
+                [frame.place(0.0, row + 0.42), frame.place(bar.images_per_second, row - 0.42)];
+            canvas.rectangle(corners, palette::blend(palette::of_category(1), WHITE, 0.55))?;
+            let (left, middle) = frame.place(0.0, row);
+            for (number, line) in bar.lines.iter().enumerate() {
+                let below = (number as f64 - (bar.lines.len() as f64 - 1.0) / 2.0) * LINE;
+                let place = (left + canvas.px(INDENT), middle + canvas.px(below));
+                canvas.text(line, TEXT, place)?;
+            }
         }
         Ok(())
     }

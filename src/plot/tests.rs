@@ -3,6 +3,7 @@
 mod ablation;
 mod drawing;
 mod keys;
+mod legible;
 mod special;
 
 use super::fixture::{run, sweep, sweep_of};

@@ -182,12 +182,19 @@ fn of_arm((arm, cells): (usize, Vec<String>)) -> Row {
     Row { arm: Some(arm), cells }
 }
 
-/// A table that the script sorts by the column whose header is pressed. Cells that begin with a
-/// number are set to the right.
+/// Whether a cell has numbers alone, such as `-1e-5` or `14.2 ± 0.4 [13.2, 15.2]`, or nothing.
+pub(super) fn is_numeric(cell: &str) -> bool {
+    let parts = cell.split([' ', ',', '[', ']', '±']).filter(|part| !part.is_empty());
+    parts.into_iter().all(|part| part.replace('−', "-").parse::<f64>().is_ok())
+}
+
+/// A table that the script sorts by the column whose header is pressed. Columns of numbers alone are set to the right.
 fn table(caption: &str, headers: &[&str], rows: &[Row]) -> Markup {
-    let is_number = |cell: &str| {
-        cell.trim_start_matches(['-', '−']).starts_with(|letter: char| letter.is_ascii_digit())
+    let is_numeric = |column: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.cells.get(column));
+        cells.all(|cell| is_numeric(cell))
     };
+    let numeric: Vec<bool> = (0..headers.len()).map(is_numeric).collect();
     html! {
         div.wide {
             table.sortable {
@@ -198,8 +205,8 @@ fn table(caption: &str, headers: &[&str], rows: &[Row]) -> Markup {
                 tbody {
                     @for row in rows {
                         tr data-arm=[row.arm] {
-                            @for cell in &row.cells {
-                                td class=[is_number(cell).then_some("number")] { (cell) }
+                            @for (cell, is_numeric) in row.cells.iter().zip(&numeric) {
+                                td class=[is_numeric.then_some("number")] { (cell) }
                             }
                         }
                     }

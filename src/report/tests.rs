@@ -41,6 +41,25 @@ fn text_from_outside_stays_text() {
 }
 
 #[test]
+fn a_column_is_set_to_the_right_if_all_of_its_cells_are_numbers() {
+    let mut report = report();
+    for (run, arm) in report.results.curves.runs.iter_mut().zip(["1", "1.0", "50% of it"]) {
+        run.axes = [("arm", arm), ("depth", "8")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    }
+    report.summary = stats::table(&report.results.curves);
+    let page = html(&report);
+    for arm in ["1", "1.0", "50% of it"] {
+        assert!(page.contains(&format!("<td>{arm}</td><td class=\"number\">8</td>")), "{arm}");
+    }
+    assert!(page.contains("<td class=\"number\">10.50</td>"), "a mean");
+    for (cell, is_number) in
+        [("14.2 ± 0.4 [13.2, 15.2]", true), ("", true), ("−1e-5", true), ("8 GB", false)]
+    {
+        assert_eq!(sections::is_numeric(cell), is_number, "{cell}");
+    }
+}
+
+#[test]
 fn a_claim_that_is_not_primary_is_labelled_and_an_open_interval_has_one_end() {
     let verdict: Verdict = serde_json::from_value(serde_json::json!({
         "name": "c", "statement": "s", "metric": "m", "outcome": "exploratory", "reason": null,

@@ -311,6 +311,26 @@ fn a_metric_or_key_that_no_run_has_is_refused_once_with_those_there_are() {
     );
     let said = plot(["--figure=depth", "--below=3"]);
     assert!(said.contains("--below: it has no effect on `depth`, but on threshold"), "{said}");
+    for (options, figures) in [
+        (
+            ["--figure=speed", "--y=log"],
+            "--y log: it has no effect on `speed`, but on curves, depth, panels, size",
+        ),
+        (["--figure=size", "--x=log"], "--x log: it has no effect on `size`, but on curves"),
+        (
+            ["--figure=depth", "--group-by=family"],
+            "--group-by: it has no effect on `depth`, but on curves",
+        ),
+        (["--figure=depth", "--smooth=3"], "--smooth: it has no effect on `depth`, but on curves"),
+        (["--figure=panels", "--y-max=5"], "--y-max: it has no effect on `panels`, but on curves"),
+        (
+            ["--figure=curves", "--trains-below=0.5"],
+            "--trains-below: it has no effect on `curves`, but on rate-depth",
+        ),
+    ] {
+        let said = plot(options);
+        assert!(said.contains(figures), "{said}");
+    }
     assert!(!folder.path().join("figures").exists(), "nothing was drawn");
 }
 

@@ -13,7 +13,7 @@ use crate::table::{Format, print};
 use anyhow::{Context, Result};
 use fathom_base::key::short;
 use fathom_base::write_atomically;
-use fathom_plot::{AblationFigure, Against, Width, to_pdf};
+use fathom_plot::{AblationFigure, Against, Width};
 use fathom_record::{Seed, SweepDir};
 use fathom_spec::{Claims, Tune};
 use fathom_stats::{Ablation, DeclaredTuning, Evidence, Question};
@@ -140,11 +140,7 @@ fn draw(
         let (note, source) = (note.as_deref(), source.as_str());
         let figure = AblationFigure { ablation, against, note, source, width };
         for format in formats {
-            let bytes = match format {
-                FigureFormat::Svg => figure.svg()?.into_bytes(),
-                FigureFormat::Png => figure.png()?,
-                FigureFormat::Pdf => to_pdf(&figure.svg()?)?,
-            };
+            let bytes = format.encode(figure.svg()?, || figure.png())?;
             let path = out.join(format!("{name}.{format}"));
             write_atomically(&path, &bytes)?;
             log(path.display());

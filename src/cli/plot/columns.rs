@@ -1,12 +1,12 @@
 //! `fathom plot TABLE --columns X,Y,…`: columns of a CSV table.
 
-use super::style::{Format, Scale};
+use super::style::Scale;
 use super::{Args, make_folder, write};
 use crate::Usage;
 use crate::stderr::log;
 use crate::stdout;
 use anyhow::{Context, Result};
-use fathom_plot::{Columns, to_pdf};
+use fathom_plot::Columns;
 use fathom_record::ForeignTable;
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,11 +49,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
     }
     let stem = path.file_stem().context("the table has no file name")?.to_string_lossy();
     for format in &args.format {
-        let bytes = match format {
-            Format::Svg => figure.svg()?.into_bytes(),
-            Format::Png => figure.png()?,
-            Format::Pdf => to_pdf(&figure.svg()?)?,
-        };
+        let bytes = format.encode(figure.svg()?, || figure.png())?;
         let file = out.join(format!("{stem}-{}.{format}", name(args)));
         write(&file, &bytes)?;
         stdout::write_line(file.display())?;

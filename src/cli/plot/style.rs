@@ -5,10 +5,12 @@ use crate::experiment::text_of_key;
 use crate::stderr::log;
 use anyhow::{Context, Result, anyhow};
 use fathom_base::choice;
-use fathom_plot::Options;
+use fathom_plot::{Options, lacking_letters, to_pdf};
 use fathom_record::SweepDir;
 use fathom_spec::check_note;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 choice! {
     /// Scale of an axis.
@@ -31,6 +33,35 @@ choice! {
         Png,
         /// Vector graphics on a page of their size, for LaTeX
         Pdf,
+    }
+}
+
+impl Format {
+    /// The bytes of a figure in this format. Letters that become boxes in it are named on standard error, each once.
+    ///
+    /// # Errors
+    /// When the figure cannot be converted.
+    pub fn encode(self, svg: String, png: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        static NAMED: Mutex<BTreeSet<char>> = Mutex::new(BTreeSet::new());
+        // In an SVG, the viewer takes them from another font.
+        if self != Format::Svg {
+            let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+            let lacking: BTreeSet<char> =
+                lacking_letters(&svg)?.difference(&named).copied().collect();
+            if !lacking.is_empty() {
+                let letters: Vec<String> = lacking.iter().map(char::to_string).collect();
+                log(format!(
+                    "note: the font of figures lacks {}: PNG and PDF have a box in the place of each",
+                    letters.join(" ")
+                ));
+            }
+            named.extend(lacking);
+        }
+        match self {
+            Format::Svg => Ok(svg.into_bytes()),
+            Format::Png => png(),
+            Format::Pdf => to_pdf(&svg),
+        }
     }
 }
 

@@ -14,7 +14,6 @@ impl AblationFigure<'_> {
         facet: &Facet,
         x: &TitledAxis,
         offset: &dyn Fn(usize) -> f64,
-        most: f64,
     ) -> Vec<Line> {
         let values = self.ablation.values.iter().enumerate();
         let is_alone = self.is_alone();
@@ -36,9 +35,8 @@ impl AblationFigure<'_> {
                 }
             }
             let shift = if is_alone { 0.0 } else { offset(place) };
-            let points = at
-                .into_iter()
-                .map(|(at, finals)| point(x.axis.shifted(at, shift), finals, (0.0, most)));
+            let points =
+                at.into_iter().map(|(at, finals)| point(x.axis.shifted(at, shift), finals));
             self.line(place, points.collect())
         };
         values.map(line).collect()
@@ -50,7 +48,6 @@ impl AblationFigure<'_> {
         facet: &Facet,
         x: &TitledAxis,
         offset: &dyn Fn(usize) -> f64,
-        most: f64,
     ) -> Vec<Line> {
         let values = self.ablation.values.iter().enumerate().skip(1);
         let line = |(place, value): (usize, &String)| {
@@ -59,7 +56,7 @@ impl AblationFigure<'_> {
             let shift = if is_apart { offset(place) } else { 0.0 };
             let points = rows.map(|(at, row)| {
                 let effects: Vec<f64> = row.differences.iter().map(|(_, it)| *it).collect();
-                point(x.axis.shifted(*at, shift), &effects, (-most, most))
+                point(x.axis.shifted(*at, shift), &effects)
             });
             self.line(place, points.collect())
         };
@@ -78,11 +75,10 @@ impl AblationFigure<'_> {
     }
 }
 
-/// A mean with its interval and seeds, within what the metric can be.
-fn point(x: f64, values: &[f64], (least, most): (f64, f64)) -> Point {
-    let inside = |it: Interval| Interval { low: it.low.max(least), high: it.high.min(most) };
+/// A mean with its interval and seeds.
+fn point(x: f64, values: &[f64]) -> Point {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let interval = Interval::of(values, CONFIDENCE).map(inside);
+    let interval = Interval::of(values, CONFIDENCE);
     Point { interval, dots: values.to_vec(), ..Point::bare(x, mean) }
 }
 

@@ -52,6 +52,11 @@ const legend = ({ colour, styles }, shown) => {
   return [...colours, ...lines];
 };
 
+// Text that plotly shows as it is: it takes `<b>` and `&lt;` for markup.
+const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const plainTrace = (trace) => ({ ...trace, ...(trace.name !== undefined && { name: plain(trace.name) }),
+  x: Array.from(trace.x, (x) => (typeof x === "string" ? plain(x) : x)) });
+
 // Draws the traces of each panel beside and below each other, on equal axes.
 const drawPanels = (id, panels, entries, xaxis, yaxis, height) => {
   const { ink, faint, axis } = theme();
@@ -60,7 +65,7 @@ const drawPanels = (id, panels, entries, xaxis, yaxis, height) => {
   const rows = Math.ceil(panels.length / columns);
   const tall = rows === 1 ? height : rows * Math.max(220, height / 2);
   const [gapX, gapY, title] = [0.025, 52 / tall, 20 / tall];
-  const traces = entries.map((entry) => ({ ...entry, xaxis: "x", yaxis: "y" }));
+  const traces = entries.map((entry) => ({ ...plainTrace(entry), xaxis: "x", yaxis: "y" }));
   const layout = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink },
     margin: { l: 60, r: 12, t: 36, b: 44 }, hovermode: "closest", annotations: [],
     height: tall + 44 + 20 * Math.ceil(entries.length * 110 / wide), showlegend: entries.length > 0,
@@ -74,14 +79,15 @@ const drawPanels = (id, panels, entries, xaxis, yaxis, height) => {
     const [left, top] = [column * (width + gapX), 1 - row * (part + gapY)];
     const isLast = place + columns >= panels.length;
     layout[`xaxis${suffix}`] = { ...axis, ...xaxis, anchor: `y${suffix}`, domain: [left, left + width],
-      title: { text: isLast ? xaxis.title : "", standoff: 6 }, ...(place && { matches: "x" }) };
+      ...(xaxis.categoryarray && { categoryarray: xaxis.categoryarray.map(plain) }),
+      title: { text: isLast ? plain(xaxis.title) : "", standoff: 6 }, ...(place && { matches: "x" }) };
     layout[`yaxis${suffix}`] = { ...axis, ...yaxis, anchor: `x${suffix}`, domain: [top - part, top - title],
-      title: { text: column ? "" : yaxis.title }, showticklabels: !column, ...(place && { matches: "y" }) };
+      title: { text: column ? "" : plain(yaxis.title) }, showticklabels: !column, ...(place && { matches: "y" }) };
     if (panel.title) {
-      layout.annotations.push({ text: panel.title, showarrow: false, xref: "paper", yref: "paper",
+      layout.annotations.push({ text: plain(panel.title), showarrow: false, xref: "paper", yref: "paper",
         x: left + width / 2, xanchor: "center", y: top, yanchor: "top", font: { color: ink, size: 13 } });
     }
-    for (const trace of panel.traces) traces.push({ ...trace, xaxis: `x${suffix}`, yaxis: `y${suffix}` });
+    for (const trace of panel.traces) traces.push({ ...plainTrace(trace), xaxis: `x${suffix}`, yaxis: `y${suffix}` });
   });
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d"] };
   by(id).style.height = `${layout.height}px`;

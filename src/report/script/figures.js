@@ -66,7 +66,7 @@ const finalTraces = (line, x, metric) => {
       mode: keys[x].numeric ? "lines+markers" : "markers", line: { color: line.colour, dash: line.dash },
       marker: { color: line.colour, size: 9, symbol: line.symbol }, name: line.name,
       customdata: found.map((p) => p.values.length),
-      hovertemplate: `${keys[x].name} %{x}: %{y:.4g} (n = %{customdata})<extra>%{fullData.name}</extra>` }];
+      hovertemplate: `${plain(keys[x].name)} %{x}: %{y:.4g} (n = %{customdata})<extra>%{fullData.name}</extra>` }];
   const lost = points.filter((point) => point.lost);
   const chance = chanceOf(metric);
   if (lost.length && chance !== null) {
