@@ -298,6 +298,30 @@ fn the_answer_is_in_the_first_screen_and_chips_choose_configurations() {
 }
 
 #[test]
+fn names_are_no_markup_in_figures() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let published =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/results/branch-scaling/curves.csv"));
+    let names = ["a<br>b x<sup>2</sup>", "&lt;"];
+    let curves = published.replace(",ReZero,", &format!(",{},", names[0]));
+    let curves = curves.replace(",LayerScale,", &format!(",{},", names[1]));
+    std::fs::write(folder.path().join("curves.csv"), curves).expect("writable");
+    succeed(folder.path(), &["report", "."]);
+    let Some(browser) = browser() else { return };
+    let page = Page::open(&browser, &folder.path().join("report.html"));
+    for figure in ["finals", "curves"] {
+        let texts = format!(
+            "[...document.querySelectorAll('#{figure} text')].map(e => e.textContent).join('|')"
+        );
+        let texts = page.ask(&texts);
+        for name in names {
+            assert!(texts.contains(name), "{name} is not in {texts}");
+        }
+    }
+    page.is_clean();
+}
+
+#[test]
 fn two_hundred_configurations_have_a_line_each_that_no_other_has() {
     let (folder, _) = sweep::written_as(sweep::CONFIGURATIONS, Size { seeds: 1, rows: 12 });
     succeed(folder.path(), &["report", "results/large"]);

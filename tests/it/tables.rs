@@ -46,6 +46,19 @@ fn a_live_log_with_gaps_is_drawn_and_each_call_has_a_figure_of_its_own() {
 }
 
 #[test]
+fn letters_that_the_font_lacks_are_named_once_where_they_become_boxes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("log.csv"), "step,损失 ∂\n0,2\n10,1\n").expect("writable");
+    let columns = ["--columns", "step,损失 ∂"];
+    let note = "note: the font of figures lacks 失 损: PNG and PDF have a box in the place of each";
+    let [_, err] = plot(folder.path(), &columns);
+    assert_eq!(err, "", "an SVG takes them from another font");
+    let arguments = [&["plot", "log.csv", "--format", "svg,png,pdf"], &columns[..]].concat();
+    let output = fathom(folder.path()).args(&arguments).output().expect("starts");
+    assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), note);
+}
+
+#[test]
 fn a_million_rows_are_a_small_figure() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut log = String::from("step,loss,accuracy\n");

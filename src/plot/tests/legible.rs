@@ -114,7 +114,7 @@ fn arms_of_one_depth_keep_their_names() {
         run.axes.insert("depth".into(), "8".into());
     }
     let drawn = words(&curves.into(), Figure::Depth, &options());
-    assert!(drawn.contains("Plain 8 Plain 44 Residual 8 Residual 44"), "{drawn}");
+    assert!(drawn.contains("Plain 44 Plain 8 Residual 44 Residual 8"), "{drawn}");
 }
 
 #[test]
