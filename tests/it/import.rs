@@ -305,5 +305,5 @@ fn claims_select_families_keys_and_arms_of_other_programs() {
         "{said}"
     );
     let said = fail(root, 2, &["plan", "mine/experiment.toml"]);
-    assert!(said.contains("unknown key mykye"), "{said}");
+    assert!(said.contains("also_differs: unknown key mykey"), "{said}");
 }
