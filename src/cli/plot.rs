@@ -175,7 +175,7 @@ fn draw(
     let mut paths = Vec::new();
     for format in &args.format {
         let svg = plot::svg(results, figure, options)?;
-        let bytes = format.encode(svg, || plot::png(results, figure, options))?;
+        let bytes = format.encode(svg)?;
         let path = out.join(format!("{}.{format}", figure.word()));
         write(&path, &bytes)?;
         paths.push(path);

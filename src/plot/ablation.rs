@@ -7,7 +7,7 @@ use super::canvas::{INK, Mark, Stroke};
 use super::lines::{Line, LinesFigure, Panel, remarks};
 use super::page::{Entry, Page, Sample, Sheet};
 use super::panels::label;
-use super::{Metric, Width, canvas, palette, to_png, to_svg};
+use super::{Metric, Width, canvas, palette, to_svg};
 use anyhow::{Result, ensure};
 use fathom_base::capitalised;
 use fathom_base::key::short;
@@ -59,15 +59,6 @@ impl AblationFigure<'_> {
         to_svg(&self.figure()?)
     }
 
-    /// Draws the figure as PNG.
-    ///
-    /// # Errors
-    /// The errors of [`AblationFigure::svg`].
-    pub fn png(&self) -> Result<Vec<u8>> {
-        canvas::load_font()?;
-        to_png(&self.figure()?)
-    }
-
     fn figure(&self) -> Result<LinesFigure> {
         let Ablation { metric, values, .. } = self.ablation;
         let metric: Metric = metric.parse()?;
@@ -88,7 +79,7 @@ impl AblationFigure<'_> {
         let chance = self.ablation.chance.map(|chance| level(&x, chance));
         let panel = |mut lines: Vec<Line>| {
             lines.extend(chance.clone());
-            Panel { x: x.clone(), y: y.clone(), lines }
+            Panel::new(x.clone(), y.clone(), lines)
         };
         let mut panels: Vec<Panel> = means.into_iter().map(panel).collect();
         let words = format!("{}{}", metric.train_words, self.at());
@@ -111,7 +102,7 @@ impl AblationFigure<'_> {
             });
             panels.extend(lines.into_iter().map(|mut lines| {
                 lines.push(level(&x, 0.0));
-                Panel { x: x.clone(), y: y.clone(), lines }
+                Panel::new(x.clone(), y.clone(), lines)
             }));
             titles.extend(facets.iter().map(|facet| self.difference_title(&facet.title)));
         }

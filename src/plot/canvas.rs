@@ -1,4 +1,4 @@
-//! Drawing primitives of all figures, in pixels: text in the embedded font, lines, bands and marks.
+//! Drawing primitives of all figures: text in the embedded font, lines, bands and marks.
 
 use super::rounding::pixel;
 use anyhow::{Result, anyhow};
@@ -24,7 +24,7 @@ const RADIUS: f64 = 8.5;
 /// Thickness of the edge of a hollow mark.
 const RIM: f64 = 3.0;
 
-/// A position in pixels of the backend, from the upper left corner.
+/// A position in whole units of the page, from the upper left corner.
 pub(super) type Pixel = (i32, i32);
 
 /// Registers the embedded font with plotters.
@@ -147,38 +147,23 @@ impl Mark {
     }
 }
 
-/// A backend whose errors can be wrapped.
-pub(super) trait Backend: DrawingBackend<ErrorType: 'static> {}
-
-impl<DB: DrawingBackend<ErrorType: 'static>> Backend for DB {}
-
-/// A drawing area with the number of pixels per unit of the page.
-pub(super) struct Canvas<DB: Backend> {
-    pub(super) area: DrawingArea<DB, Shift>,
-    pub(super) scale: f64,
+/// The SVG on which a figure is drawn, in units of the page.
+pub(super) struct Canvas<'a> {
+    pub(super) area: DrawingArea<SVGBackend<'a>, Shift>,
 }
 
-impl<DB: Backend> Canvas<DB> {
-    /// Converts units of the page to pixels.
-    pub(super) fn px(&self, units: f64) -> i32 {
-        pixel(units * self.scale)
-    }
-
-    fn width(&self, units: f64) -> u32 {
-        self.px(units).max(1).unsigned_abs()
-    }
-
+impl<'a> Canvas<'a> {
     fn draw<E>(&self, element: &E) -> Result<()>
     where
         for<'b> &'b E: PointCollection<'b, Pixel>,
-        E: Drawable<DB>,
+        E: Drawable<SVGBackend<'a>>,
     {
         Ok(self.area.draw(element)?)
     }
 
-    /// Style of text whose size is given in units of the page.
+    /// Style of text of this size.
     pub(super) fn font(&self, size: f64) -> TextStyle<'static> {
-        (FONT, size * self.scale).into_font().color(&INK)
+        (FONT, size).into_font().color(&INK)
     }
 
     /// Writes one line of text that begins at `place` and is vertically centred there.
@@ -189,7 +174,7 @@ impl<DB: Backend> Canvas<DB> {
 
     /// Writes one line of text that is centred at `place`.
     pub(super) fn centred(&self, text: &str, size: f64, place: Pixel, ink: RGBColor) -> Result<()> {
-        let style = (FONT, size * self.scale).into_font().color(&ink);
+        let style = (FONT, size).into_font().color(&ink);
         self.draw(&Text::new(
             text.to_owned(),
             place,
@@ -204,16 +189,13 @@ impl<DB: Backend> Canvas<DB> {
             Stroke::Bold => {
                 let mut points = points.to_vec();
                 points.dedup();
-                let style = colour.stroke_width(self.width(3.5));
+                let style = colour.stroke_width(4);
                 let mut parts = without_spikes(&points).into_iter();
                 parts.try_for_each(|part| self.draw(&PathElement::new(part.to_vec(), style)))
             }
-            Stroke::Dashed => self.draw(&DashedPathElement::new(
-                points.to_vec(),
-                self.px(11.0),
-                self.px(7.0),
-                colour.stroke_width(self.width(2.0)),
-            )),
+            Stroke::Dashed => {
+                self.draw(&DashedPathElement::new(points.to_vec(), 11, 7, colour.stroke_width(2)))
+            }
         }
     }
 
@@ -224,10 +206,10 @@ impl<DB: Backend> Canvas<DB> {
 
     /// Draws the vertical bar of an interval, with a foot, a short horizontal line, at the ends that have one.
     pub(super) fn bar(&self, ends: [BarEnd; 2], colour: RGBColor) -> Result<()> {
-        let style = colour.stroke_width(self.width(1.8));
+        let style = colour.stroke_width(2);
         self.draw(&PathElement::new(ends.map(|end| end.place).to_vec(), style))?;
         for (x, y) in ends.into_iter().filter(|end| end.has_foot).map(|end| end.place) {
-            let foot = vec![(x - self.px(6.0), y), (x + self.px(6.0), y)];
+            let foot = vec![(x - 6, y), (x + 6, y)];
             self.draw(&PathElement::new(foot, style))?;
         }
         Ok(())
@@ -240,8 +222,8 @@ impl<DB: Backend> Canvas<DB> {
 
     /// Draws the small dot of one seed.
     pub(super) fn dot(&self, place: Pixel, colour: RGBColor, filled: bool) -> Result<()> {
-        let style = if filled { colour.filled() } else { colour.stroke_width(self.width(1.5)) };
-        self.draw(&Circle::new(place, self.px(4.0), style))
+        let style = if filled { colour.filled() } else { colour.stroke_width(2) };
+        self.draw(&Circle::new(place, 4, style))
     }
 
     /// Draws a mark; hollow marks have a white inside.
@@ -252,18 +234,17 @@ impl<DB: Backend> Canvas<DB> {
         colour: RGBColor,
         filled: bool,
     ) -> Result<()> {
-        let at = |(dx, dy): (f64, f64), radius: f64| {
-            (x + self.px(dx * radius), y + self.px(dy * radius))
-        };
+        let at =
+            |(dx, dy): (f64, f64), radius: f64| (x + pixel(dx * radius), y + pixel(dy * radius));
         if mark == Mark::Cross {
-            let thick = colour.stroke_width(self.width(4.0));
+            let thick = colour.stroke_width(4);
             let (a, b) = (at((-1.2, -1.2), RADIUS), at((1.2, 1.2), RADIUS));
             self.draw(&PathElement::new(vec![a, b], thick))?;
             return self.draw(&PathElement::new(vec![(a.0, b.1), (b.0, a.1)], thick));
         }
-        // Two filled shapes, as an outline loses edges in plotters' bitmaps.
+        // Two filled shapes, so that hollow marks are no larger than others.
         let shape = |radius: f64, colour: RGBColor| match mark {
-            Mark::Circle => self.draw(&Circle::new((x, y), self.px(radius), colour.filled())),
+            Mark::Circle => self.draw(&Circle::new((x, y), pixel(radius), colour.filled())),
             Mark::Square | Mark::Triangle | Mark::Diamond | Mark::Wedge | Mark::Cross => {
                 let corners: Vec<Pixel> = mark.corners().iter().map(|&c| at(c, radius)).collect();
                 self.draw(&Polygon::new(corners, colour.filled()))

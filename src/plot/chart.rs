@@ -1,7 +1,7 @@
 //! Frame of a panel: grid, axes and labels, and the pixels of values.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, BarEnd, Canvas, GRID, INK, Pixel, text_width};
+use super::canvas::{BarEnd, Canvas, GRID, INK, Pixel, text_width};
 use super::page::Rect;
 use super::rounding::pixel;
 use anyhow::Result;
@@ -33,32 +33,32 @@ pub(super) struct Frame {
 
 impl Frame {
     /// Draws grid, axes and titles into `rect`.
-    pub(super) fn draw<DB: Backend>(
-        canvas: &Canvas<DB>,
+    pub(super) fn draw(
+        canvas: &Canvas<'_>,
         rect: Rect,
         x: &TitledAxis,
         y: &TitledAxis,
     ) -> Result<Self> {
-        let origin = (canvas.px(rect.x), canvas.px(rect.y));
-        let area = canvas.area.clone().shrink(
-            origin,
-            (canvas.px(rect.width).unsigned_abs(), canvas.px(rect.height).unsigned_abs()),
-        );
+        let origin = (pixel(rect.x), pixel(rect.y));
+        let area = canvas
+            .area
+            .clone()
+            .shrink(origin, (pixel(rect.width).unsigned_abs(), pixel(rect.height).unsigned_abs()));
         let widths = y.axis.labels().into_iter().map(|(_, label)| text_width(&label, LABEL));
         let left = (widths.fold(0.0, f64::max) + Y_TITLE).max(LEFT);
         let labelled = without_touching(&x.axis, rect.width - left - RIGHT);
         let mut chart = ChartBuilder::on(&area)
-            .margin_top(canvas.px(TOP))
-            .margin_right(canvas.px(RIGHT))
-            .x_label_area_size(canvas.px(BOTTOM))
-            .y_label_area_size(canvas.px(left))
+            .margin_top(pixel(TOP))
+            .margin_right(pixel(RIGHT))
+            .x_label_area_size(pixel(BOTTOM))
+            .y_label_area_size(pixel(left))
             .build_cartesian_2d(labelled, y.axis.clone())?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID.stroke_width(canvas.px(1.0).max(1).unsigned_abs()))
-            .axis_style(INK.stroke_width(canvas.px(1.5).max(1).unsigned_abs()))
-            .set_all_tick_mark_size(canvas.px(6.0))
+            .bold_line_style(GRID.stroke_width(1))
+            .axis_style(INK.stroke_width(2))
+            .set_all_tick_mark_size(6)
             .label_style(canvas.font(LABEL))
             .axis_desc_style(canvas.font(LABEL))
             .x_desc(x.title.as_str())
@@ -74,6 +74,11 @@ impl Frame {
         let column = f64::from(self.columns.start) + along(&self.columns, self.x.share(x));
         let row = f64::from(self.rows.end) - along(&self.rows, self.y.share(y));
         (pixel(column), pixel(row))
+    }
+
+    /// Pixels of the left and the right end of the horizontal axis.
+    pub(super) fn edges(&self) -> [i32; 2] {
+        [self.columns.start, self.columns.end]
     }
 
     /// The ends of the bar of an interval, which has no foot where it leaves the panel.

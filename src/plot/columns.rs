@@ -9,7 +9,7 @@ use super::canvas::{Mark, Stroke};
 use super::layerwise::colour;
 use super::lines::{Line, LinesFigure, Panel, Point};
 use super::page::{Entry, Page, Sample, Sheet};
-use super::{Width, canvas, to_png, to_svg};
+use super::{Width, canvas, to_svg};
 use anyhow::{Result, bail, ensure};
 use fathom_record::ForeignTable;
 use rows::{Group, Piece};
@@ -51,17 +51,9 @@ impl TableFigure {
     /// The figure as SVG.
     ///
     /// # Errors
-    /// When the backend fails.
+    /// When plotters fails.
     pub fn svg(&self) -> Result<String> {
         to_svg(&self.figure)
-    }
-
-    /// The figure as PNG.
-    ///
-    /// # Errors
-    /// When the backend fails.
-    pub fn png(&self) -> Result<Vec<u8>> {
-        to_png(&self.figure)
     }
 }
 
@@ -120,12 +112,8 @@ impl Columns {
                     .map(|(x, y)| Point::bare(x, y))
                     .collect(),
             };
-            Panel {
-                x: x_axis.clone().titled(x),
-                y: axis(panel.iter().flatten().flatten().map(|point| point.1), self.log_y)
-                    .titled(name),
-                lines: lines.map(line).collect(),
-            }
+            let y = axis(panel.iter().flatten().flatten().map(|point| point.1), self.log_y);
+            Panel::new(x_axis.clone().titled(x), y.titled(name), lines.map(line).collect())
         });
         let panels: Vec<Panel> = panels.collect();
         let entry = |(place, group): (usize, &Group)| {

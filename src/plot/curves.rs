@@ -2,7 +2,7 @@
 //! 2015 (arXiv:1512.03385). Training metrics are dashed and thin, test metrics solid and bold.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
 use super::captions::{self, Trend, seeds, trend, zeros_at};
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample};
@@ -72,7 +72,7 @@ impl Picture for CurvesFigure {
         &self.page
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         for (rect, lines) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             // Bands first and crosses last, so that no line is hidden.
@@ -93,7 +93,7 @@ impl Picture for CurvesFigure {
     }
 }
 
-fn draw_band<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
+fn draw_band(canvas: &Canvas<'_>, frame: &Frame, line: &Line) -> Result<()> {
     let edge = |of: fn(&Point) -> f64| -> Vec<Pixel> {
         line.points.iter().map(|point| frame.place(point.step as f64, of(point))).collect()
     };
@@ -105,7 +105,7 @@ fn draw_band<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
     canvas.band(frame.clip_outline(&outline), line.colour)
 }
 
-fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
+fn draw_line(canvas: &Canvas<'_>, frame: &Frame, line: &Line) -> Result<()> {
     let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.step as f64, point.mean)).collect();
     for part in frame.clip_line(&places) {

@@ -2,9 +2,10 @@
 //! colour per family.
 
 use super::axis::{Axis, TitledAxis, ends};
-use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
 use super::captions::{CUT, Trend, losses, seeds, trend, zeros_at};
 use super::chart::Frame;
+use super::crosses::Crosses;
 use super::page::{Entry, Page, Sample};
 use super::panels::{all_runs, extent, label, split_axes, with_asked};
 use super::rounding::{pixel, short_number};
@@ -18,8 +19,6 @@ use plotters::style::RGBColor;
 
 /// Largest distance between the dots of two seeds, in units of the page.
 const JITTER: f64 = 9.0;
-/// Distance between two crosses, in units of the page.
-const CROSSES: f64 = 25.0;
 
 /// The runs of one configuration at all depths.
 struct Series {
@@ -44,10 +43,8 @@ pub(super) struct DepthFigure {
     strokes: Vec<Stroke>,
     x: TitledAxis,
     y: TitledAxis,
-    /// Chance level of the metric, if known.
-    chance: Option<f64>,
-    /// All depths, shallowest first.
-    depths: Vec<f64>,
+    /// Crosses of each panel, at the chance level if it is known.
+    crosses: Vec<Crosses>,
     series: Vec<Series>,
 }
 
@@ -82,8 +79,13 @@ impl DepthFigure {
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
         let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
+        let crosses = |panel: usize| Crosses {
+            y: chance.unwrap_or(y.high()),
+            at: depths.iter().map(|depth| (*depth, diverged(&series, *depth, panel))).collect(),
+        };
+        let crosses = (0..strokes.len()).map(crosses).collect();
         let (x, y) = (x.titled("depth"), y.titled(metric.axis));
-        Ok(Self { page, strokes, x, y, chance, depths, series })
+        Ok(Self { page, strokes, x, y, crosses, series })
     }
 }
 
@@ -92,55 +94,23 @@ impl Picture for DepthFigure {
         &self.page
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         for (panel, rect) in self.page.panels.iter().enumerate() {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;
             for place in 0..self.series.len() {
                 self.draw_series(canvas, &frame, panel, place)?;
             }
-            self.draw_crosses(canvas, &frame, panel)?;
+            self.crosses[panel].draw(canvas, &frame)?;
         }
         Ok(())
     }
 }
 
 impl DepthFigure {
-    /// Draws a cross for every run that diverged. Those of one depth are beside each other, and closer where they would
-    /// come nearer to the next depth than to their own, or leave the panel.
-    fn draw_crosses<DB: Backend>(
-        &self,
-        canvas: &Canvas<DB>,
-        frame: &Frame,
-        panel: usize,
-    ) -> Result<()> {
-        let top = self.chance.unwrap_or(self.y.axis.high());
-        let column = |depth: f64| frame.place(depth, top).0;
-        let edges = [self.x.axis.low(), self.x.axis.high()].map(column);
-        for &depth in &self.depths {
-            let of_series = |series: &Series| {
-                let at = series.depths.iter().find(|at| at.depth == depth);
-                vec![series.colour; at.map_or(0, |at| at.finals[panel].diverged)]
-            };
-            let crosses: Vec<RGBColor> = self.series.iter().flat_map(of_series).collect();
-            let (x, y) = frame.place(depth, top);
-            let others = self.depths.iter().filter(|other| **other != depth);
-            let between = others.map(|other| (column(*other) - x).abs() / 2);
-            let room = between.chain(edges.map(|edge| (edge - x).abs())).min().unwrap_or(0);
-            let middle = (crosses.len() as f64 - 1.0) / 2.0;
-            let apart = (f64::from(room - canvas.px(CROSSES / 2.0)).max(0.0) / middle.max(0.5))
-                .min(CROSSES * canvas.scale);
-            for (number, colour) in crosses.into_iter().enumerate() {
-                let x = x + pixel((number as f64 - middle) * apart);
-                canvas.mark(Mark::Cross, (x, y), colour, true)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Draws the line of means with its marks, and a dot for every seed.
-    fn draw_series<DB: Backend>(
+    fn draw_series(
         &self,
-        canvas: &Canvas<DB>,
+        canvas: &Canvas<'_>,
         frame: &Frame,
         panel: usize,
         place: usize,
@@ -166,7 +136,7 @@ impl DepthFigure {
             for (number, &value) in finals.values.iter().enumerate() {
                 let (x, y) = frame.place(*depth, value);
                 let offset = side * (16.0 + number as f64 * spread);
-                canvas.dot((x + canvas.px(offset), y), colour, filled)?;
+                canvas.dot((x + pixel(offset), y), colour, filled)?;
             }
         }
         for place in line {
@@ -174,6 +144,15 @@ impl DepthFigure {
         }
         Ok(())
     }
+}
+
+/// The colour of each run that diverged, of all series at this depth.
+fn diverged(series: &[Series], depth: f64, panel: usize) -> Vec<RGBColor> {
+    let of_series = |series: &Series| {
+        let at = series.depths.iter().find(|at| at.depth == depth);
+        vec![series.colour; at.map_or(0, |at| at.finals[panel].diverged)]
+    };
+    series.iter().flat_map(of_series).collect()
 }
 
 /// One series for each combination of the axes other than depth, and texts about the axes on which all

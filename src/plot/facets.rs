@@ -3,6 +3,7 @@
 use super::axis::Axis;
 use super::canvas::{Mark, Stroke};
 use super::captions::{losses, seeds};
+use super::crosses::Crosses;
 use super::depth::crosses;
 use super::lines::{Line, LinesFigure, Panel, Point, remarks, y_axis};
 use super::page::{Entry, Page, Sample};
@@ -56,6 +57,13 @@ struct AtDepth {
     finals: Vec<Finals>,
 }
 
+impl AtDepth {
+    /// Whether there is something to draw.
+    fn has_ended(&self) -> bool {
+        self.finals.iter().any(|finals| finals.diverged > 0 || !finals.values.is_empty())
+    }
+}
+
 /// The runs of one colour in one panel.
 struct Series {
     colour: RGBColor,
@@ -82,7 +90,10 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let facets: Vec<Facet> = groups.iter().map(|same| facet(same, &axes, &names, metric)).collect();
     let chance = results.chance(metric.train);
     let panels = panels(&facets, chance, options);
-    let is_drawn = panels.iter().flat_map(|panel| &panel.lines).any(|line| !line.points.is_empty());
+    let is_drawn = |panel: &Panel| {
+        !panel.crosses.is_empty() || panel.lines.iter().any(|line| !line.points.is_empty())
+    };
+    let is_drawn = panels.iter().any(is_drawn);
     ensure!(is_drawn, "no run has finished with a finite {} yet", metric.train);
     let titles: Vec<String> = facets.iter().map(|facet| facet.title.clone()).collect();
     let all = || facets.iter().flat_map(|facet| &facet.series).flat_map(|series| &series.depths);
@@ -156,20 +167,36 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
     let metric = &options.metric;
     let crosses_at = chance.unwrap_or_else(|| metric.most().min(100.0));
     let of_facet = |facet: &Facet| -> Vec<Line> {
-        facet.series.iter().flat_map(|series| lines(series, metric, crosses_at)).collect()
+        facet.series.iter().flat_map(|series| lines(series, metric)).collect()
     };
     let lines: Vec<Vec<Line>> = facets.iter().map(of_facet).collect();
-    let points = || lines.iter().flatten().flat_map(|line| &line.points);
-    let mut depths: Vec<f64> = points().map(|point| point.x).collect();
+    let all = || facets.iter().flat_map(|facet| &facet.series).flat_map(|series| &series.depths);
+    let mut depths: Vec<f64> = all().filter(|at| at.has_ended()).map(|at| at.depth).collect();
     depths.sort_by(f64::total_cmp);
     depths.dedup();
     let x = Axis::at_values(&depths, options.log_x).titled("depth");
-    let y = y_axis(points(), metric, options.log_y).titled(metric.axis);
-    lines.into_iter().map(|lines| Panel { x: x.clone(), y: y.clone(), lines }).collect()
+    let cross = all().find(|at| at.finals[0].diverged > 0);
+    let cross = cross.map(|at| Point::bare(at.depth, crosses_at));
+    let points = lines.iter().flatten().flat_map(|line| &line.points).chain(&cross);
+    let y = y_axis(points, metric, options.log_y).titled(metric.axis);
+    let panel = |(lines, facet): (Vec<Line>, &Facet)| {
+        let at = depths.iter().map(|depth| (*depth, diverged(facet, *depth))).collect();
+        Panel { x: x.clone(), y: y.clone(), lines, crosses: Crosses { y: crosses_at, at } }
+    };
+    lines.into_iter().zip(facets).map(panel).collect()
 }
 
-/// The lines of a series, and a cross at every depth at which a run diverged.
-fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
+/// The colour of each run of a panel that diverged at this depth.
+fn diverged(facet: &Facet, depth: f64) -> Vec<RGBColor> {
+    let of_series = |series: &Series| {
+        let at = series.depths.iter().find(|at| at.depth == depth);
+        vec![series.colour; at.map_or(0, |at| at.finals[0].diverged)]
+    };
+    facet.series.iter().flat_map(of_series).collect()
+}
+
+/// The lines of a series.
+fn lines(series: &Series, metric: &Metric) -> Vec<Line> {
     let Series { colour, mark, .. } = *series;
     let line = |(index, stroke): (usize, Stroke)| {
         let point = |at: &AtDepth| {
@@ -181,14 +208,7 @@ fn lines(series: &Series, metric: &Metric, crosses_at: f64) -> Vec<Line> {
         let points = series.depths.iter().filter_map(point).collect();
         Line { colour, mark: Some(mark), stroke, points }
     };
-    let diverged = series.depths.iter().filter(|at| at.finals[0].diverged > 0);
-    let cross = |at: &AtDepth| {
-        let points = vec![Point::bare(at.depth, crosses_at)];
-        Line { colour, mark: Some(Mark::Cross), stroke: Stroke::Bold, points }
-    };
-    let mut lines: Vec<Line> = diverged.map(cross).collect();
-    lines.extend(metric.lines().into_iter().map(|(_, stroke)| stroke).enumerate().map(line));
-    lines
+    metric.lines().into_iter().map(|(_, stroke)| stroke).enumerate().map(line).collect()
 }
 
 fn legend(

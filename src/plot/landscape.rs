@@ -80,11 +80,11 @@ pub(super) fn slices(results: &Results, options: &Options) -> Result<LinesFigure
     let (low, high) = ends(&places).unwrap_or((-1.0, 1.0));
     let (least, most) = ends(&heights).unwrap_or((0.1, 10.0));
     let y = Axis::log(least.max(1e-6) * 0.8, most * 1.25);
-    let panel = Panel {
-        x: Axis::between(low, high).titled("distance along a random direction"),
-        y: y.titled("training loss (nats; logarithmic)"),
-        lines: lines(&means),
-    };
+    let panel = Panel::new(
+        Axis::between(low, high).titled("distance along a random direction"),
+        y.titled("training loss (nats; logarithmic)"),
+        lines(&means),
+    );
     let caption = format!(
         "Mean cross-entropy on training images along random lines through the trained weights; at \
          distance 1 every filter is moved by its own norm (arXiv:1712.09913). Mean over directions and \
@@ -117,10 +117,12 @@ pub(super) fn correlation(results: &Results, options: &Options) -> Result<LinesF
     ensure!(!both[0].is_empty(), "no run has a correlation.csv; fathom landscape writes it");
     let heights: Vec<f64> = both.iter().flat_map(|means| points(means)).map(|(_, y)| y).collect();
     let (least, _) = ends(&heights).unwrap_or((0.0, 1.0));
-    let panel = |means: &Vec<Mean>| Panel {
-        x: Axis::between(0.0, 1.0).titled("distance between two inputs"),
-        y: Axis::between(least.min(0.0), 1.0).titled("cosine of their gradients"),
-        lines: lines(means),
+    let panel = |means: &Vec<Mean>| {
+        Panel::new(
+            Axis::between(0.0, 1.0).titled("distance between two inputs"),
+            Axis::between(least.min(0.0), 1.0).titled("cosine of their gradients"),
+            lines(means),
+        )
     };
     let caption = format!(
         "Cosine between the input gradients of the logit of the class at two points on the straight line \

@@ -132,14 +132,11 @@ pub(super) fn responses(results: &Results, options: &Options) -> Result<LinesFig
     let most = by_layer.iter().flatten().map(|(layer, _)| *layer).fold(1.0, f64::max);
     let heights: Vec<f64> = by_layer.iter().flatten().map(|(_, size)| *size).collect();
     let y = Axis::from_zero(ends(&heights).map_or(1.0, |(_, high)| high));
-    let panel = |all: &[Vec<(f64, f64)>], name: &str| Panel {
-        x: Axis::up_to(most).titled(name),
-        y: y.clone().titled("standard deviation of responses"),
-        lines: all
-            .iter()
-            .enumerate()
-            .map(|(place, points)| line(place, nets.len(), points))
-            .collect(),
+    let panel = |all: &[Vec<(f64, f64)>], name: &str| {
+        let lines = all.iter().enumerate();
+        let lines = lines.map(|(place, points)| line(place, nets.len(), points)).collect();
+        let y = y.clone().titled("standard deviation of responses");
+        Panel::new(Axis::up_to(most).titled(name), y, lines)
     };
     let panels = vec![panel(&by_layer, "layer"), panel(&sorted, "rank, largest first")];
     let titles = ["Responses by layer, from image to classes", "Responses sorted by size"]
@@ -182,11 +179,11 @@ pub(super) fn lesions(results: &Results, options: &Options) -> Result<LinesFigur
         };
         neighbours(points).into_iter().map(marked).collect()
     };
-    let panel = Panel {
-        x: Axis::up_to(most).titled("last layer of the deleted block"),
-        y: Axis::between(lowest, highest).titled("rise of the test error (points)"),
-        lines: by_block.iter().enumerate().flat_map(marked).collect(),
-    };
+    let panel = Panel::new(
+        Axis::up_to(most).titled("last layer of the deleted block"),
+        Axis::between(lowest, highest).titled("rise of the test error (points)"),
+        by_block.iter().enumerate().flat_map(marked).collect(),
+    );
     let entry = |(place, net): (usize, &Net)| {
         Entry::line(colour(place, nets.len()), Some(Mark::nth(place)), net.label.as_str())
     };
@@ -285,17 +282,13 @@ pub(super) fn over_time(
         false => Axis::between(low.min(0.0), high),
     };
     let most = points().map(|(layer, _)| *layer).fold(1.0, f64::max);
-    let panel = |net: &Net| Panel {
-        x: Axis::up_to(most).titled("layer"),
-        y: y.clone().titled(measure.axis),
-        lines: net
-            .steps
-            .iter()
-            .map(|(step, points)| {
-                let rank = steps.iter().position(|known| known == step).unwrap_or(0);
-                Line { colour: palette::of_rank(rank, steps.len()), ..line(0, 1, points) }
-            })
-            .collect(),
+    let panel = |net: &Net| {
+        let of_step = |(step, points): (&u64, &Vec<(f64, f64)>)| {
+            let rank = steps.iter().position(|known| known == step).unwrap_or(0);
+            Line { colour: palette::of_rank(rank, steps.len()), ..line(0, 1, points) }
+        };
+        let lines = net.steps.iter().map(of_step).collect();
+        Panel::new(Axis::up_to(most).titled("layer"), y.clone().titled(measure.axis), lines)
     };
     let panels: Vec<Panel> = nets.iter().map(panel).collect();
     let title = |net: &Net| match net.label.is_empty() {

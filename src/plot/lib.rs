@@ -1,7 +1,7 @@
-//! Figures of results, as SVG and PNG.
+//! Figures of results, as SVG, PNG and PDF.
 //!
-//! A figure is first laid out on a page about 1600 units wide, then drawn on each backend by the same
-//! code. All text uses the embedded font in `font/`, so that the same results give the same bytes on
+//! A figure is first laid out on a page about 1600 units wide, then drawn as SVG, of which PNG and PDF are
+//! conversions. All text uses the embedded font in `font/`, so that the same results give the same bytes on
 //! every machine.
 
 #![deny(clippy::wildcard_enum_match_arm)]
@@ -12,6 +12,7 @@ mod canvas;
 mod captions;
 mod chart;
 mod columns;
+mod crosses;
 mod curves;
 mod depth;
 mod facets;
@@ -39,11 +40,11 @@ pub use ablation::{AblationFigure, Against};
 pub use captions::Metric;
 pub use columns::{Columns, TableFigure};
 pub use print::Width;
-pub use render::{lacking_letters, to_pdf};
+pub use render::{lacking_letters, to_pdf, to_png};
 pub use selection::{Selection, axis, varying_axis};
 
 use anyhow::Result;
-use canvas::{Backend, Canvas};
+use canvas::Canvas;
 use curves::CurvesFigure;
 use depth::DepthFigure;
 use fathom_base::choice;
@@ -53,7 +54,7 @@ use fathom_record::{
 use lines::LinesFigure;
 use lr_depth_heatmap::HeatmapFigure;
 use page::{Page, Sheet};
-use render::{to_png, to_svg};
+use render::to_svg;
 use speed::SpeedFigure;
 use std::collections::BTreeMap;
 
@@ -242,7 +243,7 @@ impl Options {
     }
 }
 
-/// A figure that is laid out on a page and draws its panels on any backend.
+/// A figure that is laid out on a page and draws its panels.
 trait Picture {
     /// The page with its texts and the places of the panels.
     fn page(&self) -> &Page;
@@ -250,8 +251,8 @@ trait Picture {
     /// Draws what the panels show.
     ///
     /// # Errors
-    /// When the backend fails.
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()>;
+    /// When plotters fails.
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()>;
 }
 
 /// Draws a figure as SVG.
@@ -260,14 +261,6 @@ trait Picture {
 /// When the results lack what the figure shows; the error says what is missing.
 pub fn svg(results: &Results, figure: Figure, options: &Options) -> Result<String> {
     to_svg(&lay_out(results, figure, options)?)
-}
-
-/// Draws a figure as PNG.
-///
-/// # Errors
-/// When the results lack what the figure shows; the error says what is missing.
-pub fn png(results: &Results, figure: Figure, options: &Options) -> Result<Vec<u8>> {
-    to_png(&lay_out(results, figure, options)?)
 }
 
 /// A figure that is laid out.
@@ -291,7 +284,7 @@ impl Picture for LaidOut {
         }
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         match self {
             LaidOut::Curves(figure) => figure.draw_panels(canvas),
             LaidOut::Depth(figure) => figure.draw_panels(canvas),

@@ -1,9 +1,10 @@
 //! Figures of lines, marks and dots in one or more panels with axes of their own.
 
 use super::axis::{Axis, TitledAxis, ends};
-use super::canvas::{Backend, Canvas, Mark, Pixel, Stroke};
+use super::canvas::{Canvas, Mark, Pixel, Stroke};
 use super::captions::{CUT, zeros_at};
 use super::chart::Frame;
+use super::crosses::Crosses;
 use super::page::Page;
 use super::{Metric, Picture};
 use anyhow::Result;
@@ -52,9 +53,15 @@ pub(super) struct Panel {
     pub(super) x: TitledAxis,
     pub(super) y: TitledAxis,
     pub(super) lines: Vec<Line>,
+    pub(super) crosses: Crosses,
 }
 
 impl Panel {
+    /// A panel without crosses.
+    pub(super) fn new(x: TitledAxis, y: TitledAxis, lines: Vec<Line>) -> Self {
+        Self { x, y, lines, crosses: Crosses::default() }
+    }
+
     fn points(&self) -> impl Iterator<Item = &Point> {
         self.lines.iter().flat_map(|line| &line.points)
     }
@@ -105,18 +112,19 @@ impl Picture for LinesFigure {
         &self.page
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         for (rect, panel) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &panel.x, &panel.y)?;
             for line in &panel.lines {
                 draw_line(canvas, &frame, line)?;
             }
+            panel.crosses.draw(canvas, &frame)?;
         }
         Ok(())
     }
 }
 
-fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Result<()> {
+fn draw_line(canvas: &Canvas<'_>, frame: &Frame, line: &Line) -> Result<()> {
     let places: Vec<Pixel> =
         line.points.iter().map(|point| frame.place(point.x, point.y)).collect();
     if places.len() > 1 {
@@ -130,7 +138,7 @@ fn draw_line<DB: Backend>(canvas: &Canvas<DB>, frame: &Frame, line: &Line) -> Re
         for (values, filled) in [(&point.dots, filled), (&point.bounds, false)] {
             for value in values {
                 let (x, y) = frame.place(point.x, *value);
-                canvas.dot((x - canvas.px(14.0), y), line.colour, filled)?;
+                canvas.dot((x - 14, y), line.colour, filled)?;
             }
         }
         if let Some(mark) = line.mark {

@@ -2,7 +2,7 @@
 //! the same depth): trained, not trained, or diverged.
 
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, Canvas};
+use super::canvas::Canvas;
 use super::chart::Frame;
 use super::page::{Entry, Page, Sample, Sheet};
 use super::palette::blend;
@@ -218,13 +218,7 @@ impl Cell {
         }
     }
 
-    fn draw<DB: Backend>(
-        &self,
-        canvas: &Canvas<DB>,
-        frame: &Frame,
-        chance: f64,
-        small: f64,
-    ) -> Result<()> {
+    fn draw(&self, canvas: &Canvas<'_>, frame: &Frame, chance: f64, small: f64) -> Result<()> {
         let (column, row) = (self.column as f64, self.row as f64);
         let corner = |dx: f64, dy: f64| frame.place(column + dx, row + dy);
         let colour = self.colour(chance);
@@ -246,7 +240,7 @@ impl Picture for HeatmapFigure {
         &self.page
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         let small = COUNT[usize::from(self.page.paper.is_some())];
         for (rect, cells) in self.page.panels.iter().zip(&self.panels) {
             let frame = Frame::draw(canvas, *rect, &self.x, &self.y)?;

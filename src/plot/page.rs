@@ -2,7 +2,8 @@
 //! text is measured before it is placed.
 
 use super::Width;
-use super::canvas::{Backend, Canvas, INK, Mark, Stroke, text_width, wrap};
+use super::canvas::{Canvas, INK, Mark, Stroke, text_width, wrap};
+use super::rounding::pixel;
 use anyhow::Result;
 use plotters::prelude::*;
 
@@ -236,9 +237,9 @@ impl Page {
     }
 
     /// Draws everything except the panels.
-    pub(super) fn draw<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    pub(super) fn draw(&self, canvas: &Canvas<'_>) -> Result<()> {
         for line in &self.texts {
-            canvas.text(&line.text, line.size, (canvas.px(line.x), canvas.px(line.y)))?;
+            canvas.text(&line.text, line.size, (pixel(line.x), pixel(line.y)))?;
         }
         for placed in &self.legend {
             placed.draw(canvas)?;
@@ -248,9 +249,9 @@ impl Page {
 }
 
 impl PlacedEntry {
-    fn draw<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw(&self, canvas: &Canvas<'_>) -> Result<()> {
         let entry = &self.entry;
-        let at = |dx: f64, dy: f64| (canvas.px(self.x + dx), canvas.px(self.y + dy));
+        let at = |dx: f64, dy: f64| (pixel(self.x + dx), pixel(self.y + dy));
         let (start, middle, end) =
             (at(0.0, 0.0), at(SAMPLE_WIDTH / 2.0, 0.0), at(SAMPLE_WIDTH, 0.0));
         match entry.sample {

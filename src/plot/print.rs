@@ -6,8 +6,6 @@ use fathom_base::choice;
 /// takes the size of a font for the height of its lines, which is 1.24 times its size in points.
 const POINTS_PER_UNIT: f64 = 0.36;
 const MILLIMETRES_PER_POINT: f64 = 25.4 / 72.0;
-/// Pixels of a PNG for each millimetre: 300 for an inch.
-const PIXELS_PER_MILLIMETRE: f64 = 300.0 / 25.4;
 
 choice! {
     /// Width of a figure on paper.
@@ -39,10 +37,5 @@ impl Width {
             Width::Column => 1,
             Width::Page => 2,
         }
-    }
-
-    /// Pixels of a PNG for each unit of the page.
-    pub(super) fn pixels_per_unit(self) -> f64 {
-        self.millimetres() * PIXELS_PER_MILLIMETRE / self.units()
     }
 }

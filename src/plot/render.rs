@@ -1,32 +1,35 @@
-//! Drawing of pictures that are laid out, as SVG, PNG and PDF.
+//! Drawing of pictures that are laid out, as SVG, and conversion of the SVG to PNG and PDF.
 
 use super::canvas::{Canvas, FONT_FILE};
-use super::{Backend, Picture, rounding};
+use super::{Picture, rounding};
 use ab_glyph::{Font, FontRef};
 use anyhow::{Context, Result, anyhow};
-use image::codecs::png::{CompressionType, FilterType as PngFilter, PngEncoder};
-use image::imageops::{FilterType, resize};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use plotters::prelude::*;
+use resvg::tiny_skia::{Color, Pixmap, Transform};
+use resvg::usvg;
 use std::collections::BTreeSet;
-use svg2pdf::usvg;
 
 /// Units of an SVG in an inch, as CSS defines them.
 const DOTS_PER_INCH: f32 = 96.0;
-
-fn pixels((width, height): (f64, f64), scale: f64) -> (u32, u32) {
-    [width, height].map(|units| rounding::pixel(units * scale).unsigned_abs()).into()
-}
+/// Pixels in an inch of a PNG for print.
+const PRINTED_DOTS_PER_INCH: f32 = 300.0;
 
 /// Draws a picture as SVG; one for print has its size in millimetres.
 pub(super) fn to_svg(picture: &impl Picture) -> Result<String> {
     let page = picture.page();
-    let (width, height) = pixels(page.size(), 1.0);
+    let (width, height) = page.size();
+    let [width, height] = [width, height].map(|units| rounding::pixel(units).unsigned_abs());
     let mut text = String::new();
-    {
-        let backend = SVGBackend::with_string(&mut text, (width, height));
-        draw_on(picture, backend.into_drawing_area(), 1.0)?;
-    }
+    let area = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let canvas = Canvas { area };
+    page.draw(&canvas)?;
+    picture.draw_panels(&canvas)?;
+    canvas.area.present()?;
+    // The text is complete when the backend is dropped.
+    drop(canvas);
     let Some(paper) = page.paper else { return Ok(text) };
     let millimetres = |units: u32| {
         (f64::from(units) * paper.millimetres() / f64::from(width) * 100.0).round() / 100.0
@@ -36,23 +39,33 @@ pub(super) fn to_svg(picture: &impl Picture) -> Result<String> {
     Ok(text.replacen(&size(&width.to_string(), &height.to_string()), &size(&across, &down), 1))
 }
 
-/// Draws at twice the size and averages down, as plotters draws jagged edges.
-pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
-    let page = picture.page();
-    let scale = 2.0 * page.paper.map_or(1.0, |paper| paper.pixels_per_unit());
-    let (width, height) = pixels(page.size(), scale);
-    let mut buffer = vec![255; width as usize * height as usize * 3];
-    {
-        let backend = BitMapBackend::with_buffer(&mut buffer, (width, height));
-        draw_on(picture, backend.into_drawing_area(), scale)?;
-    }
-    let large = image::RgbImage::from_raw(width, height, buffer)
-        .ok_or_else(|| anyhow!("the buffer does not match the size of the figure"))?;
-    let small = resize(&large, width / 2, height / 2, FilterType::Triangle);
+/// Reads an SVG of this crate, whose lengths on paper become this many units for each inch.
+fn read(svg: &str, dots_per_inch: f32) -> Result<usvg::Tree> {
+    let mut options = usvg::Options { dpi: dots_per_inch, ..usvg::Options::default() };
+    // Of this font only: fonts of the machine would give other bytes on every machine.
+    options.fontdb_mut().load_font_data(FONT_FILE.to_vec());
+    usvg::Tree::from_str(svg, &options).context("cannot read the SVG")
+}
+
+/// Converts an SVG of this crate to a PNG: of one pixel for each unit, or of 300 pixels for each inch if the size of
+/// the SVG is in millimetres.
+///
+/// # Errors
+/// When the text is not such an SVG.
+pub fn to_png(svg: &str) -> Result<Vec<u8>> {
+    let tree = read(svg, PRINTED_DOTS_PER_INCH)?;
+    let size = tree.size().to_int_size();
+    let (width, height) = (size.width(), size.height());
+    let mut pixels = Pixmap::new(width, height).context("the figure has no area")?;
+    pixels.fill(Color::WHITE);
+    resvg::render(&tree, Transform::identity(), &mut pixels.as_mut());
+    // Every pixel is opaque, as the ground is.
+    let colours: Vec<u8> =
+        pixels.data().chunks_exact(4).flat_map(|rgba| &rgba[..3]).copied().collect();
     let mut bytes = Vec::new();
     // The fastest compression makes files half as large again.
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, PngFilter::Adaptive)
-        .write_image(&small, small.width(), small.height(), ExtendedColorType::Rgb8)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive)
+        .write_image(&colours, width, height, ExtendedColorType::Rgb8)
         .context("cannot encode the PNG")?;
     Ok(bytes)
 }
@@ -62,11 +75,8 @@ pub(super) fn to_png(picture: &impl Picture) -> Result<Vec<u8>> {
 /// # Errors
 /// When the text is not such an SVG.
 pub fn to_pdf(svg: &str) -> Result<Vec<u8>> {
-    let mut options = usvg::Options { dpi: DOTS_PER_INCH, ..usvg::Options::default() };
-    // Of this font only: fonts of the machine would give other bytes on every machine.
-    options.fontdb_mut().load_font_data(FONT_FILE.to_vec());
-    let tree = usvg::Tree::from_str(svg, &options).context("cannot read the SVG")?;
     let page = svg2pdf::PageOptions { dpi: DOTS_PER_INCH };
+    let tree = read(svg, DOTS_PER_INCH)?;
     let pdf = svg2pdf::to_pdf(&tree, svg2pdf::ConversionOptions::default(), page);
     Ok(in_order(&pdf.map_err(|error| anyhow!("cannot convert the SVG: {error}"))?))
 }
@@ -103,19 +113,6 @@ fn is_entry(line: &[u8]) -> bool {
         is_number(name.trim_start_matches(|letter: char| letter.is_ascii_lowercase()))
             && is_number(object)
     })
-}
-
-fn draw_on<DB: Backend>(
-    picture: &impl Picture,
-    area: DrawingArea<DB, plotters::coord::Shift>,
-    scale: f64,
-) -> Result<()> {
-    area.fill(&WHITE)?;
-    let canvas = Canvas { area, scale };
-    picture.page().draw(&canvas)?;
-    picture.draw_panels(&canvas)?;
-    canvas.area.present()?;
-    Ok(())
 }
 
 #[cfg(test)]

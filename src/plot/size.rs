@@ -75,7 +75,7 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
         let sizes: Vec<f64> = nets().map(|net| net.sizes[size]).collect();
         let (low, high) = ends(&sizes).unwrap_or((1.0, 10.0));
         let x = Axis::log(low * 0.8, high * 1.25).titled(format!("{} (logarithmic)", SIZES[size]));
-        Panel { x, y: y.clone(), lines: series.iter().enumerate().map(line).collect() }
+        Panel::new(x, y.clone(), series.iter().enumerate().map(line).collect())
     });
     let titles = SIZES.map(|size| format!("{} against {size}", capitalised(metric.test_words)));
     let mut parts = vec![format!(

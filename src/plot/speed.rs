@@ -3,11 +3,12 @@
 
 use super::Picture;
 use super::axis::{Axis, TitledAxis};
-use super::canvas::{Backend, Canvas, wrap};
+use super::canvas::{Canvas, wrap};
 use super::captions::seeds;
 use super::chart::{BOTTOM, Frame, LEFT, RIGHT, TOP};
 use super::page::{Page, Sheet};
 use super::panels::{all_runs, extent, label, split_axes, without_implied};
+use super::rounding::pixel;
 use super::{Options, Results, palette};
 use anyhow::{Result, ensure};
 use fathom_record::RunCurve;
@@ -126,7 +127,7 @@ impl Picture for SpeedFigure {
         &self.page
     }
 
-    fn draw_panels<DB: Backend>(&self, canvas: &Canvas<DB>) -> Result<()> {
+    fn draw_panels(&self, canvas: &Canvas<'_>) -> Result<()> {
         let frame = Frame::draw(canvas, self.page.panels[0], &self.x, &self.y)?;
         for (place, bar) in self.bars.iter().enumerate() {
             // The first bar is at the top.
@@ -137,7 +138,7 @@ impl Picture for SpeedFigure {
             let (left, middle) = frame.place(0.0, row);
             for (number, line) in bar.lines.iter().enumerate() {
                 let below = (number as f64 - (bar.lines.len() as f64 - 1.0) / 2.0) * LINE;
-                let place = (left + canvas.px(INDENT), middle + canvas.px(below));
+                let place = (left + pixel(INDENT), middle + pixel(below));
                 canvas.text(line, TEXT, place)?;
             }
         }

@@ -198,7 +198,7 @@ fn the_same_numbers_give_the_same_bytes() {
     for figure in [Figure::Curves, Figure::Depth] {
         let draw = || svg(&sweep().into(), figure, &options()).unwrap();
         assert_eq!(draw(), draw());
-        let picture = png(&sweep().into(), figure, &options()).unwrap();
+        let picture = to_png(&draw()).unwrap();
         assert_eq!(image::load_from_memory(&picture).unwrap().width(), 1600);
     }
 }

@@ -75,11 +75,11 @@ pub(super) fn figure(results: &Results, options: &Options) -> Result<LinesFigure
     let heights: Vec<f64> =
         lines.iter().flat_map(|line| &line.points).flat_map(Point::heights).collect();
     let (fewest, largest) = ends(&heights).unwrap_or((1.0, 10.0));
-    let panel = Panel {
-        x: Axis::at_values(&depths, options.log_x).titled(DEPTH),
-        y: Axis::log(fewest * 0.8, largest * 1.25).titled("updates (logarithmic)"),
+    let panel = Panel::new(
+        Axis::at_values(&depths, options.log_x).titled(DEPTH),
+        Axis::log(fewest * 0.8, largest * 1.25).titled("updates (logarithmic)"),
         lines,
-    };
+    );
     let words = options.metric.train_words;
     let bar = short_number(bar);
     let title = format!("Updates until the {words} is below {bar}");

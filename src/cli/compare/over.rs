@@ -140,7 +140,7 @@ fn draw(
         let (note, source) = (note.as_deref(), source.as_str());
         let figure = AblationFigure { ablation, against, note, source, width };
         for format in formats {
-            let bytes = format.encode(figure.svg()?, || figure.png())?;
+            let bytes = format.encode(figure.svg()?)?;
             let path = out.join(format!("{name}.{format}"));
             write_atomically(&path, &bytes)?;
             log(path.display());

@@ -49,7 +49,7 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
     }
     let stem = path.file_stem().context("the table has no file name")?.to_string_lossy();
     for format in &args.format {
-        let bytes = format.encode(figure.svg()?, || figure.png())?;
+        let bytes = format.encode(figure.svg()?)?;
         let file = out.join(format!("{stem}-{}.{format}", name(args)));
         write(&file, &bytes)?;
         stdout::write_line(file.display())?;

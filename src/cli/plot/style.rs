@@ -5,7 +5,7 @@ use crate::experiment::text_of_key;
 use crate::stderr::log;
 use anyhow::{Context, Result, anyhow};
 use fathom_base::choice;
-use fathom_plot::{Options, lacking_letters, to_pdf};
+use fathom_plot::{Options, lacking_letters, to_pdf, to_png};
 use fathom_record::SweepDir;
 use fathom_spec::check_note;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ impl Format {
     ///
     /// # Errors
     /// When the figure cannot be converted.
-    pub fn encode(self, svg: String, png: impl FnOnce() -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    pub fn encode(self, svg: String) -> Result<Vec<u8>> {
         static NAMED: Mutex<BTreeSet<char>> = Mutex::new(BTreeSet::new());
         // In an SVG, the viewer takes them from another font.
         if self != Format::Svg {
@@ -59,7 +59,7 @@ impl Format {
         }
         match self {
             Format::Svg => Ok(svg.into_bytes()),
-            Format::Png => png(),
+            Format::Png => to_png(&svg),
             Format::Pdf => to_pdf(&svg),
         }
     }

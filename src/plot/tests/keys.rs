@@ -120,5 +120,20 @@ fn a_pdf_has_the_size_of_its_figure_and_the_same_bytes_each_time() {
     assert!((across - 84.0).abs() < 0.1, "{across} mm");
     assert_eq!(box_of(&on(None))[2], 1600.0 * 0.75, "two panels: 1600 units, of 96 an inch");
     assert!(String::from_utf8_lossy(&pdf).contains("DejaVuSans"), "the font is in the file");
-    assert!(to_pdf("no SVG").unwrap_err().to_string().contains("cannot read the SVG"));
+    for unread in [to_pdf("no SVG"), to_png("no SVG")] {
+        assert!(unread.unwrap_err().to_string().contains("cannot read the SVG"));
+    }
+}
+
+#[test]
+fn a_png_has_a_pixel_for_each_unit_and_300_for_each_inch_on_paper() {
+    for (width, pixels) in [(None, 1600), (Some(Width::Column), 992), (Some(Width::Page), 2055)] {
+        let options = Options { width, ..options() };
+        let drawn = svg(&sweep().into(), Figure::Curves, &options).unwrap();
+        let picture = image::load_from_memory(&to_png(&drawn).unwrap()).unwrap().to_rgb8();
+        assert_eq!(picture.width(), pixels);
+        assert_eq!(picture.get_pixel(0, 0).0, [255; 3], "the ground is white");
+        let dark = picture.pixels().filter(|pixel| pixel.0.iter().all(|part| *part < 100)).count();
+        assert!(dark > 2000, "texts and axes are drawn: {dark} dark pixels");
+    }
 }

@@ -36,23 +36,49 @@ fn speeds_are_legible_beyond_their_bar_and_within_the_page() {
 /// Runs of two families at two depths, of which all but `sound` of each end diverged.
 fn mostly_diverged(sound: u64) -> Results {
     let mut curves = sweep_of(30);
-    for run in curves.runs.iter_mut().filter(|run| run.seed >= sound.into()) {
-        run.state = State::Diverged;
+    for run in &mut curves.runs {
+        run.axes.insert("norm".into(), if run.seed % 2 == 0 { "batch" } else { "none" }.into());
+        if run.seed >= sound.into() {
+            run.state = State::Diverged;
+        }
     }
     curves.into()
 }
 
 #[test]
 fn crosses_stay_in_their_panel_however_many_runs_diverged() {
-    let drawing = Drawing::of(&mostly_diverged(1), Figure::Depth, &options());
-    let is_stroke = |points: &&Vec<Position>| matches!(points[..], [a, b] if (a.0 - b.0).abs() == (a.1 - b.1).abs() && (a.0 - b.0).abs() > 15.0);
-    let of_series = drawing.lines.iter().filter(|(colour, _)| *colour != hex(INK));
-    let strokes: Vec<&Vec<Position>> =
-        of_series.map(|(_, points)| points).filter(is_stroke).collect();
-    assert_eq!(strokes.len(), 2 * 2 * 4 * 29, "two strokes in two panels for each");
-    for (x, _) in strokes.into_iter().flatten() {
-        assert!(PANELS.iter().any(|(left, right)| left <= x && x <= right), "a cross at {x}");
+    for (figure, panels_of_a_run) in [(Figure::Depth, 2), (Figure::Panels, 1)] {
+        let crosses = crosses(&mostly_diverged(1), figure);
+        assert_eq!(crosses.len(), panels_of_a_run * 4 * 29, "{figure:?}");
+        for ([left, right], _) in crosses {
+            let is_inside = |panel: &(f64, f64)| panel.0 <= left && right <= panel.1;
+            assert!(PANELS.iter().any(is_inside), "{figure:?}: a cross from {left} to {right}");
+        }
     }
+}
+
+#[test]
+fn crosses_of_several_series_and_seeds_do_not_hide_each_other() {
+    for (figure, panels_of_a_run) in [(Figure::Depth, 2), (Figure::Panels, 1)] {
+        let crosses = crosses(&mostly_diverged(28), figure);
+        assert_eq!(crosses.len(), panels_of_a_run * 4 * 2, "{figure:?}");
+        for (place, (ends, _)) in crosses.iter().enumerate() {
+            let is_apart = |(others, _): &([f64; 2], String)| (others[0] - ends[0]).abs() >= 25.0;
+            assert!(crosses[..place].iter().all(is_apart), "{figure:?}: {crosses:?}");
+        }
+    }
+}
+
+/// Left and right end of every cross of a series in a figure, with its colour.
+fn crosses(results: &Results, figure: Figure) -> Vec<([f64; 2], String)> {
+    let drawing = Drawing::of(results, figure, &options());
+    let rising = |(colour, points): &(String, Vec<Position>)| match points[..] {
+        [a, b] if b.0 - a.0 == b.1 - a.1 && b.0 - a.0 > 15.0 && *colour != hex(INK) => {
+            Some(([a.0, b.0], colour.clone()))
+        }
+        _ => None,
+    };
+    drawing.lines.iter().filter_map(rising).collect()
 }
 
 /// A sweep of two seeds whose values are far apart.

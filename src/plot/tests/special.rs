@@ -119,7 +119,6 @@ fn every_special_figure_has_its_labels() {
         for part in parts {
             assert!(words.contains(part), "{figure:?}: {part} is not in {words}");
         }
-        assert!(png(&results, figure, &options).unwrap().starts_with(b"\x89PNG"));
     }
 }
 
