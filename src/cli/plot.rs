@@ -35,8 +35,8 @@ pub struct Args {
     /// Folder of the figures [default: DIR/figures, or that of the table]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Figure to draw; may be repeated [default: all for which there are results]
-    #[arg(long, value_parser = choice::<Figure>())]
+    /// Figures to draw, such as curves,depth; may be repeated [default: all for which there are results]
+    #[arg(long, value_parser = choice::<Figure>(), value_delimiter = ',')]
     figure: Vec<Figure>,
     #[arg(long, default_value = "train_err_pct", help = metric_help())]
     metric: Metric,

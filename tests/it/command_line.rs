@@ -338,12 +338,12 @@ fn a_metric_or_key_that_no_run_has_is_refused_once_with_those_there_are() {
 fn part_of_a_sweep_is_drawn_for_print_in_three_formats() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let results = concat!(env!("CARGO_MANIFEST_DIR"), "/results/cifar10-small");
-    let options = "--figure curves --where network.family=plain,depth=8,44 --where depth=20 --color depth --width column \
+    let options = "--figure curves,depth --where network.family=plain,depth=8,44 --where depth=20 --color depth --width column \
                    --format svg,png,pdf --out figures";
     let command: Vec<&str> =
         ["plot", results].into_iter().chain(options.split_whitespace()).collect();
     let printed = succeed(folder.path(), &command);
-    assert_eq!(printed.lines().count(), 3, "{printed}");
+    assert_eq!(printed.lines().count(), 6, "two figures in three formats: {printed}");
     let read = |ending: &str| {
         std::fs::read(folder.path().join("figures/curves").with_extension(ending)).expect("drawn")
     };
