@@ -104,19 +104,24 @@ pub(super) fn split_axes(curves: &SweepCurves) -> (Vec<String>, Vec<String>) {
 }
 
 /// [`without_implied`], to which the axes among `asked` in which runs differ are added if they are not in it, as a
-/// requested axis is used even if it follows from the arm.
+/// requested axis is used even if it follows from the arm. If the arm then follows from the others, it is left out.
 pub(super) fn with_asked<'a>(
     curves: &SweepCurves,
     varying: &[String],
     asked: impl IntoIterator<Item = &'a String>,
 ) -> Vec<String> {
     let mut axes = without_implied(curves, varying.to_vec());
-    for axis in asked.into_iter().filter(|axis| varying.contains(axis)) {
+    let asked: Vec<&String> = asked.into_iter().filter(|axis| varying.contains(axis)).collect();
+    for axis in &asked {
         if !axes.contains(axis) {
-            axes.push(axis.clone());
+            axes.push((*axis).clone());
         }
     }
-    axes
+    let arm = ["arm".to_owned()];
+    let others: Vec<String> = axes.iter().filter(|axis| **axis != arm[0]).cloned().collect();
+    let has_one_arm = |same: &RunGroup<'_>| group(&same.runs, &arm).len() == 1;
+    let is_implied = !asked.is_empty() && !asked.contains(&&arm[0]);
+    if is_implied && curves.groups(&others).iter().all(has_one_arm) { others } else { axes }
 }
 
 /// Removes the axes whose values follow from the arm, as the name of the arm identifies them.
@@ -185,6 +190,20 @@ mod tests {
         assert_eq!(panels.colour.as_deref(), Some("arm"));
         assert_eq!(panels.panels.len(), 1);
         assert_eq!(panels.shared, ["depth 20"]);
+    }
+
+    #[test]
+    fn an_arm_that_follows_from_the_requested_keys_has_no_panel_of_its_own() {
+        let mut curves = sweep();
+        for run in &mut curves.runs {
+            run.axes.insert("arm".into(), format!("{} {}", run.axes["family"], run.axes["depth"]));
+        }
+        let panels = Panels::of(&curves, Some("depth"), Some("family"));
+        let labels: Vec<&str> = panels.panels.iter().map(|p| p.label.as_str()).collect();
+        assert_eq!(labels, ["Plain", "Residual"]);
+        assert_eq!(panels.panels[0].curves.len(), 2);
+        assert_eq!(Panels::of(&curves, Some("depth"), None).panels.len(), 4);
+        assert_eq!(Panels::of(&curves, Some("arm"), Some("family")).keys.len(), 4);
     }
 
     #[test]
