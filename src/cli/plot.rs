@@ -173,9 +173,9 @@ fn draw(
     out: &Path,
 ) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
+    let svg = plot::svg(results, figure, options)?;
     for format in &args.format {
-        let svg = plot::svg(results, figure, options)?;
-        let bytes = format.encode(svg)?;
+        let bytes = format.encode(&svg)?;
         let path = out.join(format!("{}.{format}", figure.word()));
         write(&path, &bytes)?;
         paths.push(path);

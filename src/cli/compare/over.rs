@@ -139,8 +139,9 @@ fn draw(
     for (name, against) in figures {
         let (note, source) = (note.as_deref(), source.as_str());
         let figure = AblationFigure { ablation, against, note, source, width };
+        let svg = figure.svg()?;
         for format in formats {
-            let bytes = format.encode(figure.svg()?)?;
+            let bytes = format.encode(&svg)?;
             let path = out.join(format!("{name}.{format}"));
             write_atomically(&path, &bytes)?;
             log(path.display());

@@ -48,8 +48,9 @@ pub fn draw(args: &Args) -> Result<ExitCode> {
         make_folder(out)?;
     }
     let stem = path.file_stem().context("the table has no file name")?.to_string_lossy();
+    let svg = figure.svg()?;
     for format in &args.format {
-        let bytes = format.encode(figure.svg()?)?;
+        let bytes = format.encode(&svg)?;
         let file = out.join(format!("{stem}-{}.{format}", name(args)));
         write(&file, &bytes)?;
         stdout::write_line(file.display())?;

@@ -41,13 +41,13 @@ impl Format {
     ///
     /// # Errors
     /// When the figure cannot be converted.
-    pub fn encode(self, svg: String) -> Result<Vec<u8>> {
+    pub fn encode(self, svg: &str) -> Result<Vec<u8>> {
         static NAMED: Mutex<BTreeSet<char>> = Mutex::new(BTreeSet::new());
         // In an SVG, the viewer takes them from another font.
         if self != Format::Svg {
             let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
             let lacking: BTreeSet<char> =
-                lacking_letters(&svg)?.difference(&named).copied().collect();
+                lacking_letters(svg)?.difference(&named).copied().collect();
             if !lacking.is_empty() {
                 let letters: Vec<String> = lacking.iter().map(char::to_string).collect();
                 log(format!(
@@ -58,9 +58,9 @@ impl Format {
             named.extend(lacking);
         }
         match self {
-            Format::Svg => Ok(svg.into_bytes()),
-            Format::Png => to_png(&svg),
-            Format::Pdf => to_pdf(&svg),
+            Format::Svg => Ok(svg.as_bytes().to_vec()),
+            Format::Png => to_png(svg),
+            Format::Pdf => to_pdf(svg),
         }
     }
 }
