@@ -13,12 +13,28 @@ const APART: f64 = 25.0;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Crosses {
     /// Height on the vertical axis.
-    pub(super) y: f64,
+    y: f64,
     /// The values of the horizontal axis, each with the colours of its crosses.
-    pub(super) at: Vec<(f64, Vec<RGBColor>)>,
+    at: Vec<(f64, Vec<RGBColor>)>,
 }
 
 impl Crosses {
+    /// Crosses at the height `y` for these numbers of diverged runs, each with its value of the horizontal axis and the
+    /// colour of its series.
+    pub(super) fn new(
+        y: f64,
+        values: &[f64],
+        diverged: impl Iterator<Item = (f64, RGBColor, usize)>,
+    ) -> Self {
+        let mut at: Vec<(f64, Vec<RGBColor>)> = values.iter().map(|x| (*x, Vec::new())).collect();
+        for (x, colour, runs) in diverged {
+            if let Some((_, colours)) = at.iter_mut().find(|(value, _)| *value == x) {
+                colours.extend(std::iter::repeat_n(colour, runs));
+            }
+        }
+        Self { y, at }
+    }
+
     /// Whether no run diverged.
     pub(super) fn is_empty(&self) -> bool {
         self.at.iter().all(|(_, colours)| colours.is_empty())

@@ -79,9 +79,10 @@ impl DepthFigure {
         parts.push(format!("Source: {}.", options.source));
         let legend = legend(&series, metric);
         let page = Page::on(options.sheet(), &titles, &legend, &parts.join(" "));
-        let crosses = |panel: usize| Crosses {
-            y: chance.unwrap_or(y.high()),
-            at: depths.iter().map(|depth| (*depth, diverged(&series, *depth, panel))).collect(),
+        let all = || series.iter().flat_map(|s| s.depths.iter().map(move |at| (s.colour, at)));
+        let crosses = |panel: usize| {
+            let diverged = all().map(|(colour, at)| (at.depth, colour, at.finals[panel].diverged));
+            Crosses::new(chance.unwrap_or(y.high()), &depths, diverged)
         };
         let crosses = (0..strokes.len()).map(crosses).collect();
         let (x, y) = (x.titled("depth"), y.titled(metric.axis));
@@ -144,15 +145,6 @@ impl DepthFigure {
         }
         Ok(())
     }
-}
-
-/// The colour of each run that diverged, of all series at this depth.
-fn diverged(series: &[Series], depth: f64, panel: usize) -> Vec<RGBColor> {
-    let of_series = |series: &Series| {
-        let at = series.depths.iter().find(|at| at.depth == depth);
-        vec![series.colour; at.map_or(0, |at| at.finals[panel].diverged)]
-    };
-    series.iter().flat_map(of_series).collect()
 }
 
 /// One series for each combination of the axes other than depth, and texts about the axes on which all

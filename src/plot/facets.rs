@@ -180,19 +180,12 @@ fn panels(facets: &[Facet], chance: Option<f64>, options: &Options) -> Vec<Panel
     let points = lines.iter().flatten().flat_map(|line| &line.points).chain(&cross);
     let y = y_axis(points, metric, options.log_y).titled(metric.axis);
     let panel = |(lines, facet): (Vec<Line>, &Facet)| {
-        let at = depths.iter().map(|depth| (*depth, diverged(facet, *depth))).collect();
-        Panel { x: x.clone(), y: y.clone(), lines, crosses: Crosses { y: crosses_at, at } }
+        let all = facet.series.iter().flat_map(|s| s.depths.iter().map(move |at| (s.colour, at)));
+        let diverged = all.map(|(colour, at)| (at.depth, colour, at.finals[0].diverged));
+        let crosses = Crosses::new(crosses_at, &depths, diverged);
+        Panel { x: x.clone(), y: y.clone(), lines, crosses }
     };
     lines.into_iter().zip(facets).map(panel).collect()
-}
-
-/// The colour of each run of a panel that diverged at this depth.
-fn diverged(facet: &Facet, depth: f64) -> Vec<RGBColor> {
-    let of_series = |series: &Series| {
-        let at = series.depths.iter().find(|at| at.depth == depth);
-        vec![series.colour; at.map_or(0, |at| at.finals[0].diverged)]
-    };
-    facet.series.iter().flat_map(of_series).collect()
 }
 
 /// The lines of a series.

@@ -119,6 +119,8 @@ fn every_special_figure_has_its_labels() {
         for part in parts {
             assert!(words.contains(part), "{figure:?}: {part} is not in {words}");
         }
+        let drawn = svg(&results, figure, &options).unwrap();
+        assert!(to_png(&drawn).unwrap().starts_with(b"\x89PNG"));
     }
 }
 
